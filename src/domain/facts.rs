@@ -1,0 +1,34 @@
+//! What upstream says of a conversation, in words that no wire format leaks into.
+
+use jiff::Timestamp;
+
+/// What a whole, well-formed answer said of one conversation that it contained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Whether the conversation still exists and may be touched.
+    pub presence: Presence,
+    /// When it ended.
+    pub end: End,
+}
+
+/// Whether upstream still has a conversation, and whether it protects it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Upstream says that it is deleted or purged.
+    Gone,
+    /// A legal hold of upstream protects it, or a mark that can't be read as "no hold".
+    Held,
+    /// It exists and nothing at upstream protects it.
+    Present,
+}
+
+/// When a conversation ended, as far as upstream tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// No end is given: it has not ended, whatever its status says.
+    NotYet,
+    /// It ended then.
+    At(Timestamp),
+    /// An end is given that can't be read: its age is unknown.
+    Unreadable,
+}

@@ -1,0 +1,2 @@
+//! genesys-purge
+fn main() {}
