@@ -4,4 +4,25 @@
 //!
 //! Invariant: domain never waits, never reads a clock, never does IO, and names no other folder of this crate.
 
+pub mod ahead;
+pub mod backoff;
+pub mod clocks;
+pub mod counts;
+pub mod doubt;
+pub mod eligibility;
+pub mod events;
 pub mod facts;
+pub mod keys;
+pub mod limiter;
+pub mod outcome;
+pub mod pace;
+pub mod packing;
+pub mod reason;
+pub mod retention;
+pub mod state;
+pub mod terms;
+pub mod verdict;
+mod words;
+
+/// How many conversations a slice holds: the unit in which outcomes are stored, and the default size of a batch.
+pub const SLICE_SIZE: usize = 500;

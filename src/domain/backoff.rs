@@ -1,0 +1,59 @@
+//! How long to wait after a failure.
+
+use std::time::Duration;
+
+/// The wait before the next try of a step, after `tries` fruitless ones in a row: 1 s, doubling, up to a minute.
+///
+/// `jitter` is a fraction in 0..1 and spreads the wait over its upper half.
+pub fn step(tries: u32, jitter: f64) -> Duration {
+    exponential(tries, Duration::from_mins(1), jitter)
+}
+
+/// The wait of a whole org after its `refusals`-th 429 in a row that told no time of its own.
+pub fn throttled(refusals: u32, jitter: f64) -> Duration {
+    exponential(refusals, Duration::from_mins(10), jitter)
+}
+
+/// A failed delivery's next attempt, after `attempt` attempts; `None` when the schedule is used up.
+///
+/// Up to a fifth is added at random, so that deliveries that failed together don't come back together.
+pub fn delivery(schedule: &[Duration], attempt: u32, jitter: f64) -> Option<Duration> {
+    let wait = schedule.get(usize::try_from(attempt).unwrap_or(usize::MAX).checked_sub(1)?)?;
+    Some(wait.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 5.0))
+}
+
+fn exponential(tries: u32, longest: Duration, jitter: f64) -> Duration {
+    let full = Duration::from_secs(1).saturating_mul(1 << tries.min(20)).min(longest);
+    full.mul_f64(f64::midpoint(1.0, jitter.clamp(0.0, 1.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_their_longest_and_are_never_nothing() {
+        let table = [
+            (0, 1.0, 1000),
+            (0, 0.0, 500),
+            (1, 1.0, 2000),
+            (5, 1.0, 32_000),
+            (6, 1.0, 60_000),
+            (u32::MAX, 0.0, 30_000),
+        ];
+        for (tries, jitter, expected) in table {
+            assert_eq!(step(tries, jitter).as_millis(), expected, "{tries} {jitter}");
+        }
+        assert_eq!(throttled(20, 1.0), Duration::from_mins(10));
+    }
+
+    #[test]
+    fn a_delivery_follows_its_schedule_and_is_dead_at_its_end() {
+        let schedule = [Duration::from_secs(5), Duration::from_mins(5)];
+        assert_eq!(delivery(&schedule, 1, 0.0), Some(Duration::from_secs(5)));
+        assert_eq!(delivery(&schedule, 1, 1.0), Some(Duration::from_secs(6)));
+        assert_eq!(delivery(&schedule, 2, 0.0), Some(Duration::from_mins(5)));
+        assert_eq!(delivery(&schedule, 3, 0.0), None);
+        assert_eq!(delivery(&schedule, 0, 0.0), None);
+    }
+}

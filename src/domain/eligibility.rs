@@ -1,0 +1,92 @@
+//! Whether a conversation may be deleted: the one decision that this service exists for.
+//!
+//! Order matters, and the first that applies wins: what is gone is gone, then every protection, then age.
+
+use jiff::Timestamp;
+
+use super::facts::{End, Facts, Presence};
+use super::outcome::{Cell, Marks, Outcome};
+use super::reason::{Reason, codes};
+use super::retention::{Policy, UnknownAge};
+
+/// What is known of one conversation when it is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// What upstream said; `None` where the whole answer left it out.
+    pub facts: Option<&'a Facts>,
+    /// Its byte: whether an earlier answer left it out, whether a job of this purge has carried it.
+    pub cell: Cell,
+    /// The earlier of the answers that left it out lies at least `absence_gap` back.
+    pub is_absence_old_enough: bool,
+    /// A hold recorded in this service names it.
+    pub is_held: bool,
+}
+
+/// What a validation found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It ends, or goes on, with this outcome.
+    Decided(Outcome, Reason),
+    /// An answer left it out; only a second one, later, proves anything.
+    AbsentOnce,
+}
+
+/// Judges one conversation. `now` is the earliest of the clocks that agree.
+pub fn judge(evidence: Evidence<'_>, policy: &Policy, now: Timestamp) -> Verdict {
+    let Some(facts) = evidence.facts else {
+        return judge_absent(evidence);
+    };
+    if facts.presence == Presence::Gone {
+        return gone(evidence.cell, codes::GONE);
+    }
+    if evidence.is_held {
+        return Verdict::Decided(Outcome::OnHold, codes::LEGAL_HOLD);
+    }
+    if facts.presence == Presence::Held {
+        return Verdict::Decided(Outcome::OnHold, codes::UPSTREAM_HOLD);
+    }
+    match facts.end {
+        End::NotYet => Verdict::Decided(Outcome::Active, codes::NOT_ENDED),
+        End::Unreadable => match policy.unknown_age {
+            UnknownAge::Retain => Verdict::Decided(Outcome::Retained, codes::UNKNOWN_AGE),
+            UnknownAge::Purge => Verdict::Decided(Outcome::Eligible, codes::ELIGIBLE),
+        },
+        End::At(end) => {
+            let expires_at = policy.expires_at(end);
+            if expires_at > now {
+                let detail = format!("kept until {expires_at}");
+                return Verdict::Decided(
+                    Outcome::Retained,
+                    Reason { detail: Some(detail), ..codes::RETENTION_PERIOD },
+                );
+            }
+            Verdict::Decided(Outcome::Eligible, codes::ELIGIBLE)
+        }
+    }
+}
+
+fn judge_absent(evidence: Evidence<'_>) -> Verdict {
+    // A hold needs no facts: what we protect stays protected even if upstream does not show it today.
+    if evidence.is_held {
+        return Verdict::Decided(Outcome::OnHold, codes::LEGAL_HOLD);
+    }
+    if !(evidence.cell.marks.has(Marks::ABSENT) && evidence.is_absence_old_enough) {
+        return Verdict::AbsentOnce;
+    }
+    if evidence.cell.marks.has(Marks::CARRIED) {
+        return gone(evidence.cell, codes::ABSENT_TWICE);
+    }
+    Verdict::Decided(Outcome::NotFound, codes::ABSENT_TWICE)
+}
+
+/// Gone is ours only if a job of this purge carried it.
+fn gone(cell: Cell, reason: Reason) -> Verdict {
+    if cell.marks.has(Marks::CARRIED) {
+        return Verdict::Decided(Outcome::Purged, codes::SEEN_GONE_LATER);
+    }
+    Verdict::Decided(Outcome::AlreadyPurged, reason)
+}
+
+#[cfg(test)]
+#[path = "eligibility_tests.rs"]
+mod tests;

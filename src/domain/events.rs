@@ -1,0 +1,124 @@
+//! What an event says: the payloads of history and webhooks, built once and never changed after.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::counts::Tally;
+use super::state::PurgeState;
+use super::words::words;
+
+words! {
+    /// What happened.
+    EventType, "type of an event" {
+        /// A purge was accepted.
+        PurgeAccepted = "purge_accepted",
+        /// The first question about it was asked.
+        PurgeStarted = "purge_started",
+        /// An upstream job that carried some of it ended.
+        PurgeJobCompleted = "purge_job_completed",
+        /// Final: every conversation ended lawfully.
+        PurgeCompleted = "purge_completed",
+        /// Final: some conversations should have been purged and were not.
+        PurgeFailed = "purge_failed",
+        /// Final: canceled.
+        PurgeCanceled = "purge_canceled",
+        /// A legal hold is in force.
+        HoldCreated = "hold_created",
+        /// A legal hold was released.
+        HoldReleased = "hold_released",
+        /// Upstream refuses an org, whose work waits.
+        OrgBlocked = "org_blocked",
+        /// Upstream accepts it again.
+        OrgUnblocked = "org_unblocked",
+        /// Conversations were found gone after their job was given up; their outcome stays.
+        GoneLate = "gone_late",
+    }
+}
+
+impl EventType {
+    /// The event of a purge that reached this state; `None` where the state is not final.
+    pub const fn of_final(state: PurgeState) -> Option<Self> {
+        match state {
+            PurgeState::Completed => Some(Self::PurgeCompleted),
+            PurgeState::Failed => Some(Self::PurgeFailed),
+            PurgeState::Canceled => Some(Self::PurgeCanceled),
+            _ => None,
+        }
+    }
+}
+
+/// The body of `purge_job_completed`: the fields that receivers written for the tutorial read, and the purges.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobCompleted {
+    /// Always `purge_job_completed`.
+    pub event: EventType,
+    /// Genesys' id of the job.
+    pub job_id: String,
+    /// `completed` or `failed`.
+    pub state: &'static str,
+    /// As upstream said it.
+    pub records_processed: i64,
+    /// From the submit to the poll that found it ended, with two decimals.
+    pub latency_seconds: f64,
+    /// When that was.
+    pub timestamp: Timestamp,
+    /// How many purges it carried.
+    pub purge_count: usize,
+    /// The purge, where it carried one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purge_id: Option<Uuid>,
+}
+
+/// The body of `purge_completed`, `purge_failed` and `purge_canceled`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PurgeFinished {
+    /// Which of the three.
+    pub event: EventType,
+    /// The purge.
+    pub purge_id: Uuid,
+    /// Which run of it ended.
+    pub run: i32,
+    /// Its org.
+    pub org: String,
+    /// The caller's own name for it.
+    pub reference: Option<String>,
+    /// How its conversations ended.
+    pub counts: Tally,
+    /// When its first question was asked.
+    pub started_at: Option<Timestamp>,
+    /// When its last conversation ended.
+    pub finished_at: Timestamp,
+    /// When this was written.
+    pub timestamp: Timestamp,
+}
+
+/// Seconds with two decimals, as the tutorial's receivers read them.
+pub fn latency(seconds: f64) -> f64 {
+    (seconds * 100.0).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tutorials_receivers_find_their_fields() {
+        let body = JobCompleted {
+            event: EventType::PurgeJobCompleted,
+            job_id: "j-1".to_owned(),
+            state: "completed",
+            records_processed: 500,
+            latency_seconds: latency(12.345_678),
+            timestamp: "2026-11-25T12:00:00Z".parse().unwrap(),
+            purge_count: 2,
+            purge_id: None,
+        };
+        assert_eq!(
+            serde_json::to_string(&body).unwrap(),
+            r#"{"event":"purge_job_completed","jobId":"j-1","state":"completed","recordsProcessed":500,"latencySeconds":12.35,"timestamp":"2026-11-25T12:00:00Z","purgeCount":2}"#
+        );
+    }
+}

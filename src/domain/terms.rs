@@ -1,0 +1,38 @@
+//! The settings that the engine's rules speak of, as plain values.
+
+use std::time::Duration;
+
+/// What holds for one org.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrgTerms {
+    /// Its name.
+    pub name: String,
+    /// The most conversations that one job carries.
+    pub max_batch: usize,
+    /// The most conversations that one details call asks about.
+    pub details_batch: usize,
+    /// Live upstream jobs at the same time.
+    pub slots: usize,
+    /// Calls a minute; 0 for no limit of our own.
+    pub per_minute: u32,
+    /// A job may carry conversations of several purges.
+    pub mixes_purges: bool,
+}
+
+/// What holds for the engine as a whole; the settings `engine.*`, where each is explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "config/default.toml explains each under the same name")]
+pub struct EngineTerms {
+    pub workers: usize,
+    pub poll_initial: Duration,
+    pub poll_max: Duration,
+    pub job_deadline: Duration,
+    pub lease: Duration,
+    pub intent_ttl: Duration,
+    pub ambiguity_grace: Duration,
+    pub absence_gap: Duration,
+    pub validation_max_age: Duration,
+    pub verify_timeout: Duration,
+    pub max_attempts: u32,
+    pub shutdown_grace: Duration,
+}
