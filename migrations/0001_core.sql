@@ -183,6 +183,8 @@ create table jobs (
     ids uuid[],
     body_sha256 bytea,
     size int not null,
+    -- How many of its conversations have an open fate since its last intent.
+    open int not null default 0,
     upstream_job_id text,
     upstream_state text,
     records_processed bigint,

@@ -1,3 +1,27 @@
 //! Permanently deletes Genesys Cloud conversation archives for other systems, and proves what it did.
+//!
+//! The map, in the order in which a purge meets the modules; docs/architecture.md tells the flow.
+//!
+//! - [`cli`]: a file a command; [`app`]: what everyone is handed, the order of start and stop
+//! - [`config`]: typed settings, the only reader of the environment
+//! - [`api`]: HTTP, a file an operation; [`intake`]: bytes to ids in constant memory
+//! - [`store`]: all the SQL, a file an operation
+//! - [`engine`]: a file a step: validate, submit, poll, look; [`upkeep`]: what the dead left behind
+//! - [`domain`]: the decisions, pure and table-tested
+//! - [`genesys`]: the wire to upstream, a file a driver; [`webhooks`]: signed deliveries
+//! - [`sandbox`]: the simulated Genesys; [`postgres`]: the embedded server; [`telemetry`]: logs
 
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod domain;
+pub mod engine;
+pub mod genesys;
+pub mod intake;
+pub mod postgres;
+pub mod sandbox;
+pub mod store;
+pub mod telemetry;
+pub mod upkeep;
+pub mod webhooks;

@@ -1,2 +1,7 @@
-//! genesys-purge
-fn main() {}
+//! genesys-purge: reads the command line and calls the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    genesys_purge::cli::run()
+}

@@ -1,0 +1,43 @@
+//! A hold as callers read it.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::store::holds::read::Hold;
+
+/// A legal hold.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Hold)]
+pub(in crate::api) struct HoldBody {
+    id: Uuid,
+    /// The matter that protects.
+    matter: String,
+    /// It protects at present.
+    active: bool,
+    /// How many conversations it names.
+    conversations: i32,
+    orgs: Vec<String>,
+    created_by: String,
+    created_at: Timestamp,
+    released_by: Option<String>,
+    released_at: Option<Timestamp>,
+}
+
+impl From<Hold> for HoldBody {
+    fn from(hold: Hold) -> Self {
+        Self {
+            id: hold.id,
+            matter: hold.matter,
+            active: hold.is_active,
+            conversations: hold.conversations,
+            orgs: hold.orgs,
+            created_by: hold.created_by,
+            created_at: hold.created_at,
+            released_by: hold.released_by,
+            released_at: hold.released_at,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! `POST /holds`: protect conversations from now on.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::body::HoldBody;
+use crate::api::ApiState;
+use crate::api::auth::Authorized;
+use crate::api::extract::JsonBody;
+use crate::api::problem::{FieldError, Problem};
+use crate::api::purges::check_text;
+use crate::api::request_id::RequestId;
+use crate::domain::keys::Caller;
+use crate::intake;
+use crate::store::holds::create::NewHold;
+
+const LONGEST_MATTER: usize = 200;
+const ERRORS_TOLD: usize = 20;
+
+/// What to protect.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = NewHold)]
+pub(in crate::api) struct NewHoldBody {
+    /// The matter that protects.
+    #[schema(min_length = 1, max_length = 200)]
+    matter: String,
+    /// The conversations, as UUIDs.
+    #[schema(value_type = Vec<uuid::Uuid>, min_items = 1)]
+    conversation_ids: Option<Vec<String>>,
+    /// In which org; left out: in every org that the key reaches.
+    org: Option<String>,
+    /// Not supported yet.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, serde_json::Value>>)]
+    selector: Option<serde_json::Value>,
+}
+
+/// A hold in force, and what it could not prevent.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct CreatedHold {
+    #[serde(flatten)]
+    hold: HoldBody,
+    /// No call that names one of its conversations leaves after this moment.
+    quiet_at: Timestamp,
+    /// Conversations that were submitted or purged before the hold was in force.
+    too_late: Vec<Uuid>,
+}
+
+/// Create a legal hold.
+///
+/// From the answer on nothing new is submitted that names its conversations; calls that were under way leave no later
+/// than `quietAt`.
+#[utoipa::path(
+    post, path = "/holds", tag = "holds",
+    request_body = NewHoldBody,
+    responses(
+        (status = 201, description = "In force.", body = CreatedHold),
+        (status = 400, description = "`invalid_json`, `broken_body`", body = Problem),
+        (status = 401, description = "`no_key`", body = Problem),
+        (status = 403, description = "`missing_scope`", body = Problem),
+        (status = 413, description = "`body_too_large`", body = Problem),
+        (status = 415, description = "`unsupported_media_type`", body = Problem),
+        (status = 422, description = "`invalid_request`, `not_supported_yet`", body = Problem),
+    )
+)]
+pub(in crate::api) async fn create_hold(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    RequestId(request_id): RequestId,
+    JsonBody(body): JsonBody<NewHoldBody>,
+) -> Result<Response, Problem> {
+    if body.selector.is_some() {
+        return Err(Problem::not_supported_yet("selector"));
+    }
+    let mut errors = Vec::new();
+    if body.matter.trim().is_empty() {
+        errors.push(FieldError::new("/matter", "must name the matter"));
+    }
+    check_text(&mut errors, "/matter", Some(&body.matter), LONGEST_MATTER);
+    let conversation_ids = parse_ids(body.conversation_ids.as_deref().unwrap_or_default(), &mut errors);
+    if !errors.is_empty() {
+        return Err(Problem::invalid(errors));
+    }
+    let new = NewHold {
+        matter: body.matter,
+        conversation_ids,
+        orgs: orgs(&state, &caller, body.org)?,
+        created_by: caller.name,
+        request_id,
+    };
+    let created = state.store.create_hold(&new).await?;
+    tracing::info!(hold = %created.hold.id, matter = new.matter, by = new.created_by, "a hold is in force");
+    let location = [(header::LOCATION, format!("/holds/{}", created.hold.id))];
+    let body =
+        CreatedHold { hold: created.hold.into(), quiet_at: created.quiet_at, too_late: created.too_late };
+    Ok((StatusCode::CREATED, location, Json(body)).into_response())
+}
+
+fn parse_ids(sent: &[String], errors: &mut Vec<FieldError>) -> Vec<Uuid> {
+    if sent.is_empty() {
+        errors.push(FieldError::new("/conversationIds", "must name one conversation at least"));
+    }
+    let mut ids = Vec::with_capacity(sent.len());
+    for (number, id) in sent.iter().enumerate() {
+        match intake::parse_id(id.as_bytes()) {
+            Ok(id) => ids.push(id),
+            Err(detail) => errors.push(FieldError::new(format!("/conversationIds/{number}"), detail)),
+        }
+        if errors.len() >= ERRORS_TOLD {
+            break;
+        }
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// The named org, or every configured one that the key reaches.
+fn orgs(state: &ApiState, caller: &Caller, named: Option<String>) -> Result<Vec<String>, Problem> {
+    let reached = state.orgs.iter().filter(|org| caller.reaches(org));
+    let orgs: Vec<String> = match &named {
+        Some(named) => reached.filter(|org| *org == named).cloned().collect(),
+        None => reached.cloned().collect(),
+    };
+    if orgs.is_empty() {
+        let detail = named.map_or_else(
+            || "this key reaches none of the configured orgs".to_owned(),
+            |named| format!("there is no org {named:?}"),
+        );
+        return Err(Problem::invalid_field("/org", detail));
+    }
+    Ok(orgs)
+}

@@ -1,0 +1,30 @@
+//! `GET /holds/{id}`.
+
+use axum::Json;
+use axum::extract::State;
+
+use super::body::HoldBody;
+use super::visible;
+use crate::api::ApiState;
+use crate::api::auth::Authorized;
+use crate::api::extract::PathId;
+use crate::api::problem::Problem;
+
+/// Read a legal hold.
+#[utoipa::path(
+    get, path = "/holds/{id}", tag = "holds",
+    params(("id" = uuid::Uuid, Path, description = "The hold.")),
+    responses(
+        (status = 200, description = "The hold.", body = HoldBody),
+        (status = 401, description = "`no_key`", body = Problem),
+        (status = 403, description = "`missing_scope`", body = Problem),
+        (status = 404, description = "`not_found`", body = Problem),
+    )
+)]
+pub(in crate::api) async fn get_hold(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    PathId(id): PathId,
+) -> Result<Json<HoldBody>, Problem> {
+    Ok(Json(visible(&state, &caller, id).await?.into()))
+}

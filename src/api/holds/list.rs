@@ -1,0 +1,49 @@
+//! `GET /holds`: newest first.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::body::HoldBody;
+use crate::api::ApiState;
+use crate::api::auth::Authorized;
+use crate::api::extract::Query;
+use crate::api::page::{self, Page};
+use crate::api::problem::Problem;
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct HoldsPage {
+    /// Rows a page, 1 to 1000.
+    limit: Option<usize>,
+    /// The `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// List the legal holds, newest first.
+#[utoipa::path(
+    get, path = "/holds", tag = "holds",
+    params(HoldsPage),
+    responses(
+        (status = 200, description = "A page of holds.", body = Page<HoldBody>),
+        (status = 400, description = "`invalid_query`", body = Problem),
+        (status = 401, description = "`no_key`", body = Problem),
+        (status = 403, description = "`missing_scope`", body = Problem),
+    )
+)]
+pub(in crate::api) async fn list_holds(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    Query(wanted): Query<HoldsPage>,
+) -> Result<Json<Page<HoldBody>>, Problem> {
+    let limit = page::limit(wanted.limit)?;
+    let before = page::after("holds", wanted.cursor.as_deref())?;
+    let fetched = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut rows = state.store.holds(caller.orgs.as_deref(), before, fetched).await?;
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    let next_cursor = rows.last().filter(|_| has_more).and_then(|last| page::cursor("holds", last.id));
+    Ok(Json(Page { items: rows.into_iter().map(HoldBody::from).collect(), next_cursor }))
+}

@@ -1,0 +1,48 @@
+//! `POST /holds/{id}/release`: it protects no more.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::body::HoldBody;
+use super::visible;
+use crate::api::ApiState;
+use crate::api::auth::Authorized;
+use crate::api::extract::PathId;
+use crate::api::problem::Problem;
+use crate::api::request_id::RequestId;
+use crate::store::holds::release::Released;
+
+/// Release a legal hold.
+///
+/// Conversations that it had kept in a purge stay `on_hold` there; a new purge may name them.
+#[utoipa::path(
+    post, path = "/holds/{id}/release", tag = "holds",
+    params(("id" = uuid::Uuid, Path, description = "The hold.")),
+    responses(
+        (status = 200, description = "Released.", body = HoldBody),
+        (status = 401, description = "`no_key`", body = Problem),
+        (status = 403, description = "`missing_scope`", body = Problem),
+        (status = 404, description = "`not_found`: also where the key does not reach every org of the hold", body = Problem),
+        (status = 409, description = "`already_released`", body = Problem),
+    )
+)]
+pub(in crate::api) async fn release_hold(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    RequestId(request_id): RequestId,
+    PathId(id): PathId,
+) -> Result<Json<HoldBody>, Problem> {
+    let hold = visible(&state, &caller, id).await?;
+    // Who reaches only some of the orgs must not take the protection from the others.
+    if !hold.orgs.iter().all(|org| caller.reaches(org)) {
+        return Err(Problem::not_found("hold"));
+    }
+    match state.store.release_hold(&hold, &caller.name, &request_id).await? {
+        Released::Done(hold) => Ok(Json(hold.into())),
+        Released::Already(hold) => {
+            let at = hold.released_at.map_or_else(String::new, |at| format!(" at {at}"));
+            Err(Problem::new(StatusCode::CONFLICT, "already_released", format!("the hold was released{at}")))
+        }
+    }
+}

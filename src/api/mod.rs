@@ -1,0 +1,117 @@
+//! The HTTP API: a folder a resource, a file an operation. A handler extracts, checks, calls the store once, answers.
+//!
+//! Invariant: api never asks Genesys and holds no SQL; what it can't do yet it refuses, it never ignores a wish.
+
+mod auth;
+mod conversations;
+mod extract;
+mod health;
+mod holds;
+mod openapi;
+mod page;
+mod problem;
+mod purges;
+mod request_id;
+mod unbuilt;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::domain::keys::Scope;
+use crate::store::Store;
+
+pub use openapi::{document_json, document_yaml};
+
+/// What the handlers are handed.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The database.
+    pub store: Store,
+    /// The configured orgs, sorted.
+    pub orgs: Arc<[String]>,
+    /// What one request may bring.
+    pub intake: IntakeTerms,
+    /// No request may take longer, except waits and uploads.
+    pub request_timeout: Duration,
+    /// Makes the ids of requests that bring none.
+    pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
+}
+
+/// What one request may bring.
+#[derive(Debug, Clone)]
+pub struct IntakeTerms {
+    /// Where uploads are spooled.
+    pub spool_dir: PathBuf,
+    /// The most ids.
+    pub max_ids: u64,
+    /// The largest JSON body, in bytes.
+    pub max_json: usize,
+}
+
+/// The whole API.
+pub fn router(state: ApiState) -> Router {
+    let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, state.request_timeout);
+    let (reading, _) = reading().split_for_parts();
+    let (holding, _) = holding().split_for_parts();
+    let (patient, _) = patient().split_for_parts();
+    let (uploading, _) = uploading().split_for_parts();
+    let guarded = |router: Router<ApiState>, scope| auth::guard(router, &state, scope);
+    let open = Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/openapi.json", get(openapi::json))
+        .route("/openapi.yaml", get(openapi::yaml));
+    open.merge(guarded(reading, Scope::PurgesRead))
+        .merge(guarded(holding, Scope::HoldsWrite))
+        .merge(unbuilt::router(&state))
+        .layer(timeout)
+        .merge(guarded(patient, Scope::PurgesRead))
+        .merge(guarded(uploading, Scope::PurgesWrite))
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(CatchPanicLayer::custom(problem::after_panic))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            axum::http::header::CACHE_CONTROL,
+            axum::http::HeaderValue::from_static("no-store"),
+        ))
+        .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::carry))
+        .with_state(state)
+}
+
+/// Calls that need `purges:read`.
+fn reading() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(purges::conversations::conversations))
+        .routes(routes!(purges::jobs::jobs))
+        .routes(routes!(conversations::conversation))
+        .routes(routes!(holds::list::list_holds))
+        .routes(routes!(holds::get::get_hold))
+}
+
+/// Calls that need `holds:write`.
+fn holding() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(holds::create::create_hold))
+        .routes(routes!(holds::release::release_hold))
+}
+
+/// Calls that may wait, and need `purges:read`.
+fn patient() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(purges::get::get_purge))
+}
+
+/// Calls that take uploads, and need `purges:write`.
+fn uploading() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(purges::create::create_purge))
+}

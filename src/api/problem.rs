@@ -1,0 +1,187 @@
+//! Errors as callers see them: RFC 9457 problem documents with a stable code.
+
+use std::any::Any;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::intake::IntakeError;
+use crate::store::StoreError;
+
+/// A refusal: what is wrong and what to change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Problem {
+    /// Names the kind of problem; the code with a prefix.
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    /// The kind of problem, in words.
+    pub(super) title: String,
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// What is wrong this time, and what to change.
+    pub(super) detail: String,
+    /// A stable word for programs.
+    #[schema(example = "invalid_request")]
+    pub(super) code: &'static str,
+    /// The id of the request, which the logs carry too.
+    pub(super) request_id: String,
+    /// The fields or lines that are wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) errors: Vec<FieldError>,
+}
+
+/// One field or line that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct FieldError {
+    /// Where: a JSON pointer, `?name` for a query parameter, `line 7` for an upload.
+    pub(super) pointer: String,
+    /// What is wrong there.
+    pub(super) detail: String,
+}
+
+impl FieldError {
+    /// An error at that place.
+    pub(super) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+impl Problem {
+    /// A problem with this status and code.
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:genesys-purge:problem:{code}"),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code,
+            request_id: String::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// Fields that are wrong; the first of them is the detail.
+    pub(super) fn invalid(errors: Vec<FieldError>) -> Self {
+        let detail =
+            errors.first().map_or_else(String::new, |error| format!("{}: {}", error.pointer, error.detail));
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail) }
+    }
+
+    /// One field that is wrong.
+    pub(super) fn invalid_field(pointer: &str, detail: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError::new(pointer, detail)])
+    }
+
+    /// A query parameter that is wrong.
+    pub(super) fn invalid_query(name: &str, detail: impl Into<String>) -> Self {
+        let error = FieldError::new(format!("?{name}"), detail);
+        let detail = format!("{}: {}", error.pointer, error.detail);
+        Self { errors: vec![error], ..Self::new(StatusCode::BAD_REQUEST, "invalid_query", detail) }
+    }
+
+    /// There is no such thing, or the key may not know of it.
+    pub(super) fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
+    }
+
+    /// A wish of the contract that this version can't fulfil.
+    pub(super) fn not_supported_yet(what: &str) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "not_supported_yet",
+            format!("{what} is not supported by this version; leave it out"),
+        )
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(&self)).into_response();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        // The outermost layer knows the request's id and writes the document again with it.
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Spool(error) => error.into(),
+            error if error.is_outage() => {
+                tracing::error!(%error, "the database can't be reached");
+                let detail = "the database can't be reached; try again in a moment";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            }
+            error => {
+                tracing::error!(%error, "a request failed");
+                let detail = "this is an error of the service; the request id finds it in the logs";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+            }
+        }
+    }
+}
+
+impl From<IntakeError> for Problem {
+    fn from(error: IntakeError) -> Self {
+        let detail = error.to_string();
+        match error {
+            IntakeError::BadLines { lines, .. } => {
+                let errors = lines
+                    .into_iter()
+                    .map(|bad| FieldError::new(format!("line {}", bad.line), bad.detail))
+                    .collect();
+                Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_lines", detail) }
+            }
+            IntakeError::TooManyIds { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_ids", detail)
+            }
+            IntakeError::SpoolFull { .. } => {
+                tracing::error!(%detail, "the spool folder is full");
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "spool_full", detail)
+            }
+            IntakeError::Spool { .. } | IntakeError::Interrupted => {
+                tracing::error!(%detail, "an upload could not be spooled");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            }
+            IntakeError::Broken { .. } => Self::new(StatusCode::BAD_REQUEST, "broken_body", detail),
+            IntakeError::Utf16
+            | IntakeError::NoIdColumn { .. }
+            | IntakeError::TwoIdColumns { .. }
+            | IntakeError::UnclosedQuote { .. }
+            | IntakeError::Empty => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_file", detail),
+        }
+    }
+}
+
+/// No route has this path.
+pub(super) async fn no_such_path() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "no_such_path",
+        "no call has this path; /openapi.yaml lists all that there are",
+    )
+}
+
+/// The path exists, but not with this method.
+pub(super) async fn no_such_method() -> Problem {
+    let detail = "this path does not take this method; the Allow header names those that it takes";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}
+
+/// A handler panicked: the request fails, the service goes on.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over by value")]
+pub(super) fn after_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let what =
+        panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(panic = what, "a handler panicked");
+    let detail = "this is an error of the service; the request id finds it in the logs";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
+}

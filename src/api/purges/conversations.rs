@@ -1,0 +1,96 @@
+//! `GET /purges/{id}/conversations`: what became of each, in the order of the request.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::visible;
+use crate::api::ApiState;
+use crate::api::auth::Authorized;
+use crate::api::extract::{PathId, Query};
+use crate::api::page::{self, Page};
+use crate::api::problem::Problem;
+use crate::domain::outcome::Outcome;
+use crate::store::views::conversations::ConversationRow;
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct Filter {
+    /// Only those with this outcome.
+    outcome: Option<Outcome>,
+    /// Rows a page, 1 to 1000.
+    limit: Option<usize>,
+    /// The `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// One conversation of a purge.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct Conversation {
+    conversation_id: Uuid,
+    outcome: Outcome,
+    /// Why: a stable word.
+    code: Option<String>,
+    /// More, for a person.
+    detail: Option<String>,
+    /// Genesys' id of the job that carried it last.
+    job_id: Option<String>,
+    decided_at: Option<Timestamp>,
+}
+
+impl From<ConversationRow> for Conversation {
+    fn from(row: ConversationRow) -> Self {
+        let Some(decided) = row.decided else {
+            return Self {
+                conversation_id: row.conversation_id,
+                outcome: row.outcome,
+                code: None,
+                detail: None,
+                job_id: None,
+                decided_at: None,
+            };
+        };
+        Self {
+            conversation_id: row.conversation_id,
+            outcome: row.outcome,
+            code: decided.code,
+            detail: decided.detail,
+            job_id: decided.upstream_job_id,
+            decided_at: Some(decided.at),
+        }
+    }
+}
+
+/// List the conversations of a purge.
+///
+/// A page with few or no rows may still have a `nextCursor`: a filter is applied to so many conversations at a time.
+#[utoipa::path(
+    get, path = "/purges/{id}/conversations", tag = "purges",
+    params(("id" = uuid::Uuid, Path, description = "The purge."), Filter),
+    responses(
+        (status = 200, description = "A page of conversations, in the order of the request.", body = Page<Conversation>),
+        (status = 400, description = "`invalid_query`", body = Problem),
+        (status = 401, description = "`no_key`", body = Problem),
+        (status = 403, description = "`missing_scope`", body = Problem),
+        (status = 404, description = "`not_found`", body = Problem),
+    )
+)]
+pub(in crate::api) async fn conversations(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    PathId(id): PathId,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<Conversation>>, Problem> {
+    let purge = visible(&state, &caller, id).await?;
+    let limit = page::limit(filter.limit)?;
+    let list = format!("conversations/{id}/{}", filter.outcome.map_or("", Outcome::as_str));
+    let after = page::after(&list, filter.cursor.as_deref())?;
+    let (rows, next) = state.store.conversations(purge.id, filter.outcome, after, limit).await?;
+    let next_cursor = next.and_then(|next| page::cursor(&list, next));
+    Ok(Json(Page { items: rows.into_iter().map(Conversation::from).collect(), next_cursor }))
+}

@@ -1,0 +1,192 @@
+//! `POST /purges`: accept a purge.
+//!
+//! A body of any format ends in one spool; only then, in one transaction, does anything reach the database. What is
+//! refused leaves nothing.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{FromRequest as _, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::body::PurgeBody;
+use super::fields::Fields;
+use super::visible;
+use crate::api::ApiState;
+use crate::api::auth::Authorized;
+use crate::api::extract::{JsonBody, media_type, unsupported};
+use crate::api::problem::{FieldError, Problem};
+use crate::api::request_id::RequestId;
+use crate::intake::{self, Format, Limits, Spooled};
+
+/// So many wrong ids are told.
+const ERRORS_TOLD: usize = 20;
+
+/// What to purge.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = NewPurge)]
+pub(in crate::api) struct NewPurgeBody {
+    /// The conversations, as UUIDs; repeats count once.
+    #[schema(value_type = Vec<uuid::Uuid>, min_items = 1)]
+    conversation_ids: Vec<String>,
+    /// The org; may be left out where the key reaches only one.
+    org: Option<String>,
+    /// Why, for the record.
+    #[schema(max_length = 1000)]
+    reason: Option<String>,
+    /// The caller's own name for it.
+    #[schema(max_length = 200)]
+    reference: Option<String>,
+    /// Only find out what would be purged.
+    #[serde(default)]
+    dry_run: bool,
+    /// True or left out: this service does nothing else.
+    permanent_delete: Option<bool>,
+    /// How many ids were sent, repeats included: a truncated list deletes nothing.
+    expected_count: Option<u64>,
+    /// Up to 20 labels.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    /// Not supported yet.
+    webhook_url: Option<String>,
+}
+
+/// Accept a purge.
+///
+/// The ids come as JSON, or stream in any number as CSV (`text/csv`: a header with a column `conversationId`, other
+/// columns ignored, or one id a line) or NDJSON (`application/x-ndjson`: an id or an object with `conversationId` a
+/// line), with the other fields in the query string. A bad line refuses the whole.
+#[utoipa::path(
+    post, path = "/purges", tag = "purges",
+    request_body(content((NewPurgeBody = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))),
+    params(
+        ("org" = Option<String>, Query, description = "Uploads only: the org."),
+        ("reason" = Option<String>, Query, description = "Uploads only: why."),
+        ("reference" = Option<String>, Query, description = "Uploads only: the caller's own name for it."),
+        ("label" = Option<String>, Query, description = "Uploads only: `key:value`; may be repeated."),
+        ("dryRun" = Option<bool>, Query, description = "Uploads only: only find out what would be purged."),
+        ("permanentDelete" = Option<bool>, Query, description = "Uploads only: true or left out."),
+        ("expectedCount" = Option<u64>, Query, description = "Uploads only: how many ids are sent, repeats included."),
+    ),
+    responses(
+        (status = 202, description = "Accepted.", body = PurgeBody, headers(("Location" = String, description = "Where to read it."))),
+        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`", body = Problem),
+        (status = 401, description = "`no_key`", body = Problem),
+        (status = 403, description = "`missing_scope`, `no_org`", body = Problem),
+        (status = 413, description = "`body_too_large`, `too_many_ids`", body = Problem),
+        (status = 415, description = "`unsupported_media_type`", body = Problem),
+        (status = 422, description = "`invalid_request`, `invalid_lines`, `invalid_file`, `count_mismatch`, `not_supported_yet`", body = Problem),
+        (status = 503, description = "`unavailable`", body = Problem),
+        (status = 507, description = "`spool_full`", body = Problem),
+    )
+)]
+pub(in crate::api) async fn create_purge(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    RequestId(request_id): RequestId,
+    request: Request,
+) -> Result<Response, Problem> {
+    refuse_unbuilt(request.headers())?;
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let (new, spooled) = match media_type(request.headers()).as_deref() {
+        Some("application/json") => {
+            if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).next() {
+                return Err(Problem::invalid_query(&name, "belongs into the JSON body"));
+            }
+            let JsonBody(body) = JsonBody::<NewPurgeBody>::from_request(request, &state).await?;
+            let (ids, fields) = body.split();
+            let (new, expected) = fields.check(&state, &caller, request_id)?;
+            let spooled = check_list(&ids, state.intake.max_ids)?;
+            check_count(&spooled, expected)?;
+            (new, spooled)
+        }
+        Some("text/csv") => upload(Format::Csv, &state, &caller, request_id, &query, request).await?,
+        Some("application/x-ndjson") => {
+            upload(Format::Ndjson, &state, &caller, request_id, &query, request).await?
+        }
+        _ => return Err(unsupported("application/json, text/csv or application/x-ndjson")),
+    };
+    let id = state.store.accept_purge(&new, spooled).await?;
+    tracing::info!(purge = %id, org = new.org, by = new.requested_by, "accepted a purge");
+    let purge = visible(&state, &caller, id).await?;
+    let location = [(header::LOCATION, format!("/purges/{id}"))];
+    Ok((StatusCode::ACCEPTED, location, Json(PurgeBody::from(purge))).into_response())
+}
+
+/// Wishes that this version can't fulfil.
+fn refuse_unbuilt(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.contains_key("idempotency-key") {
+        return Err(Problem::not_supported_yet("the header Idempotency-Key"));
+    }
+    Ok(())
+}
+
+impl NewPurgeBody {
+    fn split(self) -> (Vec<String>, Fields) {
+        let fields = Fields {
+            org: self.org,
+            reason: self.reason,
+            reference: self.reference,
+            is_dry_run: self.dry_run,
+            is_permanent: self.permanent_delete,
+            expected_count: self.expected_count,
+            labels: self.labels,
+            webhook_url: self.webhook_url,
+        };
+        (self.conversation_ids, fields)
+    }
+}
+
+async fn upload(
+    format: Format,
+    state: &ApiState,
+    caller: &crate::domain::keys::Caller,
+    request_id: String,
+    query: &str,
+    request: Request,
+) -> Result<(crate::store::purges::accept::NewPurge, Spooled), Problem> {
+    let (new, expected) = Fields::from_query(query)?.check(state, caller, request_id)?;
+    let limits = Limits { max_ids: state.intake.max_ids, ..Limits::default() };
+    let body = request.into_body().into_data_stream();
+    let spooled = intake::spool(format, body, &state.intake.spool_dir, limits).await?;
+    check_count(&spooled, expected)?;
+    Ok((new, spooled))
+}
+
+fn check_list(ids: &[String], max_ids: u64) -> Result<Spooled, Problem> {
+    if ids.is_empty() {
+        return Err(Problem::invalid_field("/conversationIds", "must name one conversation at least"));
+    }
+    if u64::try_from(ids.len()).is_ok_and(|sent| sent > max_ids) {
+        let detail = format!("a purge may name {max_ids} conversations");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_ids", detail));
+    }
+    let (mut parsed, mut errors) = (Vec::with_capacity(ids.len()), Vec::new());
+    for (number, id) in ids.iter().enumerate() {
+        match intake::parse_id(id.as_bytes()) {
+            Ok(id) => parsed.push(id),
+            Err(detail) => errors.push(FieldError::new(format!("/conversationIds/{number}"), detail)),
+        }
+        if errors.len() == ERRORS_TOLD {
+            break;
+        }
+    }
+    if errors.is_empty() { Ok(Spooled::from_list(parsed)) } else { Err(Problem::invalid(errors)) }
+}
+
+/// A list that was cut on its way deletes nothing.
+fn check_count(spooled: &Spooled, expected: Option<u64>) -> Result<(), Problem> {
+    let received = spooled.received();
+    match expected {
+        Some(expected) if expected != received => {
+            let detail =
+                format!("expectedCount is {expected}, but {received} ids came; nothing was accepted");
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "count_mismatch", detail))
+        }
+        _ => Ok(()),
+    }
+}

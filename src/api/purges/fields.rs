@@ -1,0 +1,192 @@
+//! What a caller says of a purge beside its ids, in a JSON body or in a query string, checked.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+
+use crate::api::ApiState;
+use crate::api::problem::{FieldError, Problem};
+use crate::domain::keys::Caller;
+use crate::store::purges::accept::NewPurge;
+
+/// The fields, as they were sent.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Fields {
+    pub(super) org: Option<String>,
+    pub(super) reason: Option<String>,
+    pub(super) reference: Option<String>,
+    pub(super) is_dry_run: bool,
+    pub(super) is_permanent: Option<bool>,
+    pub(super) expected_count: Option<u64>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) webhook_url: Option<String>,
+}
+
+const LONGEST_REASON: usize = 1000;
+const LONGEST_REFERENCE: usize = 200;
+const LONGEST_LABEL: usize = 100;
+const MOST_LABELS: usize = 20;
+
+impl Fields {
+    /// Reads the query string of an upload.
+    pub(super) fn from_query(query: &str) -> Result<Self, Problem> {
+        let mut fields = Self::default();
+        let mut seen = std::collections::BTreeSet::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if name != "label" && !seen.insert(name.clone().into_owned()) {
+                return Err(Problem::invalid_query(&name, "is given twice"));
+            }
+            match name.as_ref() {
+                "org" => fields.org = Some(value.into_owned()),
+                "reason" => fields.reason = Some(value.into_owned()),
+                "reference" => fields.reference = Some(value.into_owned()),
+                "webhookUrl" => fields.webhook_url = Some(value.into_owned()),
+                "dryRun" => fields.is_dry_run = yes_no(&name, &value)?,
+                "permanentDelete" => fields.is_permanent = Some(yes_no(&name, &value)?),
+                "expectedCount" => {
+                    let number = value.parse();
+                    let wrong = |_| Problem::invalid_query(&name, "must be a whole number");
+                    fields.expected_count = Some(number.map_err(wrong)?);
+                }
+                "label" => {
+                    let wrong = || Problem::invalid_query("label", "must look like key:value");
+                    let (key, value) = value.split_once(':').ok_or_else(wrong)?;
+                    if fields.labels.insert(key.to_owned(), value.to_owned()).is_some() {
+                        return Err(Problem::invalid_query("label", format!("{key:?} is given twice")));
+                    }
+                }
+                _ => {
+                    let known = "org, reason, reference, label, dryRun, permanentDelete, expectedCount";
+                    return Err(Problem::invalid_query(&name, format!("is not known; known are {known}")));
+                }
+            }
+        }
+        Ok(fields)
+    }
+
+    /// Checks everything but the ids.
+    pub(super) fn check(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        request_id: String,
+    ) -> Result<(NewPurge, Option<u64>), Problem> {
+        if self.webhook_url.is_some() {
+            return Err(Problem::not_supported_yet("webhookUrl"));
+        }
+        let mut errors = Vec::new();
+        if self.is_permanent == Some(false) {
+            let detail = "must be true or left out: this service deletes permanently and does nothing else";
+            errors.push(FieldError::new("/permanentDelete", detail));
+        }
+        check_text(&mut errors, "/reason", self.reason.as_deref(), LONGEST_REASON);
+        check_text(&mut errors, "/reference", self.reference.as_deref(), LONGEST_REFERENCE);
+        if self.labels.len() > MOST_LABELS {
+            errors.push(FieldError::new("/labels", format!("may be {MOST_LABELS} at most")));
+        }
+        for (key, value) in &self.labels {
+            if key.is_empty() || key.contains(':') {
+                errors.push(FieldError::new("/labels", format!("the key {key:?} is empty or holds a colon")));
+            }
+            check_text(&mut errors, "/labels", Some(key), LONGEST_LABEL);
+            check_text(&mut errors, "/labels", Some(value), LONGEST_LABEL);
+        }
+        if !errors.is_empty() {
+            return Err(Problem::invalid(errors));
+        }
+        let new = NewPurge {
+            org: choose_org(state, caller, self.org)?,
+            reason: self.reason,
+            reference: self.reference,
+            labels: self
+                .labels
+                .into_iter()
+                .map(|(key, value)| (key, value.into()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            is_dry_run: self.is_dry_run,
+            requested_by: caller.name.clone(),
+            request_id,
+        };
+        Ok((new, self.expected_count))
+    }
+}
+
+/// The org that was named, or the only one that the key reaches.
+fn choose_org(state: &ApiState, caller: &Caller, named: Option<String>) -> Result<String, Problem> {
+    let mut reached = state.orgs.iter().filter(|org| caller.reaches(org));
+    match named {
+        Some(named) if reached.any(|org| *org == named) => Ok(named),
+        Some(named) => Err(Problem::invalid_field("/org", format!("there is no org {named:?}"))),
+        None => match (reached.next(), reached.next()) {
+            (Some(only), None) => Ok(only.clone()),
+            (Some(_), Some(_)) => {
+                Err(Problem::invalid_field("/org", "must be given: this key reaches several orgs"))
+            }
+            (None, _) => {
+                let detail = "this key reaches none of the configured orgs";
+                Err(Problem::new(StatusCode::FORBIDDEN, "no_org", detail))
+            }
+        },
+    }
+}
+
+/// Text must be short enough and fit to be stored and shown.
+pub(in crate::api) fn check_text(
+    errors: &mut Vec<FieldError>,
+    pointer: &str,
+    text: Option<&str>,
+    longest: usize,
+) {
+    let Some(text) = text else { return };
+    if text.chars().count() > longest {
+        errors.push(FieldError::new(pointer, format!("may have {longest} characters at most")));
+    }
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        errors.push(FieldError::new(pointer, "holds control characters"));
+    }
+}
+
+fn yes_no(name: &str, value: &str) -> Result<bool, Problem> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Problem::invalid_query(name, "must be true or false")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_string_says_the_same_as_a_body_and_what_is_unclear_is_refused() {
+        let fields = Fields::from_query(
+            "org=eu&reason=GDPR%20erasure&label=team:a:b&label=x:&dryRun=true&expectedCount=7",
+        );
+        let expected = Fields {
+            org: Some("eu".to_owned()),
+            reason: Some("GDPR erasure".to_owned()),
+            is_dry_run: true,
+            expected_count: Some(7),
+            labels: [("team", "a:b"), ("x", "")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            ..Fields::default()
+        };
+        assert_eq!(fields, Ok(expected));
+        for (query, name) in [
+            ("dryrun=true", "?dryrun"),
+            ("dryRun=yes", "?dryRun"),
+            ("dryRun=true&dryRun=false", "?dryRun"),
+            ("expectedCount=-1", "?expectedCount"),
+            ("expectedCount=1.5", "?expectedCount"),
+            ("label=nocolon", "?label"),
+            ("label=a:1&label=a:2", "?label"),
+            ("conversationIds=1", "?conversationIds"),
+            (";;;", "?;;;"),
+        ] {
+            assert_eq!(Fields::from_query(query).unwrap_err().errors[0].pointer, name, "{query}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `GET /purges/{id}/jobs`: the jobs that carry some of its conversations.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::visible;
+use crate::api::ApiState;
+use crate::api::auth::Authorized;
+use crate::api::extract::{PathId, Query};
+use crate::api::page::{self, Page};
+use crate::api::problem::Problem;
+use crate::domain::events::latency;
+use crate::domain::state::{JobResult, JobState};
+use crate::store::views::jobs::JobRow;
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct JobsPage {
+    /// Rows a page, 1 to 1000.
+    limit: Option<usize>,
+    /// The `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// One job, as seen from a purge.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct Job {
+    /// Our id of it.
+    id: Uuid,
+    state: JobState,
+    result: Option<JobResult>,
+    /// Genesys' id of it.
+    job_id: Option<String>,
+    /// The same.
+    upstream_job_id: Option<String>,
+    upstream_state: Option<String>,
+    /// How many of this purge's conversations it carries.
+    conversations: i64,
+    records_processed: Option<i64>,
+    /// Submits so far.
+    attempt: i32,
+    submitted_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    /// From the submit to the poll that found it ended.
+    latency_seconds: Option<f64>,
+    #[schema(value_type = Option<std::collections::BTreeMap<String, serde_json::Value>>)]
+    last_error: Option<serde_json::Value>,
+}
+
+impl From<JobRow> for Job {
+    fn from(row: JobRow) -> Self {
+        Self {
+            id: row.id,
+            state: row.state,
+            result: row.result,
+            job_id: row.upstream_job_id.clone(),
+            upstream_job_id: row.upstream_job_id,
+            upstream_state: row.upstream_state,
+            conversations: row.conversations,
+            records_processed: row.records_processed,
+            attempt: row.attempt,
+            submitted_at: row.submitted_at,
+            finished_at: row.finished_at,
+            latency_seconds: row.latency_seconds.map(latency),
+            last_error: row.last_error,
+        }
+    }
+}
+
+/// List the jobs of a purge, oldest first.
+#[utoipa::path(
+    get, path = "/purges/{id}/jobs", tag = "purges",
+    params(("id" = uuid::Uuid, Path, description = "The purge."), JobsPage),
+    responses(
+        (status = 200, description = "A page of jobs.", body = Page<Job>),
+        (status = 400, description = "`invalid_query`", body = Problem),
+        (status = 401, description = "`no_key`", body = Problem),
+        (status = 403, description = "`missing_scope`", body = Problem),
+        (status = 404, description = "`not_found`", body = Problem),
+    )
+)]
+pub(in crate::api) async fn jobs(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    PathId(id): PathId,
+    Query(wanted): Query<JobsPage>,
+) -> Result<Json<Page<Job>>, Problem> {
+    let purge = visible(&state, &caller, id).await?;
+    let limit = page::limit(wanted.limit)?;
+    let list = format!("jobs/{id}");
+    let after = page::after(&list, wanted.cursor.as_deref())?;
+    let fetched = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut rows = state.store.jobs_of(purge.id, after, fetched).await?;
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    let next_cursor = rows.last().filter(|_| has_more).and_then(|last| page::cursor(&list, last.id));
+    Ok(Json(Page { items: rows.into_iter().map(Job::from).collect(), next_cursor }))
+}

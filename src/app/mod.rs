@@ -1,0 +1,244 @@
+//! The service as a whole: what everyone is handed, and the order of start and stop.
+//!
+//! Start: database, rules, engine, deliveries, upkeep, HTTP. Stop: the other way round, so that nothing is accepted
+//! that nobody works on, and no step loses the database under its feet.
+
+mod database;
+mod listen;
+mod terms;
+mod world;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use database::{Database, DatabaseError};
+pub use terms::{engine_terms, org_terms, policy};
+pub use world::World;
+
+use crate::api::{ApiState, IntakeTerms};
+use crate::config::Settings;
+use crate::engine::{Chance, Engine, OrgEngine};
+use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
+use crate::store::{Place, Store, StoreError};
+use crate::upkeep;
+use crate::webhooks::deliver::{Courier, Receiver};
+use crate::webhooks::{SecretError, SendError, SigningSecret, new_secret};
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Everything.
+    All,
+    /// Takes requests.
+    Api,
+    /// Does the work.
+    Worker,
+}
+
+/// Why the service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No HTTP client for an org.
+    #[error("orgs.{org}: {source}")]
+    Upstream {
+        /// The org.
+        org: String,
+        /// Why.
+        source: SettingsError,
+    },
+    /// The receiver's secret.
+    #[error("webhooks.secret: {0}")]
+    Secret(#[from] SecretError),
+    /// No HTTP client for webhooks.
+    #[error("webhooks: {0}")]
+    Sender(#[from] SendError),
+    /// The address to listen on.
+    #[error("server.bind = {bind}: {source}")]
+    Bind {
+        /// The address.
+        bind: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The running service.
+#[derive(Debug)]
+pub struct Service {
+    address: Option<SocketAddr>,
+    http: TaskTracker,
+    background: TaskTracker,
+    stop_http: CancellationToken,
+    stop_background: CancellationToken,
+    engine: Option<Engine>,
+    store: Store,
+}
+
+/// The name of the operator's webhook secret among the values that are made once.
+pub const RETENTION_SECRET: &str = "retention_webhook";
+
+impl Service {
+    /// Starts the service on a database whose schema is current.
+    pub async fn start(
+        settings: &Settings,
+        world: &World,
+        place: &Place,
+        role: Role,
+    ) -> Result<Self, StartError> {
+        let store = connect(settings, world, place).await?;
+        store.check_ready().await?;
+        for name in settings.orgs.keys() {
+            store.enroll_org(name, &policy(settings)).await?;
+        }
+        let (stop_http, stop_background) = (CancellationToken::new(), CancellationToken::new());
+        let (http, background) = (TaskTracker::new(), TaskTracker::new());
+        let engine = if role == Role::Api { None } else { Some(start_engine(settings, world, &store)?) };
+        if let Some(engine) = &engine {
+            let courier = start_deliveries(settings, world, &store).await?;
+            let deliveries = courier.as_ref().map(Courier::wake);
+            if let Some(courier) = courier {
+                background.spawn(courier.run(stop_background.clone()));
+            }
+            let heard = listen::forward(place.clone(), engine.wakes(), deliveries, stop_background.clone());
+            background.spawn(heard);
+            let orgs = settings.orgs.keys().cloned().collect();
+            background.spawn(upkeep::leases::run(
+                store.clone(),
+                orgs,
+                engine_terms(settings),
+                engine.wakes(),
+                stop_background.clone(),
+            ));
+        }
+        let address = if role == Role::Worker {
+            None
+        } else {
+            let bind = settings.server.bind;
+            let bound =
+                TcpListener::bind(bind).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
+            let (address, listener) = bound.map_err(|source| StartError::Bind { bind, source })?;
+            let router = crate::api::router(api_state(settings, world, &store));
+            http.spawn(serve(listener, router, stop_http.clone()));
+            Some(address)
+        };
+        http.close();
+        background.close();
+        Ok(Self { address, http, background, stop_http, stop_background, engine, store })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// The database, for whoever runs in the same process.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Drains and stops: no new requests, no new claims; what is under way may finish within the grace.
+    pub async fn stop(self) {
+        self.stop_http.cancel();
+        if let Some(engine) = self.engine {
+            engine.stop().await;
+        }
+        self.stop_background.cancel();
+        self.background.wait().await;
+        // Requests that still stream are cut with the process; their spools vanish, nothing of them was accepted.
+        let patience = std::time::Duration::from_secs(5);
+        if tokio::time::timeout(patience, self.http.wait()).await.is_err() {
+            tracing::warn!("some requests did not end in time and are cut");
+        }
+        self.store.close().await;
+    }
+}
+
+/// Connects to the database.
+pub async fn connect(settings: &Settings, world: &World, place: &Place) -> Result<Store, StoreError> {
+    let tells_retention = settings.webhooks.url.is_some();
+    Store::connect(place, settings.database.max_connections, world.new_id(), tells_retention).await
+}
+
+fn start_engine(settings: &Settings, world: &World, store: &Store) -> Result<Engine, StartError> {
+    let terms = engine_terms(settings);
+    let orgs = settings.orgs.iter().filter(|_| !settings.engine.paused).map(|(name, org)| {
+        let wire = analytics_purge::Settings {
+            org: name.clone(),
+            base_url: org.base_url.to_string(),
+            login_url: org.login_url.to_string(),
+            client_id: org.client_id.clone(),
+            client_secret: org.client_secret.clone(),
+        };
+        let upstream = AnalyticsPurge::new(wire, world.clock())
+            .map_err(|source| StartError::Upstream { org: name.clone(), source })?;
+        let chance = Chance::new(world.seed());
+        Ok(OrgEngine::new(
+            org_terms(name, org),
+            terms,
+            Arc::new(upstream),
+            store.clone(),
+            world.clock(),
+            chance,
+        ))
+    });
+    let orgs = orgs.collect::<Result<Vec<_>, StartError>>()?;
+    Ok(Engine::start(orgs, terms.workers, terms.shutdown_grace))
+}
+
+/// The secret with which the operator's receiver checks what it gets.
+pub async fn retention_secret(
+    settings: &Settings,
+    world: &World,
+    store: &Store,
+) -> Result<String, StoreError> {
+    use secrecy::ExposeSecret as _;
+    match &settings.webhooks.secret {
+        Some(secret) => Ok(secret.expose_secret().to_owned()),
+        None => store.keep_secret(RETENTION_SECRET, &new_secret(world.random_bytes())).await,
+    }
+}
+
+async fn start_deliveries(
+    settings: &Settings,
+    world: &World,
+    store: &Store,
+) -> Result<Option<Courier>, StartError> {
+    let Some(url) = &settings.webhooks.url else { return Ok(None) };
+    let secret = retention_secret(settings, world, store).await?;
+    let receiver = Receiver {
+        url: url.expose().clone(),
+        secret: SigningSecret::parse(&secret)?,
+        timeout: settings.webhooks.timeout,
+        schedule: settings.webhooks.retry_schedule.clone(),
+    };
+    let chance = Chance::new(world.seed());
+    let jitter = Arc::new(move || chance.fraction());
+    Ok(Some(Courier::new(store.clone(), receiver, world.clock(), jitter)?))
+}
+
+fn api_state(settings: &Settings, world: &World, store: &Store) -> ApiState {
+    ApiState {
+        store: store.clone(),
+        orgs: settings.orgs.keys().cloned().collect(),
+        intake: IntakeTerms {
+            spool_dir: settings.intake.spool_dir.clone(),
+            max_ids: settings.intake.max_ids,
+            max_json: usize::try_from(settings.intake.max_json.bytes()).unwrap_or(usize::MAX),
+        },
+        request_timeout: settings.server.request_timeout,
+        new_id: world.new_id(),
+    }
+}
+
+async fn serve(listener: TcpListener, router: axum::Router, stop: CancellationToken) {
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await {
+        tracing::error!(%error, "the HTTP server ended");
+    }
+}

@@ -1,0 +1,47 @@
+//! Settings in the words of the domain.
+
+use crate::config::{OrgSettings, Settings, UnknownAge};
+use crate::domain::retention::{self, Policy};
+use crate::domain::terms::{EngineTerms, OrgTerms};
+
+/// The engine's settings.
+pub fn engine_terms(settings: &Settings) -> EngineTerms {
+    let engine = &settings.engine;
+    EngineTerms {
+        workers: engine.workers,
+        poll_initial: engine.poll_initial,
+        poll_max: engine.poll_max,
+        job_deadline: engine.job_deadline,
+        lease: engine.lease,
+        intent_ttl: engine.intent_ttl,
+        ambiguity_grace: engine.ambiguity_grace,
+        absence_gap: engine.absence_gap,
+        validation_max_age: engine.validation_max_age,
+        verify_timeout: engine.verify_timeout,
+        max_attempts: engine.max_attempts,
+        shutdown_grace: engine.shutdown_grace,
+    }
+}
+
+/// One org's settings.
+pub fn org_terms(name: &str, org: &OrgSettings) -> OrgTerms {
+    OrgTerms {
+        name: name.to_owned(),
+        max_batch: org.max_batch,
+        details_batch: org.details_batch,
+        slots: usize::try_from(org.max_concurrent_jobs).unwrap_or(usize::MAX),
+        per_minute: org.requests_per_minute.map_or(0, std::num::NonZeroU32::get),
+        mixes_purges: org.mix_purges,
+    }
+}
+
+/// The retention rules.
+pub fn policy(settings: &Settings) -> Policy {
+    Policy {
+        default_days: settings.retention.default_days,
+        unknown_age: match settings.retention.unknown_age {
+            UnknownAge::Retain => retention::UnknownAge::Retain,
+            UnknownAge::Purge => retention::UnknownAge::Purge,
+        },
+    }
+}

@@ -1,0 +1,63 @@
+//! Clock and randomness: the one place that asks the machine for them.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::engine::Clock;
+use crate::store::NewId;
+
+/// Where time and chance come from.
+#[derive(Clone)]
+pub struct World {
+    clock: Clock,
+    new_id: NewId,
+    random: Arc<dyn Fn() -> [u8; 32] + Send + Sync>,
+}
+
+impl World {
+    /// The machine's.
+    #[expect(clippy::disallowed_methods, reason = "the one home of the machine's clock and randomness")]
+    pub fn machine() -> Self {
+        Self {
+            clock: Arc::new(Timestamp::now),
+            new_id: Arc::new(Uuid::now_v7),
+            random: Arc::new(rand::random),
+        }
+    }
+
+    /// With a clock of one's own.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Tells the time.
+    pub fn clock(&self) -> Clock {
+        Arc::clone(&self.clock)
+    }
+
+    /// Makes ids.
+    pub fn new_id(&self) -> NewId {
+        Arc::clone(&self.new_id)
+    }
+
+    /// Bytes that nobody can guess.
+    pub fn random_bytes(&self) -> [u8; 32] {
+        (self.random)()
+    }
+
+    /// The seed of jitter.
+    pub fn seed(&self) -> u64 {
+        let mut seed = [0; 8];
+        seed.copy_from_slice(&self.random_bytes()[..8]);
+        u64::from_le_bytes(seed)
+    }
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,116 @@
+//! Builds what the demo plays on: the embedded Postgres, the simulated Genesys, the receiver, the service, a key.
+
+use anyhow::Context as _;
+use uuid::Uuid;
+
+use super::Args;
+use super::receiver::Receiver;
+use crate::app::{Database, Role, Service, World, connect};
+use crate::cli::output;
+use crate::cli::setting::Setting;
+use crate::config::{Environment, Settings, Sources};
+use crate::domain::keys::{Caller, Scope, format_key};
+use crate::postgres::{Durability, Storage};
+use crate::sandbox::{self, FaultRule, JobDuration, Kind, Running, Sandbox};
+
+/// Everything that runs.
+pub(super) struct Stage {
+    pub(super) sandbox: Running,
+    pub(super) receiver: Receiver,
+    pub(super) service: Service,
+    pub(super) url: String,
+    pub(super) key: String,
+    /// Ids for the small purges: eligible ones that the large purge leaves out.
+    pub(super) small: Vec<Uuid>,
+    database: Database,
+}
+
+/// So many ids go into three small purges, three each, and one is left to try things with.
+const SMALL: u32 = 10;
+
+impl Stage {
+    pub(super) async fn build(setting: &Setting, args: &Args) -> anyhow::Result<Self> {
+        output::line(
+            "Starting an embedded Postgres, a simulated Genesys, a webhook receiver and the service ...",
+        )?;
+        let database = Database::embedded(&setting.environment, Storage::Temporary, Durability::Full).await?;
+        let sandbox = Sandbox::start(organization(args), ([127, 0, 0, 1], 0).into(), false).await?;
+        sandbox.sandbox().add_fault(lost_answer()?)?;
+        let secret = crate::webhooks::new_secret(setting.world.random_bytes());
+        let receiver = Receiver::start(&secret).await?;
+        let settings = settings(&sandbox, &receiver.url, &secret)?;
+        let key = prepare(&settings, &setting.world, &database).await?;
+        let service = Service::start(&settings, &setting.world, &database.place, Role::All).await?;
+        let address = service.address().context("the service listens nowhere")?;
+        let eligible = sandbox.sandbox().ids_of(Kind::Eligible);
+        let small = eligible.into_iter().rev().take(SMALL as usize).collect();
+        Ok(Self { sandbox, receiver, service, url: format!("http://{address}"), key, small, database })
+    }
+
+    /// An eligible id that no purge of the demo names.
+    pub(super) fn spare_ids(&self) -> Uuid {
+        self.small.last().copied().unwrap_or_default()
+    }
+
+    /// Takes everything down, in order.
+    pub(super) async fn strike(self) -> anyhow::Result<()> {
+        self.service.stop().await;
+        self.receiver.stop();
+        self.sandbox.stop().await;
+        Ok(self.database.stop().await?)
+    }
+}
+
+/// Conversations of every kind, jobs of a few seconds, some of which fail or do half their work, late deletions, answers
+/// that leave ids out, and limits.
+fn organization(args: &Args) -> sandbox::Settings {
+    sandbox::Settings {
+        seed: args.seed,
+        conversations: args.conversations + SMALL,
+        job_duration: JobDuration { base_ms: 1500, jitter_ms: 1000 },
+        failed_share: 0.05,
+        partial_share: 0.1,
+        job_unknown_ms: 100,
+        deletion_lag_ms: 300,
+        leave_out_share: 0.05,
+        requests_per_minute: 1200,
+        ..sandbox::Settings::default()
+    }
+}
+
+/// The answer of one submit is lost after its job was made: the service must find that out before it submits again.
+fn lost_answer() -> anyhow::Result<FaultRule> {
+    let rule = serde_json::json!({ "call": "submit", "after": 2, "times": 1, "fault": { "reset": "after" } });
+    Ok(serde_json::from_value(rule)?)
+}
+
+fn settings(sandbox: &Running, receiver: &str, secret: &str) -> anyhow::Result<Settings> {
+    let organization = sandbox.sandbox().settings();
+    let variables = [
+        ("GENESYS_BASE_URL", sandbox.url.as_str()),
+        ("GENESYS_CLIENT_ID", &organization.client_id),
+        ("GENESYS_CLIENT_SECRET", &organization.client_secret),
+        ("RETENTION_WEBHOOK_URL", receiver),
+        ("RETENTION_WEBHOOK_SECRET", secret),
+        ("PURGE__SERVER__BIND", "127.0.0.1:0"),
+        ("PURGE__ORGS__DEFAULT__REQUESTS_PER_MINUTE", "1200"),
+        ("PURGE__ENGINE__POLL_INITIAL", "1s"),
+        ("PURGE__ENGINE__ABSENCE_GAP", "2s"),
+        ("PURGE__ENGINE__AMBIGUITY_GRACE", "4s"),
+    ];
+    let environment: Environment = variables.into_iter().collect();
+    // An empty folder: neither a file nor a .env of the machine can make the demo another one.
+    let nowhere = tempfile::tempdir()?;
+    Ok(Settings::load(&Sources { config_file: None, working_dir: nowhere.path().to_owned(), environment })?)
+}
+
+/// Brings the schema up to date and makes the caller's key.
+async fn prepare(settings: &Settings, world: &World, database: &Database) -> anyhow::Result<String> {
+    let store = connect(settings, world, &database.place).await?;
+    store.migrate().await?;
+    let key = format_key(&world.random_bytes());
+    let scopes = vec![Scope::PurgesRead, Scope::PurgesWrite, Scope::HoldsWrite];
+    store.create_key(&key, &Caller { name: "demo".to_owned(), scopes, orgs: None }).await?;
+    store.close().await;
+    Ok(key)
+}

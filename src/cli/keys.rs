@@ -1,0 +1,79 @@
+//! `keys create | list | revoke`.
+
+use std::process::ExitCode;
+
+use uuid::Uuid;
+
+use super::output;
+use super::setting::Setting;
+use crate::domain::keys::{Caller, Scope, format_key};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Action {
+    /// Make a key; it is printed once, alone on the last line.
+    Create {
+        /// Who will use it: the actor in every event.
+        #[arg(long)]
+        name: String,
+        /// What it allows; may be repeated.
+        #[arg(long = "scope", required = true, value_parser = scope)]
+        scopes: Vec<Scope>,
+        /// The org that it is limited to; may be repeated. Left out: every org.
+        #[arg(long = "org")]
+        orgs: Vec<String>,
+    },
+    /// List all keys.
+    List,
+    /// Revoke a key, from now on and for good.
+    Revoke {
+        /// The id that `keys list` shows.
+        id: Uuid,
+    },
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    text.parse().map_err(|_| {
+        let known: Vec<&str> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+        format!("expected one of {}", known.join(", "))
+    })
+}
+
+pub(super) async fn run(setting: &Setting, action: Action) -> anyhow::Result<ExitCode> {
+    let settings = setting.settings()?;
+    let (database, store) = setting.database(&settings).await?;
+    let done = match action {
+        Action::Create { name, mut scopes, orgs } => {
+            scopes.sort_unstable();
+            scopes.dedup();
+            let key = format_key(&setting.world.random_bytes());
+            let caller = Caller { name, scopes, orgs: (!orgs.is_empty()).then_some(orgs) };
+            store.create_key(&key, &caller).await?;
+            output::line(key)
+        }
+        Action::List => list(&store.list_keys().await?),
+        Action::Revoke { id } if store.revoke_key(id).await? => output::line("revoked"),
+        Action::Revoke { id } => {
+            Err(anyhow::anyhow!("no key in force has the id {id}; `keys list` shows all"))
+        }
+    };
+    store.close().await;
+    database.stop().await?;
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+fn list(keys: &[crate::store::keys::KeyRow]) -> anyhow::Result<()> {
+    for key in keys {
+        let scopes: Vec<&str> = key.caller.scopes.iter().map(|scope| scope.as_str()).collect();
+        let orgs = key.caller.orgs.as_ref().map_or_else(|| "every org".to_owned(), |orgs| orgs.join(","));
+        let state = key.revoked_at.map_or_else(|| "in force".to_owned(), |at| format!("revoked {at}"));
+        output::line(format_args!(
+            "{}  {}...  {}  {}  {orgs}  made {}  {state}",
+            key.id,
+            key.prefix,
+            key.caller.name,
+            scopes.join(","),
+            key.created_at
+        ))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! The command line: a file a command. Results go to standard output, everything else to standard error.
+
+mod demo;
+mod keys;
+mod migrate;
+mod openapi;
+mod output;
+mod sandbox;
+mod serve;
+mod setting;
+mod signals;
+mod webhooks;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use setting::Setting;
+
+/// Permanently deletes Genesys Cloud conversation archives for other systems, and proves what it did.
+#[derive(Debug, Parser)]
+#[command(name = "genesys-purge", version, about, max_term_width = 100)]
+struct Cli {
+    /// A configuration file over the built-in defaults.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder of the embedded Postgres, where no DATABASE_URL is set.
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the main job end to end: embedded Postgres, simulated Genesys, nothing to set up.
+    Demo(demo::Args),
+    /// Run the service.
+    Serve(serve::Args),
+    /// Bring the database's schema up to date.
+    Migrate,
+    /// Print the OpenAPI document.
+    Openapi(openapi::Args),
+    /// Run the simulated Genesys alone, to develop against.
+    Sandbox(sandbox::Args),
+    /// Make, list and revoke API keys.
+    #[command(subcommand)]
+    Keys(keys::Action),
+    /// What receivers of webhooks need.
+    #[command(subcommand)]
+    Webhooks(webhooks::Action),
+}
+
+/// Reads the command line and does what it says.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::fail(&anyhow::Error::new(error)),
+    };
+    match runtime.block_on(dispatch(cli)) {
+        Ok(code) => code,
+        Err(error) => output::fail(&error),
+    }
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let setting = Setting::new(cli.config, cli.data_dir)?;
+    match cli.command {
+        Command::Demo(args) => demo::run(&setting, args).await,
+        Command::Serve(args) => serve::run(&setting, args).await,
+        Command::Migrate => migrate::run(&setting).await,
+        Command::Openapi(args) => openapi::run(args),
+        Command::Sandbox(args) => sandbox::run(&setting, args).await,
+        Command::Keys(action) => keys::run(&setting, action).await,
+        Command::Webhooks(action) => webhooks::run(&setting, action).await,
+    }
+}

@@ -1,0 +1,46 @@
+//! `serve`: the service, until it is told to stop.
+
+use std::process::ExitCode;
+
+use super::setting::Setting;
+use super::signals::told_to_stop;
+use crate::app::{Database, Role, Service, connect};
+use crate::postgres::Storage;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// What this process does.
+    #[arg(long, value_enum, default_value = "all")]
+    role: Role,
+}
+
+pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCode> {
+    let settings = setting.settings()?;
+    settings.require_orgs()?;
+    setting.start_logs(&settings)?;
+    let storage = Storage::Kept(setting.data_dir.clone());
+    let database = tokio::select! {
+        database = Database::own(&settings, &setting.environment, storage) => database?,
+        told = told_to_stop() => return told.map(|()| ExitCode::SUCCESS),
+    };
+    if database.is_own() {
+        let store = connect(&settings, &setting.world, &database.place).await?;
+        store.migrate().await?;
+        store.close().await;
+    }
+    let service = match Service::start(&settings, &setting.world, &database.place, args.role).await {
+        Ok(service) => service,
+        Err(error) => {
+            database.stop().await?;
+            return Err(error.into());
+        }
+    };
+    let address = service.address().map(|address| format!("http://{address}"));
+    tracing::info!(role = ?args.role, address, orgs = settings.orgs.len(), "genesys-purge is up");
+    told_to_stop().await?;
+    tracing::info!("told to stop: no new work is begun");
+    service.stop().await;
+    database.stop().await?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,31 @@
+//! `[database]`: which Postgres, and how many connections to it.
+//!
+//! Invariant: the URL carries a password, so it is a secret as a whole.
+
+use reqwest::Url;
+use secrecy::SecretString;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+use super::values;
+
+/// `[database]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSettings {
+    /// Where Postgres is; none means the embedded one.
+    #[serde(default, deserialize_with = "url")]
+    pub url: Option<SecretString>,
+    /// How many connections one process holds at most, over all its pools. Listening, the engine, requests and uploads
+    /// need one each that none of the others can take, hence at least 4.
+    #[serde(deserialize_with = "values::whole::<4, 1000, _, _>")]
+    pub max_connections: u32,
+}
+
+fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    let Some(text) = values::optional_text(deserializer)? else { return Ok(None) };
+    match Url::parse(&text) {
+        Ok(url) if matches!(url.scheme(), "postgres" | "postgresql") => Ok(Some(text.into())),
+        _ => Err(D::Error::custom("expected a URL such as postgres://user:password@host:5432/database")),
+    }
+}

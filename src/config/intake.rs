@@ -1,0 +1,63 @@
+//! `[intake]`: what one request may bring, and where it is spooled.
+//!
+//! Invariant: limits only; how ids are read is intake's.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+use super::{ByteSize, Sources, values};
+
+/// `[intake]`.
+#[derive(Debug, Clone)]
+pub struct IntakeSettings {
+    /// The folder for the temporary files of uploads (40 bytes an id); absolute where the working folder is.
+    pub spool_dir: PathBuf,
+    /// How many ids one purge may have.
+    pub max_ids: u64,
+    /// How large a JSON body may be; larger lists come as CSV or NDJSON.
+    pub max_json: ByteSize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SpelledIntake {
+    #[serde(default, deserialize_with = "values::optional_path")]
+    spool_dir: Option<PathBuf>,
+    #[serde(deserialize_with = "values::whole::<1, 100_000_000, _, _>")]
+    max_ids: u64,
+    #[serde(deserialize_with = "max_json")]
+    max_json: ByteSize,
+}
+
+impl SpelledIntake {
+    pub(super) fn resolve(self, sources: &Sources) -> IntakeSettings {
+        let spool_dir = self.spool_dir.unwrap_or_else(|| system_temporary_folder(sources));
+        IntakeSettings {
+            spool_dir: sources.working_dir.join(spool_dir),
+            max_ids: self.max_ids,
+            max_json: self.max_json,
+        }
+    }
+}
+
+/// `TMPDIR`, else `/var/tmp` before `/tmp`: on many systems `/tmp` is memory, which spooling is there to save.
+fn system_temporary_folder(sources: &Sources) -> PathBuf {
+    let var_tmp = Path::new("/var/tmp");
+    match sources.environment.get("TMPDIR") {
+        Some(folder) => PathBuf::from(folder),
+        None if var_tmp.is_dir() => var_tmp.to_owned(),
+        None => PathBuf::from("/tmp"),
+    }
+}
+
+/// A JSON body is held in memory as a whole, hence the upper bound.
+fn max_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    if (1024..=ByteSize::mib(256).bytes()).contains(&size.bytes()) {
+        Ok(size)
+    } else {
+        Err(D::Error::custom("expected a size from \"1 KiB\" to \"256 MiB\""))
+    }
+}

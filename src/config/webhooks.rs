@@ -1,0 +1,84 @@
+//! `[webhooks]`: the operator's receiver, and how deliveries are repeated.
+//!
+//! Invariant: the receiver's URL may carry a token in its path, so it is never shown as a whole.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::Url;
+use secrecy::SecretString;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+use super::merged::Merged;
+use super::{ConfigError, NotBuiltYet, values};
+
+const LONGEST_SCHEDULE: usize = 50;
+
+/// `[webhooks]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSettings {
+    /// The operator's receiver, told of every upstream job and purge that ends; none is none.
+    #[serde(default, deserialize_with = "url")]
+    pub url: Option<ReceiverUrl>,
+    /// What its deliveries are signed with; where none is set, one is made at the first start.
+    #[serde(default, deserialize_with = "values::optional_secret")]
+    pub secret: Option<SecretString>,
+    /// How long a receiver may take to answer.
+    #[serde(deserialize_with = "values::duration")]
+    pub timeout: Duration,
+    /// The waits before the second, third, ... attempt; after the last the delivery is dead.
+    #[serde(deserialize_with = "retry_schedule")]
+    pub retry_schedule: Vec<Duration>,
+    /// Private networks that receivers named by callers may be in.
+    pub allowed_networks: NotBuiltYet,
+}
+
+/// Where a receiver listens. Debug output ends at the host.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReceiverUrl(Url);
+
+impl ReceiverUrl {
+    /// The URL to send to; it belongs in no log.
+    pub fn expose(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ReceiverUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/...", self.0.origin().ascii_serialization())
+    }
+}
+
+impl WebhookSettings {
+    /// The rules between values: a delivery is made under a lease, like every call.
+    pub(super) fn check(&self, merged: &Merged, lease: Duration) -> Result<(), ConfigError> {
+        if self.timeout * 2 > lease {
+            let other = merged.describe(&["engine", "lease"]);
+            return Err(merged.refuse(&["webhooks", "timeout"], format!("expected at most half of {other}")));
+        }
+        Ok(())
+    }
+}
+
+fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ReceiverUrl>, D::Error> {
+    let Some(text) = values::optional_text(deserializer)? else { return Ok(None) };
+    Url::parse(&text)
+        .ok()
+        .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
+        .map(|url| Some(ReceiverUrl(url)))
+        .ok_or_else(|| D::Error::custom("expected a URL such as https://receiver.example/hooks"))
+}
+
+fn retry_schedule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
+    let schedule = values::durations(deserializer)?;
+    if (1..=LONGEST_SCHEDULE).contains(&schedule.len()) {
+        Ok(schedule)
+    } else {
+        Err(D::Error::custom(format_args!(
+            "expected 1 to {LONGEST_SCHEDULE} durations, such as [\"5s\", \"5m\"]"
+        )))
+    }
+}

@@ -1,0 +1,268 @@
+//! The loop of one org: survey what is due, claim it in the order of its worth, hand it to workers, sleep.
+//!
+//! The order is submit, poll, look, validate; the kind that met the last 429 goes last. A claim takes its call permit
+//! with it, so an org without budget, or one that upstream refuses, costs nobody else a worker.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::OrgEngine;
+use super::wait::{FALLBACK, until_next};
+use crate::domain::ahead::{Stock, horizon, patience, wants_facts};
+use crate::store::StoreError;
+use crate::store::jobs::intend::Intended;
+use crate::store::orgs::limiter::Call;
+use crate::store::slices::claim::{Claim, Reach};
+use crate::store::views::survey::Survey;
+
+/// Those who do the steps.
+#[derive(Clone)]
+pub(super) struct Crew {
+    pub(super) workers: Arc<Semaphore>,
+    pub(super) tasks: TaskTracker,
+    pub(super) abort: CancellationToken,
+}
+
+/// The kinds of steps, in the order of their worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Submit,
+    Poll,
+    Look,
+    Validate,
+}
+
+impl Kind {
+    const fn call(self) -> Call {
+        match self {
+            Self::Submit => Call::Submit,
+            Self::Poll => Call::Poll,
+            Self::Look | Self::Validate => Call::Details,
+        }
+    }
+
+    /// All kinds, those of the refused call last.
+    fn in_order(refused_call: Option<&str>) -> [Self; 4] {
+        let mut kinds = [Self::Submit, Self::Poll, Self::Look, Self::Validate];
+        kinds.sort_by_key(|kind| Some(kind.call().as_str()) == refused_call);
+        kinds
+    }
+}
+
+/// Looks after one org.
+pub(super) struct Dispatcher {
+    org: Arc<OrgEngine>,
+    crew: Crew,
+    wake: Arc<Notify>,
+    expected_job: Option<Duration>,
+    /// Since when a job that is not full could have been packed.
+    partial_since: Option<Instant>,
+}
+
+impl Dispatcher {
+    pub(super) fn new(org: Arc<OrgEngine>, crew: Crew, wake: Arc<Notify>) -> Self {
+        Self { org, crew, wake, expected_job: None, partial_since: None }
+    }
+
+    /// Goes on until it is told to stop.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut failures = 0;
+        while !stop.is_cancelled() {
+            let wait = match self.turn().await {
+                Ok(wait) => {
+                    failures = 0;
+                    wait
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::error!(org = self.org.terms.name, %error, "the dispatcher could not go on; it tries again");
+                    Some(FALLBACK.min(Duration::from_millis(200) * failures))
+                }
+            };
+            let Some(wait) = wait else { continue };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Surveys and launches; tells how long to sleep, or `None` where more may be due.
+    async fn turn(&mut self) -> Result<Option<Duration>, StoreError> {
+        let survey = self.org.store.survey(&self.org.terms, horizon(self.expected_job)).await?;
+        self.expected_job = survey.expected_job;
+        self.org.remember(&survey);
+        let mut has_launched = false;
+        if survey.permit_at <= survey.now {
+            for kind in Kind::in_order(survey.refused_call.as_deref()) {
+                has_launched |= match kind {
+                    Kind::Submit => self.launch_submits(&survey).await?,
+                    Kind::Poll => self.launch_polls(&survey).await?,
+                    Kind::Look => self.launch_looks(&survey).await?,
+                    Kind::Validate => self.launch_validations(&survey).await?,
+                };
+            }
+        }
+        if has_launched {
+            return Ok(None);
+        }
+        let has_work = survey.drawable + survey.intents_due + survey.polls_due + survey.looks_due > 0
+            || survey.slice_at.is_some();
+        let mut wait = until_next(&survey, has_work);
+        if let Some(since) = self.partial_since {
+            let left = patience(self.expected_job).saturating_sub(since.elapsed());
+            wait = wait.min(left.max(Duration::from_millis(1)));
+        }
+        Ok(Some(wait))
+    }
+
+    /// Packs and intends while slots are free.
+    async fn launch_submits(&mut self, survey: &Survey) -> Result<bool, StoreError> {
+        let (mut intents_due, mut drawable) = (survey.intents_due, survey.drawable);
+        let mut free = self.org.terms.slots.saturating_sub(survey.slots_taken);
+        if survey.shut_until.is_some() || free == 0 || intents_due + drawable == 0 {
+            self.partial_since = None;
+            return Ok(false);
+        }
+        if let Err(failure) = self.org.upstream.ready().await {
+            tracing::warn!(org = self.org.terms.name, error = %failure, "no token; nothing is submitted");
+            self.org.after_failure(Call::Submit, &failure, 1).await?;
+            return Ok(false);
+        }
+        let mut has_launched = false;
+        while free > 0 {
+            let Some(worker) = self.worker() else { break };
+            if intents_due == 0 {
+                if !self.may_pack(survey, drawable) {
+                    break;
+                }
+                let Some(size) = self.org.store.pack(&self.org.terms).await? else { break };
+                drawable = drawable.saturating_sub(size);
+                intents_due = 1;
+            }
+            match self.org.store.intend(&self.org.terms, &self.org.engine).await? {
+                Intended::Intent(intent) => {
+                    let org = Arc::clone(&self.org);
+                    self.spawn(worker, async move { org.submit(&intent).await });
+                    has_launched = true;
+                    free -= 1;
+                }
+                Intended::Changed => has_launched = true,
+                Intended::Nothing => break,
+            }
+            intents_due = intents_due.saturating_sub(1);
+        }
+        Ok(has_launched)
+    }
+
+    /// A full job goes at once; one that is not full waits a moment for a details call that is on the way.
+    fn may_pack(&mut self, survey: &Survey, drawable: usize) -> bool {
+        let is_full = drawable >= self.org.terms.max_batch;
+        let is_asking = survey.asking > 0 || survey.slice_at.is_some_and(|at| at <= survey.now);
+        if drawable == 0 || is_full || !is_asking {
+            self.partial_since = None;
+            return drawable > 0;
+        }
+        let since = *self.partial_since.get_or_insert_with(Instant::now);
+        let is_patient = since.elapsed() < patience(self.expected_job);
+        if !is_patient {
+            self.partial_since = None;
+        }
+        !is_patient
+    }
+
+    async fn launch_polls(&self, survey: &Survey) -> Result<bool, StoreError> {
+        let mut has_launched = false;
+        for _ in 0..survey.polls_due {
+            let Some(worker) = self.worker() else { break };
+            let Claim::Claimed(poll, permit) =
+                self.org.store.claim_poll(&self.org.terms, self.org.engine.lease).await?
+            else {
+                break;
+            };
+            let org = Arc::clone(&self.org);
+            self.spawn(worker, async move { org.poll(&poll, permit).await });
+            has_launched = true;
+        }
+        Ok(has_launched)
+    }
+
+    async fn launch_looks(&self, survey: &Survey) -> Result<bool, StoreError> {
+        let mut has_launched = false;
+        for _ in 0..survey.looks_due {
+            let Some(worker) = self.worker() else { break };
+            let Claim::Claimed(look, permit) =
+                self.org.store.claim_look(&self.org.terms, self.org.engine.lease).await?
+            else {
+                break;
+            };
+            let org = Arc::clone(&self.org);
+            self.spawn(worker, async move { org.look(&look, permit).await });
+            has_launched = true;
+        }
+        Ok(has_launched)
+    }
+
+    /// Asks for facts: for new purges and dry runs always, for others just far enough ahead of the slots.
+    async fn launch_validations(&self, survey: &Survey) -> Result<bool, StoreError> {
+        let is_due = |at: Option<jiff::Timestamp>| at.is_some_and(|at| at <= survey.now);
+        if survey.shut_until.is_some() || !is_due(survey.slice_at) {
+            return Ok(false);
+        }
+        let mut stock = Stock {
+            free_slots: self.org.terms.slots.saturating_sub(survey.slots_taken),
+            freeing_slots: survey.freeing,
+            drawable: survey.drawable,
+            asking: survey.asking,
+            max_batch: self.org.terms.max_batch,
+        };
+        let mut has_launched = false;
+        loop {
+            let reach = match (wants_facts(&stock), is_due(survey.first_slice_at)) {
+                (true, _) => Reach::All,
+                (false, true) => Reach::FirstAndDryRuns,
+                (false, false) => break,
+            };
+            let Some(worker) = self.worker() else { break };
+            let claim = self.org.store.claim_slices(&self.org.terms, reach, self.org.engine.lease).await?;
+            let Claim::Claimed(question, permit) = claim else { break };
+            stock.asking += question.ids().len();
+            let org = Arc::clone(&self.org);
+            self.spawn(worker, async move { org.validate(&question, permit).await });
+            has_launched = true;
+        }
+        Ok(has_launched)
+    }
+
+    fn worker(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.crew.workers).try_acquire_owned().ok()
+    }
+
+    /// Does a step; its end wakes the dispatcher, since something else may be due now.
+    fn spawn(
+        &self,
+        worker: OwnedSemaphorePermit,
+        step: impl Future<Output = Result<(), StoreError>> + Send + 'static,
+    ) {
+        let (wake, abort) = (Arc::clone(&self.wake), self.crew.abort.clone());
+        let org = self.org.terms.name.clone();
+        self.crew.tasks.spawn(async move {
+            let done = abort.run_until_cancelled(step).await;
+            drop(worker);
+            match done {
+                Some(Err(error @ StoreError::LeaseLost { .. })) => {
+                    tracing::warn!(org, %error, "a step came too late")
+                }
+                Some(Err(error)) => tracing::error!(org, %error, "a step failed; its lease will run out"),
+                Some(Ok(())) | None => {}
+            }
+            wake.notify_one();
+        });
+    }
+}

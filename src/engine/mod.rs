@@ -1,0 +1,98 @@
+//! The engine: carries accepted purges through their steps, a file a step, named as in docs/architecture.md.
+//!
+//! One dispatcher an org looks at what is due, claims it and hands it to a worker; a step is claim, observe, decide,
+//! record, and everything that it knows stands in the database before and after.
+//!
+//! Invariant: the engine never knows a status code, a wire format or a route; it never holds a lock over a call.
+
+mod ask;
+mod chance;
+mod dispatch;
+mod look;
+mod org;
+mod poll;
+mod submit;
+mod trouble;
+mod validate;
+mod wait;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use chance::Chance;
+pub use org::{Clock, OrgEngine};
+
+/// What wakes dispatchers when there is work.
+#[derive(Debug, Clone, Default)]
+pub struct Wakes(Arc<HashMap<String, Arc<Notify>>>);
+
+impl Wakes {
+    /// Wakes the dispatcher of one org.
+    pub fn wake(&self, org: &str) {
+        if let Some(wake) = self.0.get(org) {
+            wake.notify_one();
+        }
+    }
+
+    /// Wakes all: notifications may have been missed.
+    pub fn wake_all(&self) {
+        for wake in self.0.values() {
+            wake.notify_one();
+        }
+    }
+}
+
+/// The running engine of this process.
+#[derive(Debug)]
+pub struct Engine {
+    stop: CancellationToken,
+    abort: CancellationToken,
+    tasks: TaskTracker,
+    wakes: Wakes,
+    grace: Duration,
+}
+
+impl Engine {
+    /// Starts a dispatcher for each org; all share `workers` workers.
+    pub fn start(orgs: Vec<OrgEngine>, workers: usize, grace: Duration) -> Self {
+        let (stop, abort, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+        let workers = Arc::new(Semaphore::new(workers));
+        let mut wakes = HashMap::new();
+        for org in orgs {
+            let wake = Arc::new(Notify::new());
+            wakes.insert(org.terms.name.clone(), Arc::clone(&wake));
+            let dispatcher = dispatch::Dispatcher::new(
+                Arc::new(org),
+                dispatch::Crew { workers: Arc::clone(&workers), tasks: tasks.clone(), abort: abort.clone() },
+                wake,
+            );
+            tasks.spawn(dispatcher.run(stop.clone()));
+        }
+        tasks.close();
+        Self { stop, abort, tasks, wakes: Wakes(Arc::new(wakes)), grace }
+    }
+
+    /// What wakes its dispatchers.
+    pub fn wakes(&self) -> Wakes {
+        self.wakes.clone()
+    }
+
+    /// Drains: nothing new is claimed, steps that are under way may finish for the grace; those that don't are
+    /// dropped, and their leases run out.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if tokio::time::timeout(self.grace, self.tasks.wait()).await.is_err() {
+            tracing::warn!(
+                steps = self.tasks.len(),
+                "steps did not finish in time; their leases will run out"
+            );
+            self.abort.cancel();
+            self.tasks.wait().await;
+        }
+    }
+}

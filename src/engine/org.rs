@@ -1,0 +1,98 @@
+//! What the steps of one org share.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use super::Chance;
+use crate::domain::pace::Bounds;
+use crate::domain::terms::{EngineTerms, OrgTerms};
+use crate::genesys::{Observed, Upstream};
+use crate::store::orgs::limiter::Call;
+use crate::store::views::survey::Survey;
+use crate::store::{Store, StoreError};
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// One org, as the engine works for it.
+pub struct OrgEngine {
+    /// Its limits.
+    pub terms: OrgTerms,
+    /// The engine's settings.
+    pub engine: EngineTerms,
+    /// The driver.
+    pub upstream: Arc<dyn Upstream>,
+    /// The database.
+    pub store: Store,
+    /// This process's clock.
+    pub clock: Clock,
+    /// Jitter.
+    pub chance: Chance,
+    memory: Mutex<Memory>,
+}
+
+/// What the last survey said, so that a success that changes nothing costs no query.
+#[derive(Debug, Clone, Default)]
+struct Memory {
+    told_per_minute: Option<u32>,
+    refused_call: Option<String>,
+    refusals: u32,
+    is_blocked: bool,
+}
+
+impl OrgEngine {
+    /// An org that was not surveyed yet.
+    pub fn new(
+        terms: OrgTerms,
+        engine: EngineTerms,
+        upstream: Arc<dyn Upstream>,
+        store: Store,
+        clock: Clock,
+        chance: Chance,
+    ) -> Self {
+        let memory = Mutex::new(Memory::default());
+        Self { terms, engine, upstream, store, clock, chance, memory }
+    }
+
+    /// The settings of polling.
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds { initial: self.engine.poll_initial, longest: self.engine.poll_max }
+    }
+
+    pub(super) fn remember(&self, survey: &Survey) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        *memory = Memory {
+            told_per_minute: survey.told_per_minute,
+            refused_call: survey.refused_call.clone(),
+            refusals: survey.refusals,
+            is_blocked: survey.is_blocked,
+        };
+    }
+
+    /// 429s in a row.
+    pub(super) fn refusals(&self) -> u32 {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).refusals
+    }
+
+    /// A call succeeded: a row of refusals or a block of that kind is over.
+    pub(super) async fn note_success(&self, call: Call, observed: &Observed) -> Result<(), StoreError> {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let told = observed.allowed_per_minute;
+        if memory.refused_call.as_deref() == Some(call.as_str())
+            || (told.is_some() && told != memory.told_per_minute)
+        {
+            self.store.note_success(&self.terms.name, call, told).await?;
+        }
+        if memory.is_blocked {
+            self.store.unblock_org(&self.terms.name, call).await?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for OrgEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OrgEngine").field("org", &self.terms.name).finish_non_exhaustive()
+    }
+}

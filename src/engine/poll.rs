@@ -1,0 +1,51 @@
+//! Poll: ask after the upstream job until it has ended.
+
+use std::time::Duration;
+
+use super::OrgEngine;
+use super::trouble::last_error;
+use crate::genesys::{self, Failure, JobStatus};
+use crate::store::StoreError;
+use crate::store::jobs::claim::Poll;
+use crate::store::jobs::polled::Polled;
+use crate::store::orgs::limiter::{Call, Permit};
+
+impl OrgEngine {
+    /// Asks after one job, and records what was told.
+    pub(super) async fn poll(&self, poll: &Poll, permit: Permit) -> Result<(), StoreError> {
+        let org = &self.terms.name;
+        let permit = genesys::Permit { write_before: permit.valid_until };
+        let answer = self.upstream.poll(&poll.upstream_job_id, permit).await;
+        let polled = match answer.result {
+            Ok(status) => {
+                self.note_success(Call::Poll, &answer.observed).await?;
+                self.read(status, poll.tries).await?
+            }
+            Err(Failure::Missing(detail)) => {
+                let again = self.next_poll(poll.tries).await?;
+                Polled::Missing { again, error: last_error(&detail) }
+            }
+            Err(failure) => {
+                tracing::warn!(org, job = %poll.lease.job, error = %failure, "a poll had no answer");
+                let again = self.after_failure(Call::Poll, &failure, poll.tries).await?;
+                Polled::Silent { again, error: last_error(failure.detail()) }
+            }
+        };
+        self.store.record_poll(org, poll.lease, &polled, &self.engine).await
+    }
+
+    async fn read(&self, status: JobStatus, tries: u32) -> Result<Polled, StoreError> {
+        Ok(match status {
+            JobStatus::Working { state, records_processed } => {
+                Polled::Working { state, records_processed, again: self.next_poll(tries).await? }
+            }
+            JobStatus::Ended { succeeded, state, records_processed } => {
+                Polled::Ended { is_completed: succeeded, state, records_processed }
+            }
+        })
+    }
+
+    async fn next_poll(&self, tries: u32) -> Result<Duration, StoreError> {
+        Ok(self.store.pace(&self.terms.name).await?.next_poll(tries, self.bounds()))
+    }
+}

@@ -1,0 +1,58 @@
+//! What a failed call means for its org, and how long the step waits.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::OrgEngine;
+use crate::domain::backoff;
+use crate::genesys::{Detail, Failure};
+use crate::store::StoreError;
+use crate::store::orgs::block::{Block, PROBE_EVERY};
+use crate::store::orgs::limiter::Call;
+
+impl OrgEngine {
+    /// Blocks or silences the org where the failure says so; tells how long the step that made the call waits.
+    pub(super) async fn after_failure(
+        &self,
+        call: Call,
+        failure: &Failure,
+        tries: u32,
+    ) -> Result<Duration, StoreError> {
+        match failure {
+            Failure::TokenRefused(_) => Ok(Duration::ZERO),
+            Failure::Throttled { wait, .. } => {
+                let wait =
+                    wait.unwrap_or_else(|| backoff::throttled(self.refusals(), self.chance.fraction()));
+                self.store.close_limiter(&self.terms.name, call, wait).await?;
+                Ok(Duration::ZERO)
+            }
+            Failure::Forbidden { detail, missing } => {
+                self.block(call, "forbidden", format!("{detail}; {missing}")).await?;
+                Ok(PROBE_EVERY)
+            }
+            // A details call that this upstream does not know says nothing about any conversation.
+            Failure::Refused(detail) if call == Call::Details => {
+                self.block(call, "details_refused", detail.to_string()).await?;
+                Ok(PROBE_EVERY)
+            }
+            Failure::NotSent(_)
+            | Failure::Conflict { .. }
+            | Failure::Invalid(_)
+            | Failure::Refused(_)
+            | Failure::Missing(_)
+            | Failure::Unknown(_) => Ok(backoff::step(tries, self.chance.fraction())),
+        }
+    }
+
+    /// Blocks the org: its work waits, nothing fails.
+    pub(super) async fn block(&self, call: Call, code: &str, detail: String) -> Result<(), StoreError> {
+        let block = Block { call, code: code.to_owned(), detail };
+        self.store.block_org(&self.terms.name, &block).await
+    }
+}
+
+/// What is kept of a failure as a job's last error.
+pub(super) fn last_error(detail: &Detail) -> Value {
+    serde_json::to_value(detail).unwrap_or_else(|_| Value::String(detail.to_string()))
+}

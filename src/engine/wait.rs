@@ -1,0 +1,25 @@
+//! How long a dispatcher may sleep: until the next thing is due, and never very long, since notifications can be lost.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::store::views::survey::Survey;
+
+/// A dispatcher that hears nothing looks at least so often.
+pub(super) const FALLBACK: Duration = Duration::from_secs(5);
+
+/// Until the earliest of the moments that lie ahead.
+pub(super) fn until_next(survey: &Survey, has_work: bool) -> Duration {
+    let ahead = [
+        survey.next_job_at,
+        survey.first_slice_at,
+        survey.slice_at,
+        survey.next_freeing_at,
+        survey.shut_until.filter(|_| has_work),
+        Some(survey.permit_at).filter(|_| has_work),
+    ];
+    let wait =
+        |at: Timestamp| Duration::try_from(at.duration_since(survey.now)).ok().filter(|wait| !wait.is_zero());
+    ahead.into_iter().flatten().filter_map(wait).min().unwrap_or(FALLBACK).min(FALLBACK)
+}

@@ -1,0 +1,93 @@
+//! Nothing is written once a permit has ended, and what was never written is said to be so.
+
+use serde_json::json;
+
+use super::*;
+
+fn not_sent<T: std::fmt::Debug>(answer: Answer<T>) -> String {
+    match answer.result {
+        Err(Failure::NotSent(detail)) => detail.message,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_call_whose_permit_has_ended_is_not_written() {
+    let upstream = upstream(|_| json_answer(200, &json!({}))).await;
+    let driver = driver(&upstream);
+    driver.ready().await.unwrap();
+    let ended = || Permit { write_before: Instant::now() };
+    let message = "the permit ended before the call could be written";
+    assert_eq!(not_sent(driver.facts(&[A], ended()).await), message);
+    assert_eq!(not_sent(driver.submit(&[A], ended()).await), message);
+    assert_eq!(not_sent(driver.poll("j-1", ended()).await), message);
+    assert!(upstream.seen().iter().all(|seen| seen.line == TOKEN));
+}
+
+#[tokio::test]
+async fn a_token_that_comes_too_late_is_a_call_not_sent() {
+    let upstream = RawUpstream::start(|_| Act::AnswerAndHang(vec![])).await;
+    let driver = driver(&upstream);
+    let soon = Permit { write_before: Instant::now() + Duration::from_millis(200) };
+    assert_eq!(
+        not_sent(driver.submit(&[A], soon).await),
+        "the permit ended before the call could be written"
+    );
+}
+
+/// A listener that accepts connections and never says a word of TLS: connecting takes forever.
+async fn silent() -> (RawUpstream, Clients, Url) {
+    let upstream =
+        RawUpstream::reading(|_, _| crate::genesys::testing::Read::Nothing, |_| Act::AnswerAndHang(vec![]))
+            .await;
+    let url = Url::parse(&upstream.url.replace("http", "https")).unwrap();
+    let timeouts = Timeouts { connect: Duration::from_secs(1), call: Duration::from_mins(1) };
+    (upstream, Clients::build(false, timeouts).unwrap(), url)
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_ready_in_time_is_a_call_not_sent() {
+    use crate::genesys::client::{Lane, Lost};
+    let (_upstream, clients, url) = silent().await;
+    // (until the permit ends, what is said): the permit, or the time-out, whichever comes first.
+    for (millis, expected) in [(100, "the permit ended"), (30_000, "operation timed out")] {
+        for lane in [Lane::Submit, Lane::Query] {
+            let write_before = tokio::time::Instant::now() + Duration::from_millis(millis);
+            let request = Request::new(Method::GET, url.clone());
+            match clients.send(lane, request, write_before).await {
+                Err(Lost::NotSent(message)) => assert!(message.contains(expected), "{message}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failed_tls_handshake_is_a_call_not_sent() {
+    use crate::genesys::client::{Lane, Lost};
+    let upstream = RawUpstream::reading(
+        |_, _| crate::genesys::testing::Read::FirstByte,
+        |_| Act::AnswerAndClose(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
+    )
+    .await;
+    let clients = Clients::build(false, PATIENT).unwrap();
+    let url = Url::parse(&upstream.url.replace("http", "https")).unwrap();
+    let write_before = tokio::time::Instant::now() + Duration::from_mins(1);
+    let lost = clients.send(Lane::Submit, Request::new(Method::POST, url), write_before).await;
+    assert!(matches!(lost, Err(Lost::NotSent(_))), "{lost:?}");
+}
+
+#[tokio::test]
+async fn a_refused_connection_and_an_unknown_name_are_calls_not_sent() {
+    let gone = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let login = RawUpstream::start(|_| token_answer("t")).await;
+    for base_url in [format!("http://{gone}"), "http://no-such-host.invalid".to_owned()] {
+        let settings = Settings { login_url: login.url.clone(), ..settings(&base_url) };
+        let driver = AnalyticsPurge::with_timeouts(settings, wall_clock(), PATIENT).unwrap();
+        driver.ready().await.unwrap();
+        let message = not_sent(driver.submit(&[A], permit()).await);
+        assert!(!message.is_empty() && !message.contains('\n'), "{message}");
+    }
+    let driver = driver_with(&format!("http://{gone}"), PATIENT);
+    assert!(not_sent(driver.submit(&[A], permit()).await).contains("onnection refused"));
+}

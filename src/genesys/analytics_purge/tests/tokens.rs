@@ -1,0 +1,221 @@
+//! One token for all calls: granted, shared, refused, renewed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::join_all;
+use serde_json::json;
+use tokio::sync::{Notify, oneshot};
+
+use super::*;
+
+/// Answers polls with 401 unless they carry one of these tokens.
+fn accepting(tokens: &'static [&str]) -> impl FnMut(&Seen) -> Act + Send + 'static {
+    move |seen| {
+        let token = seen.headers["authorization"].trim_start_matches("Bearer ");
+        if tokens.contains(&token) {
+            json_answer(200, &json!({"state": "pending", "jobId": "j-1"}))
+        } else {
+            json_answer(401, &json!({"code": "bad.credentials", "message": "Invalid login credentials."}))
+        }
+    }
+}
+
+#[tokio::test]
+async fn fifty_calls_share_one_token() {
+    let upstream = upstream(accepting(&["t-0"])).await;
+    let driver = driver(&upstream);
+    let results = join_all((0..50).map(|_| driver.poll("j-1", permit()))).await;
+    assert!(results.iter().all(|answer| answer.result.is_ok()));
+    assert_eq!(upstream.seen_by(TOKEN).len(), 1);
+    let life = driver.token_life().unwrap();
+    assert!(life.expires_in + life.age <= Duration::from_hours(24));
+    assert!(life.expires_in > Duration::from_hours(23));
+}
+
+#[tokio::test]
+async fn fifty_refusals_of_one_token_cost_one_renewal() {
+    let upstream = upstream(accepting(&["t-1"])).await;
+    let driver = driver(&upstream);
+    driver.ready().await.unwrap();
+    let results = join_all((0..50).map(|_| driver.poll("j-1", permit()))).await;
+    assert!(results.iter().any(|answer| matches!(answer.result, Err(Failure::TokenRefused(_)))));
+    assert!(
+        results.iter().all(|answer| matches!(answer.result, Ok(_) | Err(Failure::TokenRefused(_)))),
+        "{results:?}"
+    );
+    assert!(driver.poll("j-1", permit()).await.result.is_ok());
+    assert_eq!(upstream.seen_by(TOKEN).len(), 2);
+}
+
+#[tokio::test]
+async fn a_failed_renewal_is_shared_by_those_that_waited_for_it() {
+    let upstream = RawUpstream::start(|_| Act::Answer(answer(503, &[], "busy"))).await;
+    let driver = driver(&upstream);
+    let results = join_all((0..50).map(|_| driver.ready())).await;
+    assert!(results.iter().all(|result| matches!(result, Err(Failure::NotSent(_)))));
+    assert_eq!(upstream.seen().len(), 1);
+    driver.ready().await.unwrap_err();
+    assert_eq!(upstream.seen().len(), 2);
+}
+
+/// An upstream whose refusal of the call that carries `t-0` to the job `late` leaves when the test says so.
+#[tokio::test]
+async fn a_late_refusal_of_an_old_token_starts_no_renewal() {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let upstream =
+        axum::Router::new()
+            .route(
+                "/oauth/token",
+                axum::routing::post({
+                    let granted = Arc::new(std::sync::atomic::AtomicU32::new(0));
+                    move || async move {
+                        let nth = granted.fetch_add(1, Ordering::SeqCst);
+                        axum::Json(json!({"access_token": format!("t-{nth}"), "expires_in": 3600}))
+                    }
+                }),
+            )
+            .route(
+                "/api/v2/analytics/conversations/purge/{id}",
+                axum::routing::get({
+                    let (arrived, release) = (Arc::clone(&arrived), Arc::clone(&release));
+                    move |axum::extract::Path(id): axum::extract::Path<String>,
+                          headers: axum::http::HeaderMap| async move {
+                        if id == "late" {
+                            arrived.notify_one();
+                            release.notified().await;
+                        }
+                        let status = if headers["authorization"] == "Bearer t-0" { 401 } else { 200 };
+                        (
+                            axum::http::StatusCode::from_u16(status).unwrap(),
+                            axum::Json(json!({"state": "pending"})),
+                        )
+                    }
+                }),
+            );
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(async move {
+        let _ = axum::serve(listener, upstream).with_graceful_shutdown(async { drop(stopped.await) }).await;
+    });
+
+    let driver = Arc::new(driver_with(&url, PATIENT));
+    let late = tokio::spawn({
+        let driver = Arc::clone(&driver);
+        async move { driver.poll("late", permit()).await.result }
+    });
+    arrived.notified().await;
+    assert!(matches!(driver.poll("j-1", permit()).await.result, Err(Failure::TokenRefused(_))));
+    assert!(driver.poll("j-1", permit()).await.result.is_ok());
+    let age_before = driver.token_life().unwrap();
+    release.notify_one();
+    assert!(matches!(late.await.unwrap(), Err(Failure::TokenRefused(_))));
+    assert!(driver.token_life().unwrap().age >= age_before.age, "the new token is still in hand");
+    assert!(driver.poll("j-1", permit()).await.result.is_ok());
+    drop(driver);
+    stop.send(()).unwrap();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_replaced_a_refused_one_and_is_refused_too_means_forbidden() {
+    let upstream = upstream(accepting(&["t-3"])).await;
+    let driver = driver(&upstream);
+    let first = driver.poll("j-1", permit()).await.result;
+    assert!(matches!(first, Err(Failure::TokenRefused(_))), "{first:?}");
+    for _ in 0..2 {
+        let next = driver.poll("j-1", permit()).await.result;
+        assert!(matches!(next, Err(Failure::Forbidden { .. })), "{next:?}");
+    }
+    assert!(driver.poll("j-1", permit()).await.result.is_ok());
+    assert_eq!(upstream.seen_by(TOKEN).len(), 4);
+}
+
+#[tokio::test]
+async fn polls_that_work_do_not_hide_that_submits_never_do() {
+    let upstream = upstream(|seen| match seen.line.as_str() {
+        POLL => json_answer(200, &json!({"state": "pending"})),
+        _ => json_answer(401, &json!({})),
+    })
+    .await;
+    let driver = driver(&upstream);
+    let submit = || async { driver.submit(&[A], permit()).await.result };
+    let poll = || async { driver.poll("j-1", permit()).await.result };
+    assert!(poll().await.is_ok());
+    assert!(matches!(submit().await, Err(Failure::TokenRefused(_))));
+    assert!(poll().await.is_ok());
+    assert!(matches!(submit().await, Err(Failure::Forbidden { .. })));
+}
+
+#[tokio::test]
+async fn a_token_that_expired_after_it_worked_is_replaced_again_and_again() {
+    let revoked = Arc::new(AtomicBool::new(false));
+    let seen_revoked = Arc::clone(&revoked);
+    let upstream = upstream(move |_| {
+        let status = if seen_revoked.swap(false, Ordering::SeqCst) { 401 } else { 200 };
+        json_answer(status, &json!({"state": "pending"}))
+    })
+    .await;
+    let driver = driver(&upstream);
+    for _ in 0..3 {
+        assert!(driver.poll("j-1", permit()).await.result.is_ok());
+        revoked.store(true, Ordering::SeqCst);
+        assert!(matches!(driver.poll("j-1", permit()).await.result, Err(Failure::TokenRefused(_))));
+    }
+}
+
+#[tokio::test]
+async fn every_failure_of_the_login_has_its_meaning() {
+    let grant = |grant: serde_json::Value| grant.to_string();
+    let cases: Vec<(u16, String, &str)> = vec![
+        (
+            400,
+            r#"{"error": "invalid_client", "error_description": "our-s3cret is wrong"}"#.into(),
+            "forbidden",
+        ),
+        (401, String::new(), "forbidden"),
+        (403, "<html>".into(), "forbidden"),
+        (404, String::new(), "forbidden"),
+        (408, String::new(), "not sent"),
+        (429, r#"{"message": "Retry the request in [3] seconds"}"#.into(), "throttled"),
+        (302, String::new(), "not sent"),
+        (500, String::new(), "not sent"),
+        (501, String::new(), "not sent"),
+        (503, "<html>".into(), "not sent"),
+        (200, String::new(), "not sent"),
+        (200, "<html>".into(), "not sent"),
+        (200, grant(json!({"expires_in": 300})), "not sent"),
+        (200, grant(json!({"access_token": "", "expires_in": 300})), "not sent"),
+        (200, grant(json!({"access_token": 7, "expires_in": 300})), "not sent"),
+        (200, grant(json!({"access_token": "a\nb", "expires_in": 300})), "not sent"),
+        (200, grant(json!({"access_token": "t", "expires_in": 0})), "not sent"),
+        (200, grant(json!({"access_token": "t", "expires_in": -1})), "not sent"),
+        (200, grant(json!({"access_token": "t", "expires_in": "soon"})), "not sent"),
+    ];
+    for (status, body, expected) in cases {
+        let script_body = body.clone();
+        let upstream = RawUpstream::start(move |_| Act::Answer(answer(status, &[], &script_body))).await;
+        let driver = driver(&upstream);
+        let failure = driver.submit(&[A], permit()).await.result.unwrap_err();
+        let found = match &failure {
+            Failure::Forbidden { missing, .. } if missing.contains("our-client") => "forbidden",
+            Failure::Throttled { wait: Some(wait), .. } if wait.as_secs() == 3 => "throttled",
+            Failure::NotSent(_) => "not sent",
+            _ => "another",
+        };
+        assert_eq!(found, expected, "{status} {body} {failure:?}");
+        assert_eq!((failure.detail().call, failure.detail().status), ("token", Some(status)));
+        assert!(!format!("{failure:?}").contains("s3cret"));
+        assert!(upstream.seen().iter().all(|seen| seen.line == TOKEN));
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_tells_no_life_is_believed_to_live_for_five_minutes() {
+    let upstream = RawUpstream::start(|_| json_answer(200, &json!({"access_token": "t"}))).await;
+    let driver = driver(&upstream);
+    assert_eq!(driver.token_life(), None);
+    driver.ready().await.unwrap();
+    let life = driver.token_life().unwrap();
+    assert!(life.age + life.expires_in <= Duration::from_mins(5) + Duration::from_millis(1));
+}

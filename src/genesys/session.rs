@@ -1,0 +1,151 @@
+//! A call with a token, under a permit: token, exchange, meaning, trace.
+//!
+//! Invariant: every call to an org's API goes this way, exactly once, and leaves one trace event.
+
+use std::sync::Arc;
+
+use reqwest::{Request, header::AUTHORIZATION};
+use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument, Span, field};
+use uuid::Uuid;
+
+use super::{
+    WallClock,
+    client::{Clients, Lane, Lost, TOO_LATE},
+    error_answer::{Access, Call, ErrorAnswer, Meaning, meaning},
+    exchange::{Reply, exchange},
+    failure::{Detail, Failure},
+    token::{Refusal, Token, Tokens},
+    upstream::{Answer, Observed, Permit, TokenLife},
+};
+
+/// What a driver needs to talk to its org.
+pub(super) struct Session {
+    pub(super) org: String,
+    pub(super) clients: Clients,
+    pub(super) tokens: Tokens,
+    pub(super) wall_clock: WallClock,
+    /// The scope that the driver's calls need, for the operator who finds it missing.
+    pub(super) needed_scope: &'static str,
+}
+
+/// A call as a driver makes it: all but the token.
+pub(super) struct Outgoing<'a> {
+    pub(super) call: Call,
+    pub(super) request: Request,
+    /// The ids of a submit: an answer can blame no other.
+    pub(super) batch: &'a [Uuid],
+}
+
+/// The body of a success, and what is needed to say that it can't be read.
+#[derive(Debug)]
+pub(super) struct Success {
+    pub(super) body: Vec<u8>,
+    call: Call,
+    status: u16,
+    correlation_id: Option<String>,
+}
+
+impl Success {
+    /// The failure that a body of another shape than agreed is: nobody can tell what it would have said.
+    pub(super) fn malformed(&self, why: &str) -> Failure {
+        let detail = Detail {
+            status: Some(self.status),
+            correlation_id: self.correlation_id.clone(),
+            ..Detail::new(self.call.name(), why)
+        };
+        Failure::Unknown(detail.into())
+    }
+}
+
+impl Session {
+    /// Makes sure that a token is in hand.
+    pub(super) async fn ready(&self) -> Result<(), Failure> {
+        self.tokens.current(&self.clients).await.map(drop)
+    }
+
+    /// Age and life of the token in hand.
+    pub(super) fn token_life(&self) -> Option<TokenLife> {
+        self.tokens.life()
+    }
+
+    /// Makes the call, once.
+    pub(super) async fn call(&self, outgoing: Outgoing<'_>, permit: Permit) -> Answer<Success> {
+        let started = Instant::now();
+        let span = tracing::info_span!(
+            "upstream_call",
+            org = self.org,
+            call = outgoing.call.name(),
+            ids = outgoing.batch.len(),
+            status = field::Empty,
+            correlation_id = field::Empty,
+        );
+        let mut observed = Observed::default();
+        let result = self.attempt(outgoing, permit, &mut observed, &span).instrument(span.clone()).await;
+        observed.duration = started.elapsed();
+        // The caller decides what a failure is worth in the log: here it is only traced.
+        span.in_scope(|| match &result {
+            Ok(_) => tracing::debug!(duration = ?observed.duration, "upstream answered"),
+            Err(failure) => tracing::debug!(duration = ?observed.duration, %failure, "upstream call failed"),
+        });
+        Answer { result, observed }
+    }
+
+    async fn attempt(
+        &self,
+        outgoing: Outgoing<'_>,
+        permit: Permit,
+        observed: &mut Observed,
+        span: &Span,
+    ) -> Result<Success, Failure> {
+        let Outgoing { call, mut request, batch } = outgoing;
+        let not_sent = |why: &str| Failure::NotSent(Detail::new(call.name(), why).into());
+        let write_before = Instant::from_std(permit.write_before);
+        let token = timeout_at(write_before, self.tokens.current(&self.clients))
+            .await
+            .map_err(|_| not_sent(TOO_LATE))??;
+        request.headers_mut().insert(AUTHORIZATION, token.authorization.clone());
+
+        let lane = if call == Call::Submit { Lane::Submit } else { Lane::Query };
+        let reply = match exchange(&self.clients, lane, request, write_before).await {
+            Ok(reply) => reply,
+            Err(Lost::NotSent(why)) => return Err(not_sent(&why)),
+            Err(Lost::Unknown(why)) => return Err(Failure::Unknown(Detail::new(call.name(), &why).into())),
+        };
+        observed.allowed_per_minute = reply.allowed_per_minute();
+        observed.upstream_time = reply.upstream_time();
+        span.record("status", reply.status).record("correlation_id", &reply.correlation_id);
+
+        if !reply.is_success() {
+            return Err(self.failure(call, &reply, &token, batch));
+        }
+        token.was_accepted(call);
+        let success =
+            |body| Success { body, call, status: reply.status, correlation_id: reply.correlation_id };
+        match reply.body {
+            Ok(body) => Ok(success(body)),
+            Err(why) => Err(success(Vec::new()).malformed(&why)),
+        }
+    }
+
+    fn failure(&self, call: Call, reply: &Reply, token: &Arc<Token>, batch: &[Uuid]) -> Failure {
+        let answer = ErrorAnswer::read(reply.failure_body(), &token.secret);
+        let detail = Box::new(answer.detail(call, reply.status, reply.correlation_id.clone()));
+        let meaning = match meaning(call, reply.status) {
+            Meaning::TokenRefused => match self.tokens.refused(token, call) {
+                Refusal::Forgotten => Meaning::TokenRefused,
+                Refusal::Pointless => Meaning::Forbidden,
+            },
+            Meaning::Forbidden => {
+                token.was_accepted(call);
+                Meaning::Forbidden
+            }
+            other => other,
+        };
+        let wait = (meaning == Meaning::Throttled)
+            .then(|| reply.wait(answer.message.as_deref(), (self.wall_clock)()))
+            .flatten();
+        let access = Access { scopes: &token.scopes, needed_scope: self.needed_scope };
+        answer.failure(meaning, detail, wait, batch, &access)
+    }
+}

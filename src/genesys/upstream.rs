@@ -1,0 +1,112 @@
+//! What the rest of the service knows of an upstream organization: four calls, their permits and their answers.
+//!
+//! Invariant: nothing here names a status code, a header or a field of a wire format.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::failure::Failure;
+use crate::domain::facts::Facts;
+
+/// One upstream organization behind its driver.
+///
+/// Each method that takes a [`Permit`] makes at most one call, and never repeats it: what a failure means is in
+/// [`Failure`], what to do about it is the caller's.
+#[async_trait]
+pub trait Upstream: Send + Sync {
+    /// Makes sure that a token is in hand, so that a call that follows at once need not ask for one.
+    async fn ready(&self) -> Result<(), Failure>;
+
+    /// Asks for the facts of these conversations. An id that is not in the map was left out of a whole,
+    /// well-formed answer; any other kind of answer is a [`Failure`].
+    async fn facts(&self, ids: &[Uuid], permit: Permit) -> Answer<HashMap<Uuid, Facts>>;
+
+    /// Asks upstream to delete these conversations for good.
+    async fn submit(&self, ids: &[Uuid], permit: Permit) -> Answer<UpstreamJobId>;
+
+    /// Asks how far an upstream job is.
+    async fn poll(&self, upstream_job_id: &str, permit: Permit) -> Answer<JobStatus>;
+
+    /// SHA-256 of the very body that [`Upstream::submit`] sends for these ids in this order.
+    fn body_digest(&self, ids: &[Uuid]) -> [u8; 32];
+
+    /// How old the token in hand is, if there is one.
+    fn token_life(&self) -> Option<TokenLife>;
+}
+
+/// The right to one call, until a moment.
+///
+/// It is neither `Clone` nor `Copy`: one permit, one call.
+#[derive(Debug)]
+pub struct Permit {
+    /// The call is not written at or after this moment, a connection that it needs first included: it ends as
+    /// [`Failure::NotSent`] then.
+    pub write_before: Instant,
+}
+
+/// What a call came to, and what was seen on the way.
+#[derive(Debug)]
+pub struct Answer<T> {
+    /// What was asked for, or what the failure means.
+    pub result: Result<T, Failure>,
+    /// What the answer said beside it. Filled as far as an answer came, whatever the result.
+    pub observed: Observed,
+}
+
+impl<T> Answer<T> {
+    /// Reads the result further.
+    pub(super) fn and_then<U>(self, read: impl FnOnce(T) -> Result<U, Failure>) -> Answer<U> {
+        Answer { result: self.result.and_then(read), observed: self.observed }
+    }
+}
+
+/// What a call showed of upstream beside its result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// The calls a minute that upstream says it allows.
+    pub allowed_per_minute: Option<u32>,
+    /// Upstream's clock when it answered, to the second.
+    pub upstream_time: Option<Timestamp>,
+    /// From asking for the token to the end of the answer.
+    pub duration: Duration,
+}
+
+/// The name that upstream gave to a job.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UpstreamJobId(pub String);
+
+/// How far an upstream job is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobStatus {
+    /// Not ended: waiting, running, or in a state that this service does not know.
+    Working {
+        /// As upstream said it.
+        state: String,
+        /// Where upstream said so.
+        records_processed: Option<i64>,
+    },
+    /// Upstream calls it ended.
+    Ended {
+        /// Whether upstream calls it a success.
+        succeeded: bool,
+        /// As upstream said it.
+        state: String,
+        /// Where upstream said so.
+        records_processed: Option<i64>,
+    },
+}
+
+/// Age and life of the token in hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenLife {
+    /// Since it was asked for.
+    pub age: Duration,
+    /// Until upstream lets it expire; zero once it has.
+    pub expires_in: Duration,
+}

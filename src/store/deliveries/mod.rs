@@ -1,0 +1,136 @@
+//! Deliveries: events on their way to a receiver.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+
+/// The notification that tells of new deliveries; no org can have this name.
+pub(super) const WAKE: &str = "#deliveries";
+
+/// True for the notification that tells of new deliveries.
+pub fn is_wake(payload: &str) -> bool {
+    payload == WAKE
+}
+
+/// A delivery that was claimed for one attempt.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Its id.
+    pub id: Uuid,
+    /// The lease.
+    pub epoch: i64,
+    /// The event: the same `webhook-id` at every attempt.
+    pub event_id: Uuid,
+    /// The bytes to sign and send.
+    pub payload: String,
+    /// Attempts so far, this one included.
+    pub attempt: u32,
+}
+
+/// How an attempt went.
+#[derive(Debug, Clone)]
+pub enum Attempt {
+    /// Taken, with this status.
+    Delivered(u16),
+    /// Not taken; again after this time, or never (`None`): the delivery is dead.
+    Failed {
+        /// The wait.
+        again: Option<Duration>,
+        /// The status, where there was an answer.
+        status: Option<u16>,
+        /// What happened.
+        error: String,
+    },
+}
+
+impl Store {
+    /// Claims up to `limit` deliveries that are due, and tells how long until the next one is.
+    pub async fn claim_deliveries(
+        &self,
+        limit: i64,
+        lease: Duration,
+    ) -> Result<(Vec<Delivery>, Option<Duration>), StoreError> {
+        let mut tx = self.begin("claim_deliveries").await?;
+        let failed = tx.failed();
+        let rows = sqlx::query!(
+            "-- claim_deliveries
+            with due as (
+                select id from deliveries
+                where state = 'pending' and run_at <= clock_timestamp()
+                  and (lease_until is null or lease_until < clock_timestamp())
+                order by run_at
+                limit $1
+                for update skip locked
+            )
+            update deliveries d
+            set lease_until = clock_timestamp() + make_interval(secs => $2), epoch = d.epoch + 1,
+                attempt = d.attempt + 1
+            from due
+            where d.id = due.id
+            returning d.id, d.epoch, d.event_id, d.payload, d.attempt",
+            limit,
+            lease.as_secs_f64()
+        )
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(failed)?;
+        let failed = tx.failed();
+        let next = sqlx::query_scalar!(
+            r#"-- next_delivery
+            select extract(epoch from min(greatest(run_at, coalesce(lease_until, run_at))) - clock_timestamp())::float8
+            from deliveries where state = 'pending'"#
+        )
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed)?;
+        tx.commit().await?;
+        let deliveries = rows
+            .into_iter()
+            .map(|row| Delivery {
+                id: row.id,
+                epoch: row.epoch,
+                event_id: row.event_id,
+                payload: row.payload,
+                attempt: u32::try_from(row.attempt).unwrap_or(u32::MAX),
+            })
+            .collect();
+        Ok((deliveries, next.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default())))
+    }
+
+    /// Records an attempt; one whose lease was lost changes nothing.
+    pub async fn record_attempt(&self, delivery: &Delivery, attempt: &Attempt) -> Result<(), StoreError> {
+        let (state, again, status, error) = match attempt {
+            Attempt::Delivered(status) => ("delivered", None, Some(*status), None),
+            Attempt::Failed { again: Some(again), status, error } => {
+                ("pending", Some(*again), *status, Some(error))
+            }
+            Attempt::Failed { again: None, status, error } => ("dead", None, *status, Some(error)),
+        };
+        let mut tx = self.begin("record_attempt").await?;
+        let failed = tx.failed();
+        let done = sqlx::query!(
+            "-- record_attempt
+            update deliveries
+            set state = $3::text::delivery_state, run_at = clock_timestamp() + make_interval(secs => $4),
+                last_status = $5, last_error = $6, lease_until = null,
+                delivered_at = case when $3 = 'delivered' then clock_timestamp() end
+            where id = $1 and epoch = $2",
+            delivery.id,
+            delivery.epoch,
+            state,
+            again.unwrap_or_default().as_secs_f64(),
+            status.map(i32::from),
+            error
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        tx.commit().await?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::LeaseLost { what: "delivery", id: delivery.id });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! What can go wrong between this service and its database.
+
+use uuid::Uuid;
+
+use crate::domain::outcome::Outcome;
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database did not do what it was asked.
+    #[error("database, in {transaction}: {source}")]
+    Database {
+        /// The name of the transaction.
+        transaction: &'static str,
+        /// What the database or the connection said.
+        source: sqlx::Error,
+    },
+    /// `DATABASE_URL` can't be read. The URL may hold a password, so it is not repeated.
+    #[error("database.url is no PostgreSQL URL; it should look like postgres://user:password@host:5432/name")]
+    BadUrl,
+    /// Somebody else holds the lease by now: nothing was written.
+    #[error("the lease of {what} {id} was lost; nothing was written")]
+    LeaseLost {
+        /// Slice or job.
+        what: &'static str,
+        /// Its id.
+        id: Uuid,
+    },
+    /// A decision started from an outcome that does not hold.
+    #[error(
+        "conversation {position} of slice {slice_no} of purge {purge} is {found}, not {expected}; it can't become {to}"
+    )]
+    Transition {
+        /// The purge.
+        purge: Uuid,
+        /// The slice.
+        slice_no: i32,
+        /// The position in the slice.
+        position: usize,
+        /// What it is.
+        found: Outcome,
+        /// What the decision took it for.
+        expected: Outcome,
+        /// What it should have become.
+        to: Outcome,
+    },
+    /// A guarded write changed another number of rows than it must.
+    #[error("{statement} changed {changed} rows instead of {expected}")]
+    RowCount {
+        /// Which write.
+        statement: &'static str,
+        /// Rows changed.
+        changed: u64,
+        /// Rows that must change.
+        expected: u64,
+    },
+    /// A row holds what this version can't read.
+    #[error("{what} can't be read: {detail}")]
+    Unreadable {
+        /// Which value.
+        what: &'static str,
+        /// Why.
+        detail: String,
+    },
+    /// The ids of an upload could not be read back from their spool.
+    #[error(transparent)]
+    Spool(#[from] crate::intake::IntakeError),
+    /// The database's schema is not the one that this binary brings.
+    #[error("the database's schema is at {found:?}, this binary needs {needed}; run `genesys-purge migrate`")]
+    Schema {
+        /// The newest migration that was applied.
+        found: Option<i64>,
+        /// The newest that this binary brings.
+        needed: i64,
+    },
+}
+
+impl StoreError {
+    /// The database can't be reached or has no room, rather than an error of ours.
+    pub fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Database {
+                source: sqlx::Error::Io(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::WorkerCrashed,
+                ..
+            }
+        )
+    }
+}
+
+/// Checks how many rows a guarded write changed.
+pub(super) fn ensure_rows(statement: &'static str, changed: u64, expected: usize) -> Result<(), StoreError> {
+    let expected = expected as u64;
+    if changed == expected { Ok(()) } else { Err(StoreError::RowCount { statement, changed, expected }) }
+}
+
+/// Reads a word that SQL told as text.
+pub(super) fn word<T: std::str::FromStr<Err: std::fmt::Display>>(
+    what: &'static str,
+    text: &str,
+) -> Result<T, StoreError> {
+    text.parse().map_err(|error: T::Err| StoreError::Unreadable { what, detail: error.to_string() })
+}

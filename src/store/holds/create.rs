@@ -1,0 +1,160 @@
+//! Creates a hold: its ids are loaded first, and only its activation is under the orgs' locks, so that it is exactly
+//! before or after every intent.
+
+use jiff::Timestamp;
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use uuid::Uuid;
+
+use super::read::Hold;
+use crate::domain::events::EventType;
+use crate::domain::outcome::Outcome;
+use crate::store::error::ensure_rows;
+use crate::store::events::{Actor, NewEvent, write};
+use crate::store::tx::Tx;
+use crate::store::{Store, StoreError};
+
+/// A hold that somebody wants.
+#[derive(Debug, Clone)]
+pub struct NewHold {
+    /// The matter that protects.
+    pub matter: String,
+    /// What it protects; without repeats.
+    pub conversation_ids: Vec<Uuid>,
+    /// In which orgs.
+    pub orgs: Vec<String>,
+    /// Who wants it.
+    pub created_by: String,
+    /// By which request.
+    pub request_id: String,
+}
+
+/// A hold in force, and what it could not prevent.
+#[derive(Debug, Clone)]
+pub struct CreatedHold {
+    /// The hold.
+    pub hold: Hold,
+    /// No call that names one of its conversations leaves after this moment.
+    pub quiet_at: Timestamp,
+    /// Conversations that were named by an intent, or purged, before the hold was in force.
+    pub too_late: Vec<Uuid>,
+}
+
+impl Store {
+    /// Creates a hold; from the return on no intent names its conversations.
+    pub async fn create_hold(&self, new: &NewHold) -> Result<CreatedHold, StoreError> {
+        let id = self.new_id();
+        self.load_hold(id, new).await?;
+        let quiet_at = self.activate_hold(id, new).await?;
+        let too_late = self.too_late_for(&new.orgs, &new.conversation_ids).await?;
+        let hold = self.hold(id).await?.ok_or(StoreError::Unreadable {
+            what: "hold",
+            detail: format!("{id} is gone right after it was made"),
+        })?;
+        Ok(CreatedHold { hold, quiet_at, too_late })
+    }
+
+    async fn load_hold(&self, id: Uuid, new: &NewHold) -> Result<(), StoreError> {
+        let mut tx = self.begin_request("load_hold").await?;
+        let now = tx.now().await?;
+        let failed = tx.failed();
+        sqlx::query!(
+            "-- load_hold
+            insert into holds (id, matter, created_by, request_id, created_at, conversations, orgs)
+            values ($1, $2, $3, $4, $5, $6, $7)",
+            id,
+            new.matter,
+            new.created_by,
+            new.request_id,
+            now.to_sqlx() as _,
+            i32::try_from(new.conversation_ids.len()).unwrap_or(i32::MAX),
+            &new.orgs
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        let failed = tx.failed();
+        let loaded = sqlx::query!(
+            "-- load_hold_conversations
+            insert into hold_conversations (conversation_id, org, hold_id)
+            select id, org, $3 from unnest($1::uuid[]) as c (id) cross join unnest($2::text[]) as o (org)",
+            &new.conversation_ids,
+            &new.orgs,
+            id
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        ensure_rows("load_hold", loaded.rows_affected(), new.conversation_ids.len() * new.orgs.len())?;
+        tx.commit().await
+    }
+
+    async fn activate_hold(&self, id: Uuid, new: &NewHold) -> Result<Timestamp, StoreError> {
+        let mut tx = self.begin_request("activate_hold").await?;
+        lock_orgs(&mut tx, &new.orgs).await?;
+        let now = tx.now().await?;
+        let failed = tx.failed();
+        let activated = sqlx::query!("-- activate_hold\nupdate holds set active = true where id = $1", id)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
+        ensure_rows("activate_hold", activated.rows_affected(), 1)?;
+        let failed = tx.failed();
+        let last_call = sqlx::query_scalar!(
+            r#"-- last_call_before
+            select max(call_before) as "last: SqlTimestamp"
+            from jobs where org = any($1) and state = 'submitting'"#,
+            &new.orgs
+        )
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed)?;
+        let payload = serde_json::json!({ "matter": new.matter, "conversations": new.conversation_ids.len(), "orgs": new.orgs });
+        let actor = Actor { name: &new.created_by, request_id: Some(&new.request_id) };
+        let event = NewEvent {
+            event: EventType::HoldCreated,
+            org: None,
+            job: None,
+            hold: Some(id),
+            payload,
+            webhook: None,
+        };
+        write(self, &mut tx, now, actor, event).await?;
+        tx.commit().await?;
+        Ok(last_call.map_or(now, |last| last.to_jiff().max(now)))
+    }
+
+    /// Read after the activation, when no further intent can name them: what was named and comes back is protected.
+    async fn too_late_for(&self, orgs: &[String], ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+        let mut tx = self.begin_request("too_late_for").await?;
+        let late = [Outcome::Submitted, Outcome::Purged].map(|outcome| i32::from(outcome.code()));
+        let failed = tx.failed();
+        sqlx::query_scalar!(
+            r#"-- too_late_for
+            select distinct c.conversation_id
+            from conversations c
+            join slices s on s.purge_id = c.purge_id and s.slice_no = c.ordinal / $4
+            where c.conversation_id = any($1) and s.org = any($2)
+              and get_byte(s.outcomes, c.ordinal % $4) & 15 = any($3)"#,
+            ids,
+            orgs,
+            &late[..],
+            i32::try_from(crate::domain::SLICE_SIZE).unwrap_or(i32::MAX)
+        )
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(failed)
+    }
+}
+
+/// Takes the locks of several orgs, in the order of their names.
+pub(super) async fn lock_orgs(tx: &mut Tx, orgs: &[String]) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query!(
+        "-- lock_orgs\nselect name from orgs where name = any($1) order by name for no key update",
+        orgs
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}

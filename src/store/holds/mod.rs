@@ -1,0 +1,6 @@
+//! Legal holds that are recorded in this service.
+
+pub mod create;
+pub(super) mod protect;
+pub mod read;
+pub mod release;

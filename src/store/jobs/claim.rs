@@ -1,0 +1,217 @@
+//! Claims jobs: to ask after the upstream job, or to look at the conversations.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
+use uuid::Uuid;
+
+use super::lease::JobLease;
+use crate::domain::outcome::{Cell, Outcome};
+use crate::domain::retention::Policy;
+use crate::domain::state::JobState;
+use crate::domain::terms::OrgTerms;
+use crate::store::error::word;
+use crate::store::orgs::limiter::{self, Call};
+use crate::store::orgs::policy;
+use crate::store::slices::claim::Claim;
+use crate::store::tx::Tx;
+use crate::store::{Store, StoreError};
+
+/// A job whose upstream job is to be asked after.
+#[derive(Debug, Clone)]
+pub struct Poll {
+    /// The job.
+    pub lease: JobLease,
+    /// Genesys' id of it.
+    pub upstream_job_id: String,
+    /// Polls that found it running, in a row.
+    pub tries: u32,
+}
+
+/// Why a job's conversations are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookKind {
+    /// Before an intent, after a conflict that named nobody or a lost submit.
+    Recheck,
+    /// After its end.
+    Verify,
+    /// After a submit without an answer, when its window has passed.
+    Reread,
+    /// Past its deadline, though upstream may still run it.
+    Overdue,
+    /// After it was given up: what is gone after all?
+    Late,
+}
+
+/// A job whose conversations are to be looked at.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// The job.
+    pub lease: JobLease,
+    /// Why.
+    pub kind: LookKind,
+    /// Whose facts to ask.
+    pub ids: Vec<Uuid>,
+    /// When it was claimed, by the database's clock: no later than the call.
+    pub asked_at: Timestamp,
+    /// The rules in force then.
+    pub policy: Policy,
+    /// Their epoch.
+    pub policy_epoch: i64,
+    /// Looks without a result, in a row.
+    pub tries: u32,
+}
+
+impl Store {
+    /// Claims the poll that has been due longest.
+    pub async fn claim_poll(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Poll>, StoreError> {
+        let mut tx = self.begin("claim_poll").await?;
+        let failed = tx.failed();
+        let row = sqlx::query!(
+            r#"-- claim_poll
+            with due as (
+                select id from jobs
+                where org = $1 and state = 'submitted' and run_at <= clock_timestamp()
+                  and (lease_until is null or lease_until < clock_timestamp())
+                  and (overdue_since is null or open = 0)
+                order by run_at
+                limit 1
+                for update skip locked
+            )
+            update jobs j
+            set epoch = j.epoch + 1, lease_until = clock_timestamp() + make_interval(secs => $2)
+            from due
+            where j.id = due.id
+            returning j.id, j.epoch, j.upstream_job_id as "upstream_job_id!", j.tries"#,
+            org.name,
+            lease.as_secs_f64()
+        )
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed)?;
+        let Some(row) = row else { return Ok(Claim::Nothing) };
+        let permit = match limiter::take(&mut tx, org, Call::Poll).await? {
+            Ok(permit) => permit,
+            Err(until) => return Ok(Claim::NoPermit(until)),
+        };
+        tx.commit().await?;
+        let poll = Poll {
+            lease: JobLease { job: row.id, epoch: row.epoch },
+            upstream_job_id: row.upstream_job_id,
+            tries: u32::try_from(row.tries).unwrap_or_default(),
+        };
+        Ok(Claim::Claimed(poll, permit))
+    }
+
+    /// Claims the look that has been due longest.
+    pub async fn claim_look(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Look>, StoreError> {
+        let mut tx = self.begin("claim_look").await?;
+        let failed = tx.failed();
+        let row = sqlx::query!(
+            r#"-- claim_look
+            with due as (
+                select id from jobs
+                where org = $1
+                  and (state in ('in_doubt', 'verifying') or state = 'waiting' and recheck
+                       or state = 'submitted' and overdue_since is not null and open > 0)
+                  and run_at <= clock_timestamp() and (lease_until is null or lease_until < clock_timestamp())
+                order by run_at
+                limit 1
+                for update skip locked
+            )
+            update jobs j
+            set epoch = j.epoch + 1, lease_until = clock_timestamp() + make_interval(secs => $2)
+            from due
+            where j.id = due.id
+            returning j.id, j.epoch, j.state::text as "state!", j.open, j.tries,
+                      clock_timestamp() as "asked_at!: SqlTimestamp""#,
+            org.name,
+            lease.as_secs_f64()
+        )
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed)?;
+        let Some(row) = row else { return Ok(Claim::Nothing) };
+        let (kind, outcome) = match word("state of a job", &row.state)? {
+            JobState::Waiting => (LookKind::Recheck, Outcome::Eligible),
+            JobState::InDoubt => (LookKind::Reread, Outcome::Submitted),
+            JobState::Submitted => (LookKind::Overdue, Outcome::Submitted),
+            _ if row.open == 0 => (LookKind::Late, Outcome::Failed),
+            _ => (LookKind::Verify, Outcome::Submitted),
+        };
+        let ids = ids_with(&mut tx, row.id, outcome).await?;
+        let rules = policy::in_force(&mut tx, &org.name).await?;
+        let permit = match limiter::take(&mut tx, org, Call::Details).await? {
+            Ok(permit) => permit,
+            Err(until) => return Ok(Claim::NoPermit(until)),
+        };
+        tx.commit().await?;
+        let look = Look {
+            lease: JobLease { job: row.id, epoch: row.epoch },
+            kind,
+            ids,
+            asked_at: row.asked_at.to_jiff(),
+            policy: rules.policy,
+            policy_epoch: rules.epoch,
+            tries: u32::try_from(row.tries).unwrap_or_default(),
+        };
+        Ok(Claim::Claimed(look, permit))
+    }
+
+    /// Gives a claimed job back, to be tried again after `wait`; `error` is told as its last error.
+    pub async fn try_job_again(
+        &self,
+        lease: JobLease,
+        wait: Duration,
+        error: Option<&serde_json::Value>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin("try_job_again").await?;
+        let failed = tx.failed();
+        let done = sqlx::query!(
+            "-- try_job_again
+            update jobs
+            set run_at = clock_timestamp() + make_interval(secs => $3), lease_until = null,
+                tries = least(tries + 1, 1000), last_error = coalesce($4, last_error)
+            where id = $1 and epoch = $2",
+            lease.job,
+            lease.epoch,
+            wait.as_secs_f64(),
+            error
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::LeaseLost { what: "job", id: lease.job });
+        }
+        tx.commit().await
+    }
+}
+
+/// The job's conversations that have this outcome.
+async fn ids_with(tx: &mut Tx, job: Uuid, outcome: Outcome) -> Result<Vec<Uuid>, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        "-- ids_with_outcome
+        select s.ids, s.outcomes, p.positions
+        from job_parts p
+        join slices s on (s.purge_id, s.slice_no) = (p.purge_id, p.slice_no)
+        where p.job_id = $1
+        order by p.purge_id, p.slice_no",
+        job
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    let mut ids = Vec::new();
+    for row in rows {
+        for position in row.positions.into_iter().filter_map(|position| usize::try_from(position).ok()) {
+            let cell = row.outcomes.get(position).and_then(|&byte| Cell::from_byte(byte));
+            if cell.is_some_and(|cell| cell.outcome == outcome) {
+                ids.extend(row.ids.get(position));
+            }
+        }
+    }
+    Ok(ids)
+}

@@ -1,0 +1,32 @@
+//! The end of a job: the one place where it becomes `done`.
+
+use uuid::Uuid;
+
+use crate::domain::state::JobResult;
+use crate::store::StoreError;
+use crate::store::error::ensure_rows;
+use crate::store::tx::Tx;
+
+/// Ends a job whose ids were all let go or handed on; `error` is kept as its last error where there is one.
+pub(super) async fn finish(
+    tx: &mut Tx,
+    job: Uuid,
+    result: JobResult,
+    error: Option<&serde_json::Value>,
+) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    let done = sqlx::query!(
+        "-- finish_job
+        update jobs
+        set state = 'done', result = $2::text::job_result, finished_at = clock_timestamp(), ids = null, open = 0,
+            lease_until = null, epoch = epoch + 1, last_error = coalesce($3, last_error)
+        where id = $1 and state <> 'done' and not exists (select from reservations where job_id = $1)",
+        job,
+        result.as_str(),
+        error
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    ensure_rows("finish_job", done.rows_affected(), 1)
+}

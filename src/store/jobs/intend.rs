@@ -1,0 +1,232 @@
+//! Intends: every check once more, a slot and a call permit taken. The commit of this transaction IS the intent.
+
+use std::time::{Duration, Instant};
+
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use uuid::Uuid;
+
+use super::intend_checks::{Check, Conditions, FactsStamp, check};
+use super::lease::JobLease;
+use super::parts::{self, Parts};
+use super::{finish, pack, reserve};
+use crate::domain::outcome::{Marks, Outcome};
+use crate::domain::packing::slots_for_children;
+use crate::domain::reason::{Step, codes};
+use crate::domain::state::JobResult;
+use crate::domain::terms::{EngineTerms, OrgTerms};
+use crate::store::orgs::limiter::{self, Call};
+use crate::store::orgs::{block, lock};
+use crate::store::slices::Place;
+use crate::store::slices::patch::Patch;
+use crate::store::tx::Tx;
+use crate::store::{Store, StoreError};
+
+/// A committed intent: the only thing that may be submitted, until its deadline.
+#[derive(Debug)]
+pub struct Intent {
+    /// The job and the lease under which its answer is recorded.
+    pub lease: JobLease,
+    /// What it names, in the order of the body.
+    pub ids: Vec<Uuid>,
+    /// The call begins before this moment or not at all.
+    pub call_before: Instant,
+    /// So many intents this job has had.
+    pub attempt: i32,
+}
+
+/// What became of the wish to submit.
+#[derive(Debug)]
+pub enum Intended {
+    /// The intent is committed.
+    Intent(Intent),
+    /// A job changed without becoming an intent; there may be another.
+    Changed,
+    /// No job may be submitted now.
+    Nothing,
+}
+
+/// A waiting job that was chosen.
+struct Waiting {
+    job: Uuid,
+    own_facts: Option<FactsStamp>,
+}
+
+impl Store {
+    /// Commits an intent for the oldest waiting job that may go.
+    pub async fn intend(&self, org: &OrgTerms, terms: &EngineTerms) -> Result<Intended, StoreError> {
+        // Before the first statement, so that the deadline can only come out too early.
+        let began = Instant::now();
+        let mut tx = self.begin("intend").await?;
+        let locked = lock::lock(&mut tx, &org.name).await?;
+        if locked.is_shut {
+            return Ok(Intended::Nothing);
+        }
+        let Some(waiting) = choose(&mut tx, org).await? else { return Ok(Intended::Nothing) };
+        let holds =
+            |stamp: FactsStamp| stamp.holds(locked.now, locked.policy_epoch, terms.validation_max_age);
+        if waiting.own_facts.is_some_and(|stamp| !holds(stamp)) {
+            // Such a job must not fall apart: it is looked at afresh as a whole.
+            want_recheck(&mut tx, waiting.job).await?;
+            tx.commit().await?;
+            return Ok(Intended::Changed);
+        }
+        let mut parts = parts::load(&mut tx, waiting.job).await?;
+        let mut keys: Vec<_> = parts.keys().copied().collect();
+        keys.extend(reserve::slices_waiting_for(&mut tx, waiting.job).await?);
+        let mut patch = Patch::lock(&mut tx, Step::Intend, Some(waiting.job), keys).await?;
+        let conditions = Conditions {
+            org: &org.name,
+            job: waiting.job,
+            now: locked.now,
+            policy_epoch: locked.policy_epoch,
+            max_age: terms.validation_max_age,
+            own_facts: waiting.own_facts,
+        };
+        let staying = sift(&mut tx, &mut patch, &conditions, &mut parts).await?;
+        parts::store(&mut tx, waiting.job, &parts).await?;
+        if staying.is_empty() {
+            finish::finish(&mut tx, waiting.job, JobResult::Withdrawn, None).await?;
+            patch.write(self, &mut tx).await?;
+            tx.commit().await?;
+            return Ok(Intended::Changed);
+        }
+        let ids: Vec<Uuid> = staying.iter().map(|(_, id)| *id).collect();
+        let life = terms.intent_ttl.min(terms.lease);
+        let (epoch, attempt) = promise(&mut tx, waiting.job, &ids, life, terms.lease).await?;
+        if locked.is_probe {
+            block::use_probe(&mut tx, &org.name).await?;
+        }
+        patch.write(self, &mut tx).await?;
+        let Ok(permit) = limiter::take(&mut tx, org, Call::Submit).await? else {
+            return Ok(Intended::Nothing);
+        };
+        tx.commit().await?;
+        let lease = JobLease { job: waiting.job, epoch };
+        let call_before = (began + life).min(permit.valid_until);
+        Ok(Intended::Intent(Intent { lease, ids, call_before, attempt }))
+    }
+}
+
+/// The oldest waiting job, if a slot is free for it; children of a conflict leave slots to others.
+async fn choose(tx: &mut Tx, org: &OrgTerms) -> Result<Option<Waiting>, StoreError> {
+    let failed = tx.failed();
+    let counts = sqlx::query!(
+        r#"-- count_slots
+        select count(*) filter (where state <> 'waiting') as "taken!",
+               count(*) filter (where state <> 'waiting' and parent is not null) as "by_children!",
+               count(*) filter (where state = 'waiting' and parent is null and run_at <= clock_timestamp()) as "others!",
+               exists (
+                   select from purges
+                   where org = $1 and drawable > 0 and finished_at is null and state in ('queued', 'running')
+                     and not dry_run
+               ) as "can_pack!"
+        from jobs
+        where org = $1 and state in ('waiting', 'submitting', 'in_doubt', 'submitted')"#,
+        org.name
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)?;
+    let count = |number: i64| usize::try_from(number).unwrap_or_default();
+    if count(counts.taken) >= org.slots {
+        return Ok(None);
+    }
+    let can_pack_others = counts.can_pack || counts.others > 0;
+    let may_be_child = slots_for_children(org.slots, count(counts.by_children), can_pack_others) > 0;
+    let failed = tx.failed();
+    let row = sqlx::query!(
+        r#"-- choose_waiting_job
+        select id, facts_at, facts_epoch
+        from jobs
+        where org = $1 and state = 'waiting' and not recheck and run_at <= clock_timestamp()
+          and (lease_until is null or lease_until < clock_timestamp())
+          and (parent is null or $2)
+        order by created_at, id
+        limit 1
+        for update skip locked"#,
+        org.name,
+        may_be_child
+    )
+    .fetch_optional(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(row.map(|row| {
+        let at = row.facts_at.map(SqlTimestamp::to_jiff);
+        let own_facts = at.zip(row.facts_epoch).map(|(at, epoch)| FactsStamp { at, epoch });
+        Waiting { job: row.id, own_facts }
+    }))
+}
+
+/// Takes out what may not be named, and names the rest.
+async fn sift(
+    tx: &mut Tx,
+    patch: &mut Patch,
+    conditions: &Conditions<'_>,
+    parts: &mut Parts,
+) -> Result<Vec<(Place, Uuid)>, StoreError> {
+    let carried = parts::with_ids(parts, patch);
+    let checks = check(tx, patch, conditions, &carried).await?;
+    let (mut staying, mut leaving) = (Vec::new(), Vec::new());
+    for ((place, id), check) in carried.into_iter().zip(checks) {
+        let Some(part) = parts.get_mut(&place.slice) else { continue };
+        match check {
+            Check::Stays => {
+                let was_carried = patch.cell(place).is_some_and(|cell| cell.marks.has(Marks::CARRIED));
+                if was_carried {
+                    part.carried_before.insert(place.position);
+                }
+                patch.decide(place, Outcome::Eligible, Outcome::Submitted, codes::INTENT)?;
+                patch.mark(place, Marks::CARRIED, Marks::NONE)?;
+                staying.push((place, id));
+            }
+            Check::Leaves(outcome) => {
+                if let Some((outcome, reason)) = outcome {
+                    patch.decide(place, Outcome::Eligible, outcome, reason)?;
+                }
+                part.positions.remove(&place.position);
+                leaving.push((place, id));
+            }
+        }
+    }
+    reserve::release(tx, patch, conditions.org, conditions.job, &leaving).await?;
+    Ok(staying)
+}
+
+/// Writes the intent into the job's row.
+async fn promise(
+    tx: &mut Tx,
+    job: Uuid,
+    ids: &[Uuid],
+    life: Duration,
+    lease: Duration,
+) -> Result<(i64, i32), StoreError> {
+    pack::set_ids(tx, job, ids).await?;
+    let now = tx.now().await?;
+    let failed = tx.failed();
+    let row = sqlx::query!(
+        "-- promise
+        update jobs
+        set state = 'submitting', epoch = epoch + 1, attempt = attempt + 1, open = size,
+            lease_until = $2::timestamptz + make_interval(secs => $4),
+            call_before = $2::timestamptz + make_interval(secs => $3)
+        where id = $1 and state = 'waiting'
+        returning epoch, attempt",
+        job,
+        now.to_sqlx() as _,
+        life.as_secs_f64(),
+        lease.as_secs_f64()
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok((row.epoch, row.attempt))
+}
+
+async fn want_recheck(tx: &mut Tx, job: Uuid) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query!("-- want_recheck\nupdate jobs set recheck = true where id = $1", job)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}

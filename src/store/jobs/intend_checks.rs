@@ -1,0 +1,225 @@
+//! What an intent checks of every id, under the org's lock.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use uuid::Uuid;
+
+use crate::domain::outcome::Outcome;
+use crate::domain::reason::{Reason, codes};
+use crate::domain::state::PurgeState;
+use crate::store::StoreError;
+use crate::store::error::word;
+use crate::store::slices::Place;
+use crate::store::slices::patch::Patch;
+use crate::store::tx::Tx;
+
+/// Facts, with the rules by which they were judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FactsStamp {
+    pub(super) at: Timestamp,
+    pub(super) epoch: i64,
+}
+
+impl FactsStamp {
+    /// Young enough, and judged by the rules in force.
+    pub(super) fn holds(self, now: Timestamp, policy_epoch: i64, max_age: Duration) -> bool {
+        let max_age = SignedDuration::try_from(max_age).unwrap_or(SignedDuration::MAX);
+        self.epoch == policy_epoch && now.duration_since(self.at) <= max_age
+    }
+}
+
+/// What the checks compare with.
+pub(super) struct Conditions<'a> {
+    pub(super) org: &'a str,
+    pub(super) job: Uuid,
+    pub(super) now: Timestamp,
+    pub(super) policy_epoch: i64,
+    pub(super) max_age: Duration,
+    /// Facts that the job asked itself, which are newer than its slices'.
+    pub(super) own_facts: Option<FactsStamp>,
+}
+
+/// Whether a conversation may be named, or how it leaves the job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Check {
+    /// Nothing stands against it.
+    Stays,
+    /// It leaves; `None` where it stays eligible.
+    Leaves(Option<(Outcome, Reason)>),
+}
+
+/// Checks every conversation of the job, in its order.
+pub(super) async fn check(
+    tx: &mut Tx,
+    patch: &Patch,
+    conditions: &Conditions<'_>,
+    carried: &[(Place, Uuid)],
+) -> Result<Vec<Check>, StoreError> {
+    let stamps: Vec<Option<FactsStamp>> = carried
+        .iter()
+        .map(|(place, _)| conditions.own_facts.or_else(|| slice_facts(patch, *place)))
+        .collect();
+    let seen = look_up(tx, conditions, carried, &stamps).await?;
+    let states = purge_states(tx, carried).await?;
+    Ok(carried
+        .iter()
+        .zip(stamps)
+        .zip(seen)
+        .map(|(((place, _), stamp), seen)| {
+            let fresh = stamp.is_some_and(|stamp| {
+                stamp.holds(conditions.now, conditions.policy_epoch, conditions.max_age)
+            });
+            decide(states.get(&place.slice.purge).copied(), &seen, fresh)
+        })
+        .collect())
+}
+
+/// What the database knows of one id.
+struct Seen {
+    is_held: bool,
+    is_ours: bool,
+    was_purged_elsewhere: bool,
+}
+
+fn decide(state: Option<PurgeState>, seen: &Seen, is_fresh: bool) -> Check {
+    let leaves = |outcome, reason| Check::Leaves(Some((outcome, reason)));
+    if seen.is_held {
+        return leaves(Outcome::OnHold, codes::LEGAL_HOLD);
+    }
+    match state {
+        Some(state) if state.may_submit() => {}
+        Some(PurgeState::Canceling | PurgeState::Canceled) => {
+            return leaves(Outcome::Canceled, codes::CANCELED);
+        }
+        _ => return Check::Leaves(None),
+    }
+    if !seen.is_ours {
+        return Check::Leaves(None);
+    }
+    if seen.was_purged_elsewhere {
+        return leaves(Outcome::Pending, codes::PURGED_ELSEWHERE);
+    }
+    if !is_fresh {
+        return leaves(Outcome::Pending, codes::FACTS_STALE);
+    }
+    Check::Stays
+}
+
+fn slice_facts(patch: &Patch, place: Place) -> Option<FactsStamp> {
+    let slice = patch.slice(place.slice)?;
+    Some(FactsStamp { at: slice.facts_at?, epoch: slice.facts_epoch? })
+}
+
+/// Holds, reservations and other purges' deletions, in one statement.
+async fn look_up(
+    tx: &mut Tx,
+    conditions: &Conditions<'_>,
+    carried: &[(Place, Uuid)],
+    stamps: &[Option<FactsStamp>],
+) -> Result<Vec<Seen>, StoreError> {
+    let purged = i32::from(Outcome::Purged.code());
+    let slice_size = i32::try_from(crate::domain::SLICE_SIZE).unwrap_or(i32::MAX);
+    let facts_at: Vec<Option<SqlTimestamp>> =
+        stamps.iter().map(|stamp| stamp.map(|stamp| stamp.at.to_sqlx())).collect();
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        r#"-- check_ids
+        select
+            exists (
+                select from hold_conversations hc join holds h on h.id = hc.hold_id
+                where hc.conversation_id = i.id and hc.org = $1 and h.active
+            ) as "is_held!",
+            exists (
+                select from reservations r
+                where r.org = $1 and r.conversation_id = i.id and r.job_id = $2
+            ) as "is_ours!",
+            exists (
+                select from conversations c
+                join slices s on s.purge_id = c.purge_id and s.slice_no = c.ordinal / $6
+                where c.conversation_id = i.id and c.purge_id <> i.purge_id and s.org = $1
+                  and s.purged_at >= i.facts_at
+                  and get_byte(s.outcomes, c.ordinal % $6) & 15 = $7
+            ) as "was_purged_elsewhere!"
+        from unnest($3::uuid[], $4::uuid[], $5::timestamptz[]) with ordinality as i (id, purge_id, facts_at, n)
+        order by i.n"#,
+        conditions.org,
+        conditions.job,
+        &carried.iter().map(|(_, id)| *id).collect::<Vec<_>>(),
+        &carried.iter().map(|(place, _)| place.slice.purge).collect::<Vec<_>>(),
+        &facts_at as _,
+        slice_size,
+        purged
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    crate::store::error::ensure_rows("check_ids", rows.len() as u64, carried.len())?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Seen {
+            is_held: row.is_held,
+            is_ours: row.is_ours,
+            was_purged_elsewhere: row.was_purged_elsewhere,
+        })
+        .collect())
+}
+
+/// The states of the purges; exact, since whoever changes them to something that forbids intents holds the org's lock.
+async fn purge_states(
+    tx: &mut Tx,
+    carried: &[(Place, Uuid)],
+) -> Result<HashMap<Uuid, PurgeState>, StoreError> {
+    let mut purges: Vec<Uuid> = carried.iter().map(|(place, _)| place.slice.purge).collect();
+    purges.sort_unstable();
+    purges.dedup();
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        r#"-- purge_states
+        select id, state::text as "state!" from purges where id = any($1)"#,
+        &purges
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    rows.into_iter().map(|row| Ok((row.id, word("state of a purge", &row.state)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_not_to_delete_takes_a_conversation_out_of_the_job() {
+        use PurgeState::{Canceling, Paused, Queued, Running};
+        let seen = |is_held, is_ours, was_purged_elsewhere| Seen { is_held, is_ours, was_purged_elsewhere };
+        let leaves = |outcome, reason: Reason| Check::Leaves(Some((outcome, reason)));
+        let table = [
+            (Some(Running), seen(false, true, false), true, Check::Stays),
+            (Some(Queued), seen(false, true, false), true, Check::Stays),
+            (Some(Running), seen(true, true, false), true, leaves(Outcome::OnHold, codes::LEGAL_HOLD)),
+            (Some(Canceling), seen(true, true, false), true, leaves(Outcome::OnHold, codes::LEGAL_HOLD)),
+            (Some(Canceling), seen(false, true, false), true, leaves(Outcome::Canceled, codes::CANCELED)),
+            (Some(Paused), seen(false, true, false), true, Check::Leaves(None)),
+            (None, seen(false, true, false), true, Check::Leaves(None)),
+            (Some(Running), seen(false, false, false), true, Check::Leaves(None)),
+            (Some(Running), seen(false, true, true), true, leaves(Outcome::Pending, codes::PURGED_ELSEWHERE)),
+            (Some(Running), seen(false, true, false), false, leaves(Outcome::Pending, codes::FACTS_STALE)),
+        ];
+        for (state, seen, is_fresh, expected) in table {
+            assert_eq!(decide(state, &seen, is_fresh), expected, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn facts_hold_while_young_and_under_the_same_rules() {
+        let at = |second: i64| Timestamp::from_second(1_764_000_000 + second).unwrap();
+        let stamp = FactsStamp { at: at(0), epoch: 3 };
+        let max_age = Duration::from_mins(15);
+        assert!(stamp.holds(at(900), 3, max_age));
+        assert!(!stamp.holds(at(901), 3, max_age));
+        assert!(!stamp.holds(at(1), 4, max_age));
+    }
+}

@@ -1,0 +1,19 @@
+//! Jobs: one batch each, from the packing to the knowledge of every id's fate.
+
+pub mod claim;
+pub mod expire;
+mod finish;
+pub mod intend;
+mod intend_checks;
+mod lease;
+pub mod pack;
+mod parts;
+pub mod polled;
+pub mod rechecked;
+mod reserve;
+pub mod settle;
+mod settle_decide;
+mod split;
+pub mod submitted;
+
+pub use lease::JobLease;

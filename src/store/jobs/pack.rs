@@ -1,0 +1,224 @@
+//! Packs: a slot is free, so eligible conversations are drawn from ready slices into one full job.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use super::parts::{self, Parts};
+use super::reserve;
+use crate::domain::outcome::Marks;
+use crate::domain::packing::{CANDIDATES, shares};
+use crate::domain::reason::Step;
+use crate::domain::terms::OrgTerms;
+use crate::store::orgs::lock;
+use crate::store::slices::patch::Patch;
+use crate::store::slices::{Place, SliceKey};
+use crate::store::tx::Tx;
+use crate::store::{Store, StoreError};
+
+/// What a candidate gives to the job.
+struct Candidate {
+    purge: Uuid,
+    take: usize,
+}
+
+impl Store {
+    /// Packs one job, if a slot is free for it; tells how many conversations it carries.
+    pub async fn pack(&self, org: &OrgTerms) -> Result<Option<usize>, StoreError> {
+        let mut tx = self.begin("pack").await?;
+        let locked = lock::lock(&mut tx, &org.name).await?;
+        if locked.is_shut || !has_free_slot(&mut tx, org).await? {
+            return Ok(None);
+        }
+        let candidates = line_up(&mut tx, org).await?;
+        let keys = choose_slices(&mut tx, &candidates).await?;
+        if keys.is_empty() {
+            return Ok(None);
+        }
+        let job = self.new_id();
+        let mut patch = Patch::lock(&mut tx, Step::Pack, Some(job), keys.clone()).await?;
+        let drawn = draw(&patch, &candidates, &keys);
+        let size = self.reserve_into(&mut tx, &mut patch, &org.name, job, drawn).await?;
+        patch.write(self, &mut tx).await?;
+        take_turn(&mut tx, &candidates).await?;
+        tx.commit().await?;
+        Ok((size > 0).then_some(size))
+    }
+
+    /// Makes the job of what could be reserved; the rest waits for the jobs that have it.
+    async fn reserve_into(
+        &self,
+        tx: &mut Tx,
+        patch: &mut Patch,
+        org: &str,
+        job: Uuid,
+        drawn: Vec<(Place, Uuid)>,
+    ) -> Result<usize, StoreError> {
+        // A job carries an id once, even where two purges brought it.
+        let (mut firsts, mut seen, mut waiting) = (Vec::new(), HashSet::new(), Vec::new());
+        for (place, id) in drawn {
+            if seen.insert(id) { firsts.push((place, id)) } else { waiting.push((place, id)) }
+        }
+        insert_job(tx, job, org).await?;
+        let ids: Vec<Uuid> = firsts.iter().map(|(_, id)| *id).collect();
+        let reserved = reserve::reserve(tx, org, job, &ids).await?;
+        let mut parts = Parts::new();
+        let mut carried = Vec::new();
+        for (place, id) in firsts {
+            if !reserved.contains(&id) {
+                waiting.push((place, id));
+                continue;
+            }
+            patch.mark(place, Marks::RESERVED, Marks::NONE)?;
+            let part = parts.entry(place.slice).or_default();
+            part.positions.insert(place.position);
+            carried.push(id);
+        }
+        reserve::wait_for(tx, patch, org, &waiting).await?;
+        if carried.is_empty() {
+            drop_job(tx, job).await?;
+            return Ok(0);
+        }
+        parts::store(tx, job, &parts).await?;
+        set_ids(tx, job, &carried).await?;
+        Ok(carried.len())
+    }
+}
+
+/// Slots that neither a live job holds nor a waiting one will take.
+async fn has_free_slot(tx: &mut Tx, org: &OrgTerms) -> Result<bool, StoreError> {
+    let failed = tx.failed();
+    let taken = sqlx::query_scalar!(
+        r#"-- count_taken_slots
+        select count(*) as "taken!"
+        from jobs
+        where org = $1
+          and (state in ('submitting', 'in_doubt', 'submitted')
+               or state = 'waiting' and parent is null and not recheck and run_at <= clock_timestamp())"#,
+        org.name
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(usize::try_from(taken).is_ok_and(|taken| taken < org.slots))
+}
+
+/// The purges with something to draw, in the order of their turn, and what each gives.
+async fn line_up(tx: &mut Tx, org: &OrgTerms) -> Result<Vec<Candidate>, StoreError> {
+    let limit = if org.mixes_purges { CANDIDATES } else { 1 };
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        "-- line_up
+        select id, drawable
+        from purges
+        where org = $1 and drawable > 0 and finished_at is null and state in ('queued', 'running') and not dry_run
+        order by turn_at, id
+        limit $2",
+        org.name,
+        i64::try_from(limit).unwrap_or(i64::MAX)
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    let drawable: Vec<usize> =
+        rows.iter().map(|row| usize::try_from(row.drawable).unwrap_or_default()).collect();
+    let shares = shares(&drawable, org.max_batch);
+    Ok(rows
+        .into_iter()
+        .zip(shares)
+        .filter(|(_, take)| *take > 0)
+        .map(|(row, take)| Candidate { purge: row.id, take })
+        .collect())
+}
+
+/// The first slices of each candidate that hold what it gives.
+async fn choose_slices(tx: &mut Tx, candidates: &[Candidate]) -> Result<Vec<SliceKey>, StoreError> {
+    let takes: Vec<i64> = candidates.iter().map(|one| i64::try_from(one.take).unwrap_or(i64::MAX)).collect();
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        r#"-- choose_slices_to_draw
+        select c.purge_id as "purge_id!", s.slice_no as "slice_no!"
+        from unnest($1::uuid[], $2::bigint[]) as c (purge_id, take)
+        cross join lateral (
+            select slice_no, sum(drawable) over (order by slice_no) - drawable as before
+            from slices
+            where purge_id = c.purge_id and drawable > 0
+            order by slice_no
+            limit 1000
+        ) s
+        where s.before < c.take"#,
+        &candidates.iter().map(|one| one.purge).collect::<Vec<_>>(),
+        &takes
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(rows.into_iter().map(|row| SliceKey { purge: row.purge_id, no: row.slice_no }).collect())
+}
+
+/// Draws what each candidate gives, from its slices in their order.
+fn draw(patch: &Patch, candidates: &[Candidate], keys: &[SliceKey]) -> Vec<(Place, Uuid)> {
+    let mut drawn = Vec::new();
+    for candidate in candidates {
+        let slices = keys.iter().filter(|key| key.purge == candidate.purge);
+        let places =
+            slices.filter_map(|&slice| Some((slice, patch.slice(slice)?))).flat_map(|(slice, draft)| {
+                draft
+                    .cells
+                    .iter()
+                    .zip(&draft.ids)
+                    .enumerate()
+                    .filter(|(_, (cell, _))| cell.is_drawable())
+                    .map(move |(position, (_, &id))| (Place { slice, position }, id))
+            });
+        drawn.extend(places.take(candidate.take));
+    }
+    drawn
+}
+
+async fn insert_job(tx: &mut Tx, job: Uuid, org: &str) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query!("-- insert_job\ninsert into jobs (id, org, ids, size) values ($1, $2, '{}', 0)", job, org)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+async fn drop_job(tx: &mut Tx, job: Uuid) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query!("-- drop_job\ndelete from jobs where id = $1", job)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// Stores what a job carries.
+pub(super) async fn set_ids(tx: &mut Tx, job: Uuid, ids: &[Uuid]) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query!(
+        "-- set_job_ids
+        update jobs set ids = $2, size = cardinality($2::uuid[]) where id = $1",
+        job,
+        ids
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+/// Sends the purges that were drawn from to the end of the line.
+async fn take_turn(tx: &mut Tx, candidates: &[Candidate]) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query!(
+        "-- take_turn
+        update purges set turn_at = clock_timestamp() where id = any($1)",
+        &candidates.iter().map(|one| one.purge).collect::<Vec<_>>()
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Which positions of which slices a job carries.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use crate::store::StoreError;
+use crate::store::error::ensure_rows;
+use crate::store::slices::array_literal;
+use crate::store::slices::patch::Patch;
+use crate::store::slices::{Place, SliceKey};
+use crate::store::tx::Tx;
+
+/// The positions of one slice in a job.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) positions: BTreeSet<usize>,
+    /// Those that an earlier job of the purge had carried already.
+    pub(super) carried_before: BTreeSet<usize>,
+}
+
+/// All parts of a job, in the lock order of slices.
+pub(super) type Parts = BTreeMap<SliceKey, Part>;
+
+/// Every place of a job, in order.
+pub(super) fn places(parts: &Parts) -> impl Iterator<Item = Place> {
+    parts
+        .iter()
+        .flat_map(|(&slice, part)| part.positions.iter().map(move |&position| Place { slice, position }))
+}
+
+/// Every place of a job with its id, as the slices under lock tell them.
+pub(super) fn with_ids(parts: &Parts, patch: &Patch) -> Vec<(Place, Uuid)> {
+    places(parts)
+        .filter_map(|place| Some((place, *patch.slice(place.slice)?.ids.get(place.position)?)))
+        .collect()
+}
+
+pub(super) async fn load(tx: &mut Tx, job: Uuid) -> Result<Parts, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        "-- load_parts
+        select purge_id, slice_no, positions, carried_before from job_parts where job_id = $1",
+        job
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    let set = |positions: Vec<i16>| {
+        positions.into_iter().filter_map(|position| usize::try_from(position).ok()).collect()
+    };
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let part = Part { positions: set(row.positions), carried_before: set(row.carried_before) };
+            (SliceKey { purge: row.purge_id, no: row.slice_no }, part)
+        })
+        .collect())
+}
+
+/// Stores the parts of a job in place of those that it had.
+pub(super) async fn store(tx: &mut Tx, job: Uuid, parts: &Parts) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query!("-- drop_parts\ndelete from job_parts where job_id = $1", job)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed)?;
+    let literal = |positions: &BTreeSet<usize>| {
+        let positions: Vec<i16> =
+            positions.iter().filter_map(|&position| i16::try_from(position).ok()).collect();
+        array_literal(&positions)
+    };
+    let kept: Vec<(&SliceKey, &Part)> = parts.iter().filter(|(_, part)| !part.positions.is_empty()).collect();
+    let failed = tx.failed();
+    let stored = sqlx::query!(
+        "-- store_parts
+        insert into job_parts (job_id, purge_id, slice_no, positions, carried_before)
+        select $1, purge_id, slice_no, positions::smallint[], carried_before::smallint[]
+        from unnest($2::uuid[], $3::int[], $4::text[], $5::text[])
+             as new (purge_id, slice_no, positions, carried_before)",
+        job,
+        &kept.iter().map(|(key, _)| key.purge).collect::<Vec<_>>(),
+        &kept.iter().map(|(key, _)| key.no).collect::<Vec<_>>(),
+        &kept.iter().map(|(_, part)| literal(&part.positions)).collect::<Vec<_>>(),
+        &kept.iter().map(|(_, part)| literal(&part.carried_before)).collect::<Vec<_>>()
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    ensure_rows("store_parts", stored.rows_affected(), kept.len())
+}

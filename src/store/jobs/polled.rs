@@ -1,0 +1,245 @@
+//! Records what a poll told.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use jiff_sqlx::ToSqlx as _;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::lease::{JobLease, LockedJob, lock};
+use crate::domain::events::{EventType, JobCompleted, latency};
+use crate::domain::terms::EngineTerms;
+use crate::store::error::ensure_rows;
+use crate::store::events::{Actor, NewEvent, OfPurge, write, write_for_purges};
+use crate::store::orgs::pace;
+use crate::store::tx::Tx;
+use crate::store::{Store, StoreError};
+
+/// So many 404s in a row are an answer.
+const MISSES: i16 = 3;
+
+/// A job past its deadline is asked after so rarely.
+const OVERDUE_POLL: Duration = Duration::from_hours(1);
+
+/// What a poll told.
+#[derive(Debug, Clone)]
+pub enum Polled {
+    /// It goes on; the next poll is that far away.
+    Working {
+        /// The state, as upstream said it.
+        state: String,
+        /// Records processed so far, where told.
+        records_processed: Option<i64>,
+        /// When to ask again.
+        again: Duration,
+    },
+    /// Upstream ended it.
+    Ended {
+        /// Upstream calls it completed.
+        is_completed: bool,
+        /// The state, as upstream said it.
+        state: String,
+        /// Records processed.
+        records_processed: Option<i64>,
+    },
+    /// Upstream does not know it.
+    Missing {
+        /// When to ask again.
+        again: Duration,
+        /// What was answered.
+        error: Value,
+    },
+    /// No answer.
+    Silent {
+        /// When to ask again.
+        again: Duration,
+        /// What happened.
+        error: Value,
+    },
+}
+
+impl Store {
+    /// Records a poll.
+    pub async fn record_poll(
+        &self,
+        org: &str,
+        lease: JobLease,
+        polled: &Polled,
+        terms: &EngineTerms,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin("record_poll").await?;
+        let job = lock(&mut tx, lease).await?;
+        let now = tx.now().await?;
+        match polled {
+            Polled::Ended { is_completed, state, records_processed } => {
+                self.end(&mut tx, org, &job, now, (*is_completed, state, *records_processed)).await?;
+            }
+            Polled::Missing { error, .. } if job.misses + 1 >= MISSES => {
+                let failed = tx.failed();
+                sqlx::query!(
+                    "-- note_misses\nupdate jobs set misses = $2, last_error = $3 where id = $1",
+                    job.id,
+                    MISSES,
+                    error
+                )
+                .execute(&mut *tx)
+                .await
+                .map_err(failed)?;
+                verify(&mut tx, &job, now, None, None).await?;
+            }
+            Polled::Missing { again, error } => {
+                poll_again(&mut tx, &job, now, terms, *again, job.misses + 1, None, None, Some(error))
+                    .await?;
+            }
+            Polled::Silent { again, error } => {
+                poll_again(&mut tx, &job, now, terms, *again, job.misses, None, None, Some(error)).await?;
+            }
+            Polled::Working { state, records_processed, again } => {
+                poll_again(&mut tx, &job, now, terms, *again, 0, Some(state), *records_processed, None)
+                    .await?;
+            }
+        }
+        tx.commit().await
+    }
+
+    /// Upstream ended the job: its slot is free from now on, its conversations are to be verified, and receivers hear.
+    async fn end(
+        &self,
+        tx: &mut Tx,
+        org: &str,
+        job: &LockedJob,
+        now: Timestamp,
+        (is_completed, state, records_processed): (bool, &str, Option<i64>),
+    ) -> Result<(), StoreError> {
+        verify(tx, job, now, Some(state), records_processed).await?;
+        let submitted_at = job.submitted_at.unwrap_or(now);
+        let took = now.duration_since(submitted_at);
+        let purges = purges_of(tx, job.id).await?;
+        let body = JobCompleted {
+            event: EventType::PurgeJobCompleted,
+            job_id: job.upstream_job_id.clone().unwrap_or_default(),
+            state: if is_completed { "completed" } else { "failed" },
+            records_processed: records_processed.unwrap_or_default(),
+            latency_seconds: latency(took.as_secs_f64()),
+            timestamp: now,
+            purge_count: purges.len(),
+            purge_id: match purges.as_slice() {
+                [only] => Some(*only),
+                _ => None,
+            },
+        };
+        let unreadable =
+            |error: serde_json::Error| StoreError::Unreadable { what: "an event", detail: error.to_string() };
+        let payload = serde_json::to_value(&body).map_err(unreadable)?;
+        let webhook = Some(serde_json::to_string(&body).map_err(unreadable)?);
+        let of_purge = |purge| OfPurge {
+            purge,
+            event: EventType::PurgeJobCompleted,
+            job: Some(job.id),
+            payload: payload.clone(),
+            webhook: None,
+        };
+        let history = purges.iter().copied().map(of_purge).collect();
+        write_for_purges(self, tx, now, Actor::ENGINE, history).await?;
+        let event = NewEvent {
+            event: EventType::PurgeJobCompleted,
+            org: Some(org),
+            job: Some(job.id),
+            hold: None,
+            payload,
+            webhook,
+        };
+        write(self, tx, now, Actor::ENGINE, event).await?;
+        let unsigned = |duration: SignedDuration| Duration::try_from(duration).unwrap_or_default();
+        let seen_running = job.seen_running_at.map(|seen| unsigned(seen.duration_since(submitted_at)));
+        pace::learn(tx, org, seen_running, unsigned(took)).await
+    }
+}
+
+/// From now on what became of the job's conversations is asked.
+async fn verify(
+    tx: &mut Tx,
+    job: &LockedJob,
+    now: Timestamp,
+    state: Option<&str>,
+    records_processed: Option<i64>,
+) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    let done = sqlx::query!(
+        "-- verify_job
+        update jobs
+        set state = 'verifying', ended_at = $2, run_at = $2, lease_until = null, tries = 0,
+            upstream_state = coalesce($3, upstream_state), records_processed = coalesce($4, records_processed)
+        where id = $1 and state = 'submitted'",
+        job.id,
+        now.to_sqlx() as _,
+        state,
+        records_processed
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    ensure_rows("verify_job", done.rows_affected(), 1)
+}
+
+/// The job goes on: it is asked after again, or its deadline has passed and its conversations are looked at.
+#[expect(clippy::too_many_arguments, reason = "the pieces of one record, handed on within this file")]
+async fn poll_again(
+    tx: &mut Tx,
+    job: &LockedJob,
+    now: Timestamp,
+    terms: &EngineTerms,
+    again: Duration,
+    misses: i16,
+    state: Option<&str>,
+    records_processed: Option<i64>,
+    error: Option<&Value>,
+) -> Result<(), StoreError> {
+    let age = Duration::try_from(now.duration_since(job.submitted_at.unwrap_or(now))).unwrap_or_default();
+    if job.overdue_since.is_some() && age >= terms.job_deadline.saturating_mul(2) {
+        return verify(tx, job, now, state, records_processed).await;
+    }
+    let is_overdue = age >= terms.job_deadline;
+    let wait = match (is_overdue, job.overdue_since) {
+        // Just now: its conversations are looked at at once.
+        (true, None) => Duration::ZERO,
+        (true, Some(_)) => OVERDUE_POLL.min(terms.job_deadline),
+        (false, _) => again.min(terms.job_deadline.saturating_sub(age)),
+    };
+    let failed = tx.failed();
+    let done = sqlx::query!(
+        "-- poll_again
+        update jobs
+        set run_at = $2::timestamptz + make_interval(secs => $3), lease_until = null, misses = $4,
+            tries = least(tries + 1, 1000), upstream_state = coalesce($5, upstream_state),
+            records_processed = coalesce($6, records_processed), last_error = coalesce($7, last_error),
+            seen_running_at = case when $5::text is null then seen_running_at else $2 end,
+            overdue_since = case when $8 then coalesce(overdue_since, $2) end
+        where id = $1 and state = 'submitted'",
+        job.id,
+        now.to_sqlx() as _,
+        wait.as_secs_f64(),
+        misses,
+        state,
+        records_processed,
+        error,
+        is_overdue
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    ensure_rows("poll_again", done.rows_affected(), 1)
+}
+
+async fn purges_of(tx: &mut Tx, job: Uuid) -> Result<Vec<Uuid>, StoreError> {
+    let failed = tx.failed();
+    sqlx::query_scalar!(
+        "-- purges_of_job
+        select distinct purge_id from job_parts where job_id = $1 order by purge_id",
+        job
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)
+}

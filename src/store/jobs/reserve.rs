@@ -1,0 +1,141 @@
+//! Reservations: the key (org, conversation) makes it impossible that two unfinished jobs carry one id.
+//!
+//! They are made and ended under the org's lock alone, so that nobody can begin to wait for an id that is just being
+//! let go.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use crate::domain::outcome::{Marks, Outcome};
+use crate::store::StoreError;
+use crate::store::error::ensure_rows;
+use crate::store::slices::patch::Patch;
+use crate::store::slices::{Place, SliceKey};
+use crate::store::tx::Tx;
+
+/// Reserves the ids for a job; those that another unfinished job has are not among the answer.
+pub(super) async fn reserve(
+    tx: &mut Tx,
+    org: &str,
+    job: Uuid,
+    ids: &[Uuid],
+) -> Result<HashSet<Uuid>, StoreError> {
+    let failed = tx.failed();
+    let reserved = sqlx::query_scalar!(
+        "-- reserve
+        insert into reservations (org, conversation_id, job_id)
+        select $1, id, $2 from unnest($3::uuid[]) as new (id)
+        on conflict do nothing
+        returning conversation_id",
+        org,
+        job,
+        ids
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(reserved.into_iter().collect())
+}
+
+/// Has conversations wait until another job lets their ids go.
+pub(super) async fn wait_for(
+    tx: &mut Tx,
+    patch: &mut Patch,
+    org: &str,
+    waiting: &[(Place, Uuid)],
+) -> Result<(), StoreError> {
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    for (place, _) in waiting {
+        patch.mark(*place, Marks::ELSEWHERE, Marks::NONE)?;
+    }
+    let position = |place: &Place| i16::try_from(place.position).unwrap_or(i16::MAX);
+    let failed = tx.failed();
+    let stored = sqlx::query!(
+        "-- wait_for_ids
+        insert into waiters (org, conversation_id, purge_id, slice_no, position)
+        select $1, id, purge_id, slice_no, position
+        from unnest($2::uuid[], $3::uuid[], $4::int[], $5::smallint[]) as new (id, purge_id, slice_no, position)",
+        org,
+        &waiting.iter().map(|(_, id)| *id).collect::<Vec<_>>(),
+        &waiting.iter().map(|(place, _)| place.slice.purge).collect::<Vec<_>>(),
+        &waiting.iter().map(|(place, _)| place.slice.no).collect::<Vec<_>>(),
+        &waiting.iter().map(|(place, _)| position(place)).collect::<Vec<_>>()
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    ensure_rows("wait_for_ids", stored.rows_affected(), waiting.len())
+}
+
+/// The slices in which conversations wait for ids of this job: to be locked with its own, before any is let go.
+pub(super) async fn slices_waiting_for(tx: &mut Tx, job: Uuid) -> Result<Vec<SliceKey>, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        "-- slices_waiting_for
+        select distinct w.purge_id, w.slice_no
+        from reservations r
+        join waiters w on (w.org, w.conversation_id) = (r.org, r.conversation_id)
+        where r.job_id = $1",
+        job
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(rows.into_iter().map(|row| SliceKey { purge: row.purge_id, no: row.slice_no }).collect())
+}
+
+/// Lets ids of a job go, and wakes the conversations that waited for them.
+///
+/// What was purged meanwhile is judged afresh: the woken become `pending`, since their facts are from before.
+pub(super) async fn release(
+    tx: &mut Tx,
+    patch: &mut Patch,
+    org: &str,
+    job: Uuid,
+    leaving: &[(Place, Uuid)],
+) -> Result<(), StoreError> {
+    for (place, _) in leaving {
+        patch.mark(*place, Marks::NONE, Marks::RESERVED)?;
+    }
+    let ids: Vec<Uuid> = leaving.iter().map(|(_, id)| *id).collect();
+    let failed = tx.failed();
+    let released = sqlx::query!(
+        "-- release
+        delete from reservations where org = $1 and conversation_id = any($2) and job_id = $3",
+        org,
+        &ids,
+        job
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    ensure_rows("release", released.rows_affected(), ids.len())?;
+    let failed = tx.failed();
+    let woken = sqlx::query!(
+        "-- wake_waiters
+        delete from waiters where org = $1 and conversation_id = any($2)
+        returning purge_id, slice_no, position",
+        org,
+        &ids
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    for row in woken {
+        let slice = SliceKey { purge: row.purge_id, no: row.slice_no };
+        let place = Place { slice, position: usize::try_from(row.position).unwrap_or_default() };
+        patch.mark(place, Marks::NONE, Marks::ELSEWHERE)?;
+        if patch.cell(place).is_some_and(|cell| cell.outcome == Outcome::Eligible) {
+            patch.decide(
+                place,
+                Outcome::Eligible,
+                Outcome::Pending,
+                crate::domain::reason::codes::FACTS_STALE,
+            )?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! Halves a job: its children wait, remember their parent, and are never mixed with others.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::lease::LockedJob;
+use super::parts::{self, Parts};
+use super::{finish, pack};
+use crate::domain::packing::halves;
+use crate::domain::state::JobResult;
+use crate::store::error::ensure_rows;
+use crate::store::slices::Place;
+use crate::store::tx::Tx;
+use crate::store::{Store, StoreError};
+
+/// Hands the ids of a job on to two children, and ends it.
+pub(super) async fn split(
+    store: &Store,
+    tx: &mut Tx,
+    org: &str,
+    job: &LockedJob,
+    parts: &Parts,
+    carried: &[(Place, Uuid)],
+    error: &Value,
+) -> Result<(), StoreError> {
+    let Some((first, second)) = halves(carried) else {
+        return Err(StoreError::Unreadable {
+            what: "batch to halve",
+            detail: format!("job {} has one id", job.id),
+        });
+    };
+    for half in [first, second] {
+        let child = store.new_id();
+        insert_child(tx, child, job.id).await?;
+        let mut own = Parts::new();
+        for (place, _) in half {
+            let part = own.entry(place.slice).or_default();
+            part.positions.insert(place.position);
+            if parts.get(&place.slice).is_some_and(|part| part.carried_before.contains(&place.position)) {
+                part.carried_before.insert(place.position);
+            }
+        }
+        parts::store(tx, child, &own).await?;
+        let ids: Vec<Uuid> = half.iter().map(|(_, id)| *id).collect();
+        pack::set_ids(tx, child, &ids).await?;
+        hand_on(tx, org, job.id, child, &ids).await?;
+    }
+    finish::finish(tx, job.id, JobResult::Rejected, Some(error)).await
+}
+
+async fn insert_child(tx: &mut Tx, child: Uuid, parent: Uuid) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    let inserted = sqlx::query!(
+        "-- insert_child
+        insert into jobs (id, org, ids, size, parent, rechecked, facts_at, facts_epoch)
+        select $1, org, '{}', 0, id, rechecked, facts_at, facts_epoch from jobs where id = $2",
+        child,
+        parent
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    ensure_rows("insert_child", inserted.rows_affected(), 1)
+}
+
+async fn hand_on(tx: &mut Tx, org: &str, from: Uuid, to: Uuid, ids: &[Uuid]) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    let handed = sqlx::query!(
+        "-- hand_on
+        update reservations set job_id = $3 where org = $1 and job_id = $2 and conversation_id = any($4)",
+        org,
+        from,
+        to,
+        ids
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    ensure_rows("hand_on", handed.rows_affected(), ids.len())
+}

@@ -1,0 +1,233 @@
+//! Records what a submit answered; which answer means what is told in design.md, "What a submit may answer".
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::lease::{JobLease, LockedJob, lock};
+use super::parts::{self, Parts};
+use super::split::split;
+use super::{finish, pack, reserve};
+use crate::domain::outcome::{Marks, Outcome};
+use crate::domain::reason::{Reason, Step, codes};
+use crate::domain::state::{JobResult, JobState};
+use crate::store::error::ensure_rows;
+use crate::store::orgs::lock as org_lock;
+use crate::store::slices::patch::Patch;
+use crate::store::slices::{Place, SliceKey};
+use crate::store::tx::Tx;
+use crate::store::{Store, StoreError};
+
+/// A submit that was answered with a yes.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// Genesys' id of the job.
+    pub upstream_job_id: String,
+    /// SHA-256 of the body that was sent.
+    pub body_sha256: [u8; 32],
+    /// How long after now to poll first.
+    pub first_poll: Duration,
+}
+
+/// Why a batch was not taken, and what is to be done.
+#[derive(Debug, Clone)]
+pub enum Refusal {
+    /// Nothing was written, or nothing was done: it waits that long and goes again; nothing is counted.
+    Again(Duration),
+    /// A conflict that names ids of the batch: they are protected, the others go again.
+    Conflict(HashSet<Uuid>),
+    /// A conflict that names nobody: looked at afresh first, then halved.
+    UnnamedConflict,
+    /// Something in the request is wrong, perhaps one id: halved, until a single one fails for this reason.
+    Invalid(Reason),
+    /// This upstream does not do that: all fail for this reason.
+    Rejected(Reason),
+}
+
+impl Store {
+    /// Upstream runs the job.
+    pub async fn record_accepted(&self, lease: JobLease, accepted: &Accepted) -> Result<(), StoreError> {
+        let mut tx = self.begin("record_accepted").await?;
+        let failed = tx.failed();
+        let done = sqlx::query!(
+            "-- record_accepted
+            update jobs
+            set state = 'submitted', upstream_job_id = $3, body_sha256 = $4, submitted_at = clock_timestamp(),
+                run_at = clock_timestamp() + make_interval(secs => $5), lease_until = null, tries = 0, misses = 0,
+                seen_running_at = null, lost_since = null, last_error = null
+            where id = $1 and epoch = $2 and state = 'submitting'",
+            lease.job,
+            lease.epoch,
+            accepted.upstream_job_id,
+            &accepted.body_sha256[..],
+            accepted.first_poll.as_secs_f64()
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::LeaseLost { what: "job", id: lease.job });
+        }
+        tx.commit().await
+    }
+
+    /// No answer that could be read: whether the job exists is unknown. It waits for its window.
+    pub async fn record_lost(
+        &self,
+        lease: JobLease,
+        window: Duration,
+        body_sha256: [u8; 32],
+        error: &Value,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin("record_lost").await?;
+        let failed = tx.failed();
+        let done = sqlx::query!(
+            "-- record_lost
+            update jobs
+            set state = 'in_doubt', lost_since = coalesce(lost_since, clock_timestamp()), body_sha256 = $5,
+                run_at = clock_timestamp() + make_interval(secs => $3), lease_until = null, tries = 0, last_error = $4
+            where id = $1 and epoch = $2 and state = 'submitting'",
+            lease.job,
+            lease.epoch,
+            window.as_secs_f64(),
+            error,
+            &body_sha256[..]
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        ensure_rows("record_lost", done.rows_affected(), 1)?;
+        tx.commit().await
+    }
+
+    /// A definite no, of one kind or another.
+    pub async fn record_refused(
+        &self,
+        org: &str,
+        lease: JobLease,
+        refusal: &Refusal,
+        error: &Value,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin("record_refused").await?;
+        org_lock::lock(&mut tx, org).await?;
+        let job = lock(&mut tx, lease).await?;
+        if job.state != JobState::Submitting {
+            return Err(StoreError::LeaseLost { what: "job", id: lease.job });
+        }
+        let mut parts = parts::load(&mut tx, job.id).await?;
+        let mut keys: Vec<SliceKey> = parts.keys().copied().collect();
+        keys.extend(reserve::slices_waiting_for(&mut tx, job.id).await?);
+        let mut patch = Patch::lock(&mut tx, Step::Submit, Some(job.id), keys).await?;
+        let carried = parts::with_ids(&parts, &patch);
+        match refusal {
+            Refusal::Again(wait) => {
+                undo(&mut patch, &parts, &carried)?;
+                go_again(&mut tx, &job, *wait, false, error).await?;
+            }
+            Refusal::Conflict(named) => {
+                let (offending, others): (Vec<_>, Vec<_>) =
+                    carried.into_iter().partition(|(_, id)| named.contains(id));
+                protect(&mut patch, &mut parts, &offending)?;
+                undo(&mut patch, &parts, &others)?;
+                reserve::release(&mut tx, &mut patch, org, job.id, &offending).await?;
+                parts::store(&mut tx, job.id, &parts).await?;
+                let ids: Vec<Uuid> = others.iter().map(|(_, id)| *id).collect();
+                pack::set_ids(&mut tx, job.id, &ids).await?;
+                if ids.is_empty() {
+                    finish::finish(&mut tx, job.id, JobResult::Rejected, Some(error)).await?;
+                } else {
+                    go_again(&mut tx, &job, Duration::ZERO, false, error).await?;
+                }
+            }
+            Refusal::UnnamedConflict if !job.is_rechecked => {
+                undo(&mut patch, &parts, &carried)?;
+                go_again(&mut tx, &job, Duration::ZERO, true, error).await?;
+            }
+            Refusal::UnnamedConflict if carried.len() == 1 => {
+                protect(&mut patch, &mut parts, &carried)?;
+                reserve::release(&mut tx, &mut patch, org, job.id, &carried).await?;
+                finish::finish(&mut tx, job.id, JobResult::Rejected, Some(error)).await?;
+            }
+            Refusal::Invalid(reason) if carried.len() == 1 => {
+                fail(&mut tx, &mut patch, org, &job, &carried, (reason, error)).await?;
+            }
+            Refusal::Rejected(reason) => {
+                fail(&mut tx, &mut patch, org, &job, &carried, (reason, error)).await?;
+            }
+            Refusal::UnnamedConflict | Refusal::Invalid(_) => {
+                undo(&mut patch, &parts, &carried)?;
+                split(self, &mut tx, org, &job, &parts, &carried, error).await?;
+            }
+        }
+        patch.write(self, &mut tx).await?;
+        tx.commit().await
+    }
+}
+
+/// Takes an intent back: eligible again, and not carried by this job after all.
+fn undo(patch: &mut Patch, parts: &Parts, carried: &[(Place, Uuid)]) -> Result<(), StoreError> {
+    for (place, _) in carried {
+        patch.decide(*place, Outcome::Submitted, Outcome::Eligible, codes::NOT_SUBMITTED)?;
+        let was_carried =
+            parts.get(&place.slice).is_some_and(|part| part.carried_before.contains(&place.position));
+        if !was_carried {
+            patch.mark(*place, Marks::NONE, Marks::CARRIED)?;
+        }
+    }
+    Ok(())
+}
+
+/// Upstream protects these: it refused the whole batch for their sake.
+fn protect(patch: &mut Patch, parts: &mut Parts, offending: &[(Place, Uuid)]) -> Result<(), StoreError> {
+    for (place, _) in offending {
+        patch.decide(*place, Outcome::Submitted, Outcome::OnHold, codes::UPSTREAM_CONFLICT)?;
+        if let Some(part) = parts.get_mut(&place.slice) {
+            part.positions.remove(&place.position);
+        }
+    }
+    Ok(())
+}
+
+/// They will never be purged here: each fails, and the job is over.
+async fn fail(
+    tx: &mut Tx,
+    patch: &mut Patch,
+    org: &str,
+    job: &LockedJob,
+    carried: &[(Place, Uuid)],
+    (reason, error): (&Reason, &Value),
+) -> Result<(), StoreError> {
+    for (place, _) in carried {
+        patch.decide(*place, Outcome::Submitted, Outcome::Failed, reason.clone())?;
+    }
+    reserve::release(tx, patch, org, job.id, carried).await?;
+    finish::finish(tx, job.id, JobResult::Rejected, Some(error)).await
+}
+
+/// Back to waiting, for a new intent with all its checks.
+async fn go_again(
+    tx: &mut Tx,
+    job: &LockedJob,
+    wait: Duration,
+    is_recheck: bool,
+    error: &Value,
+) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    let done = sqlx::query!(
+        "-- go_again
+        update jobs
+        set state = 'waiting', run_at = clock_timestamp() + make_interval(secs => $2), recheck = $3,
+            lease_until = null, call_before = null, tries = least(tries + 1, 1000), open = 0, last_error = $4
+        where id = $1 and state = 'submitting'",
+        job.id,
+        wait.as_secs_f64(),
+        is_recheck,
+        error
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    ensure_rows("go_again", done.rows_affected(), 1)
+}

@@ -1,0 +1,113 @@
+//! API keys: made, found, listed, revoked. A key itself is never stored, only its digest.
+
+use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::error::word;
+use super::{Store, StoreError};
+use crate::domain::keys::{Caller, SHOWN, Scope};
+
+/// A key, as it is listed.
+#[derive(Debug, Clone)]
+pub struct KeyRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Its first characters.
+    pub prefix: String,
+    /// Its name, what it allows, and the orgs it is limited to.
+    pub caller: Caller,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+fn digest(key: &str) -> Vec<u8> {
+    Sha256::digest(key.as_bytes()).to_vec()
+}
+
+impl Store {
+    /// Stores the digest of a new key.
+    pub async fn create_key(&self, key: &str, caller: &Caller) -> Result<Uuid, StoreError> {
+        let id = self.new_id();
+        let scopes: Vec<String> = caller.scopes.iter().map(ToString::to_string).collect();
+        let mut tx = self.begin_request("create_key").await?;
+        let failed = tx.failed();
+        sqlx::query!(
+            "-- create_key
+            insert into api_keys (id, name, prefix, sha256, scopes, orgs) values ($1, $2, $3, $4, $5, $6)",
+            id,
+            caller.name,
+            key.get(..SHOWN).unwrap_or(key),
+            digest(key),
+            &scopes,
+            caller.orgs.as_deref()
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// Whose key this is; `None` for an unknown or revoked one.
+    pub async fn find_caller(&self, key: &str) -> Result<Option<Caller>, StoreError> {
+        let mut tx = self.begin_request("find_caller").await?;
+        let failed = tx.failed();
+        let row = sqlx::query!(
+            "-- find_caller
+            select name, scopes, orgs from api_keys where sha256 = $1 and revoked_at is null",
+            digest(key)
+        )
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed)?;
+        row.map(|row| Ok(Caller { name: row.name, scopes: scopes(&row.scopes)?, orgs: row.orgs })).transpose()
+    }
+
+    /// All keys, oldest first.
+    pub async fn list_keys(&self) -> Result<Vec<KeyRow>, StoreError> {
+        let mut tx = self.begin_request("list_keys").await?;
+        let failed = tx.failed();
+        let rows = sqlx::query!(
+            "-- list_keys
+            select id, name, prefix, scopes, orgs, created_at, revoked_at from api_keys order by id"
+        )
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(failed)?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(KeyRow {
+                    id: row.id,
+                    prefix: row.prefix,
+                    caller: Caller { name: row.name, scopes: scopes(&row.scopes)?, orgs: row.orgs },
+                    created_at: row.created_at.to_jiff(),
+                    revoked_at: row.revoked_at.map(SqlTimestamp::to_jiff),
+                })
+            })
+            .collect()
+    }
+
+    /// Revokes a key; tells whether it was in force until now.
+    pub async fn revoke_key(&self, id: Uuid) -> Result<bool, StoreError> {
+        let mut tx = self.begin_request("revoke_key").await?;
+        let failed = tx.failed();
+        let revoked = sqlx::query!(
+            "-- revoke_key
+            update api_keys set revoked_at = clock_timestamp() where id = $1 and revoked_at is null",
+            id
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        tx.commit().await?;
+        Ok(revoked.rows_affected() == 1)
+    }
+}
+
+fn scopes(words: &[String]) -> Result<Vec<Scope>, StoreError> {
+    words.iter().map(|text| word("scope", text)).collect()
+}

@@ -1,0 +1,124 @@
+//! All the SQL: a folder an aggregate, a file an operation, one named transaction each, typed rows in and out.
+//!
+//! Lock order everywhere: org, job, slices, purges, then limiter and pace.
+//!
+//! Invariant: store never speaks HTTP, never asks Genesys, never sleeps; the pool never leaves this folder.
+
+pub mod deliveries;
+mod error;
+mod events;
+pub mod holds;
+pub mod jobs;
+pub mod keys;
+pub mod migrations;
+pub mod orgs;
+pub mod purges;
+mod secrets;
+pub mod slices;
+mod tx;
+pub mod views;
+mod wake;
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use uuid::Uuid;
+
+pub use error::StoreError;
+pub use wake::Listener;
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// `DATABASE_URL`.
+    Url(secrecy::SecretString),
+    /// The embedded server's socket.
+    Socket {
+        /// The folder of the socket.
+        directory: std::path::PathBuf,
+        /// The number in the socket's name.
+        port: u16,
+        /// The user to connect as.
+        user: String,
+        /// The database.
+        database: String,
+    },
+}
+
+impl Place {
+    fn options(&self) -> Result<PgConnectOptions, StoreError> {
+        use secrecy::ExposeSecret as _;
+        let options = match self {
+            Self::Url(url) => {
+                PgConnectOptions::from_str(url.expose_secret()).map_err(|_| StoreError::BadUrl)?
+            }
+            // Everything is said, so that no PG* variable of the environment can lead elsewhere.
+            Self::Socket { directory, port, user, database } => PgConnectOptions::new_without_pgpass()
+                .socket(directory)
+                .port(*port)
+                .username(user)
+                .database(database)
+                .ssl_mode(PgSslMode::Disable),
+        };
+        Ok(options.application_name("genesys-purge"))
+    }
+}
+
+/// Makes the ids of new rows: UUIDv7, so that rows that were made together lie together.
+pub type NewId = Arc<dyn Fn() -> Uuid + Send + Sync>;
+
+/// The database, as the rest of the service sees it.
+#[derive(Clone)]
+pub struct Store {
+    /// For the engine, so that requests and uploads can never starve it.
+    engine: PgPool,
+    /// For requests.
+    api: PgPool,
+    new_id: NewId,
+    /// The operator's receiver is configured, so that events owe it a delivery.
+    tells_retention: bool,
+}
+
+impl Store {
+    /// Connects; the connections are shared out half and half between engine and requests.
+    pub async fn connect(
+        place: &Place,
+        max_connections: u32,
+        new_id: NewId,
+        tells_retention: bool,
+    ) -> Result<Self, StoreError> {
+        let options = place.options()?;
+        let pool = |connections: u32| {
+            PgPoolOptions::new()
+                .max_connections(connections.max(1))
+                .acquire_timeout(Duration::from_secs(10))
+                .idle_timeout(Duration::from_mins(1))
+                // Every query here follows another within milliseconds; a dead connection shows soon enough.
+                .test_before_acquire(false)
+        };
+        let engine = pool(max_connections - max_connections / 2)
+            .connect_with(options.clone())
+            .await
+            .map_err(|source| StoreError::Database { transaction: "connect", source })?;
+        let api = pool(max_connections / 2).connect_lazy_with(options);
+        Ok(Self { engine, api, new_id, tells_retention })
+    }
+
+    /// Ends all connections.
+    pub async fn close(&self) {
+        self.engine.close().await;
+        self.api.close().await;
+    }
+
+    fn new_id(&self) -> Uuid {
+        (self.new_id)()
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,111 @@
+//! An org that upstream refuses: its work waits, one try a minute is let through, nothing fails and nothing is lost.
+
+use std::time::Duration;
+
+use super::limiter::Call;
+use super::lock::lock;
+use crate::domain::events::EventType;
+use crate::store::events::{Actor, NewEvent, write};
+use crate::store::tx::Tx;
+use crate::store::{Store, StoreError};
+
+/// The time between two tries of a blocked org.
+pub const PROBE_EVERY: Duration = Duration::from_mins(1);
+
+/// Why an org is blocked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The kind of call that is refused; one that succeeds lifts the block.
+    pub call: Call,
+    /// A stable code.
+    pub code: String,
+    /// What is missing and what to do, in a sentence.
+    pub detail: String,
+}
+
+impl Store {
+    /// Blocks the org, or renews its block.
+    pub async fn block_org(&self, org: &str, block: &Block) -> Result<(), StoreError> {
+        let mut tx = self.begin("block_org").await?;
+        let locked = lock(&mut tx, org).await?;
+        let failed = tx.failed();
+        sqlx::query!(
+            "-- block_org
+            update orgs
+            set blocked_call = $2, blocked_code = $3, blocked_detail = $4,
+                blocked_at = coalesce(blocked_at, clock_timestamp()),
+                probe_at = clock_timestamp() + make_interval(secs => $5)
+            where name = $1",
+            org,
+            block.call.as_str(),
+            block.code,
+            block.detail,
+            PROBE_EVERY.as_secs_f64()
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        if !locked.is_shut && !locked.is_probe {
+            tracing::warn!(
+                org,
+                code = block.code,
+                detail = block.detail,
+                "upstream refuses this org; its work waits"
+            );
+            let payload = serde_json::json!({ "code": block.code, "detail": block.detail });
+            self.write_org_event(&mut tx, org, EventType::OrgBlocked, payload).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Lifts the block after a call of the refused kind succeeded.
+    pub async fn unblock_org(&self, org: &str, call: Call) -> Result<(), StoreError> {
+        let mut tx = self.begin("unblock_org").await?;
+        lock(&mut tx, org).await?;
+        let failed = tx.failed();
+        let lifted = sqlx::query!(
+            "-- unblock_org
+            update orgs
+            set blocked_call = null, blocked_code = null, blocked_detail = null, blocked_at = null, probe_at = null
+            where name = $1 and blocked_call = $2",
+            org,
+            call.as_str()
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        if lifted.rows_affected() > 0 {
+            tracing::info!(org, "upstream accepts this org again");
+            self.write_org_event(&mut tx, org, EventType::OrgUnblocked, serde_json::json!({})).await?;
+        }
+        tx.commit().await
+    }
+
+    async fn write_org_event(
+        &self,
+        tx: &mut Tx,
+        org: &str,
+        event: EventType,
+        payload: serde_json::Value,
+    ) -> Result<(), StoreError> {
+        let at = tx.now().await?;
+        let event = NewEvent { event, org: Some(org), job: None, hold: None, payload, webhook: None };
+        write(self, tx, at, Actor::ENGINE, event).await
+    }
+}
+
+/// Lets one try through: the next one is a minute away.
+pub(in crate::store) async fn use_probe(tx: &mut Tx, org: &str) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query!(
+        "-- use_probe
+        update orgs set probe_at = clock_timestamp() + make_interval(secs => $2)
+        where name = $1 and probe_at is not null",
+        org,
+        PROBE_EVERY.as_secs_f64()
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}

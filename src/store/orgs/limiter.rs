@@ -1,0 +1,136 @@
+//! The budget of calls of an org, counted for all replicas in one row.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+
+use crate::domain::limiter::{Budget, PERMIT_LIFE, Permission, in_force};
+use crate::domain::terms::OrgTerms;
+use crate::store::tx::Tx;
+use crate::store::{Store, StoreError};
+
+/// The kinds of calls that need a permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// Asks for facts.
+    Details,
+    /// Submits a job.
+    Submit,
+    /// Asks after a job.
+    Poll,
+}
+
+impl Call {
+    /// The word that stands for it in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Details => "details",
+            Self::Submit => "submit",
+            Self::Poll => "poll",
+        }
+    }
+}
+
+/// The right to one call, for a moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Permit {
+    /// It is void from then on.
+    pub valid_until: Instant,
+}
+
+/// Takes a permit, as the last lock of its transaction; else tells when there may be one.
+pub(in crate::store) async fn take(
+    tx: &mut Tx,
+    org: &OrgTerms,
+    call: Call,
+) -> Result<Result<Permit, Timestamp>, StoreError> {
+    // Measured from before the row is read, so that a slow database makes a permit shorter, never longer.
+    let permit = Permit { valid_until: Instant::now() + PERMIT_LIFE };
+    let failed = tx.failed();
+    let row = sqlx::query!(
+        r#"-- lock_limiter
+        select arrival_at, closed_until, allowed_per_minute from limiters where org = $1 for update"#,
+        org.name
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)?;
+    let now = tx.now().await?;
+    let closed_until = row.closed_until.to_jiff();
+    if closed_until > now {
+        return Ok(Err(closed_until));
+    }
+    let told = row.allowed_per_minute.and_then(|allowed| u32::try_from(allowed).ok());
+    let Some(per_minute) = in_force(org.per_minute, told) else { return Ok(Ok(permit)) };
+    let arrival_at = match Budget::per_minute(per_minute).take(row.arrival_at.to_jiff(), now) {
+        Permission::Granted(arrival_at) => arrival_at,
+        Permission::NotBefore(then) => return Ok(Err(then)),
+    };
+    let failed = tx.failed();
+    sqlx::query!(
+        "-- take_permit\nupdate limiters set arrival_at = $2 where org = $1",
+        org.name,
+        arrival_at.to_sqlx() as _
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    tracing::trace!(call = call.as_str(), "permit taken");
+    Ok(Ok(permit))
+}
+
+impl Store {
+    /// Takes a permit for a further call of a step that is under way.
+    pub async fn take_permit(
+        &self,
+        org: &OrgTerms,
+        call: Call,
+    ) -> Result<Result<Permit, Timestamp>, StoreError> {
+        let mut tx = self.begin("take_permit").await?;
+        let permit = take(&mut tx, org, call).await?;
+        tx.commit().await?;
+        Ok(permit)
+    }
+
+    /// A 429: the whole org is silent for that long, on all replicas, and that kind of call goes last.
+    pub async fn close_limiter(&self, org: &str, call: Call, wait: Duration) -> Result<(), StoreError> {
+        let mut tx = self.begin("close_limiter").await?;
+        let failed = tx.failed();
+        sqlx::query!(
+            "-- close_limiter
+            update limiters
+            set closed_until = greatest(closed_until, clock_timestamp() + make_interval(secs => $3)),
+                refusals = least(refusals + 1, 1000), refused_call = $2
+            where org = $1",
+            org,
+            call.as_str(),
+            wait.as_secs_f64()
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        tx.commit().await
+    }
+
+    /// A call of that kind was accepted: a row of refusals is over. Remembers a budget that upstream's headers told.
+    pub async fn note_success(&self, org: &str, call: Call, told: Option<u32>) -> Result<(), StoreError> {
+        let mut tx = self.begin("note_success").await?;
+        let failed = tx.failed();
+        sqlx::query!(
+            "-- note_success
+            update limiters
+            set refusals = case when refused_call = $2 then 0 else refusals end,
+                refused_call = nullif(refused_call, $2),
+                allowed_per_minute = coalesce($3, allowed_per_minute)
+            where org = $1",
+            org,
+            call.as_str(),
+            told.and_then(|told| i32::try_from(told).ok())
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        tx.commit().await
+    }
+}

@@ -1,0 +1,40 @@
+//! The org's lock, under which intents are committed and everything that forbids them is.
+
+use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
+
+use crate::store::StoreError;
+use crate::store::tx::Tx;
+
+/// An org under lock.
+#[derive(Debug)]
+pub(in crate::store) struct LockedOrg {
+    pub(in crate::store) policy_epoch: i64,
+    /// Upstream refuses it, and the next try is not due.
+    pub(in crate::store) is_shut: bool,
+    /// Upstream refuses it, and this is the try that is let through.
+    pub(in crate::store) is_probe: bool,
+    /// The database's time once the lock was held.
+    pub(in crate::store) now: Timestamp,
+}
+
+/// Takes the lock: the first statement of its transaction, alone.
+pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, StoreError> {
+    let failed = tx.failed();
+    let row = sqlx::query!(
+        r#"-- lock_org
+        select policy_epoch, probe_at as "probe_at: SqlTimestamp" from orgs where name = $1 for no key update"#,
+        org
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)?;
+    let now = tx.now().await?;
+    let probe_at = row.probe_at.map(SqlTimestamp::to_jiff);
+    Ok(LockedOrg {
+        policy_epoch: row.policy_epoch,
+        is_shut: probe_at.is_some_and(|probe_at| probe_at > now),
+        is_probe: probe_at.is_some_and(|probe_at| probe_at <= now),
+        now,
+    })
+}

@@ -1,0 +1,8 @@
+//! Orgs: their rules, their budget of calls, whether upstream refuses them, how long their jobs take.
+
+pub mod block;
+pub mod enroll;
+pub mod limiter;
+pub(super) mod lock;
+pub mod pace;
+pub(super) mod policy;

@@ -1,0 +1,96 @@
+//! How long an org's jobs take, as its polls observe.
+
+use std::time::Duration;
+
+use crate::domain::pace::Pace;
+use crate::store::tx::Tx;
+use crate::store::{Store, StoreError};
+
+/// What was observed of an org's last jobs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Observed {
+    /// The 99th percentile of their durations.
+    pub longest: Option<Duration>,
+    /// The longest time from a job's end to an id seen gone.
+    pub lag: Option<Duration>,
+}
+
+/// Learns from a job that ended; the pace's row is locked last.
+pub(in crate::store) async fn learn(
+    tx: &mut Tx,
+    org: &str,
+    seen_running: Option<Duration>,
+    ended_by: Duration,
+) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    let row = sqlx::query!(
+        "-- lock_pace
+        select expected_job_seconds, early_ends from paces where org = $1 for update",
+        org
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)?;
+    let pace = Pace {
+        expected: row.expected_job_seconds,
+        early_ends: u8::try_from(row.early_ends).unwrap_or(u8::MAX),
+    };
+    let learned = pace.learn(seen_running, ended_by);
+    let failed = tx.failed();
+    sqlx::query!(
+        "-- learn_pace
+        update paces set expected_job_seconds = $2, early_ends = $3 where org = $1",
+        org,
+        learned.expected,
+        i16::from(learned.early_ends)
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+/// What the org's last hundred jobs showed.
+pub(in crate::store) async fn observed(tx: &mut Tx, org: &str) -> Result<Observed, StoreError> {
+    let failed = tx.failed();
+    let row = sqlx::query!(
+        "-- observed_jobs
+        select percentile_cont(0.99) within group (order by extract(epoch from ended_at - submitted_at)::float8)
+                   as longest,
+               max(lag_seconds) as lag
+        from (
+            select ended_at, submitted_at, lag_seconds
+            from jobs
+            where org = $1 and ended_at is not null and submitted_at is not null
+            order by ended_at desc
+            limit 100
+        ) recent",
+        org
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)?;
+    let duration =
+        |seconds: Option<f64>| seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    Ok(Observed { longest: duration(row.longest), lag: duration(row.lag) })
+}
+
+impl Store {
+    /// What is known of the durations of an org's jobs.
+    pub async fn pace(&self, org: &str) -> Result<Pace, StoreError> {
+        let mut tx = self.begin("pace").await?;
+        let failed = tx.failed();
+        let row = sqlx::query!(
+            "-- pace
+            select expected_job_seconds, early_ends from paces where org = $1",
+            org
+        )
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed)?;
+        Ok(Pace {
+            expected: row.expected_job_seconds,
+            early_ends: u8::try_from(row.early_ends).unwrap_or(u8::MAX),
+        })
+    }
+}

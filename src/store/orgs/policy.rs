@@ -1,0 +1,31 @@
+//! The rules in force.
+
+use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
+
+use crate::domain::retention::Policy;
+use crate::store::StoreError;
+use crate::store::tx::Tx;
+
+/// Rules and their epoch, read together.
+pub(in crate::store) struct Rules {
+    pub(in crate::store) policy: Policy,
+    pub(in crate::store) epoch: i64,
+    pub(in crate::store) read_at: Timestamp,
+}
+
+/// Reads rules and epoch in one statement.
+pub(in crate::store) async fn in_force(tx: &mut Tx, org: &str) -> Result<Rules, StoreError> {
+    let failed = tx.failed();
+    let row = sqlx::query!(
+        r#"-- rules_in_force
+        select policy, policy_epoch, clock_timestamp() as "read_at!: SqlTimestamp" from orgs where name = $1"#,
+        org
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)?;
+    let policy = serde_json::from_value(row.policy)
+        .map_err(|error| StoreError::Unreadable { what: "policy", detail: error.to_string() })?;
+    Ok(Rules { policy, epoch: row.policy_epoch, read_at: row.read_at.to_jiff() })
+}

@@ -1,0 +1,187 @@
+//! Accepts a purge: one transaction, all or nothing: the purge, its slices, the index of its conversations.
+
+use bytes::{BufMut as _, BytesMut};
+use jiff_sqlx::ToSqlx as _;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::domain::events::EventType;
+use crate::domain::outcome::Cell;
+use crate::intake::{IntakeError, Spooled};
+use crate::store::events::{Actor, OfPurge, write_for_purges};
+use crate::store::tx::Tx;
+use crate::store::wake::notify;
+use crate::store::{Store, StoreError};
+
+/// A purge that somebody asks for.
+#[derive(Debug, Clone)]
+pub struct NewPurge {
+    /// The org.
+    pub org: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// The caller's own name for it.
+    pub reference: Option<String>,
+    /// The caller's labels: an object of strings.
+    pub labels: Value,
+    /// Only ask what would be purged.
+    pub is_dry_run: bool,
+    /// The name of the key that asks.
+    pub requested_by: String,
+    /// By which request.
+    pub request_id: String,
+}
+
+/// Rows of the index that are sent at once.
+const COPY_CHUNK: usize = 64 * 1024;
+
+impl Store {
+    /// Accepts a purge of everything that was spooled; from the return on it is worked on.
+    pub async fn accept_purge(&self, new: &NewPurge, spooled: Spooled) -> Result<Uuid, StoreError> {
+        let id = self.new_id();
+        let mut tx = self.begin_request("accept_purge").await?;
+        insert_purge(&mut tx, id, new, &spooled).await?;
+        insert_slices(&mut tx, id, new, &spooled).await?;
+        insert_index(&mut tx, id, &spooled).await?;
+        let now = tx.now().await?;
+        let payload = serde_json::json!({
+            "total": spooled.distinct(), "duplicates": spooled.duplicates(), "dryRun": new.is_dry_run,
+        });
+        let accepted =
+            OfPurge { purge: id, event: EventType::PurgeAccepted, job: None, payload, webhook: None };
+        let actor = Actor { name: &new.requested_by, request_id: Some(&new.request_id) };
+        write_for_purges(self, &mut tx, now, actor, vec![accepted]).await?;
+        notify(&mut tx, &new.org).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+}
+
+async fn insert_purge(tx: &mut Tx, id: Uuid, new: &NewPurge, spooled: &Spooled) -> Result<(), StoreError> {
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let now = tx.now().await?;
+    let failed = tx.failed();
+    sqlx::query!(
+        "-- insert_purge
+        insert into purges (id, org, state, reason, reference, labels, dry_run, requested_by, request_id, created_at,
+                            turn_at, duplicates, total, pending)
+        values ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $11)",
+        id,
+        new.org,
+        new.reason,
+        new.reference,
+        new.labels,
+        new.is_dry_run,
+        new.requested_by,
+        new.request_id,
+        now.to_sqlx() as _,
+        signed(spooled.duplicates()),
+        signed(spooled.distinct())
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+async fn insert_slices(tx: &mut Tx, id: Uuid, new: &NewPurge, spooled: &Spooled) -> Result<(), StoreError> {
+    let now = tx.now().await?;
+    let mut slices = read_ahead(spooled.ids());
+    let mut slice_no = 0_i32;
+    while let Some(ids) = slices.recv().await {
+        let ids = ids?;
+        let failed = tx.failed();
+        sqlx::query!(
+            "-- insert_slice
+            insert into slices (purge_id, slice_no, org, ids, outcomes, pending, run_at)
+            values ($1, $2, $3, $4, $5, $6, $7)",
+            id,
+            slice_no,
+            new.org,
+            &ids,
+            &vec![Cell::NEW.to_byte(); ids.len()],
+            i16::try_from(ids.len()).unwrap_or(i16::MAX),
+            now.to_sqlx() as _
+        )
+        .execute(&mut **tx)
+        .await
+        .map_err(failed)?;
+        slice_no += 1;
+    }
+    Ok(())
+}
+
+/// The index goes in by binary COPY, sorted by id, which is what makes it fast.
+async fn insert_index(tx: &mut Tx, id: Uuid, spooled: &Spooled) -> Result<(), StoreError> {
+    let mut chunks = read_ahead(encode(spooled.index()?, id));
+    let failed = tx.failed();
+    let mut copy = tx
+        .copy_in_raw("copy conversations (conversation_id, purge_id, ordinal) from stdin (format binary)")
+        .await
+        .map_err(failed)?;
+    while let Some(chunk) = chunks.recv().await {
+        let sent = match chunk {
+            Ok(chunk) => copy
+                .send(chunk.freeze())
+                .await
+                .map_err(|source| StoreError::Database { transaction: "accept_purge", source })
+                .map(|_| ()),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = sent {
+            // A copy that is not ended would poison the connection; the first error is the one to tell.
+            drop(copy.abort("the ids could not be read").await);
+            return Err(error);
+        }
+    }
+    copy.finish().await.map_err(|source| StoreError::Database { transaction: "accept_purge", source })?;
+    Ok(())
+}
+
+/// Encodes the rows of the index as PostgreSQL's binary COPY format wants them.
+fn encode(
+    index: impl Iterator<Item = Result<(Uuid, u32), IntakeError>>,
+    purge: Uuid,
+) -> impl Iterator<Item = Result<BytesMut, IntakeError>> {
+    const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+    const TRAILER: i16 = -1;
+    let mut index = Some(index);
+    let mut buffer = BytesMut::from(HEADER);
+    std::iter::from_fn(move || {
+        let rows = index.as_mut()?;
+        while buffer.len() < COPY_CHUNK {
+            match rows.next() {
+                Some(Ok((id, ordinal))) => {
+                    buffer.put_i16(3);
+                    buffer.put_i32(16);
+                    buffer.put_slice(id.as_bytes());
+                    buffer.put_i32(16);
+                    buffer.put_slice(purge.as_bytes());
+                    buffer.put_i32(4);
+                    buffer.put_u32(ordinal);
+                }
+                Some(Err(error)) => return Some(Err(error)),
+                None => {
+                    buffer.put_i16(TRAILER);
+                    index = None;
+                    break;
+                }
+            }
+        }
+        Some(Ok(buffer.split()))
+    })
+}
+
+/// Reads a blocking iterator on a thread of its own, a little ahead of who takes from it.
+fn read_ahead<T: Send + 'static>(items: impl Iterator<Item = T> + Send + 'static) -> mpsc::Receiver<T> {
+    let (sender, receiver) = mpsc::channel(4);
+    tokio::task::spawn_blocking(move || {
+        for item in items {
+            if sender.blocking_send(item).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}

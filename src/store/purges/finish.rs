@@ -1,0 +1,88 @@
+//! The end of a purge: the one place where it becomes final, in the transaction that settled its last conversation.
+
+use jiff::Timestamp;
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use uuid::Uuid;
+
+use crate::domain::counts::{Counts, Tally};
+use crate::domain::events::{EventType, PurgeFinished};
+use crate::domain::outcome::Outcome;
+use crate::domain::state::PurgeState;
+use crate::store::error::{ensure_rows, word};
+use crate::store::events::{Actor, OfPurge, write_for_purges};
+use crate::store::tx::Tx;
+use crate::store::{Store, StoreError};
+
+/// Ends those of the purges, whose rows are locked, that have nothing open.
+pub(in crate::store) async fn finish(
+    store: &Store,
+    tx: &mut Tx,
+    now: Timestamp,
+    purges: &[Uuid],
+) -> Result<(), StoreError> {
+    if purges.is_empty() {
+        return Ok(());
+    }
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        r#"-- load_ended_purges
+        select id, state::text as "state!", run, org, reference, started_at, duplicates, purged, already_purged,
+               on_hold, retained, not_found, active, failed, canceled, would_purge
+        from purges
+        where id = any($1) and finished_at is null and pending + eligible + submitted = 0
+        order by id"#,
+        purges
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    let (mut ids, mut states, mut events) = (Vec::new(), Vec::new(), Vec::new());
+    for row in rows {
+        let mut counts = Counts::default();
+        counts[Outcome::Purged] = row.purged;
+        counts[Outcome::AlreadyPurged] = row.already_purged;
+        counts[Outcome::OnHold] = row.on_hold;
+        counts[Outcome::Retained] = row.retained;
+        counts[Outcome::NotFound] = row.not_found;
+        counts[Outcome::Active] = row.active;
+        counts[Outcome::Failed] = row.failed;
+        counts[Outcome::Canceled] = row.canceled;
+        counts[Outcome::WouldPurge] = row.would_purge;
+        let state: PurgeState = word("state of a purge", &row.state)?;
+        let Some(ended) = counts.final_state(state) else { continue };
+        let Some(event) = EventType::of_final(ended) else { continue };
+        let body = PurgeFinished {
+            event,
+            purge_id: row.id,
+            run: row.run,
+            org: row.org,
+            reference: row.reference,
+            counts: Tally::new(&counts, row.duplicates),
+            started_at: row.started_at.map(SqlTimestamp::to_jiff),
+            finished_at: now,
+            timestamp: now,
+        };
+        let unreadable =
+            |error: serde_json::Error| StoreError::Unreadable { what: "an event", detail: error.to_string() };
+        let payload = serde_json::to_value(&body).map_err(unreadable)?;
+        let webhook = Some(serde_json::to_string(&body).map_err(unreadable)?);
+        ids.push(row.id);
+        states.push(ended.to_string());
+        events.push(OfPurge { purge: row.id, event, job: None, payload, webhook });
+    }
+    let failed = tx.failed();
+    let done = sqlx::query!(
+        "-- finish_purges
+        update purges p set state = ended.state::purge_state, finished_at = $3
+        from unnest($1::uuid[], $2::text[]) as ended (id, state)
+        where p.id = ended.id",
+        &ids,
+        &states,
+        now.to_sqlx() as _
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    ensure_rows("finish_purges", done.rows_affected(), ids.len())?;
+    write_for_purges(store, tx, now, Actor::ENGINE, events).await
+}

@@ -1,0 +1,203 @@
+//! Claims the slices for one details call, in packing's fair order.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::SliceKey;
+use crate::domain::outcome::{Cell, Outcome};
+use crate::domain::retention::Policy;
+use crate::domain::terms::OrgTerms;
+use crate::store::orgs::limiter::{self, Permit};
+use crate::store::orgs::policy;
+use crate::store::purges::start;
+use crate::store::tx::Tx;
+use crate::store::{Store, StoreError};
+
+/// One slice of a question.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Which slice.
+    pub slice: SliceKey,
+    /// The lease under which it is asked about.
+    pub epoch: i64,
+    /// Its purge only wants to know.
+    pub is_dry_run: bool,
+    /// Fruitless questions in a row.
+    tries: i16,
+    /// The positions that need facts, each with its id.
+    pub conversations: Vec<(usize, Uuid)>,
+}
+
+/// A claimed question: whose facts to ask, and by which rules to judge them.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The rules in force when it was claimed.
+    pub policy: Policy,
+    /// Their epoch.
+    pub policy_epoch: i64,
+    /// When it was claimed, by the database's clock: no later than the call.
+    pub asked_at: Timestamp,
+    /// Fruitless questions about any of the slices, in a row.
+    pub tries: u32,
+    /// The slices.
+    pub slices: Vec<Asked>,
+}
+
+impl Question {
+    /// All ids, in the order of the slices.
+    pub fn ids(&self) -> Vec<Uuid> {
+        self.slices.iter().flat_map(|asked| asked.conversations.iter().map(|&(_, id)| id)).collect()
+    }
+}
+
+/// Which purges may be asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Those that were never asked about, and dry runs: they wait for no slot.
+    FirstAndDryRuns,
+    /// All.
+    All,
+}
+
+/// What a claim found.
+#[derive(Debug)]
+pub enum Claim<T> {
+    /// Claimed, with the permit for its call.
+    Claimed(T, Permit),
+    /// There is work, but no call is allowed before then.
+    NoPermit(Timestamp),
+    /// Nothing to do.
+    Nothing,
+}
+
+impl Store {
+    /// Claims up to a details call's worth of slices.
+    pub async fn claim_slices(
+        &self,
+        org: &OrgTerms,
+        reach: Reach,
+        lease: Duration,
+    ) -> Result<Claim<Question>, StoreError> {
+        let mut tx = self.begin("claim_slices").await?;
+        let keys = choose(&mut tx, org, reach).await?;
+        if keys.is_empty() {
+            return Ok(Claim::Nothing);
+        }
+        let slices = lease_slices(&mut tx, &keys, lease).await?;
+        if slices.is_empty() {
+            return Ok(Claim::Nothing);
+        }
+        let mut purges: Vec<Uuid> = slices.iter().map(|asked| asked.slice.purge).collect();
+        purges.dedup();
+        start::start(self, &mut tx, &purges).await?;
+        let rules = policy::in_force(&mut tx, &org.name).await?;
+        let permit = match limiter::take(&mut tx, org, limiter::Call::Details).await? {
+            Ok(permit) => permit,
+            Err(until) => return Ok(Claim::NoPermit(until)),
+        };
+        tx.commit().await?;
+        let tries = slices.iter().map(|asked| asked.tries.unsigned_abs()).max().unwrap_or_default();
+        let question = Question {
+            policy: rules.policy,
+            policy_epoch: rules.epoch,
+            asked_at: rules.read_at,
+            tries: tries.into(),
+            slices,
+        };
+        Ok(Claim::Claimed(question, permit))
+    }
+}
+
+/// Chooses whole slices, by the turn of their purges, until the call is full.
+async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Vec<SliceKey>, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        r#"-- choose_slices_to_validate
+        with candidates as (
+            select id, turn_at, state = 'queued' or dry_run as is_first
+            from purges
+            where org = $1 and pending > 0 and finished_at is null and state in ('queued', 'running')
+              and (state = 'queued' or dry_run or $2)
+            order by is_first desc, turn_at
+            limit 200
+        )
+        select s.purge_id as "purge_id!", s.slice_no as "slice_no!", s.pending as "pending!"
+        from candidates c
+        cross join lateral (
+            select purge_id, slice_no, pending, run_at
+            from slices
+            where purge_id = c.id and state = 'queued' and run_at <= clock_timestamp()
+            order by run_at, slice_no
+            limit 50
+        ) s
+        order by c.is_first desc, c.turn_at, s.run_at, s.slice_no
+        limit 500"#,
+        org.name,
+        reach == Reach::All
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    let (mut keys, mut room) = (Vec::new(), org.details_batch);
+    for row in rows {
+        let pending = usize::try_from(row.pending).unwrap_or_default();
+        // A slice may be larger than a call; the driver cuts what it is handed.
+        if pending <= room || keys.is_empty() {
+            keys.push(SliceKey { purge: row.purge_id, no: row.slice_no });
+            room = room.saturating_sub(pending);
+        }
+        if room == 0 {
+            break;
+        }
+    }
+    Ok(keys)
+}
+
+async fn lease_slices(tx: &mut Tx, keys: &[SliceKey], lease: Duration) -> Result<Vec<Asked>, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        r#"-- lease_slices
+        with chosen as (
+            select s.purge_id, s.slice_no
+            from slices s
+            join unnest($1::uuid[], $2::int[]) as wanted (purge_id, slice_no)
+              on (s.purge_id, s.slice_no) = (wanted.purge_id, wanted.slice_no)
+            where s.state = 'queued' and s.run_at <= clock_timestamp()
+            order by s.purge_id, s.slice_no
+            for update of s skip locked
+        )
+        update slices s
+        set state = 'validating', epoch = s.epoch + 1,
+            lease_until = clock_timestamp() + make_interval(secs => $3)
+        from chosen
+        join purges p on p.id = chosen.purge_id
+        where (s.purge_id, s.slice_no) = (chosen.purge_id, chosen.slice_no)
+        returning s.purge_id, s.slice_no, s.epoch, s.ids, s.outcomes, s.tries, p.dry_run"#,
+        &keys.iter().map(|key| key.purge).collect::<Vec<_>>(),
+        &keys.iter().map(|key| key.no).collect::<Vec<_>>(),
+        lease.as_secs_f64()
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    let mut slices: Vec<Asked> = rows
+        .into_iter()
+        .map(|row| {
+            let pending =
+                |byte: &u8| Cell::from_byte(*byte).is_some_and(|cell| cell.outcome == Outcome::Pending);
+            let conversations = row
+                .outcomes
+                .iter()
+                .zip(row.ids)
+                .enumerate()
+                .filter_map(|(position, (byte, id))| pending(byte).then_some((position, id)))
+                .collect();
+            let slice = SliceKey { purge: row.purge_id, no: row.slice_no };
+            Asked { slice, epoch: row.epoch, is_dry_run: row.dry_run, tries: row.tries, conversations }
+        })
+        .collect();
+    slices.sort_by_key(|asked| asked.slice);
+    Ok(slices)
+}

@@ -1,0 +1,176 @@
+//! The one way in which an outcome changes.
+//!
+//! [`Patch::lock`] takes the slices by id and reads them; [`Patch::decide`] checks every `from`; `write` stores the
+//! bytes, one decision row a step, slice and result, and last, by id, the counts of the purges. Since the bytes are
+//! read under the lock, no array is ever written from an earlier read.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
+use uuid::Uuid;
+
+use super::{Place, SliceKey};
+use crate::domain::outcome::{Cell, Marks, Outcome};
+use crate::domain::reason::{Reason, Step};
+use crate::domain::state::SliceState;
+use crate::store::StoreError;
+use crate::store::error::word;
+use crate::store::tx::Tx;
+
+/// A slice under lock.
+#[derive(Debug)]
+pub(in crate::store) struct Draft {
+    pub(in crate::store) ids: Vec<Uuid>,
+    pub(in crate::store) cells: Vec<Cell>,
+    pub(in crate::store) state: SliceState,
+    pub(in crate::store) epoch: i64,
+    pub(in crate::store) facts_at: Option<Timestamp>,
+    pub(in crate::store) facts_epoch: Option<i64>,
+    pub(in crate::store) absent_at: Option<Timestamp>,
+    /// When the slice is to be asked about again; `None` leaves it as it is.
+    pub(in crate::store) run_at: Option<Timestamp>,
+    /// Fruitless questions in a row.
+    pub(in crate::store) tries: i16,
+    /// The lease is given back with this patch.
+    pub(in crate::store) is_released: bool,
+    pub(super) is_changed: bool,
+    pub(super) has_purged: bool,
+}
+
+/// Slices under lock, and what is to be written to them.
+pub(in crate::store) struct Patch {
+    pub(super) step: Step,
+    pub(super) job: Option<Uuid>,
+    pub(super) slices: BTreeMap<SliceKey, Draft>,
+    pub(super) decisions: BTreeMap<(SliceKey, Outcome, Outcome, Reason), Vec<i16>>,
+}
+
+impl Patch {
+    /// Locks the slices, in the order of their ids, and reads them.
+    pub(in crate::store) async fn lock(
+        tx: &mut Tx,
+        step: Step,
+        job: Option<Uuid>,
+        mut keys: Vec<SliceKey>,
+    ) -> Result<Self, StoreError> {
+        keys.sort_unstable();
+        keys.dedup();
+        let purges: Vec<Uuid> = keys.iter().map(|key| key.purge).collect();
+        let numbers: Vec<i32> = keys.iter().map(|key| key.no).collect();
+        let failed = tx.failed();
+        let rows = sqlx::query!(
+            r#"-- lock_slices
+            select s.purge_id, s.slice_no, s.ids, s.outcomes, s.state::text as "state!", s.epoch, s.facts_at,
+                   s.facts_epoch, s.absent_at, s.tries
+            from slices s
+            join unnest($1::uuid[], $2::int[]) as wanted (purge_id, slice_no)
+              on (s.purge_id, s.slice_no) = (wanted.purge_id, wanted.slice_no)
+            order by s.purge_id, s.slice_no
+            for update of s"#,
+            &purges,
+            &numbers
+        )
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(failed)?;
+        crate::store::error::ensure_rows("lock_slices", rows.len() as u64, keys.len())?;
+        let mut slices = BTreeMap::new();
+        for row in rows {
+            let cells = row.outcomes.iter().map(|&byte| Cell::from_byte(byte)).collect::<Option<Vec<_>>>();
+            let unreadable =
+                || StoreError::Unreadable { what: "outcomes of a slice", detail: row.purge_id.to_string() };
+            let draft = Draft {
+                ids: row.ids,
+                cells: cells.ok_or_else(unreadable)?,
+                state: word("state of a slice", &row.state)?,
+                epoch: row.epoch,
+                facts_at: row.facts_at.map(SqlTimestamp::to_jiff),
+                facts_epoch: row.facts_epoch,
+                absent_at: row.absent_at.map(SqlTimestamp::to_jiff),
+                run_at: None,
+                tries: row.tries,
+                is_released: false,
+                is_changed: false,
+                has_purged: false,
+            };
+            slices.insert(SliceKey { purge: row.purge_id, no: row.slice_no }, draft);
+        }
+        Ok(Self { step, job, slices, decisions: BTreeMap::new() })
+    }
+
+    /// A slice under lock.
+    pub(in crate::store) fn slice(&self, key: SliceKey) -> Option<&Draft> {
+        self.slices.get(&key)
+    }
+
+    /// A slice under lock, to stamp it.
+    pub(in crate::store) fn slice_mut(&mut self, key: SliceKey) -> Option<&mut Draft> {
+        let slice = self.slices.get_mut(&key)?;
+        slice.is_changed = true;
+        Some(slice)
+    }
+
+    /// What a conversation is at present.
+    pub(in crate::store) fn cell(&self, place: Place) -> Option<Cell> {
+        self.slices.get(&place.slice)?.cells.get(place.position).copied()
+    }
+
+    /// Decides: the conversation goes from one outcome to another, for this reason.
+    pub(in crate::store) fn decide(
+        &mut self,
+        place: Place,
+        from: Outcome,
+        to: Outcome,
+        reason: Reason,
+    ) -> Result<(), StoreError> {
+        let slice = self.slice_of(place)?;
+        let cell = &mut slice.cells[place.position];
+        if cell.outcome != from || !from.may_become(to) {
+            return Err(StoreError::Transition {
+                purge: place.slice.purge,
+                slice_no: place.slice.no,
+                position: place.position,
+                found: cell.outcome,
+                expected: from,
+                to,
+            });
+        }
+        cell.outcome = to;
+        // A first absence says nothing any more once the conversation was decided about.
+        cell.marks = cell.marks.without(Marks::ABSENT);
+        slice.has_purged |= to == Outcome::Purged;
+        let position = i16::try_from(place.position).unwrap_or(i16::MAX);
+        self.decisions.entry((place.slice, from, to, reason)).or_default().push(position);
+        Ok(())
+    }
+
+    /// Sets and clears marks, which are no decisions.
+    pub(in crate::store) fn mark(
+        &mut self,
+        place: Place,
+        set: Marks,
+        clear: Marks,
+    ) -> Result<(), StoreError> {
+        let cell = &mut self.slice_of(place)?.cells[place.position];
+        cell.marks = cell.marks.without(clear).with(set);
+        Ok(())
+    }
+
+    /// The slice of a place that exists in it.
+    fn slice_of(&mut self, place: Place) -> Result<&mut Draft, StoreError> {
+        match self.slices.get_mut(&place.slice) {
+            Some(slice) if place.position < slice.cells.len() => {
+                slice.is_changed = true;
+                Ok(slice)
+            }
+            _ => Err(StoreError::Unreadable {
+                what: "position of a conversation",
+                detail: format!(
+                    "{} of slice {} of purge {}",
+                    place.position, place.slice.no, place.slice.purge
+                ),
+            }),
+        }
+    }
+}

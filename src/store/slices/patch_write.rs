@@ -1,0 +1,238 @@
+//! Writes a patch: bytes, decisions, counts, and the end of every purge that has nothing open any more.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use uuid::Uuid;
+
+use super::SliceKey;
+use super::patch::{Draft, Patch};
+use crate::domain::counts::Counts;
+use crate::domain::outcome::{Cell, Outcome};
+use crate::domain::state::SliceState;
+use crate::store::error::ensure_rows;
+use crate::store::purges::finish;
+use crate::store::tx::Tx;
+use crate::store::{Store, StoreError};
+
+/// What a patch did to one purge.
+#[derive(Debug, Clone, Copy, Default)]
+struct PurgeChange {
+    counts: Counts,
+    drawable: i64,
+}
+
+impl Patch {
+    /// Writes everything; the last thing that a transaction does to slices and purges.
+    pub(in crate::store) async fn write(mut self, store: &Store, tx: &mut Tx) -> Result<(), StoreError> {
+        let now = tx.now().await?;
+        self.slices.retain(|_, slice| slice.is_changed);
+        if self.slices.is_empty() {
+            return Ok(());
+        }
+        let mut changes = self.purge_changes();
+        self.write_slices(tx, now, &mut changes).await?;
+        self.write_decisions(tx, now).await?;
+        write_purges(store, tx, now, &changes).await
+    }
+
+    /// The differences in outcomes, which the decisions tell.
+    fn purge_changes(&self) -> BTreeMap<Uuid, PurgeChange> {
+        let mut changes = BTreeMap::<Uuid, PurgeChange>::new();
+        for slice in self.slices.keys() {
+            changes.entry(slice.purge).or_default();
+        }
+        for ((slice, from, to, _), positions) in &self.decisions {
+            let change = changes.entry(slice.purge).or_default();
+            let number = i64::try_from(positions.len()).unwrap_or(i64::MAX);
+            change.counts[*from] -= number;
+            change.counts[*to] += number;
+        }
+        changes
+    }
+
+    async fn write_slices(
+        &self,
+        tx: &mut Tx,
+        now: Timestamp,
+        changes: &mut BTreeMap<Uuid, PurgeChange>,
+    ) -> Result<(), StoreError> {
+        let rows: Vec<(SliceKey, &Draft, Tallied)> =
+            self.slices.iter().map(|(&key, slice)| (key, slice, Tallied::of(slice))).collect();
+        let column = |pick: &dyn Fn(&Draft) -> Option<Timestamp>| -> Vec<Option<SqlTimestamp>> {
+            rows.iter().map(|(_, slice, _)| pick(slice).map(|at| at.to_sqlx())).collect()
+        };
+        let failed = tx.failed();
+        let written = sqlx::query!(
+            r#"-- write_slices
+            update slices s
+            set outcomes = new.outcomes, state = new.state::slice_state, pending = new.pending,
+                drawable = new.drawable, facts_at = new.facts_at, facts_epoch = new.facts_epoch,
+                absent_at = new.absent_at, purged_at = coalesce(new.purged_at, s.purged_at),
+                run_at = coalesce(new.run_at, s.run_at), tries = new.tries,
+                lease_until = case when new.state = 'validating' then s.lease_until end
+            from unnest(
+                $1::uuid[], $2::int[], $3::bytea[], $4::text[], $5::smallint[], $6::smallint[], $7::timestamptz[],
+                $8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::smallint[]
+            ) as new (purge_id, slice_no, outcomes, state, pending, drawable, facts_at, facts_epoch, absent_at,
+                      purged_at, run_at, tries)
+            join slices old on (old.purge_id, old.slice_no) = (new.purge_id, new.slice_no)
+            where (s.purge_id, s.slice_no) = (new.purge_id, new.slice_no)
+            returning s.purge_id, s.drawable - old.drawable as "drawable!""#,
+            &rows.iter().map(|(key, ..)| key.purge).collect::<Vec<_>>(),
+            &rows.iter().map(|(key, ..)| key.no).collect::<Vec<_>>(),
+            &rows
+                .iter()
+                .map(|(_, slice, _)| slice.cells.iter().map(|cell| cell.to_byte()).collect())
+                .collect::<Vec<Vec<u8>>>(),
+            &rows.iter().map(|(_, _, tallied)| tallied.state.to_string()).collect::<Vec<_>>(),
+            &rows.iter().map(|(_, _, tallied)| tallied.pending).collect::<Vec<_>>(),
+            &rows.iter().map(|(_, _, tallied)| tallied.drawable).collect::<Vec<_>>(),
+            &column(&|slice| slice.facts_at) as _,
+            &rows.iter().map(|(_, slice, _)| slice.facts_epoch).collect::<Vec<_>>() as _,
+            &column(&|slice| slice.absent_at) as _,
+            &column(&|slice| slice.has_purged.then_some(now)) as _,
+            &column(&|slice| slice.run_at) as _,
+            &rows.iter().map(|(_, slice, _)| slice.tries).collect::<Vec<_>>()
+        )
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(failed)?;
+        ensure_rows("write_slices", written.len() as u64, rows.len())?;
+        for row in written {
+            changes.entry(row.purge_id).or_default().drawable += i64::from(row.drawable);
+        }
+        Ok(())
+    }
+
+    async fn write_decisions(&self, tx: &mut Tx, now: Timestamp) -> Result<(), StoreError> {
+        if self.decisions.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<_> = self.decisions.iter().collect();
+        let failed = tx.failed();
+        let done = sqlx::query!(
+            "-- write_decisions
+            insert into decisions (purge_id, slice_no, run, positions, from_outcome, to_outcome, step, job_id, code,
+                                   detail, decided_at)
+            select new.purge_id, new.slice_no, p.run, new.positions::smallint[], new.from_outcome, new.to_outcome,
+                   $8, $9, new.code, new.detail, $10
+            from unnest($1::uuid[], $2::int[], $3::text[], $4::smallint[], $5::smallint[], $6::text[], $7::text[])
+                 as new (purge_id, slice_no, positions, from_outcome, to_outcome, code, detail)
+            join purges p on p.id = new.purge_id",
+            &rows.iter().map(|((key, ..), _)| key.purge).collect::<Vec<_>>(),
+            &rows.iter().map(|((key, ..), _)| key.no).collect::<Vec<_>>(),
+            &rows.iter().map(|(_, positions)| array_literal(positions)).collect::<Vec<_>>(),
+            &rows.iter().map(|((_, from, ..), _)| i16::from(from.code())).collect::<Vec<_>>(),
+            &rows.iter().map(|((_, _, to, _), _)| i16::from(to.code())).collect::<Vec<_>>(),
+            &rows.iter().map(|((.., reason), _)| reason.code.to_string()).collect::<Vec<_>>(),
+            &rows.iter().map(|((.., reason), _)| reason.detail.clone()).collect::<Vec<_>>() as _,
+            self.step.as_str(),
+            self.job,
+            now.to_sqlx() as _
+        )
+        .execute(&mut **tx)
+        .await
+        .map_err(failed)?;
+        ensure_rows("write_decisions", done.rows_affected(), rows.len())
+    }
+}
+
+/// What a slice's columns say of its bytes.
+struct Tallied {
+    state: SliceState,
+    pending: i16,
+    drawable: i16,
+}
+
+impl Tallied {
+    fn of(slice: &Draft) -> Self {
+        let count = |is: &dyn Fn(&Cell) -> bool| {
+            i16::try_from(slice.cells.iter().filter(|cell| is(cell)).count()).unwrap_or(i16::MAX)
+        };
+        let pending = count(&|cell| cell.outcome == Outcome::Pending);
+        let state = if pending > 0 {
+            let is_asked = slice.state == SliceState::Validating && !slice.is_released;
+            if is_asked { SliceState::Validating } else { SliceState::Queued }
+        } else if slice.cells.iter().all(|cell| cell.outcome.is_final()) {
+            SliceState::Settled
+        } else {
+            SliceState::Ready
+        };
+        Self { state, pending, drawable: count(&|cell| cell.is_drawable()) }
+    }
+}
+
+/// Adds the differences to the counts, by id, and ends what has nothing open any more.
+async fn write_purges(
+    store: &Store,
+    tx: &mut Tx,
+    now: Timestamp,
+    changes: &BTreeMap<Uuid, PurgeChange>,
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = changes.keys().copied().collect();
+    let differences =
+        |outcome: Outcome| changes.values().map(|change| change.counts[outcome]).collect::<Vec<_>>();
+    let failed = tx.failed();
+    sqlx::query!(
+        "-- lock_purges
+        select id from purges where id = any($1) order by id for no key update",
+        &ids
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    let failed = tx.failed();
+    let ended = sqlx::query_scalar!(
+        "-- write_counts
+        update purges p
+        set drawable = p.drawable + d.drawable, pending = p.pending + d.pending, eligible = p.eligible + d.eligible,
+            submitted = p.submitted + d.submitted, purged = p.purged + d.purged,
+            already_purged = p.already_purged + d.already_purged, on_hold = p.on_hold + d.on_hold,
+            retained = p.retained + d.retained, not_found = p.not_found + d.not_found, active = p.active + d.active,
+            failed = p.failed + d.failed, canceled = p.canceled + d.canceled,
+            would_purge = p.would_purge + d.would_purge
+        from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+                    $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
+                    $14::bigint[])
+             as d (id, drawable, pending, eligible, submitted, purged, already_purged, on_hold, retained, not_found,
+                   active, failed, canceled, would_purge)
+        where p.id = d.id
+        returning case when p.pending + p.eligible + p.submitted = 0 and p.finished_at is null then p.id end",
+        &ids,
+        &changes.values().map(|change| change.drawable).collect::<Vec<_>>(),
+        &differences(Outcome::Pending),
+        &differences(Outcome::Eligible),
+        &differences(Outcome::Submitted),
+        &differences(Outcome::Purged),
+        &differences(Outcome::AlreadyPurged),
+        &differences(Outcome::OnHold),
+        &differences(Outcome::Retained),
+        &differences(Outcome::NotFound),
+        &differences(Outcome::Active),
+        &differences(Outcome::Failed),
+        &differences(Outcome::Canceled),
+        &differences(Outcome::WouldPurge)
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    ensure_rows("write_counts", ended.len() as u64, ids.len())?;
+    let ended: Vec<Uuid> = ended.into_iter().flatten().collect();
+    finish::finish(store, tx, now, &ended).await
+}
+
+/// `{1,2,3}`: Postgres takes no arrays of arrays that differ in length.
+pub(in crate::store) fn array_literal(positions: &[i16]) -> String {
+    let mut literal = String::with_capacity(2 + positions.len() * 4);
+    literal.push('{');
+    for (number, position) in positions.iter().enumerate() {
+        if number > 0 {
+            literal.push(',');
+        }
+        literal.push_str(&position.to_string());
+    }
+    literal.push('}');
+    literal
+}

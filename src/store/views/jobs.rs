@@ -1,0 +1,92 @@
+//! The jobs that carry some of a purge's conversations, oldest first.
+
+use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::domain::state::{JobResult, JobState};
+use crate::store::error::word;
+use crate::store::{Store, StoreError};
+
+/// One job, as seen from a purge.
+#[derive(Debug, Clone)]
+pub struct JobRow {
+    /// Its id here.
+    pub id: Uuid,
+    /// Where it stands.
+    pub state: JobState,
+    /// How it ended.
+    pub result: Option<JobResult>,
+    /// Genesys' id of it.
+    pub upstream_job_id: Option<String>,
+    /// Its state, as upstream said it last.
+    pub upstream_state: Option<String>,
+    /// How many of this purge's conversations it carries.
+    pub conversations: i64,
+    /// As upstream said it last.
+    pub records_processed: Option<i64>,
+    /// Intents so far.
+    pub attempt: i32,
+    /// When upstream took it.
+    pub submitted_at: Option<Timestamp>,
+    /// When it was done.
+    pub finished_at: Option<Timestamp>,
+    /// From the submit to the poll that found it ended.
+    pub latency_seconds: Option<f64>,
+    /// What went wrong last.
+    pub last_error: Option<Value>,
+}
+
+impl Store {
+    /// Up to `limit` jobs of a purge with ids after `after`.
+    pub async fn jobs_of(
+        &self,
+        purge: Uuid,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<JobRow>, StoreError> {
+        let mut tx = self.begin_request("jobs_of").await?;
+        let failed = tx.failed();
+        let rows = sqlx::query!(
+            r#"-- jobs_of
+            select j.id, j.state::text as "state!", j.result::text as result, j.upstream_job_id, j.upstream_state,
+                   p.conversations as "conversations!", j.records_processed, j.attempt, j.submitted_at, j.finished_at,
+                   extract(epoch from j.ended_at - j.submitted_at)::float8 as latency_seconds, j.last_error
+            from (
+                select job_id, sum(cardinality(positions))::bigint as conversations
+                from job_parts
+                where purge_id = $1 and ($2::uuid is null or job_id > $2)
+                group by job_id
+                order by job_id
+                limit $3
+            ) p
+            join jobs j on j.id = p.job_id
+            order by j.id"#,
+            purge,
+            after,
+            limit
+        )
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(failed)?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(JobRow {
+                    id: row.id,
+                    state: word("state of a job", &row.state)?,
+                    result: row.result.map(|result| word("result of a job", &result)).transpose()?,
+                    upstream_job_id: row.upstream_job_id,
+                    upstream_state: row.upstream_state,
+                    conversations: row.conversations,
+                    records_processed: row.records_processed,
+                    attempt: row.attempt,
+                    submitted_at: row.submitted_at.map(SqlTimestamp::to_jiff),
+                    finished_at: row.finished_at.map(SqlTimestamp::to_jiff),
+                    latency_seconds: row.latency_seconds,
+                    last_error: row.last_error,
+                })
+            })
+            .collect()
+    }
+}

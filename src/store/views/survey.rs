@@ -1,0 +1,172 @@
+//! What an org has to do, at one glance: the engine looks at this to choose its next steps.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
+
+use crate::domain::limiter::{Budget, Permission, in_force};
+use crate::domain::terms::OrgTerms;
+use crate::store::{Store, StoreError};
+
+/// An org's work at a moment.
+#[derive(Debug, Clone)]
+pub struct Survey {
+    /// The moment, by the database's clock.
+    pub now: Timestamp,
+    /// Upstream refuses the org.
+    pub is_blocked: bool,
+    /// Until then: no try is let through before.
+    pub shut_until: Option<Timestamp>,
+    /// A call is allowed from then on.
+    pub permit_at: Timestamp,
+    /// The kind of call that met the last 429.
+    pub refused_call: Option<String>,
+    /// 429s in a row.
+    pub refusals: u32,
+    /// The budget that upstream's headers told last.
+    pub told_per_minute: Option<u32>,
+    /// How long a job is expected to take.
+    pub expected_job: Option<Duration>,
+    /// Slots that live jobs hold.
+    pub slots_taken: usize,
+    /// Slots whose job is expected to end within the horizon.
+    pub freeing: usize,
+    /// When the next slot counts among those that come free.
+    pub next_freeing_at: Option<Timestamp>,
+    /// Waiting jobs whose intent is due.
+    pub intents_due: usize,
+    /// Polls that are due.
+    pub polls_due: usize,
+    /// Looks that are due.
+    pub looks_due: usize,
+    /// When the next step of a job is due that is not due yet.
+    pub next_job_at: Option<Timestamp>,
+    /// Eligible conversations that a job could take now.
+    pub drawable: usize,
+    /// Conversations whose facts are being asked.
+    pub asking: usize,
+    /// When the first slice of a new purge or dry run needs facts.
+    pub first_slice_at: Option<Timestamp>,
+    /// When the first slice needs facts.
+    pub slice_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// Looks at an org's work.
+    pub async fn survey(&self, org: &OrgTerms, horizon: Duration) -> Result<Survey, StoreError> {
+        let mut tx = self.begin("survey").await?;
+        let failed = tx.failed();
+        let row = sqlx::query!(
+            r#"-- survey
+            select
+                clock_timestamp() as "now!: SqlTimestamp",
+                o.probe_at as "probe_at: SqlTimestamp",
+                l.arrival_at, l.closed_until, l.allowed_per_minute, l.refused_call, l.refusals,
+                p.expected_job_seconds,
+                j.slots_taken as "slots_taken!", j.freeing as "freeing!",
+                j.next_freeing_at as "next_freeing_at: SqlTimestamp", j.intents_due as "intents_due!",
+                j.polls_due as "polls_due!", j.looks_due as "looks_due!", j.next_at as "next_at: SqlTimestamp",
+                coalesce((
+                    select sum(drawable) from purges
+                    where org = $1 and drawable > 0 and finished_at is null and state in ('queued', 'running')
+                      and not dry_run
+                ), 0)::bigint as "drawable!",
+                coalesce((
+                    select sum(pending) from slices where org = $1 and state = 'validating'
+                ), 0)::bigint as "asking!",
+                s.first_at as "first_at: SqlTimestamp", s.any_at as "any_at: SqlTimestamp"
+            from orgs o
+            join limiters l on l.org = o.name
+            join paces p on p.org = o.name
+            cross join lateral (
+                select
+                    count(*) filter (where state in ('submitting', 'in_doubt', 'submitted')) as slots_taken,
+                    count(*) filter (
+                        where state = 'submitted'
+                          and submitted_at + make_interval(secs => p.expected_job_seconds)
+                              <= clock_timestamp() + make_interval(secs => $2)
+                    ) as freeing,
+                    min(submitted_at + make_interval(secs => p.expected_job_seconds - $2)) filter (
+                        where state = 'submitted'
+                          and submitted_at + make_interval(secs => p.expected_job_seconds)
+                              > clock_timestamp() + make_interval(secs => $2)
+                    ) as next_freeing_at,
+                    count(*) filter (where is_due and state = 'waiting' and not recheck) as intents_due,
+                    count(*) filter (
+                        where is_due and state = 'submitted' and (overdue_since is null or open = 0)
+                    ) as polls_due,
+                    count(*) filter (
+                        where is_due and (state in ('in_doubt', 'verifying') or state = 'waiting' and recheck
+                                          or state = 'submitted' and overdue_since is not null and open > 0)
+                    ) as looks_due,
+                    min(due_at) filter (where not is_due and state <> 'submitting') as next_at
+                from (
+                    select state, recheck, overdue_since, open, submitted_at,
+                           greatest(run_at, coalesce(lease_until, run_at)) as due_at,
+                           greatest(run_at, coalesce(lease_until, run_at)) <= clock_timestamp() as is_due
+                    from jobs
+                    where org = $1 and state <> 'done'
+                ) alive
+            ) j
+            cross join lateral (
+                select min(q.run_at) filter (where q.is_first) as first_at, min(q.run_at) as any_at
+                from (
+                    select c.is_first, next.run_at
+                    from (
+                        select id, state = 'queued' or dry_run as is_first
+                        from purges
+                        where org = $1 and pending > 0 and finished_at is null and state in ('queued', 'running')
+                        order by state = 'queued' or dry_run desc, turn_at
+                        limit 200
+                    ) c
+                    cross join lateral (
+                        select run_at from slices
+                        where purge_id = c.id and state = 'queued'
+                        order by run_at
+                        limit 1
+                    ) next
+                ) q
+            ) s
+            where o.name = $1"#,
+            org.name,
+            horizon.as_secs_f64()
+        )
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed)?;
+        let now = row.now.to_jiff();
+        let told_per_minute = row.allowed_per_minute.and_then(|allowed| u32::try_from(allowed).ok());
+        let opens_at = match in_force(org.per_minute, told_per_minute).map(Budget::per_minute) {
+            Some(budget) => match budget.take(row.arrival_at.to_jiff(), now) {
+                Permission::Granted(_) => now,
+                Permission::NotBefore(then) => then,
+            },
+            None => now,
+        };
+        let count = |number: i64| usize::try_from(number).unwrap_or_default();
+        Ok(Survey {
+            now,
+            is_blocked: row.probe_at.is_some(),
+            shut_until: row.probe_at.map(SqlTimestamp::to_jiff).filter(|probe_at| *probe_at > now),
+            permit_at: opens_at.max(row.closed_until.to_jiff()),
+            refused_call: row.refused_call,
+            refusals: u32::try_from(row.refusals).unwrap_or_default(),
+            told_per_minute,
+            expected_job: row
+                .expected_job_seconds
+                .and_then(|expected| Duration::try_from_secs_f64(expected).ok()),
+            slots_taken: count(row.slots_taken),
+            freeing: count(row.freeing),
+            next_freeing_at: row.next_freeing_at.map(SqlTimestamp::to_jiff),
+            intents_due: count(row.intents_due),
+            polls_due: count(row.polls_due),
+            looks_due: count(row.looks_due),
+            next_job_at: row.next_at.map(SqlTimestamp::to_jiff),
+            drawable: count(row.drawable),
+            asking: count(row.asking),
+            first_slice_at: row.first_at.map(SqlTimestamp::to_jiff),
+            slice_at: row.any_at.map(SqlTimestamp::to_jiff),
+        })
+    }
+}

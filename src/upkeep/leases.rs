@@ -1,0 +1,41 @@
+//! Leases that ended: whoever held them is gone or too slow. What is asked can be asked again; what was being submitted
+//! is in doubt.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::doubt;
+use crate::domain::terms::EngineTerms;
+use crate::engine::Wakes;
+use crate::store::{Store, StoreError};
+
+/// Looks for them, several times within the life of a lease.
+pub async fn run(store: Store, orgs: Vec<String>, terms: EngineTerms, wakes: Wakes, stop: CancellationToken) {
+    let every = (terms.lease / 4).max(Duration::from_secs(1));
+    while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+        for org in &orgs {
+            match expire(&store, org, &terms).await {
+                Ok(0) => {}
+                Ok(expired) => {
+                    tracing::warn!(
+                        org,
+                        expired,
+                        "leases ended without a result; their work is taken up again"
+                    );
+                    wakes.wake(org);
+                }
+                Err(error) => tracing::error!(org, %error, "ended leases could not be looked for"),
+            }
+        }
+    }
+}
+
+/// Takes up what an org's ended leases left; tells how many there were.
+pub async fn expire(store: &Store, org: &str, terms: &EngineTerms) -> Result<u64, StoreError> {
+    let slices = store.expire_slices(org).await?;
+    let observed = store.observed(org).await?;
+    let lag = observed.lag.unwrap_or_default();
+    let window = doubt::window(terms.ambiguity_grace, observed.longest, lag);
+    Ok(slices + store.expire_submits(org, window).await?)
+}

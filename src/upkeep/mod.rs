@@ -1,0 +1,5 @@
+//! Periodic tasks, a file each: no input but the store, safe to repeat, safe to run in every replica at once.
+//!
+//! Invariant: upkeep only finds what somebody else left; no purge needs it while everybody lives.
+
+pub mod leases;

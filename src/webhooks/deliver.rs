@@ -1,0 +1,136 @@
+//! Delivers: claims what is due, sends the stored bytes, signed, and records how it went.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::Url;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{SendError, Sender, SigningSecret};
+use crate::domain::backoff;
+use crate::store::deliveries::{Attempt, Delivery};
+use crate::store::{Store, StoreError};
+
+/// So many are sent at the same time.
+const AT_ONCE: i64 = 8;
+
+/// A courier that hears nothing looks at least so often.
+const FALLBACK: Duration = Duration::from_secs(10);
+
+/// The operator's receiver.
+#[derive(Debug, Clone)]
+pub struct Receiver {
+    /// Where it listens.
+    pub url: Url,
+    /// What signs.
+    pub secret: SigningSecret,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// The waits between attempts.
+    pub schedule: Vec<Duration>,
+}
+
+/// A source of fractions in 0..1.
+pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
+
+/// Carries deliveries to the operator's receiver.
+pub struct Courier {
+    errand: Arc<Errand>,
+    wake: Arc<Notify>,
+}
+
+struct Errand {
+    store: Store,
+    sender: Sender,
+    receiver: Receiver,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    jitter: Jitter,
+}
+
+impl Courier {
+    /// A courier for one receiver.
+    pub fn new(
+        store: Store,
+        receiver: Receiver,
+        clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+        jitter: Jitter,
+    ) -> Result<Self, SendError> {
+        let errand = Errand { store, sender: Sender::new()?, receiver, clock, jitter };
+        Ok(Self { errand: Arc::new(errand), wake: Arc::new(Notify::new()) })
+    }
+
+    /// What tells it of new deliveries.
+    pub fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
+    }
+
+    /// Goes on until it is told to stop; attempts under way are finished.
+    pub async fn run(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let wait = match self.errand.round().await {
+                Ok(wait) => wait,
+                Err(error) => {
+                    tracing::error!(%error, "deliveries could not be claimed or recorded");
+                    FALLBACK
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+}
+
+impl Errand {
+    /// Sends what is due, and tells how long until something else is.
+    async fn round(self: &Arc<Self>) -> Result<Duration, StoreError> {
+        let (due, next) = self.store.claim_deliveries(AT_ONCE, self.receiver.timeout * 2).await?;
+        let was_full = i64::try_from(due.len()).is_ok_and(|number| number == AT_ONCE);
+        let mut attempts = JoinSet::new();
+        for delivery in due {
+            let errand = Arc::clone(self);
+            attempts.spawn(async move { errand.attempt(&delivery).await });
+        }
+        while let Some(attempt) = attempts.join_next().await {
+            if let Ok(Err(error)) = attempt {
+                tracing::error!(%error, "a delivery's attempt could not be recorded; it is repeated");
+            }
+        }
+        if was_full {
+            return Ok(Duration::ZERO);
+        }
+        Ok(next.unwrap_or(FALLBACK).clamp(Duration::from_millis(10), FALLBACK))
+    }
+
+    async fn attempt(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let id = delivery.event_id.to_string();
+        let Receiver { url, secret, timeout, schedule } = &self.receiver;
+        let sent = self.sender.send(url, secret, &id, (self.clock)(), &delivery.payload, *timeout).await;
+        let attempt = match sent {
+            Ok(status) => Attempt::Delivered(status),
+            Err(error) => {
+                let again = backoff::delivery(schedule, delivery.attempt, (self.jitter)());
+                let is_dead = again.is_none();
+                tracing::warn!(delivery = %delivery.id, attempt = delivery.attempt, is_dead, %error, "a webhook was not taken");
+                Attempt::Failed { again, status: status(&error), error: error.to_string() }
+            }
+        };
+        self.store.record_attempt(delivery, &attempt).await
+    }
+}
+
+fn status(error: &SendError) -> Option<u16> {
+    match error {
+        SendError::Status { status, .. } => Some(*status),
+        SendError::Gone => Some(410),
+        SendError::Timeout(_)
+        | SendError::Transport(_)
+        | SendError::Unsendable(_)
+        | SendError::NoHttps(_) => None,
+    }
+}

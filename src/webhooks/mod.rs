@@ -1,0 +1,10 @@
+//! Webhooks on their way out: signed as the Standard Webhooks specification says, sent once.
+//!
+//! Invariant: webhooks sends the bytes that were stored, never builds a payload, and does not know what an event means.
+
+pub mod deliver;
+mod send;
+mod sign;
+
+pub use send::{SendError, Sender};
+pub use sign::{SecretError, SigningSecret, new_secret};
