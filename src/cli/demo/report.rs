@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::caller::{Caller, Submitted};
 use super::receiver;
-use super::stage::Stage;
+use super::stage::{FULL_JOB, Stage};
 use crate::cli::output;
 
 /// Prints the result; true where everything is as it must be.
@@ -82,7 +82,7 @@ fn webhooks(stage: &Stage, purges: &[Submitted]) -> anyhow::Result<bool> {
 }
 
 fn upstream(stage: &Stage) -> anyhow::Result<bool> {
-    let report = stage.sandbox.sandbox().report(0, 500);
+    let report = stage.sandbox.sandbox().report(0, FULL_JOB);
     let jobs = report.jobs;
     for (call, endings) in &report.counts {
         let told: Vec<String> =

@@ -25,6 +25,9 @@ pub(super) struct Stage {
     database: Database,
 }
 
+/// The size of a full job: the default of `max_batch`.
+pub(super) const FULL_JOB: u32 = 500;
+
 /// So many ids go into three small purges, three each, and one is left to try things with.
 const SMALL: u32 = 10;
 
@@ -67,12 +70,13 @@ fn organization(args: &Args) -> sandbox::Settings {
     sandbox::Settings {
         seed: args.seed,
         conversations: args.conversations + SMALL,
-        job_duration: JobDuration { base_ms: 1500, jitter_ms: 1000 },
+        job_duration: JobDuration { base_ms: 800, jitter_ms: 700 },
         failed_share: 0.05,
         partial_share: 0.1,
         job_unknown_ms: 100,
         deletion_lag_ms: 300,
         leave_out_share: 0.05,
+        max_concurrent_jobs: 10,
         requests_per_minute: 1200,
         ..sandbox::Settings::default()
     }
@@ -93,6 +97,7 @@ fn settings(sandbox: &Running, receiver: &str, secret: &str) -> anyhow::Result<S
         ("RETENTION_WEBHOOK_URL", receiver),
         ("RETENTION_WEBHOOK_SECRET", secret),
         ("PURGE__SERVER__BIND", "127.0.0.1:0"),
+        ("PURGE__ORGS__DEFAULT__MAX_CONCURRENT_JOBS", "10"),
         ("PURGE__ORGS__DEFAULT__REQUESTS_PER_MINUTE", "1200"),
         ("PURGE__ENGINE__POLL_INITIAL", "1s"),
         ("PURGE__ENGINE__ABSENCE_GAP", "2s"),

@@ -1,0 +1,94 @@
+//! A webhook receiver that keeps what came, checks signatures with the `standardwebhooks` crate, and answers as told.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// The secret of every test's receiver.
+pub const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+/// One delivery that came.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    /// The `webhook-id`.
+    pub id: String,
+    /// The signature was good.
+    pub is_verified: bool,
+    /// The body, as it came.
+    pub text: String,
+    /// The body.
+    pub body: Value,
+}
+
+impl Hook {
+    /// The name of the event.
+    pub fn event(&self) -> &str {
+        self.body["event"].as_str().unwrap_or_default()
+    }
+}
+
+/// A receiver.
+#[derive(Clone)]
+pub struct Receiver {
+    /// Its address.
+    pub url: String,
+    hooks: watch::Sender<Vec<Hook>>,
+    /// Answers to the next deliveries; 204 where none is left.
+    answers: Arc<Mutex<Vec<StatusCode>>>,
+}
+
+impl Receiver {
+    /// Listens on a free port.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let receiver = Self {
+            url: format!("http://{}/hooks", listener.local_addr().unwrap()),
+            hooks: watch::Sender::default(),
+            answers: Arc::default(),
+        };
+        let router = Router::new().route("/hooks", post(take)).with_state(receiver.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        receiver
+    }
+
+    /// Answers the next deliveries so.
+    pub fn answer_next(&self, statuses: &[StatusCode]) {
+        self.answers.lock().unwrap().extend(statuses.iter().rev());
+    }
+
+    /// What came so far.
+    pub fn hooks(&self) -> Vec<Hook> {
+        self.hooks.borrow().clone()
+    }
+
+    /// Waits until so many deliveries that match came.
+    pub async fn wait_for(&self, number: usize, matches: impl Fn(&Hook) -> bool) -> Vec<Hook> {
+        let mut hooks = self.hooks.subscribe();
+        let enough = hooks.wait_for(|hooks| hooks.iter().filter(|hook| matches(hook)).count() >= number);
+        let all = tokio::time::timeout(Duration::from_secs(60), enough).await;
+        let all =
+            all.unwrap_or_else(|_| panic!("{number} deliveries did not come: {:#?}", self.hooks())).unwrap();
+        all.iter().filter(|hook| matches(hook)).cloned().collect()
+    }
+}
+
+async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let verifier = standardwebhooks::Webhook::new(SECRET).unwrap();
+    let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let hook = Hook {
+        id: id.to_owned(),
+        is_verified: verifier.verify(&body, &headers).is_ok(),
+        text: String::from_utf8_lossy(&body).into_owned(),
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+    };
+    receiver.hooks.send_modify(|hooks| hooks.push(hook));
+    receiver.answers.lock().unwrap().pop().unwrap_or(StatusCode::NO_CONTENT)
+}
