@@ -88,6 +88,17 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
     }
 
+    /// For an answer that a layer gave without a document.
+    pub(super) fn bare(status: StatusCode) -> Self {
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                let detail = "the request took longer than this service lets any take; try again in a moment";
+                Self::new(status, "timed_out", detail)
+            }
+            _ => Self::new(status, "refused", "the request can't be served as it is"),
+        }
+    }
+
     /// A wish of the contract that this version can't fulfil.
     pub(super) fn not_supported_yet(what: &str) -> Self {
         Self::new(
