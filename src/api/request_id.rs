@@ -41,7 +41,7 @@ pub(super) async fn carry(State(state): State<ApiState>, mut request: Request, n
     let mut response = next.run(request).instrument(span.clone()).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let headers = std::mem::take(response.headers_mut());
-        response = Problem { request_id: id.clone(), ..problem }.into_response();
+        response = Problem { request_id: id.as_str().into(), ..problem }.into_response();
         for (name, value) in headers {
             // The document has grown by its request id, so its old length must not survive.
             let is_stale =
