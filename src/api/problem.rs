@@ -12,6 +12,8 @@ use crate::intake::IntakeError;
 use crate::store::StoreError;
 
 /// A refusal: what is wrong and what to change.
+///
+/// Nearly every function of this folder may return one, so its texts are as small as they can be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Problem {
@@ -19,16 +21,18 @@ pub(super) struct Problem {
     #[serde(rename = "type")]
     pub(super) kind: String,
     /// The kind of problem, in words.
-    pub(super) title: String,
+    pub(super) title: &'static str,
     /// The HTTP status.
     pub(super) status: u16,
     /// What is wrong this time, and what to change.
-    pub(super) detail: String,
+    #[schema(value_type = String)]
+    pub(super) detail: Box<str>,
     /// A stable word for programs.
     #[schema(example = "invalid_request")]
     pub(super) code: &'static str,
     /// The id of the request, which the logs carry too.
-    pub(super) request_id: String,
+    #[schema(value_type = String)]
+    pub(super) request_id: Box<str>,
     /// The fields or lines that are wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) errors: Vec<FieldError>,
@@ -55,11 +59,11 @@ impl Problem {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
             kind: format!("urn:genesys-purge:problem:{code}"),
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail: detail.into().into_boxed_str(),
             code,
-            request_id: String::new(),
+            request_id: Box::default(),
             errors: Vec::new(),
         }
     }

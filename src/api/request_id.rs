@@ -43,7 +43,7 @@ pub(super) async fn carry(State(state): State<ApiState>, mut request: Request, n
     if is_error {
         let problem = response.extensions_mut().remove().unwrap_or_else(|| Problem::bare(response.status()));
         let headers = std::mem::take(response.headers_mut());
-        response = Problem { request_id: id.clone(), ..problem }.into_response();
+        response = Problem { request_id: id.as_str().into(), ..problem }.into_response();
         for (name, value) in headers {
             // The document has grown by its request id, so its old length must not survive.
             let is_stale =

@@ -71,7 +71,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&setting, args).await,
         Command::Serve(args) => serve::run(&setting, args).await,
         Command::Migrate => migrate::run(&setting).await,
-        Command::Openapi(args) => openapi::run(args),
+        Command::Openapi(args) => openapi::run(&args),
         Command::Sandbox(args) => sandbox::run(&setting, args).await,
         Command::Keys(action) => keys::run(&setting, action).await,
         Command::Webhooks(action) => webhooks::run(&setting, action).await,

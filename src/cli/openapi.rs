@@ -12,7 +12,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let document = if args.json { api::document_json() } else { api::document_yaml() };
     output::write(document.map_err(anyhow::Error::msg)?)?;
     Ok(ExitCode::SUCCESS)

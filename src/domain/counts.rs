@@ -103,6 +103,7 @@ mod tests {
 
     #[test]
     fn a_purge_is_final_when_nothing_is_open_and_a_cancel_wins() {
+        use PurgeState::{Canceled, Canceling, Completed, Failed, Paused, Running};
         let with = |pairs: &[(Outcome, i64)]| {
             let mut counts = Counts::default();
             for &(outcome, number) in pairs {
@@ -110,7 +111,6 @@ mod tests {
             }
             counts
         };
-        use PurgeState::{Canceled, Canceling, Completed, Failed, Paused, Running};
         let table = [
             (with(&[(Outcome::Purged, 3)]), Running, Some(Completed)),
             (with(&[(Outcome::Purged, 2), (Outcome::Failed, 1)]), Running, Some(Failed)),

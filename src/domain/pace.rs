@@ -49,20 +49,13 @@ impl Pace {
     pub fn learn(self, seen_running: Option<Duration>, ended_by: Duration) -> Self {
         let ended_by = ended_by.as_secs_f64();
         let expected = self.expected.unwrap_or(ended_by);
-        match seen_running {
-            Some(running) => {
-                let middle = f64::midpoint(running.as_secs_f64(), ended_by);
-                Self { expected: Some(f64::midpoint(expected, middle)), early_ends: 0 }
-            }
-            None => {
-                let shrink = (0.005 * 2.0_f64.powi(i32::from(self.early_ends / 2))).min(0.3);
-                let at_most = expected.min(ended_by);
-                Self {
-                    expected: Some(at_most * (1.0 - shrink)),
-                    early_ends: self.early_ends.saturating_add(1),
-                }
-            }
+        if let Some(running) = seen_running {
+            let middle = f64::midpoint(running.as_secs_f64(), ended_by);
+            return Self { expected: Some(f64::midpoint(expected, middle)), early_ends: 0 };
         }
+        let shrink = (0.005 * 2.0_f64.powi(i32::from(self.early_ends / 2))).min(0.3);
+        let at_most = expected.min(ended_by);
+        Self { expected: Some(at_most * (1.0 - shrink)), early_ends: self.early_ends.saturating_add(1) }
     }
 }
 
@@ -74,7 +67,7 @@ fn seconds(seconds: f64) -> Duration {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { initial: Duration::from_secs(5), longest: Duration::from_secs(60) };
+    const BOUNDS: Bounds = Bounds { initial: Duration::from_secs(5), longest: Duration::from_mins(1) };
 
     /// Runs `jobs` jobs of `duration` one after another; tells the polls and the lateness of each.
     fn run(mut pace: Pace, duration: f64, jobs: usize) -> (Pace, Vec<(u32, f64)>) {
@@ -117,7 +110,7 @@ mod tests {
         assert_eq!(unknown.first_poll(BOUNDS), Duration::from_secs(5));
         assert_eq!(unknown.next_poll(0, BOUNDS), Duration::from_secs(5));
         for polls in [10, 1000, u32::MAX] {
-            assert_eq!(unknown.next_poll(polls, BOUNDS), Duration::from_secs(60));
+            assert_eq!(unknown.next_poll(polls, BOUNDS), Duration::from_mins(1));
         }
     }
 }

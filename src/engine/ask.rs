@@ -51,13 +51,14 @@ impl OrgEngine {
                     answers.facts.extend(facts);
                     self.note_success(Call::Details, &answer.observed).await?;
                 }
-                Err(Failure::Invalid(detail)) => match halves(question) {
-                    Some((first, second)) => questions.extend([second, first]),
-                    None => {
+                Err(Failure::Invalid(detail)) => {
+                    if let Some((first, second)) = halves(question) {
+                        questions.extend([second, first]);
+                    } else {
                         let reason = Reason::upstream(detail.code.as_deref(), detail.to_string());
                         answers.refused.extend(question.iter().map(|&id| (id, reason.clone())));
                     }
-                },
+                }
                 Err(failure) => return Ok(Asked::Failed(failure)),
             }
         }

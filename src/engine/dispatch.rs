@@ -270,7 +270,7 @@ impl Dispatcher {
             drop(worker);
             match done {
                 Some(Err(error @ StoreError::LeaseLost { .. })) => {
-                    tracing::warn!(org, %error, "a step came too late")
+                    tracing::warn!(org, %error, "a step came too late");
                 }
                 Some(Err(error)) => tracing::error!(org, %error, "a step failed; its lease will run out"),
                 Some(Ok(())) | None => {}

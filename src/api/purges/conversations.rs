@@ -31,6 +31,7 @@ pub(in crate::api) struct Filter {
 /// One conversation of a purge.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the contract names the fields")]
 pub(in crate::api) struct Conversation {
     conversation_id: Uuid,
     outcome: Outcome,

@@ -30,6 +30,7 @@ pub(in crate::api) struct JobsPage {
 /// One job, as seen from a purge.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the contract names the fields")]
 pub(in crate::api) struct Job {
     /// Our id of it.
     id: Uuid,

@@ -69,8 +69,10 @@ impl Caller {
         };
         let request = self.post("/purges").json(&json(false, first));
         purges.push(self.submit(stage, "3 by JSON", request, first, false).await?);
-        let lines: String = second.iter().map(|id| format!("{{\"conversationId\": \"{id}\"}}\n")).collect();
-        let request = self.post("/purges").header(header::CONTENT_TYPE, "application/x-ndjson").body(lines);
+        let lines: Vec<String> =
+            second.iter().map(|id| format!("{{\"conversationId\": \"{id}\"}}")).collect();
+        let request =
+            self.post("/purges").header(header::CONTENT_TYPE, "application/x-ndjson").body(lines.join("\n"));
         purges.push(self.submit(stage, "3 by NDJSON", request, second, false).await?);
         let request = self.post("/purges").json(&json(true, third));
         purges.push(self.submit(stage, "3, dry run", request, third, true).await?);

@@ -1,5 +1,6 @@
 //! Shows how the outcomes fall, until every purge is final.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,7 @@ pub(super) async fn watch(caller: &Caller, purges: &mut [Submitted], stage: &Sta
                 purges.iter().filter_map(|purge| purge.last.as_ref()).map(|purge| purge.count(outcome)).sum();
             settled += number;
             if number > 0 {
-                line.push_str(&format!("{outcome} {number}  "));
+                let _ = write!(line, "{outcome} {number}  ");
             }
         }
         settled += purges

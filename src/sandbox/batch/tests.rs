@@ -1,3 +1,5 @@
+//! Batches are taken whole or refused whole.
+
 use super::super::clock::plus_millis;
 use super::super::settings::{JobDuration, Settings};
 use super::*;

@@ -1,3 +1,5 @@
+//! Faults match the calls that they name, as often as they say.
+
 use rand::SeedableRng;
 use serde_json::{Value, json};
 

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use jiff_sqlx::ToSqlx as _;
+use uuid::Uuid;
 
 use super::claim::Look;
 use super::settle::Settlement;
@@ -74,6 +75,11 @@ pub(super) async fn record(
         return finish::finish(tx, job, JobResult::Withdrawn, None).await;
     }
     pack::set_ids(tx, job, &staying).await?;
+    keep_waiting(tx, job, look).await
+}
+
+/// What is left of the job waits for its intent, with facts of this look.
+async fn keep_waiting(tx: &mut Tx, job: Uuid, look: &Look) -> Result<(), StoreError> {
     let failed = tx.failed();
     let done = sqlx::query!(
         "-- record_recheck

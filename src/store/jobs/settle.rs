@@ -51,7 +51,7 @@ impl Store {
         let mut settlement = open(&mut tx, org, look).await?;
         match look.kind {
             LookKind::Recheck => {
-                rechecked::record(&mut tx, org, look, answers, terms, &mut settlement).await?
+                rechecked::record(&mut tx, org, look, answers, terms, &mut settlement).await?;
             }
             LookKind::Late => self.note_late(&mut tx, org, answers, &mut settlement).await?,
             LookKind::Reread => after_reread(&mut tx, org, look, answers, terms, &mut settlement).await?,

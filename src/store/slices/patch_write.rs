@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 use uuid::Uuid;
 
 use super::SliceKey;
@@ -61,7 +61,7 @@ impl Patch {
         let rows: Vec<(SliceKey, &Draft, Tallied)> =
             self.slices.iter().map(|(&key, slice)| (key, slice, Tallied::of(slice))).collect();
         let column = |pick: &dyn Fn(&Draft) -> Option<Timestamp>| -> Vec<Option<SqlTimestamp>> {
-            rows.iter().map(|(_, slice, _)| pick(slice).map(|at| at.to_sqlx())).collect()
+            rows.iter().map(|(_, slice, _)| pick(slice).map(ToSqlx::to_sqlx)).collect()
         };
         let failed = tx.failed();
         let written = sqlx::query!(

@@ -7,6 +7,7 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 
 use crate::domain::limiter::{Budget, Permission, in_force};
 use crate::domain::terms::OrgTerms;
+use crate::store::tx::Tx;
 use crate::store::{Store, StoreError};
 
 /// An org's work at a moment.
@@ -54,119 +55,169 @@ pub struct Survey {
 
 impl Store {
     /// Looks at an org's work.
+    ///
+    /// The two statements see two moments: whoever acts on this checks again, under the locks.
     pub async fn survey(&self, org: &OrgTerms, horizon: Duration) -> Result<Survey, StoreError> {
         let mut tx = self.begin("survey").await?;
-        let failed = tx.failed();
-        let row = sqlx::query!(
-            r#"-- survey
+        let live = live(&mut tx, org, horizon).await?;
+        let open = open(&mut tx, org).await?;
+        Ok(weigh(org, live, &open))
+    }
+}
+
+/// What the org may do, and what its jobs want.
+struct Live {
+    now: SqlTimestamp,
+    probe_at: Option<SqlTimestamp>,
+    arrival_at: SqlTimestamp,
+    closed_until: SqlTimestamp,
+    allowed_per_minute: Option<i32>,
+    refused_call: Option<String>,
+    refusals: i32,
+    expected_job_seconds: Option<f64>,
+    slots_taken: i64,
+    freeing: i64,
+    next_freeing_at: Option<SqlTimestamp>,
+    intents_due: i64,
+    polls_due: i64,
+    looks_due: i64,
+    next_at: Option<SqlTimestamp>,
+}
+
+async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, StoreError> {
+    let failed = tx.failed();
+    sqlx::query_as!(
+        Live,
+        r#"-- survey_live
+        select
+            clock_timestamp() as "now!: SqlTimestamp",
+            o.probe_at as "probe_at: SqlTimestamp",
+            l.arrival_at, l.closed_until,
+            l.allowed_per_minute, l.refused_call, l.refusals, p.expected_job_seconds,
+            j.slots_taken as "slots_taken!", j.freeing as "freeing!",
+            j.next_freeing_at as "next_freeing_at: SqlTimestamp", j.intents_due as "intents_due!",
+            j.polls_due as "polls_due!", j.looks_due as "looks_due!", j.next_at as "next_at: SqlTimestamp"
+        from orgs o
+        join limiters l on l.org = o.name
+        join paces p on p.org = o.name
+        cross join lateral (
             select
-                clock_timestamp() as "now!: SqlTimestamp",
-                o.probe_at as "probe_at: SqlTimestamp",
-                l.arrival_at, l.closed_until, l.allowed_per_minute, l.refused_call, l.refusals,
-                p.expected_job_seconds,
-                j.slots_taken as "slots_taken!", j.freeing as "freeing!",
-                j.next_freeing_at as "next_freeing_at: SqlTimestamp", j.intents_due as "intents_due!",
-                j.polls_due as "polls_due!", j.looks_due as "looks_due!", j.next_at as "next_at: SqlTimestamp",
-                coalesce((
-                    select sum(drawable) from purges
-                    where org = $1 and drawable > 0 and finished_at is null and state in ('queued', 'running')
-                      and not dry_run
-                ), 0)::bigint as "drawable!",
-                coalesce((
-                    select sum(pending) from slices where org = $1 and state = 'validating'
-                ), 0)::bigint as "asking!",
-                s.first_at as "first_at: SqlTimestamp", s.any_at as "any_at: SqlTimestamp"
-            from orgs o
-            join limiters l on l.org = o.name
-            join paces p on p.org = o.name
+                count(*) filter (where state in ('submitting', 'in_doubt', 'submitted')) as slots_taken,
+                count(*) filter (
+                    where state = 'submitted'
+                      and submitted_at + make_interval(secs => p.expected_job_seconds)
+                          <= clock_timestamp() + make_interval(secs => $2)
+                ) as freeing,
+                min(submitted_at + make_interval(secs => p.expected_job_seconds - $2)) filter (
+                    where state = 'submitted'
+                      and submitted_at + make_interval(secs => p.expected_job_seconds)
+                          > clock_timestamp() + make_interval(secs => $2)
+                ) as next_freeing_at,
+                count(*) filter (where is_due and state = 'waiting' and not recheck) as intents_due,
+                count(*) filter (
+                    where is_due and state = 'submitted' and (overdue_since is null or open = 0)
+                ) as polls_due,
+                count(*) filter (
+                    where is_due and (state in ('in_doubt', 'verifying') or state = 'waiting' and recheck
+                                      or state = 'submitted' and overdue_since is not null and open > 0)
+                ) as looks_due,
+                min(due_at) filter (where not is_due and state <> 'submitting') as next_at
+            from (
+                select state, recheck, overdue_since, open, submitted_at,
+                       greatest(run_at, coalesce(lease_until, run_at)) as due_at,
+                       greatest(run_at, coalesce(lease_until, run_at)) <= clock_timestamp() as is_due
+                from jobs
+                where org = $1 and state <> 'done'
+            ) alive
+        ) j
+        where o.name = $1"#,
+        org.name,
+        horizon.as_secs_f64()
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)
+}
+
+/// What the org's purges want.
+struct Open {
+    drawable: i64,
+    asking: i64,
+    first_at: Option<SqlTimestamp>,
+    any_at: Option<SqlTimestamp>,
+}
+
+async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
+    let failed = tx.failed();
+    sqlx::query_as!(
+        Open,
+        r#"-- survey_open
+        select
+            coalesce((
+                select sum(drawable) from purges
+                where org = $1 and drawable > 0 and finished_at is null and state in ('queued', 'running')
+                  and not dry_run
+            ), 0)::bigint as "drawable!",
+            coalesce((
+                select sum(pending) from slices where org = $1 and state = 'validating'
+            ), 0)::bigint as "asking!",
+            min(q.run_at) filter (where q.is_first) as "first_at: SqlTimestamp",
+            min(q.run_at) as "any_at: SqlTimestamp"
+        from (
+            select c.is_first, next.run_at
+            from (
+                select id, state = 'queued' or dry_run as is_first
+                from purges
+                where org = $1 and pending > 0 and finished_at is null and state in ('queued', 'running')
+                order by state = 'queued' or dry_run desc, turn_at
+                limit 200
+            ) c
             cross join lateral (
-                select
-                    count(*) filter (where state in ('submitting', 'in_doubt', 'submitted')) as slots_taken,
-                    count(*) filter (
-                        where state = 'submitted'
-                          and submitted_at + make_interval(secs => p.expected_job_seconds)
-                              <= clock_timestamp() + make_interval(secs => $2)
-                    ) as freeing,
-                    min(submitted_at + make_interval(secs => p.expected_job_seconds - $2)) filter (
-                        where state = 'submitted'
-                          and submitted_at + make_interval(secs => p.expected_job_seconds)
-                              > clock_timestamp() + make_interval(secs => $2)
-                    ) as next_freeing_at,
-                    count(*) filter (where is_due and state = 'waiting' and not recheck) as intents_due,
-                    count(*) filter (
-                        where is_due and state = 'submitted' and (overdue_since is null or open = 0)
-                    ) as polls_due,
-                    count(*) filter (
-                        where is_due and (state in ('in_doubt', 'verifying') or state = 'waiting' and recheck
-                                          or state = 'submitted' and overdue_since is not null and open > 0)
-                    ) as looks_due,
-                    min(due_at) filter (where not is_due and state <> 'submitting') as next_at
-                from (
-                    select state, recheck, overdue_since, open, submitted_at,
-                           greatest(run_at, coalesce(lease_until, run_at)) as due_at,
-                           greatest(run_at, coalesce(lease_until, run_at)) <= clock_timestamp() as is_due
-                    from jobs
-                    where org = $1 and state <> 'done'
-                ) alive
-            ) j
-            cross join lateral (
-                select min(q.run_at) filter (where q.is_first) as first_at, min(q.run_at) as any_at
-                from (
-                    select c.is_first, next.run_at
-                    from (
-                        select id, state = 'queued' or dry_run as is_first
-                        from purges
-                        where org = $1 and pending > 0 and finished_at is null and state in ('queued', 'running')
-                        order by state = 'queued' or dry_run desc, turn_at
-                        limit 200
-                    ) c
-                    cross join lateral (
-                        select run_at from slices
-                        where purge_id = c.id and state = 'queued'
-                        order by run_at
-                        limit 1
-                    ) next
-                ) q
-            ) s
-            where o.name = $1"#,
-            org.name,
-            horizon.as_secs_f64()
-        )
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(failed)?;
-        let now = row.now.to_jiff();
-        let told_per_minute = row.allowed_per_minute.and_then(|allowed| u32::try_from(allowed).ok());
-        let opens_at = match in_force(org.per_minute, told_per_minute).map(Budget::per_minute) {
-            Some(budget) => match budget.take(row.arrival_at.to_jiff(), now) {
-                Permission::Granted(_) => now,
-                Permission::NotBefore(then) => then,
-            },
-            None => now,
-        };
-        let count = |number: i64| usize::try_from(number).unwrap_or_default();
-        Ok(Survey {
-            now,
-            is_blocked: row.probe_at.is_some(),
-            shut_until: row.probe_at.map(SqlTimestamp::to_jiff).filter(|probe_at| *probe_at > now),
-            permit_at: opens_at.max(row.closed_until.to_jiff()),
-            refused_call: row.refused_call,
-            refusals: u32::try_from(row.refusals).unwrap_or_default(),
-            told_per_minute,
-            expected_job: row
-                .expected_job_seconds
-                .and_then(|expected| Duration::try_from_secs_f64(expected).ok()),
-            slots_taken: count(row.slots_taken),
-            freeing: count(row.freeing),
-            next_freeing_at: row.next_freeing_at.map(SqlTimestamp::to_jiff),
-            intents_due: count(row.intents_due),
-            polls_due: count(row.polls_due),
-            looks_due: count(row.looks_due),
-            next_job_at: row.next_at.map(SqlTimestamp::to_jiff),
-            drawable: count(row.drawable),
-            asking: count(row.asking),
-            first_slice_at: row.first_at.map(SqlTimestamp::to_jiff),
-            slice_at: row.any_at.map(SqlTimestamp::to_jiff),
-        })
+                select run_at from slices
+                where purge_id = c.id and state = 'queued'
+                order by run_at
+                limit 1
+            ) next
+        ) q"#,
+        org.name
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)
+}
+
+fn weigh(org: &OrgTerms, live: Live, open: &Open) -> Survey {
+    let now = live.now.to_jiff();
+    let told_per_minute = live.allowed_per_minute.and_then(|allowed| u32::try_from(allowed).ok());
+    let opens_at = match in_force(org.per_minute, told_per_minute).map(Budget::per_minute) {
+        Some(budget) => match budget.take(live.arrival_at.to_jiff(), now) {
+            Permission::Granted(_) => now,
+            Permission::NotBefore(then) => then,
+        },
+        None => now,
+    };
+    let count = |number: i64| usize::try_from(number).unwrap_or_default();
+    Survey {
+        now,
+        is_blocked: live.probe_at.is_some(),
+        shut_until: live.probe_at.map(SqlTimestamp::to_jiff).filter(|probe_at| *probe_at > now),
+        permit_at: opens_at.max(live.closed_until.to_jiff()),
+        refused_call: live.refused_call,
+        refusals: u32::try_from(live.refusals).unwrap_or_default(),
+        told_per_minute,
+        expected_job: live
+            .expected_job_seconds
+            .and_then(|expected| Duration::try_from_secs_f64(expected).ok()),
+        slots_taken: count(live.slots_taken),
+        freeing: count(live.freeing),
+        next_freeing_at: live.next_freeing_at.map(SqlTimestamp::to_jiff),
+        intents_due: count(live.intents_due),
+        polls_due: count(live.polls_due),
+        looks_due: count(live.looks_due),
+        next_job_at: live.next_at.map(SqlTimestamp::to_jiff),
+        drawable: count(open.drawable),
+        asking: count(open.asking),
+        first_slice_at: open.first_at.map(SqlTimestamp::to_jiff),
+        slice_at: open.any_at.map(SqlTimestamp::to_jiff),
     }
 }

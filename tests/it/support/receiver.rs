@@ -73,7 +73,7 @@ impl Receiver {
     pub async fn wait_for(&self, number: usize, matches: impl Fn(&Hook) -> bool) -> Vec<Hook> {
         let mut hooks = self.hooks.subscribe();
         let enough = hooks.wait_for(|hooks| hooks.iter().filter(|hook| matches(hook)).count() >= number);
-        let all = tokio::time::timeout(Duration::from_secs(60), enough).await;
+        let all = tokio::time::timeout(Duration::from_mins(1), enough).await;
         let all =
             all.unwrap_or_else(|_| panic!("{number} deliveries did not come: {:#?}", self.hooks())).unwrap();
         all.iter().filter(|hook| matches(hook)).cloned().collect()

@@ -87,12 +87,8 @@ impl Setup {
         let service =
             Service::start(&settings, &World::machine(), &database.place(), self.role).await.unwrap();
         let url = service.address().map(|address| format!("http://{address}")).unwrap_or_default();
-        let client = Client::builder()
-            .tls_certs_only([])
-            .no_proxy()
-            .timeout(Duration::from_secs(120))
-            .build()
-            .unwrap();
+        let client =
+            Client::builder().tls_certs_only([]).no_proxy().timeout(Duration::from_mins(2)).build().unwrap();
         let mut test = TestService {
             database,
             sandbox,
