@@ -21,6 +21,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -59,8 +61,16 @@ pub struct IntakeTerms {
     pub max_json: usize,
 }
 
+/// Serves the API until it is told to stop; requests that are under way then may end.
+pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationToken) {
+    let served = axum::serve(listener, router(state)).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the HTTP server ended");
+    }
+}
+
 /// The whole API.
-pub fn router(state: ApiState) -> Router {
+fn router(state: ApiState) -> Router {
     let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, state.request_timeout);
     let (reading, _) = reading().split_for_parts();
     let (holding, _) = holding().split_for_parts();

@@ -19,7 +19,7 @@ pub use database::{Database, DatabaseError};
 pub use terms::{engine_terms, org_terms, policy};
 pub use world::World;
 
-use crate::api::{ApiState, IntakeTerms};
+use crate::api::{self, ApiState, IntakeTerms};
 use crate::config::Settings;
 use crate::engine::{Chance, Engine, OrgEngine};
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
@@ -124,8 +124,7 @@ impl Service {
             let bound =
                 TcpListener::bind(bind).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
             let (address, listener) = bound.map_err(|source| StartError::Bind { bind, source })?;
-            let router = crate::api::router(api_state(settings, world, &store));
-            http.spawn(serve(listener, router, stop_http.clone()));
+            http.spawn(api::serve(listener, api_state(settings, world, &store), stop_http.clone()));
             Some(address)
         };
         http.close();
@@ -234,11 +233,5 @@ fn api_state(settings: &Settings, world: &World, store: &Store) -> ApiState {
         },
         request_timeout: settings.server.request_timeout,
         new_id: world.new_id(),
-    }
-}
-
-async fn serve(listener: TcpListener, router: axum::Router, stop: CancellationToken) {
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await {
-        tracing::error!(%error, "the HTTP server ended");
     }
 }

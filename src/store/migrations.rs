@@ -23,7 +23,7 @@ pub async fn ensure_database(place: &Place) -> Result<(), StoreError> {
     .map_err(failed)?;
     if !exists {
         // A name can't be bound; ours is a constant word, quoted all the same.
-        let statement = format!("create database \"{}\"", database.replace('"', "\"\""));
+        let statement = format!("-- create_database\ncreate database \"{}\"", database.replace('"', "\"\""));
         connection.execute(sqlx::AssertSqlSafe(statement)).await.map_err(failed)?;
     }
     Ok(())

@@ -117,7 +117,7 @@ async fn insert_index(tx: &mut Tx, id: Uuid, spooled: &Spooled) -> Result<(), St
     let mut chunks = read_ahead(encode(spooled.index()?, id));
     let failed = tx.failed();
     let mut copy = tx
-        .copy_in_raw("copy conversations (conversation_id, purge_id, ordinal) from stdin (format binary)")
+        .copy_in_raw("-- accept_purge_index\ncopy conversations (conversation_id, purge_id, ordinal) from stdin (format binary)")
         .await
         .map_err(failed)?;
     while let Some(chunk) = chunks.recv().await {

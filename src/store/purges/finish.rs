@@ -70,19 +70,23 @@ pub(in crate::store) async fn finish(
         states.push(ended.to_string());
         events.push(OfPurge { purge: row.id, event, job: None, payload, webhook });
     }
+    mark(tx, now, &ids, &states).await?;
+    write_for_purges(store, tx, now, Actor::ENGINE, events).await
+}
+
+async fn mark(tx: &mut Tx, now: Timestamp, ids: &[Uuid], states: &[String]) -> Result<(), StoreError> {
     let failed = tx.failed();
     let done = sqlx::query!(
         "-- finish_purges
         update purges p set state = ended.state::purge_state, finished_at = $3
         from unnest($1::uuid[], $2::text[]) as ended (id, state)
         where p.id = ended.id",
-        &ids,
-        &states,
+        ids,
+        states,
         now.to_sqlx() as _
     )
     .execute(&mut **tx)
     .await
     .map_err(failed)?;
-    ensure_rows("finish_purges", done.rows_affected(), ids.len())?;
-    write_for_purges(store, tx, now, Actor::ENGINE, events).await
+    ensure_rows("finish_purges", done.rows_affected(), ids.len())
 }
