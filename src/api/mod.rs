@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -62,16 +61,12 @@ pub struct IntakeTerms {
 /// The whole API.
 pub fn router(state: ApiState) -> Router {
     let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, state.request_timeout);
+    let (open, _) = open().split_for_parts();
     let (reading, _) = reading().split_for_parts();
     let (holding, _) = holding().split_for_parts();
     let (patient, _) = patient().split_for_parts();
     let (uploading, _) = uploading().split_for_parts();
     let guarded = |router: Router<ApiState>, scope| auth::guard(router, &state, scope);
-    let open = Router::new()
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/openapi.json", get(openapi::json))
-        .route("/openapi.yaml", get(openapi::yaml));
     open.merge(guarded(reading, Scope::PurgesRead))
         .merge(guarded(holding, Scope::HoldsWrite))
         .merge(unbuilt::router(&state))
@@ -87,6 +82,15 @@ pub fn router(state: ApiState) -> Router {
         ))
         .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::carry))
         .with_state(state)
+}
+
+/// Calls that anybody may make.
+fn open() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(openapi::json))
+        .routes(routes!(openapi::yaml))
 }
 
 /// Calls that need `purges:read`.
