@@ -9,6 +9,7 @@ mod health;
 mod holds;
 mod openapi;
 mod page;
+mod patience;
 mod problem;
 mod purges;
 mod request_id;
@@ -19,10 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -60,7 +60,6 @@ pub struct IntakeTerms {
 
 /// The whole API.
 pub fn router(state: ApiState) -> Router {
-    let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, state.request_timeout);
     let (open, _) = open().split_for_parts();
     let (reading, _) = reading().split_for_parts();
     let (holding, _) = holding().split_for_parts();
@@ -70,7 +69,7 @@ pub fn router(state: ApiState) -> Router {
     open.merge(guarded(reading, Scope::PurgesRead))
         .merge(guarded(holding, Scope::HoldsWrite))
         .merge(unbuilt::router(&state))
-        .layer(timeout)
+        .layer(from_fn_with_state(state.clone(), patience::limit))
         .merge(guarded(patient, Scope::PurgesRead))
         .merge(guarded(uploading, Scope::PurgesWrite))
         .fallback(problem::no_such_path)
@@ -80,7 +79,7 @@ pub fn router(state: ApiState) -> Router {
             axum::http::header::CACHE_CONTROL,
             axum::http::HeaderValue::from_static("no-store"),
         ))
-        .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::carry))
+        .layer(from_fn_with_state(state.clone(), request_id::carry))
         .with_state(state)
 }
 
