@@ -39,9 +39,7 @@ pub(super) async fn carry(State(state): State<ApiState>, mut request: Request, n
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", %method, path, request_id = id);
     let mut response = next.run(request).instrument(span.clone()).await;
-    let is_error = response.status().is_client_error() || response.status().is_server_error();
-    if is_error {
-        let problem = response.extensions_mut().remove().unwrap_or_else(|| Problem::bare(response.status()));
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let headers = std::mem::take(response.headers_mut());
         response = Problem { request_id: id.as_str().into(), ..problem }.into_response();
         for (name, value) in headers {

@@ -2,6 +2,13 @@
 
 #![expect(unreachable_pub, reason = "nobody imports a test; `pub` marks what tests share")]
 
+mod accepting;
+mod commands;
+mod keys;
 mod main_job;
+mod openapi;
+mod reading;
+mod refusing;
 mod support;
 mod tidy;
+mod unbuilt;

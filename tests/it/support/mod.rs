@@ -2,7 +2,9 @@
 //! all over sockets of this machine.
 
 pub mod postgres;
+pub mod problem;
 pub mod receiver;
 pub mod service;
+pub mod spool;
 
 pub use service::{Setup, TestService};
