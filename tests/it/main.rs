@@ -3,4 +3,5 @@
 #![expect(unreachable_pub, reason = "nobody imports a test; `pub` marks what tests share")]
 
 mod main_job;
+mod packing;
 mod support;

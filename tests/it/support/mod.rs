@@ -1,6 +1,7 @@
 //! What every test stands on: a database of its own, a simulated Genesys, a webhook receiver and the service, all real,
 //! all over sockets of this machine.
 
+pub mod books;
 pub mod postgres;
 pub mod receiver;
 pub mod service;
