@@ -2,6 +2,9 @@
 
 #![expect(unreachable_pub, reason = "nobody imports a test; `pub` marks what tests share")]
 
+mod dry_run;
+mod holds;
 mod main_job;
 mod packing;
 mod support;
+mod webhooks;
