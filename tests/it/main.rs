@@ -2,9 +2,11 @@
 
 #![expect(unreachable_pub, reason = "nobody imports a test; `pub` marks what tests share")]
 
+mod books;
 mod dry_run;
 mod holds;
 mod main_job;
+mod overlap;
 mod packing;
 mod support;
 mod webhooks;

@@ -5,5 +5,6 @@ pub mod books;
 pub mod postgres;
 pub mod receiver;
 pub mod service;
+pub mod storm;
 
 pub use service::{Setup, TestService};
