@@ -40,6 +40,7 @@ impl Hook {
 pub struct Receiver {
     /// Its address.
     pub url: String,
+    secret: Arc<str>,
     hooks: watch::Sender<Vec<Hook>>,
     /// Answers to the next deliveries; 204 where none is left.
     answers: Arc<Mutex<Vec<StatusCode>>>,
@@ -48,9 +49,15 @@ pub struct Receiver {
 impl Receiver {
     /// Listens on a free port.
     pub async fn start() -> Self {
+        Self::with_secret(SECRET).await
+    }
+
+    /// The same with a secret of its own.
+    pub async fn with_secret(secret: &str) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let receiver = Self {
             url: format!("http://{}/hooks", listener.local_addr().unwrap()),
+            secret: secret.into(),
             hooks: watch::Sender::default(),
             answers: Arc::default(),
         };
@@ -81,7 +88,7 @@ impl Receiver {
 }
 
 async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let verifier = standardwebhooks::Webhook::new(SECRET).unwrap();
+    let verifier = standardwebhooks::Webhook::new(&receiver.secret).unwrap();
     let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     let hook = Hook {
         id: id.to_owned(),
