@@ -3,7 +3,6 @@
 use genesys_purge::sandbox::Kind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-
 use uuid::Uuid;
 
 use super::Desk;
