@@ -86,7 +86,8 @@ async fn the_document_is_printed_and_a_reader_that_leaves_is_no_error() {
     for arguments in [&["openapi"][..], &["--help"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let output = home.command(arguments).stdout(Stdio::from(writer)).output().await.unwrap();
+        let process = home.command(arguments).stdout(Stdio::from(writer)).spawn().unwrap();
+        let output = process.wait_with_output().await.unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
     }
