@@ -46,10 +46,29 @@ async fn everything_happened(test: &TestService) {
     .into_iter()
     .collect();
     for expected in [
-        "eligible", "intent", "gone", "absent_twice", "legal_hold", "upstream_legal_hold", "upstream_conflict",
-        "not_ended", "retention_period", "unknown_age", "not_submitted", "still_present", "gone_after_lost_submit",
-        "present_after_lost_submit", "completed", "failed", "rejected", "lost", "step validate", "step intend",
-        "step submit", "step verify", "step reread",
+        "eligible",
+        "intent",
+        "gone",
+        "absent_twice",
+        "legal_hold",
+        "upstream_legal_hold",
+        "upstream_conflict",
+        "not_ended",
+        "retention_period",
+        "unknown_age",
+        "not_submitted",
+        "still_present",
+        "gone_after_lost_submit",
+        "present_after_lost_submit",
+        "completed",
+        "failed",
+        "rejected",
+        "lost",
+        "step validate",
+        "step intend",
+        "step submit",
+        "step verify",
+        "step reread",
     ] {
         assert!(met.contains(expected), "{expected} was not met: {met:?}");
     }
@@ -74,7 +93,9 @@ async fn outcomes_are_the_truth(test: &TestService, purges: &[Uuid], own_holds: 
                 }
                 Outcome::WouldPurge => assert!(is_dry_run && truth.kind != Kind::Held, "{row} {truth:?}"),
                 Outcome::Failed => assert_eq!(truth.expected_outcome, Expected::Purged, "{row} {truth:?}"),
-                Outcome::OnHold if own_holds.contains(&id) => assert_eq!(truth.jobs.len(), 0, "{row} {truth:?}"),
+                Outcome::OnHold if own_holds.contains(&id) => {
+                    assert_eq!(truth.jobs.len(), 0, "{row} {truth:?}")
+                }
                 other => assert_eq!(other.as_str(), truth.expected_outcome.name(), "{row} {truth:?}"),
             }
         }
@@ -95,7 +116,10 @@ async fn what_was_decided_told_and_accepted_can_be_neither_changed_nor_removed()
         ] {
             let refused = sqlx::query(AssertSqlSafe(sql.clone())).execute(&mut connection).await;
             let error = refused.expect_err(&sql).to_string();
-            assert!(error.contains(&format!("rows of {table} are never changed or removed")), "{sql}: {error}");
+            assert!(
+                error.contains(&format!("rows of {table} are never changed or removed")),
+                "{sql}: {error}"
+            );
         }
     }
     assert_books(&test).await;

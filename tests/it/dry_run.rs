@@ -72,7 +72,9 @@ async fn every_kind_of_conversation_is_told_and_nothing_is_submitted() {
     assert_eq!((calls.get(&Call::Submit), calls.get(&Call::Poll)), (None, None), "{calls:?}");
     assert_eq!(test.sandbox.sandbox().truth().deleted, 0);
     let mut connection = test.database.connect().await;
-    for sql in ["select count(*) from jobs", "select count(*) from reservations", "select count(*) from waiters"] {
+    for sql in
+        ["select count(*) from jobs", "select count(*) from reservations", "select count(*) from waiters"]
+    {
         assert_eq!(count(&mut connection, sql).await, 0, "{sql}");
     }
     assert_eq!(test.get(&format!("/purges/{purge}/jobs")).await["items"], json!([]));
@@ -92,11 +94,18 @@ async fn a_dry_run_neither_waits_for_slots_nor_keeps_anybody_from_deleting() {
         .await;
     let ids = test.ids_of(Kind::Eligible);
     let real = test.purge(&ids[..10]).await;
-    crate::support::books::eventually("the only slot is taken", async || test.calls(Call::Submit, "200") == 1).await;
+    crate::support::books::eventually("the only slot is taken", async || {
+        test.calls(Call::Submit, "200") == 1
+    })
+    .await;
     let dry = dry_run(&test, &ids[..20]).await;
     let told = test.finished(dry).await;
     assert_eq!(told["counts"]["would_purge"], 20, "{told}");
-    assert_eq!(test.get(&format!("/purges/{real}")).await["state"], "running", "it did not wait for the slot");
+    assert_eq!(
+        test.get(&format!("/purges/{real}")).await["state"],
+        "running",
+        "it did not wait for the slot"
+    );
 
     let done = test.finished(real).await;
     assert_eq!(done["counts"]["purged"], 10, "{done}");
@@ -112,7 +121,8 @@ async fn an_upload_can_be_a_dry_run_too() {
     let test = TestService::start().await;
     let ids = test.ids_of(Kind::Eligible);
     let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
-    let upload = test.request(Method::POST, "/purges?dryRun=true").header("content-type", "text/csv").body(lines);
+    let upload =
+        test.request(Method::POST, "/purges?dryRun=true").header("content-type", "text/csv").body(lines);
     let accepted: Value = upload.send().await.unwrap().json().await.unwrap();
     assert_eq!(accepted["dryRun"], true, "{accepted}");
     let body = test.finished(accepted["id"].as_str().unwrap().parse().unwrap()).await;

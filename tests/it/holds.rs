@@ -17,7 +17,8 @@ use crate::support::service::read;
 use crate::support::{Setup, TestService};
 
 async fn hold(test: &TestService, ids: &[Uuid]) -> Value {
-    let (status, hold) = test.post("/holds", &json!({ "matter": "Smith v. Jones", "conversationIds": ids })).await;
+    let (status, hold) =
+        test.post("/holds", &json!({ "matter": "Smith v. Jones", "conversationIds": ids })).await;
     assert_eq!(status, StatusCode::CREATED, "{hold}");
     hold
 }
@@ -110,9 +111,8 @@ async fn a_key_for_one_org_neither_sees_nor_lifts_the_protection_of_another() {
     let ids = test.ids_of(Kind::Eligible);
     let everywhere = hold(&test, &ids[..1]).await;
     assert_eq!(everywhere["orgs"], json!(["default", "eu"]));
-    let (status, abroad) = test
-        .post("/holds", &json!({ "matter": "M", "conversationIds": [ids[1]], "org": "eu" }))
-        .await;
+    let (status, abroad) =
+        test.post("/holds", &json!({ "matter": "M", "conversationIds": [ids[1]], "org": "eu" })).await;
     assert_eq!((status, &abroad["orgs"]), (StatusCode::CREATED, &json!(["eu"])));
 
     let key = test.make_key(Scope::ALL, Some(&["default"])).await;
@@ -163,7 +163,10 @@ async fn what_is_held_ends_on_hold_and_goes_with_a_new_purge_once_it_is_released
     let body = test.finished(purge).await;
     assert_eq!((&body["state"], &body["counts"]["on_hold"]), (&json!("completed"), &json!(2)), "{body}");
     for row in &test.conversations(purge).await[..2] {
-        assert_eq!((&row["outcome"], &row["code"], &row["jobId"]), (&json!("on_hold"), &json!("legal_hold"), &json!(null)));
+        assert_eq!(
+            (&row["outcome"], &row["code"], &row["jobId"]),
+            (&json!("on_hold"), &json!("legal_hold"), &json!(null))
+        );
     }
     for &id in &ids[..2] {
         assert_eq!(submits(&test, id), []);
@@ -221,12 +224,11 @@ async fn while_a_submit_is_on_its_way_a_hold_is_quiet_no_later_than_the_intent_l
     let purge = test.purge(&[id]).await;
     let mut connection = test.database.connect().await;
     let intent: (Timestamp, Timestamp) = loop {
-        let row: Option<(jiff_sqlx::Timestamp, jiff_sqlx::Timestamp)> = sqlx::query_as(
-            "select call_before, clock_timestamp() from jobs where state = 'submitting'",
-        )
-        .fetch_optional(&mut connection)
-        .await
-        .unwrap();
+        let row: Option<(jiff_sqlx::Timestamp, jiff_sqlx::Timestamp)> =
+            sqlx::query_as("select call_before, clock_timestamp() from jobs where state = 'submitting'")
+                .fetch_optional(&mut connection)
+                .await
+                .unwrap();
         if let Some((call_before, now)) = row {
             break (call_before.to_jiff(), now.to_jiff());
         }
@@ -302,14 +304,20 @@ async fn holds_that_race_with_packing_are_exactly_before_or_after_each_intent() 
         let rows = test.conversations(*purge).await;
         for (row, &id) in rows.iter().zip(&ids[round * 6..][..3]) {
             let submits = submits(&test, id);
-            assert!(submits.iter().all(|&at| at <= quiet_at), "{id} went at {submits:?}, quiet at {quiet_at}");
+            assert!(
+                submits.iter().all(|&at| at <= quiet_at),
+                "{id} went at {submits:?}, quiet at {quiet_at}"
+            );
             let expected = if too_late.contains(&id) { ("purged", 1) } else { ("on_hold", 0) };
             assert_eq!((row["outcome"].as_str().unwrap(), submits.len()), expected, "{id}: {hold}\n{row}");
             *(if too_late.contains(&id) { &mut came_too_late } else { &mut held_in_time }) += 1;
         }
         assert!(rows[3..].iter().all(|row| row["outcome"] == "purged"), "nobody holds these: {rows:#?}");
     }
-    assert!(held_in_time > 30 && came_too_late > 30, "no race: {held_in_time} in time, {came_too_late} too late");
+    assert!(
+        held_in_time > 30 && came_too_late > 30,
+        "no race: {held_in_time} in time, {came_too_late} too late"
+    );
     test.assert_no_breach();
     assert_books(&test).await;
 }
@@ -327,7 +335,9 @@ async fn a_hold_upon_a_packed_job_takes_its_conversations_out_before_the_intent(
     eventually("the submit was refused", async || test.calls(Call::Submit, "429") == 1).await;
     let mut connection = test.database.connect().await;
     eventually("the job waits again", async || {
-        crate::support::books::count(&mut connection, "select count(*) from jobs where state = 'waiting'").await == 1
+        crate::support::books::count(&mut connection, "select count(*) from jobs where state = 'waiting'")
+            .await
+            == 1
     })
     .await;
     let held = hold(&test, &ids[..4]).await;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use genesys_purge::app::Role;
-use genesys_purge::sandbox::{Call, Kind};
+use genesys_purge::sandbox::{Call, DeletedLooks, Kind};
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -47,7 +47,11 @@ async fn ids_that_a_live_job_carries_wait_for_it_and_are_found_purged() {
 
     assert_eq!(test.finished(first).await["counts"]["purged"], 4);
     let body = test.finished(second).await;
-    assert_eq!((&body["counts"]["already_purged"], &body["counts"]["purged"]), (&json!(4), &json!(2)), "{body}");
+    assert_eq!(
+        (&body["counts"]["already_purged"], &body["counts"]["purged"]),
+        (&json!(4), &json!(2)),
+        "{body}"
+    );
     assert_eq!(test.calls(Call::Submit, "200"), 2, "nothing was submitted twice");
     test.assert_no_breach();
     assert_books(&test).await;
@@ -76,13 +80,36 @@ async fn the_same_purge_again_and_again_is_purged_once_and_then_already_purged()
     let test = TestService::start().await;
     let ids = &test.ids_of(Kind::Eligible)[..7];
     for round in 0..4 {
-        let shouted = ids.iter().map(|id| if round % 2 == 0 { id.to_string() } else { id.to_string().to_uppercase() });
+        let shouted =
+            ids.iter().map(|id| if round % 2 == 0 { id.to_string() } else { id.to_string().to_uppercase() });
         let body = json!({ "conversationIds": shouted.collect::<Vec<_>>() });
         let done = test.finished(test.purge_with(body).await).await;
         let outcome = if round == 0 { "purged" } else { "already_purged" };
         assert_eq!((&done["state"], &done["counts"][outcome]), (&json!("completed"), &json!(7)), "{done}");
     }
     assert_eq!(test.calls(Call::Submit, "200"), 1);
+    test.assert_no_breach();
+    assert_books(&test).await;
+}
+
+#[tokio::test]
+async fn what_another_purge_deleted_is_already_purged_even_where_upstream_lists_it_no_more() {
+    let test = Setup::new()
+        .sandbox(|org| {
+            org.deleted_looks = DeletedLooks::Absent;
+            org.shares.unknown = 0.2;
+        })
+        .start()
+        .await;
+    let (known, unknown) = (test.ids_of(Kind::Eligible), test.ids_of(Kind::Unknown));
+    let ids = [&known[..5], &unknown[..2]].concat();
+    let first = test.finished(test.purge(&ids).await).await;
+    assert_eq!((&first["counts"]["purged"], &first["counts"]["not_found"]), (&json!(5), &json!(2)), "{first}");
+    for is_dry_run in [true, false] {
+        let body = json!({ "conversationIds": ids, "dryRun": is_dry_run });
+        let counts = test.finished(test.purge_with(body).await).await["counts"].clone();
+        assert_eq!((&counts["already_purged"], &counts["not_found"]), (&json!(5), &json!(2)), "{counts}");
+    }
     test.assert_no_breach();
     assert_books(&test).await;
 }
@@ -168,17 +195,19 @@ async fn a_thousand_overlapping_purges_with_holds_and_faults_end_with_books_that
     let upstream = test.sandbox.sandbox();
     for hold in &held {
         let truth = upstream.conversation(hold.id).unwrap();
-        assert!(truth.jobs.iter().all(|job| job.submitted_at <= hold.quiet_at), "{} {truth:?}", hold.quiet_at);
+        assert!(
+            truth.jobs.iter().all(|job| job.submitted_at <= hold.quiet_at),
+            "{} {truth:?}",
+            hold.quiet_at
+        );
         let was_named = truth.deleted_at.is_some_and(|at| at > hold.quiet_at);
         assert!(!was_named || hold.too_late.contains(&hold.id), "{truth:?}");
     }
     for (id, told) in outcomes(&test, &purges).await {
         let truth = upstream.conversation(id).unwrap();
         let purged = told.iter().filter(|(outcome, _)| outcome == "purged").count();
-        let at_first_hand = told
-            .iter()
-            .filter(|(outcome, code)| outcome == "purged" && code != "seen_gone_later")
-            .count();
+        let at_first_hand =
+            told.iter().filter(|(outcome, code)| outcome == "purged" && code != "seen_gone_later").count();
         assert_eq!(purged > 0, truth.deleted_at.is_some(), "{id}: {told:?} {truth:?}");
         assert!(at_first_hand <= 1, "{id} was deleted by one job alone: {told:?} {truth:?}");
         assert!(told.iter().all(|(outcome, _)| outcome != "would_purge" && outcome != "canceled"));

@@ -91,8 +91,11 @@ async fn every_job_is_full_while_more_than_a_job_is_eligible() {
     let purges = accept_then_work(&mut test, &purges).await;
     all_final(&test).await;
 
-    let mut sizes: Vec<u64> =
-        shares(&test, &purges).await.values().map(|shares| shares.iter().map(|(_, size)| size).sum()).collect();
+    let mut sizes: Vec<u64> = shares(&test, &purges)
+        .await
+        .values()
+        .map(|shares| shares.iter().map(|(_, size)| size).sum())
+        .collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [vec![50], vec![100; 12]].concat(), "only what is left at the end makes a small job");
     test.assert_no_breach();

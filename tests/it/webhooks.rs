@@ -130,7 +130,8 @@ async fn a_job_that_upstream_calls_failed_and_a_purge_that_failed_are_told_so() 
     };
     assert_eq!((&done.body["purgeId"], &done.body["counts"]["failed"]), (&json!(purge), &json!(2)));
     assert_eq!(done.body["reference"], json!(null), "the field is there even where there is nothing to say");
-    let contract = ["event", "purgeId", "run", "org", "reference", "counts", "startedAt", "finishedAt", "timestamp"];
+    let contract =
+        ["event", "purgeId", "run", "org", "reference", "counts", "startedAt", "finishedAt", "timestamp"];
     assert_eq!(fields(&done.body), contract.into());
     assert_books(&test).await;
 }
@@ -193,7 +194,8 @@ async fn what_went_wrong_last_is_told_of_each_kind_of_failure() {
         test.receiver.answer_next(&[answer]);
         test.finished(test.purge(&[held]).await).await;
         let hook = test.receiver.wait_for(number + 1, |_| true).await.remove(number);
-        eventually("the attempt is recorded", async || delivery(&test, &hook.id).await.last_error.is_some()).await;
+        eventually("the attempt is recorded", async || delivery(&test, &hook.id).await.last_error.is_some())
+            .await;
         let failed = delivery(&test, &hook.id).await;
         assert_eq!((failed.state.as_str(), failed.attempt, failed.last_status), ("pending", 1, status));
         assert_eq!(failed.last_error.as_deref(), Some(error));
@@ -212,8 +214,11 @@ async fn a_receiver_that_is_down_costs_the_purge_nothing_and_hears_of_it_when_it
     purge_some(&test, 3).await;
     let mut connection = test.database.connect().await;
     eventually("both were tried", async || {
-        count(&mut connection, "select count(*) from deliveries where attempt > 0 and last_error like 'no answer%'")
-            .await
+        count(
+            &mut connection,
+            "select count(*) from deliveries where attempt > 0 and last_error like 'no answer%'",
+        )
+        .await
             == 2
     })
     .await;

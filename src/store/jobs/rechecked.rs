@@ -41,6 +41,8 @@ pub(super) async fn record(
             is_absence_old_enough: absent_at
                 .is_some_and(|absent| look.asked_at.duration_since(absent) >= gap),
             is_held: held.contains(&id),
+            // An eligible conversation was never left out before, so its absence here is a first one.
+            was_carried_elsewhere: false,
         };
         let verdict = match answers.refused.get(&id) {
             Some(reason) => Verdict::Decided(Outcome::Failed, reason.clone()),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::claim::{Asked, Question};
 use super::patch::{Draft, Patch};
-use super::{Place, SliceKey};
+use super::{Place, SliceKey, carried};
 use crate::domain::clocks::{self, Skew};
 use crate::domain::eligibility::{Evidence, Verdict, judge};
 use crate::domain::facts::Facts;
@@ -26,6 +26,14 @@ pub struct Answers {
     pub refused: HashMap<Uuid, Reason>,
     /// Upstream's clock.
     pub upstream_time: Option<Timestamp>,
+}
+
+impl Answers {
+    /// Those of the ids that whole answers left out.
+    fn left_out_of(&self, ids: &[Uuid]) -> Vec<Uuid> {
+        let is_told = |id: &&Uuid| self.facts.contains_key(*id) || self.refused.contains_key(*id);
+        ids.iter().filter(|id| !is_told(id)).copied().collect()
+    }
 }
 
 impl Store {
@@ -48,7 +56,8 @@ impl Store {
         };
         let held = protect::held_among(&mut tx, org, &question.ids()).await?;
         let gap = SignedDuration::try_from(absence_gap).unwrap_or(SignedDuration::MAX);
-        let round = Round { question, answers, held: &held, now, database_time, gap };
+        let carried = carried::carried_among(&mut tx, org, &answers.left_out_of(&question.ids())).await?;
+        let round = Round { question, answers, held: &held, carried: &carried, now, database_time, gap };
         for asked in &question.slices {
             round.judge_slice(&mut patch, asked)?;
         }
@@ -87,6 +96,7 @@ struct Round<'a> {
     question: &'a Question,
     answers: &'a Answers,
     held: &'a HashSet<Uuid>,
+    carried: &'a HashSet<Uuid>,
     now: Timestamp,
     database_time: Timestamp,
     gap: SignedDuration,
@@ -114,6 +124,7 @@ impl Round<'_> {
                 cell,
                 is_absence_old_enough,
                 is_held: self.held.contains(&id),
+                was_carried_elsewhere: self.carried.contains(&id),
             };
             match judge(evidence, &self.question.policy, self.now) {
                 Verdict::Decided(Outcome::Eligible, reason) if asked.is_dry_run => {
