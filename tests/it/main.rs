@@ -3,5 +3,6 @@
 #![expect(unreachable_pub, reason = "nobody imports a test; `pub` marks what tests share")]
 
 mod main_job;
+mod paused;
 mod support;
 mod tidy;
