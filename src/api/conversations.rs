@@ -104,7 +104,7 @@ pub(super) async fn conversation(
     let holds: Vec<HoldBody> = holds
         .into_iter()
         .filter(|hold| hold.orgs.iter().any(|org| caller.reaches(org)))
-        .map(HoldBody::from)
+        .map(|hold| HoldBody::seen_by(&caller, hold))
         .collect();
     if purges.is_empty() && holds.is_empty() {
         return Err(Problem::not_found("conversation in any purge or hold"));

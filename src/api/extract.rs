@@ -1,10 +1,13 @@
 //! Extractors whose refusals are problem documents.
 
+use std::collections::BTreeMap;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use serde::de::DeserializeOwned;
+use serde::Deserializer;
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use uuid::Uuid;
 
 use super::ApiState;
@@ -34,11 +37,22 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         axum::extract::Query::try_from_uri(&parts.uri).map(|query| Self(query.0)).map_err(|error| {
-            let detail =
+            let told =
                 std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            Problem::new(StatusCode::BAD_REQUEST, "invalid_query", detail)
+            let sent = parts.uri.query().unwrap_or_default();
+            // Where it is about one parameter it says which.
+            let wrong = told.split_once(": ").filter(|(name, _)| has_parameter(sent, name));
+            let twice = told.strip_prefix("duplicate field `").and_then(|rest| rest.strip_suffix('`'));
+            match wrong.or_else(|| twice.map(|name| (name, "is given twice"))) {
+                Some((name, detail)) => Problem::invalid_query(name, detail),
+                None => Problem::new(StatusCode::BAD_REQUEST, "invalid_query", told),
+            }
         })
     }
+}
+
+fn has_parameter(query: &str, name: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(sent, _)| sent == name)
 }
 
 /// A JSON body of at most `intake.max_json` bytes; errors name the field.
@@ -52,6 +66,7 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
         if media_type(request.headers()).as_deref() != Some("application/json") {
             return Err(unsupported("application/json"));
         }
+        refuse_encoded(request.headers())?;
         let bytes = read_bounded(request, state.intake.max_json).await?;
         parse_json(&bytes).map(Self)
     }
@@ -74,8 +89,15 @@ pub(super) async fn read_bounded(request: Request, limit: usize) -> Result<Bytes
     })
 }
 
-/// Reads JSON; an error names the field that is wrong.
-pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+/// Reads a JSON object; an error names the field that is wrong.
+fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // A derived reader would take an array for an object too, field by field in the order of the code.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        let read = serde_json::from_slice::<serde::de::IgnoredAny>(bytes);
+        return Err(
+            read.map_or_else(|error| not_json(&error), |_| Problem::invalid_field("", "expected an object"))
+        );
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let pointer = pointer(error.path());
@@ -109,6 +131,43 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 pub(super) fn media_type(headers: &axum::http::HeaderMap) -> Option<String> {
     let value = headers.get(axum::http::header::CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// Bodies are read as they come: one that is compressed would be taken for something else.
+pub(super) fn refuse_encoded(headers: &axum::http::HeaderMap) -> Result<(), Problem> {
+    let mut encodings = headers.get_all(axum::http::header::CONTENT_ENCODING).iter();
+    if encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Ok(());
+    }
+    let detail = "send the body as it is, without Content-Encoding";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
+}
+
+/// Reads a JSON object whose members must have different names, as all readers agree only on those.
+pub(super) fn unique_texts<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    struct Texts;
+
+    impl<'de> Visitor<'de> for Texts {
+        type Value = BTreeMap<String, String>;
+
+        fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("a map of texts")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+            let mut texts = BTreeMap::new();
+            while let Some((name, text)) = members.next_entry::<String, String>()? {
+                if texts.insert(name, text).is_some() {
+                    return Err(A::Error::custom("a name stands twice"));
+                }
+            }
+            Ok(texts)
+        }
+    }
+
+    deserializer.deserialize_map(Texts)
 }
 
 /// The body has a type that the call does not take.

@@ -3,20 +3,41 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::ApiState;
 use super::problem::Problem;
 
-/// Lives.
-pub(super) async fn live() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
+/// All is well; what is not has another status.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    /// Always `ok`.
+    status: &'static str,
 }
 
-/// The database can be reached and has the schema that this binary brings.
-pub(super) async fn ready(State(state): State<ApiState>) -> Result<Json<Value>, Problem> {
+/// Whether the process lives.
+#[utoipa::path(
+    get, path = "/health/live", tag = "operations", security(()),
+    responses((status = 200, description = "It does.", body = Health))
+)]
+pub(super) async fn live() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+/// Whether the process can do its work.
+///
+/// It can when the database can be reached and has the schema that this version needs.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "operations", security(()),
+    responses(
+        (status = 200, description = "It can.", body = Health),
+        (status = 503, description = "`not_ready`", body = Problem),
+    )
+)]
+pub(super) async fn ready(State(state): State<ApiState>) -> Result<Json<Health>, Problem> {
     match state.store.check_ready().await {
-        Ok(()) => Ok(Json(json!({ "status": "ok" }))),
+        Ok(()) => Ok(Json(Health { status: "ok" })),
         Err(error) => {
             tracing::warn!(%error, "not ready");
             let detail = match error {

@@ -9,6 +9,7 @@ mod health;
 mod holds;
 mod openapi;
 mod page;
+mod patience;
 mod problem;
 mod purges;
 mod request_id;
@@ -19,13 +20,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::get;
+use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -71,21 +70,16 @@ pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationTok
 
 /// The whole API.
 fn router(state: ApiState) -> Router {
-    let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, state.request_timeout);
+    let (open, _) = open().split_for_parts();
     let (reading, _) = reading().split_for_parts();
     let (holding, _) = holding().split_for_parts();
     let (patient, _) = patient().split_for_parts();
     let (uploading, _) = uploading().split_for_parts();
     let guarded = |router: Router<ApiState>, scope| auth::guard(router, &state, scope);
-    let open = Router::new()
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/openapi.json", get(openapi::json))
-        .route("/openapi.yaml", get(openapi::yaml));
     open.merge(guarded(reading, Scope::PurgesRead))
         .merge(guarded(holding, Scope::HoldsWrite))
         .merge(unbuilt::router(&state))
-        .layer(timeout)
+        .layer(from_fn_with_state(state.clone(), patience::limit))
         .merge(guarded(patient, Scope::PurgesRead))
         .merge(guarded(uploading, Scope::PurgesWrite))
         .fallback(problem::no_such_path)
@@ -95,8 +89,17 @@ fn router(state: ApiState) -> Router {
             axum::http::header::CACHE_CONTROL,
             axum::http::HeaderValue::from_static("no-store"),
         ))
-        .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::carry))
+        .layer(from_fn_with_state(state.clone(), request_id::carry))
         .with_state(state)
+}
+
+/// Calls that anybody may make.
+fn open() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(openapi::json))
+        .routes(routes!(openapi::yaml))
 }
 
 /// Calls that need `purges:read`.

@@ -41,7 +41,8 @@ fn document() -> utoipa::openapi::OpenApi {
         .merge(super::uploading())
         .merge(super::patient())
         .merge(super::reading())
-        .merge(super::holding());
+        .merge(super::holding())
+        .merge(super::open());
     router.into_openapi()
 }
 
@@ -55,10 +56,20 @@ pub fn document_json() -> Result<String, String> {
     document().to_pretty_json().map_err(|error| error.to_string())
 }
 
+/// This document as JSON.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "operations", security(()),
+    responses((status = 200, description = "It.", body = serde_json::Value))
+)]
 pub(super) async fn json() -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], document_json())
 }
 
+/// This document as YAML.
+#[utoipa::path(
+    get, path = "/openapi.yaml", tag = "operations", security(()),
+    responses((status = 200, description = "It.", body = String, content_type = "application/yaml"))
+)]
 pub(super) async fn yaml() -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/yaml")], document_yaml())
 }

@@ -11,6 +11,9 @@ use utoipa::ToSchema;
 use crate::intake::IntakeError;
 use crate::store::StoreError;
 
+/// So many characters of a text of a problem are sent.
+const LONGEST_TEXT: usize = 400;
+
 /// A refusal: what is wrong and what to change.
 ///
 /// Nearly every function of this folder may return one, so its texts are as small as they can be.
@@ -50,8 +53,17 @@ pub(super) struct FieldError {
 impl FieldError {
     /// An error at that place.
     pub(super) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
+        Self { pointer: shortened(pointer.into()), detail: shortened(detail.into()) }
     }
+}
+
+/// A refusal may quote what it refuses, but never sends all of it back.
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST_TEXT) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 impl Problem {
@@ -61,7 +73,7 @@ impl Problem {
             kind: format!("urn:genesys-purge:problem:{code}"),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
-            detail: detail.into().into_boxed_str(),
+            detail: shortened(detail.into()).into_boxed_str(),
             code,
             request_id: Box::default(),
             errors: Vec::new(),
@@ -70,8 +82,10 @@ impl Problem {
 
     /// Fields that are wrong; the first of them is the detail.
     pub(super) fn invalid(errors: Vec<FieldError>) -> Self {
-        let detail =
-            errors.first().map_or_else(String::new, |error| format!("{}: {}", error.pointer, error.detail));
+        let detail = errors.first().map_or_else(String::new, |error| match error.pointer.as_str() {
+            "" => error.detail.clone(),
+            pointer => format!("{pointer}: {}", error.detail),
+        });
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail) }
     }
 

@@ -229,15 +229,28 @@ impl Dispatcher {
             asking: survey.asking,
             max_batch: self.org.terms.max_batch,
         };
+        let is_first_due = is_due(survey.first_slice_at);
+        let for_free_slots = |stock: &Stock| wants_facts(&Stock { freeing_slots: 0, ..*stock });
+        // What a free slot needs comes first, then what waits for no slot, then what is asked ahead.
+        let mut has_launched = self.ask_for(survey, &mut stock, Reach::ForSlots, for_free_slots).await?;
+        has_launched |= self.ask_for(survey, &mut stock, Reach::FirstAndDryRuns, |_| is_first_due).await?;
+        has_launched |= self.ask_for(survey, &mut stock, Reach::ForSlots, wants_facts).await?;
+        Ok(has_launched)
+    }
+
+    /// Asks as long as more is wanted and there is somebody to ask about; a blocked org is asked once.
+    async fn ask_for(
+        &self,
+        survey: &Survey,
+        stock: &mut Stock,
+        reach: Reach,
+        is_wanted: impl Fn(&Stock) -> bool,
+    ) -> Result<bool, StoreError> {
         let mut has_launched = false;
-        loop {
-            let reach = match (wants_facts(&stock), is_due(survey.first_slice_at)) {
-                (true, _) => Reach::All,
-                (false, true) => Reach::FirstAndDryRuns,
-                (false, false) => break,
-            };
+        while is_wanted(stock) && !(has_launched && survey.is_blocked) {
             let Some(worker) = self.worker() else { break };
-            let claim = self.org.store.claim_slices(&self.org.terms, reach, self.org.engine.lease).await?;
+            let lease = self.org.engine.lease;
+            let claim = self.org.store.claim_slices(&self.org.terms, reach, lease, survey.is_blocked).await?;
             let Claim::Claimed(question, permit) = claim else { break };
             stock.asking += question.ids().len();
             let org = Arc::clone(&self.org);

@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::keys::Caller;
 use crate::store::holds::read::Hold;
 
 /// A legal hold.
@@ -19,6 +20,7 @@ pub(in crate::api) struct HoldBody {
     active: bool,
     /// How many conversations it names.
     conversations: i32,
+    /// Where it protects, as far as the key reaches.
     orgs: Vec<String>,
     created_by: String,
     created_at: Timestamp,
@@ -26,14 +28,15 @@ pub(in crate::api) struct HoldBody {
     released_at: Option<Timestamp>,
 }
 
-impl From<Hold> for HoldBody {
-    fn from(hold: Hold) -> Self {
+impl HoldBody {
+    /// The hold as this caller may see it: of its orgs only those that the key reaches.
+    pub(in crate::api) fn seen_by(caller: &Caller, hold: Hold) -> Self {
         Self {
             id: hold.id,
             matter: hold.matter,
             active: hold.is_active,
             conversations: hold.conversations,
-            orgs: hold.orgs,
+            orgs: hold.orgs.into_iter().filter(|org| caller.reaches(org)).collect(),
             created_by: hold.created_by,
             created_at: hold.created_at,
             released_by: hold.released_by,

@@ -92,14 +92,14 @@ pub(in crate::api) async fn create_hold(
         matter: body.matter,
         conversation_ids,
         orgs: orgs(&state, &caller, body.org)?,
-        created_by: caller.name,
+        created_by: caller.name.clone(),
         request_id,
     };
     let created = state.store.create_hold(&new).await?;
     tracing::info!(hold = %created.hold.id, matter = new.matter, by = new.created_by, "a hold is in force");
     let location = [(header::LOCATION, format!("/holds/{}", created.hold.id))];
-    let body =
-        CreatedHold { hold: created.hold.into(), quiet_at: created.quiet_at, too_late: created.too_late };
+    let hold = HoldBody::seen_by(&caller, created.hold);
+    let body = CreatedHold { hold, quiet_at: created.quiet_at, too_late: created.too_late };
     Ok((StatusCode::CREATED, location, Json(body)).into_response())
 }
 

@@ -26,5 +26,6 @@ pub(in crate::api) async fn get_hold(
     Authorized(caller): Authorized,
     PathId(id): PathId,
 ) -> Result<Json<HoldBody>, Problem> {
-    Ok(Json(visible(&state, &caller, id).await?.into()))
+    let hold = visible(&state, &caller, id).await?;
+    Ok(Json(HoldBody::seen_by(&caller, hold)))
 }

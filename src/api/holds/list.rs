@@ -45,5 +45,8 @@ pub(in crate::api) async fn list_holds(
     let has_more = rows.len() > limit;
     rows.truncate(limit);
     let next_cursor = rows.last().filter(|_| has_more).and_then(|last| page::cursor("holds", last.id));
-    Ok(Json(Page { items: rows.into_iter().map(HoldBody::from).collect(), next_cursor }))
+    Ok(Json(Page {
+        items: rows.into_iter().map(|hold| HoldBody::seen_by(&caller, hold)).collect(),
+        next_cursor,
+    }))
 }

@@ -39,7 +39,7 @@ pub(in crate::api) async fn release_hold(
         return Err(Problem::not_found("hold"));
     }
     match state.store.release_hold(&hold, &caller.name, &request_id).await? {
-        Released::Done(hold) => Ok(Json(hold.into())),
+        Released::Done(hold) => Ok(Json(HoldBody::seen_by(&caller, hold))),
         Released::Already(hold) => {
             let at = hold.released_at.map_or_else(String::new, |at| format!(" at {at}"));
             Err(Problem::new(StatusCode::CONFLICT, "already_released", format!("the hold was released{at}")))

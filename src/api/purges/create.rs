@@ -17,7 +17,7 @@ use super::fields::Fields;
 use super::visible;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
-use crate::api::extract::{JsonBody, media_type, unsupported};
+use crate::api::extract::{JsonBody, media_type, refuse_encoded, unique_texts, unsupported};
 use crate::api::problem::{FieldError, Problem};
 use crate::api::request_id::RequestId;
 use crate::intake::{self, Format, Limits, Spooled};
@@ -49,7 +49,7 @@ pub(in crate::api) struct NewPurgeBody {
     /// How many ids were sent, repeats included: a truncated list deletes nothing.
     expected_count: Option<u64>,
     /// Up to 20 labels.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique_texts")]
     labels: BTreeMap<String, String>,
     /// Not supported yet.
     webhook_url: Option<String>,
@@ -149,6 +149,7 @@ async fn upload(
     query: &str,
     request: Request,
 ) -> Result<(crate::store::purges::accept::NewPurge, Spooled), Problem> {
+    refuse_encoded(request.headers())?;
     let (new, expected) = Fields::from_query(query)?.check(state, caller, request_id)?;
     let limits = Limits { max_ids: state.intake.max_ids, ..Limits::default() };
     let body = request.into_body().into_data_stream();

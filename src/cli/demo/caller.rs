@@ -118,6 +118,23 @@ impl Caller {
         Ok(page.pointer("/items/0/conversationId").and_then(Value::as_str).map(str::to_owned))
     }
 
+    /// How many conversations of the purge each of its jobs carries.
+    pub(super) async fn job_sizes(&self, id: Uuid) -> anyhow::Result<Vec<u64>> {
+        let page: Value = self
+            .get(&format!("/purges/{id}/jobs?limit=1000"))
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
+        let jobs = page.get("items").and_then(Value::as_array).context("the answer has no items")?;
+        Ok(jobs
+            .iter()
+            .filter(|job| job["jobId"].is_string())
+            .filter_map(|job| job["conversations"].as_u64())
+            .collect())
+    }
+
     fn get(&self, path: &str) -> RequestBuilder {
         self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.key)
     }

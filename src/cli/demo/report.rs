@@ -16,7 +16,9 @@ pub(super) async fn print(
     took: Duration,
 ) -> anyhow::Result<bool> {
     let outcomes = outcomes(purges)?;
-    let (webhooks, upstream) = (webhooks(stage, purges)?, upstream(stage)?);
+    let webhooks = webhooks(stage, purges)?;
+    let upstream = upstream(stage)?;
+    fullness(caller, purges).await?;
     if let Some(purge) = purges.first()
         && let Some(conversation) = caller.find(purge.id, "purged").await?
     {
@@ -25,6 +27,8 @@ pub(super) async fn print(
             stage.url
         ))?;
     }
+    let lawful = if upstream { "No rule of upstream was broken." } else { "Rules of upstream were BROKEN." };
+    output::line(lawful)?;
     let is_true = outcomes && webhooks && upstream;
     let verdict = if is_true { "The result equals the truth." } else { "The result DIFFERS from the truth." };
     output::line(format_args!(
@@ -81,6 +85,21 @@ fn webhooks(stage: &Stage, purges: &[Submitted]) -> anyhow::Result<bool> {
     Ok(forged == 0 && received == expected)
 }
 
+/// Full jobs are what makes upstream fast; the small ones are the rest of the large purge, and halves around ids that
+/// upstream refused without naming them.
+async fn fullness(caller: &Caller, purges: &[Submitted]) -> anyhow::Result<()> {
+    let Some(large) = purges.first() else { return Ok(()) };
+    let sizes = caller.job_sizes(large.id).await?;
+    let full: Vec<&u64> = sizes.iter().filter(|size| **size * 100 >= u64::from(FULL_JOB) * 98).collect();
+    let in_full: u64 = full.iter().copied().sum();
+    let share = in_full * 100 / sizes.iter().sum::<u64>().max(1);
+    output::line(format_args!(
+        "           {} of the {} that carried the large purge were at least 98 % full, with {share} % of its conversations",
+        full.len(),
+        sizes.len()
+    ))
+}
+
 fn upstream(stage: &Stage) -> anyhow::Result<bool> {
     let report = stage.sandbox.sandbox().report(0, FULL_JOB);
     let jobs = report.jobs;
@@ -97,10 +116,8 @@ fn upstream(stage: &Stage) -> anyhow::Result<bool> {
         "Jobs       {} of {} to {} conversations, {:.0} on average; {} live at most",
         jobs.jobs, jobs.smallest, jobs.largest, jobs.mean, jobs.most_live
     ))?;
-    let breaches: u64 = report.breach_counts.values().sum();
-    output::line(format_args!("Breaches   {breaches} of upstream's rules"))?;
     for breach in report.breaches.iter().take(5) {
-        output::line(format_args!("           {:?}: {}", breach.rule, breach.evidence))?;
+        output::line(format_args!("Breach     {:?}: {}", breach.rule, breach.evidence))?;
     }
-    Ok(breaches == 0)
+    Ok(report.breaches.is_empty())
 }

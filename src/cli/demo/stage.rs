@@ -11,7 +11,7 @@ use crate::cli::setting::Setting;
 use crate::config::{Environment, Settings, Sources};
 use crate::domain::keys::{Caller, Scope, format_key};
 use crate::postgres::{Durability, Storage};
-use crate::sandbox::{self, FaultRule, JobDuration, Kind, Running, Sandbox};
+use crate::sandbox::{self, FaultRule, JobDuration, Kind, Running, Sandbox, Shares};
 
 /// Everything that runs.
 pub(super) struct Stage {
@@ -76,6 +76,7 @@ fn organization(args: &Args) -> sandbox::Settings {
         job_unknown_ms: 100,
         deletion_lag_ms: 300,
         leave_out_share: 0.05,
+        shares: Shares { conflict_named: 0.001, conflict_unnamed: 0.0003, ..Shares::default() },
         max_concurrent_jobs: 10,
         requests_per_minute: 1200,
         ..sandbox::Settings::default()

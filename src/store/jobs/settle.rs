@@ -208,9 +208,11 @@ async fn after_reread(
 
 /// When to look again: after a first absence, when deletions have shown by experience, or by and by.
 fn next_look(tally: &Tally, tries: u32, until_lag: Duration, terms: &EngineTerms) -> Duration {
+    if tally.absent_once > 0 {
+        return terms.absence_gap;
+    }
     let by_and_by = backoff::step(tries, 1.0) / 2;
-    let soon = if until_lag.is_zero() { by_and_by } else { by_and_by.min(until_lag) };
-    if tally.absent_once > 0 { terms.absence_gap.min(soon.max(terms.absence_gap)) } else { soon }
+    if until_lag.is_zero() { by_and_by } else { by_and_by.min(until_lag) }
 }
 
 fn fail_open(settlement: &mut Settlement, reason: &Reason) -> Result<(), StoreError> {

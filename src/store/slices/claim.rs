@@ -10,7 +10,7 @@ use crate::domain::outcome::{Cell, Outcome};
 use crate::domain::retention::Policy;
 use crate::domain::terms::OrgTerms;
 use crate::store::orgs::limiter::{self, Permit};
-use crate::store::orgs::policy;
+use crate::store::orgs::{block, policy};
 use crate::store::purges::start;
 use crate::store::tx::Tx;
 use crate::store::{Store, StoreError};
@@ -55,10 +55,10 @@ impl Question {
 /// Which purges may be asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
+    /// Those whose conversations slots need: all but dry runs.
+    ForSlots,
     /// Those that were never asked about, and dry runs: they wait for no slot.
     FirstAndDryRuns,
-    /// All.
-    All,
 }
 
 /// What a claim found.
@@ -73,14 +73,18 @@ pub enum Claim<T> {
 }
 
 impl Store {
-    /// Claims up to a details call's worth of slices.
+    /// Claims up to a details call's worth of slices; `is_probe`: it is the one try of a blocked org.
     pub async fn claim_slices(
         &self,
         org: &OrgTerms,
         reach: Reach,
         lease: Duration,
+        is_probe: bool,
     ) -> Result<Claim<Question>, StoreError> {
         let mut tx = self.begin("claim_slices").await?;
+        if is_probe {
+            block::use_probe(&mut tx, &org.name).await?;
+        }
         let keys = choose(&mut tx, org, reach).await?;
         if keys.is_empty() {
             return Ok(Claim::Nothing);
@@ -116,10 +120,10 @@ async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Vec<SliceKe
     let rows = sqlx::query!(
         r#"-- choose_slices_to_validate
         with candidates as (
-            select id, turn_at, state = 'queued' or dry_run as is_first
+            select id, turn_at, $2 and state = 'queued' as is_first
             from purges
             where org = $1 and pending > 0 and finished_at is null and state in ('queued', 'running')
-              and (state = 'queued' or dry_run or $2)
+              and case when $2 then state = 'queued' or dry_run else not dry_run end
             order by is_first desc, turn_at
             limit 200
         )
@@ -135,7 +139,7 @@ async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Vec<SliceKe
         order by c.is_first desc, c.turn_at, s.run_at, s.slice_no
         limit 500"#,
         org.name,
-        reach == Reach::All
+        reach == Reach::FirstAndDryRuns
     )
     .fetch_all(&mut **tx)
     .await

@@ -16,8 +16,7 @@ impl Store {
                 for update skip locked
             )
             update slices s
-            set state = case when s.pending > 0 then 'queued' else 'ready' end::slice_state,
-                lease_until = null, epoch = s.epoch + 1, tries = least(s.tries + 1, 1000)
+            set state = 'queued', lease_until = null, epoch = s.epoch + 1, tries = least(s.tries + 1, 1000)
             from expired
             where (s.purge_id, s.slice_no) = (expired.purge_id, expired.slice_no)",
             org

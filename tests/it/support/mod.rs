@@ -1,8 +1,12 @@
 //! What every test stands on: a database of its own, a simulated Genesys, a webhook receiver and the service, all real,
 //! all over sockets of this machine.
 
+pub mod books;
 pub mod postgres;
+pub mod problem;
 pub mod receiver;
 pub mod service;
+pub mod spool;
+pub mod storm;
 
 pub use service::{Setup, TestService};

@@ -1,12 +1,15 @@
 //! A webhook receiver that keeps what came, checks signatures with the `standardwebhooks` crate, and answers as told.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -26,6 +29,19 @@ pub struct Hook {
     pub text: String,
     /// The body.
     pub body: Value,
+    /// When it came.
+    pub at: Instant,
+    /// Every header that is not the connection's own affair.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// How a delivery is answered.
+#[derive(Debug, Clone, Copy)]
+pub enum Answer {
+    /// With this status.
+    Status(u16),
+    /// Never.
+    Silence,
 }
 
 impl Hook {
@@ -42,17 +58,34 @@ pub struct Receiver {
     pub url: String,
     hooks: watch::Sender<Vec<Hook>>,
     /// Answers to the next deliveries; 204 where none is left.
-    answers: Arc<Mutex<Vec<StatusCode>>>,
+    answers: Arc<Mutex<Vec<Answer>>>,
+    /// What stands in `Location` of every answer.
+    location: Option<String>,
 }
 
 impl Receiver {
     /// Listens on a free port.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        Self::leading_to(None).await
+    }
+
+    /// The same; every answer says in `Location` that the receiver has moved there.
+    pub async fn leading_to(location: Option<String>) -> Self {
+        Self::listen(([127, 0, 0, 1], 0).into(), location).await
+    }
+
+    /// Listens where nobody listens.
+    pub async fn at(address: SocketAddr) -> Self {
+        Self::listen(address, None).await
+    }
+
+    async fn listen(address: SocketAddr, location: Option<String>) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let receiver = Self {
             url: format!("http://{}/hooks", listener.local_addr().unwrap()),
             hooks: watch::Sender::default(),
             answers: Arc::default(),
+            location,
         };
         let router = Router::new().route("/hooks", post(take)).with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -60,8 +93,9 @@ impl Receiver {
     }
 
     /// Answers the next deliveries so.
-    pub fn answer_next(&self, statuses: &[StatusCode]) {
-        self.answers.lock().unwrap().extend(statuses.iter().rev());
+    pub fn answer_next(&self, answers: &[Answer]) {
+        let mut next = self.answers.lock().unwrap();
+        next.splice(0..0, answers.iter().rev().copied());
     }
 
     /// What came so far.
@@ -80,15 +114,24 @@ impl Receiver {
     }
 }
 
-async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> Response {
     let verifier = standardwebhooks::Webhook::new(SECRET).unwrap();
     let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let shown = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let hook = Hook {
         id: id.to_owned(),
         is_verified: verifier.verify(&body, &headers).is_ok(),
         text: String::from_utf8_lossy(&body).into_owned(),
         body: serde_json::from_slice(&body).unwrap_or_default(),
+        at: Instant::now(),
+        headers: headers.iter().map(|(name, value)| (name.to_string(), shown(value))).collect(),
     };
     receiver.hooks.send_modify(|hooks| hooks.push(hook));
-    receiver.answers.lock().unwrap().pop().unwrap_or(StatusCode::NO_CONTENT)
+    let answer = receiver.answers.lock().unwrap().pop().unwrap_or(Answer::Status(204));
+    let location: HeaderMap =
+        receiver.location.iter().map(|to| (header::LOCATION, HeaderValue::from_str(to).unwrap())).collect();
+    match answer {
+        Answer::Status(status) => (StatusCode::from_u16(status).unwrap(), location).into_response(),
+        Answer::Silence => std::future::pending().await,
+    }
 }

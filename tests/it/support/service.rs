@@ -7,7 +7,7 @@ use genesys_purge::config::{Environment, Settings, Sources};
 use genesys_purge::domain::keys::{Caller, Scope, format_key};
 use genesys_purge::sandbox::{self, JobDuration, Kind, Running, Sandbox, Shares};
 use genesys_purge::store::Store;
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -19,6 +19,7 @@ pub struct Setup {
     sandbox: sandbox::Settings,
     variables: Vec<(String, String)>,
     role: Role,
+    has_second_org: bool,
 }
 
 impl Setup {
@@ -47,7 +48,7 @@ impl Setup {
             ("RETENTION_WEBHOOK_SECRET", SECRET),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        Self { sandbox, variables, role: Role::All }
+        Self { sandbox, variables, role: Role::All, has_second_org: false }
     }
 
     /// Changes the organization.
@@ -59,6 +60,12 @@ impl Setup {
     /// Sets a variable of the service's environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A second org, `eu`, beside `default`: another name for the same simulated organization.
+    pub fn second_org(mut self) -> Self {
+        self.has_second_org = true;
         self
     }
 
@@ -80,7 +87,16 @@ impl Setup {
             ("GENESYS_CLIENT_SECRET".to_owned(), organization.client_secret),
             ("RETENTION_WEBHOOK_URL".to_owned(), receiver.url.clone()),
         ];
-        let environment: Environment = variables.into_iter().chain(self.variables).collect();
+        let eu = self.has_second_org.then(|| {
+            [
+                ("PURGE__ORGS__EU__BASE_URL", &variables[0].1),
+                ("PURGE__ORGS__EU__CLIENT_ID", &variables[1].1),
+                ("PURGE__ORGS__EU__CLIENT_SECRET", &variables[2].1),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+        });
+        let eu = eu.into_iter().flatten().collect::<Vec<_>>();
+        let environment: Environment = variables.into_iter().chain(eu).chain(self.variables).collect();
         let working_dir = tempfile::tempdir().unwrap();
         let sources = Sources { config_file: None, working_dir: working_dir.path().to_owned(), environment };
         let settings = Settings::load(&sources).unwrap();
@@ -157,7 +173,18 @@ impl TestService {
 
     /// A request with the key.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key)
+        self.request_as(&self.key, method, path)
+    }
+
+    /// A request with another key.
+    pub fn request_as(&self, key: &str, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url)).bearer_auth(key)
+    }
+
+    /// An upload to `POST /purges`, with the other fields in the query string.
+    pub fn upload(&self, media_type: &str, query: &str, body: impl Into<Body>) -> RequestBuilder {
+        let request = self.request(Method::POST, &format!("/purges{query}"));
+        request.header(reqwest::header::CONTENT_TYPE, media_type).body(body)
     }
 
     /// `GET`, which must succeed.

@@ -1,0 +1,19 @@
+//! Gives up on requests that take too long, except waits and uploads, which are not under this layer.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::ApiState;
+use super::problem::Problem;
+
+/// Answers 503 after `server.request_timeout`; what the request was doing is dropped.
+pub(super) async fn limit(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let answered = tokio::time::timeout(state.request_timeout, next.run(request)).await;
+    answered.unwrap_or_else(|_| {
+        tracing::warn!("a request took longer than server.request_timeout");
+        let detail = "this took too long and was given up; try again in a moment";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", detail).into_response()
+    })
+}

@@ -1,0 +1,99 @@
+//! Paths and methods that don't exist, and things that nobody knows.
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::Desk;
+use crate::support::problem::{pointers, refused};
+
+const NOBODY: &str = "1b4e28ba-2fa1-4d2b-883f-0016d3cca427";
+
+#[tokio::test]
+async fn what_nobody_knows_is_not_found() {
+    let desk = Desk::open().await;
+    let get = |path: String| desk.test.request(Method::GET, &path);
+    for id in [NOBODY, "no-uuid", "%00", "1", "%F0%9F%98%80", "%ff", &"9".repeat(5000)] {
+        for path in [
+            format!("/purges/{id}"),
+            format!("/purges/{id}?wait=1"),
+            format!("/purges/{id}/conversations"),
+            format!("/purges/{id}/jobs"),
+            format!("/conversations/{id}"),
+            format!("/holds/{id}"),
+        ] {
+            refused(get(path), 404, "not_found").await;
+        }
+        refused(desk.test.request(Method::POST, &format!("/holds/{id}/release")), 404, "not_found").await;
+    }
+    for path in ["/", "/nothing", "/purges/", "/v1/purges", "/health", "/openapi"] {
+        refused(get(path.to_owned()), 404, "no_such_path").await;
+    }
+    desk.assert_left_nothing().await;
+}
+
+#[tokio::test]
+async fn a_path_that_does_not_take_the_method_says_which_it_takes() {
+    let desk = Desk::open().await;
+    let paths = [
+        (Method::DELETE, "/purges", &["GET", "POST"][..]),
+        (Method::PUT, "/purges", &["GET", "POST"]),
+        (Method::DELETE, "/purges/x", &["GET"]),
+        (Method::POST, "/purges/x", &["GET"]),
+        (Method::PATCH, "/purges/x/conversations", &["GET"]),
+        (Method::GET, "/purges/x/cancel", &["POST"]),
+        (Method::PUT, "/holds", &["GET", "POST"]),
+        (Method::DELETE, "/holds/x", &["GET"]),
+        (Method::GET, "/holds/x/release", &["POST"]),
+        (Method::POST, "/health/live", &["GET"]),
+        (Method::POST, "/openapi.json", &["GET"]),
+        (Method::POST, "/webhook-endpoints/x", &["GET", "PATCH", "PUT", "DELETE"]),
+        (Method::TRACE, "/purges", &["GET", "POST"]),
+    ];
+    for (method, path, taken) in paths {
+        let request = || desk.test.request(method.clone(), path).json(&json!({}));
+        refused(request(), 405, "method_not_allowed").await;
+        let response = request().send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        let allow = response.headers()["allow"].to_str().unwrap().to_owned();
+        let told: Vec<&str> = allow.split(',').map(str::trim).filter(|method| *method != "HEAD").collect();
+        assert!(taken.iter().all(|method| told.contains(method)), "{method} {path}: {allow}");
+        assert_eq!(told.len(), taken.len(), "{method} {path}: {allow}");
+    }
+    desk.assert_left_nothing().await;
+}
+
+#[tokio::test]
+async fn a_page_that_can_not_be_is_refused_by_the_name_of_the_parameter() {
+    let desk = Desk::open().await;
+    let id = desk.test.purge(&[Uuid::from_u128(7)]).await;
+    for path in [format!("/purges/{id}/conversations"), format!("/purges/{id}/jobs"), "/holds".to_owned()] {
+        for (query, told) in [
+            ("limit=0", "limit"),
+            ("limit=1001", "limit"),
+            ("limit=-1", "limit"),
+            ("limit=ten", "limit"),
+            ("limit=", "limit"),
+            ("limit=1&limit=2", "limit"),
+            ("cursor=junk", "cursor"),
+            ("cursor=", "cursor"),
+            ("cursor=e30", "cursor"),
+            ("page=2", "page"),
+            ("outcome=gone", "outcome"),
+            ("outcome=PURGED", "outcome"),
+        ] {
+            let problem =
+                refused(desk.test.request(Method::GET, &format!("{path}?{query}")), 400, "invalid_query")
+                    .await;
+            assert!(problem["detail"].as_str().unwrap().contains(told), "{path}?{query}: {problem}");
+            assert_eq!(pointers(&problem), [format!("?{told}")], "{path}?{query}: {problem}");
+        }
+    }
+    for query in ["wait=61", "wait=-1", "wait=soon", "wait=1.5", "waits=1"] {
+        let problem =
+            refused(desk.test.request(Method::GET, &format!("/purges/{id}?{query}")), 400, "invalid_query")
+                .await;
+        let name = query.split('=').next().unwrap();
+        assert_eq!(pointers(&problem), [format!("?{name}")], "{query}: {problem}");
+    }
+}
