@@ -94,7 +94,7 @@ async fn outcomes_are_the_truth(test: &TestService, purges: &[Uuid], own_holds: 
                 Outcome::WouldPurge => assert!(is_dry_run && truth.kind != Kind::Held, "{row} {truth:?}"),
                 Outcome::Failed => assert_eq!(truth.expected_outcome, Expected::Purged, "{row} {truth:?}"),
                 Outcome::OnHold if own_holds.contains(&id) => {
-                    assert_eq!(truth.jobs.len(), 0, "{row} {truth:?}")
+                    assert_eq!(truth.jobs.len(), 0, "{row} {truth:?}");
                 }
                 other => assert_eq!(other.as_str(), truth.expected_outcome.name(), "{row} {truth:?}"),
             }
@@ -127,11 +127,11 @@ async fn what_was_decided_told_and_accepted_can_be_neither_changed_nor_removed()
 
 #[tokio::test]
 async fn the_words_of_the_database_are_those_of_the_code() {
-    let test = TestService::start().await;
-    let mut connection = test.database.connect().await;
     fn words<T: ToString>(all: &[T]) -> Vec<String> {
         all.iter().map(ToString::to_string).collect()
     }
+    let test = TestService::start().await;
+    let mut connection = test.database.connect().await;
     let expected = [
         ("purge_state", words(PurgeState::ALL)),
         ("slice_state", words(SliceState::ALL)),

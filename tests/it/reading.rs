@@ -117,7 +117,7 @@ async fn a_wait_ends_when_the_purge_is_final_and_no_sooner() {
     let body = test.get(&format!("/purges/{purge}?wait=60")).await;
     assert_eq!(body["state"], "completed", "{body}");
     let took = began.elapsed();
-    assert!((Duration::from_millis(1000)..Duration::from_secs(50)).contains(&took), "{took:?}");
+    assert!((Duration::from_secs(1)..Duration::from_secs(50)).contains(&took), "{took:?}");
     let began = Instant::now();
     assert_eq!(test.get(&format!("/purges/{purge}?wait=60")).await["state"], "completed");
     assert!(began.elapsed() < Duration::from_secs(10), "what is final is answered at once");

@@ -23,7 +23,8 @@ async fn begin(desk: &Desk, media_type: &str, framing: &str, beginning: &str) ->
 async fn an_upload_that_breaks_off_leaves_nothing() {
     let desk = Desk::open().await;
     let ids = desk.test.ids_of(Kind::Eligible);
-    let lines: String = ids[..50].iter().map(|id| format!("{id}\n")).collect();
+    let lines: Vec<String> = ids[..50].iter().map(|id| format!("{id}\n")).collect();
+    let lines = lines.concat();
     let chunk = format!("{:x}\r\n{lines}\r\n", lines.len());
     let uploads = [
         ("text/csv", "Transfer-Encoding: chunked".to_owned(), chunk.as_str()),

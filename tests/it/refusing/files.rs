@@ -117,7 +117,7 @@ async fn a_wrong_query_string_of_an_upload_is_refused_by_name() {
         pointers(&refused(desk.test.upload(CSV, &overlong, ID), 422, "invalid_request").await),
         ["/reason"]
     );
-    let many = (0..21).map(|number| format!("&label=l{number}:x")).collect::<String>();
+    let many = (0..21).map(|number| format!("&label=l{number}:x")).collect::<Vec<_>>().concat();
     let many = format!("?{}", &many[1..]);
     assert_eq!(
         pointers(&refused(desk.test.upload(CSV, &many, ID), 422, "invalid_request").await),

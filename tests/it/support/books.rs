@@ -13,7 +13,7 @@ const RESERVED_OR_ELSEWHERE: u8 = 0xc0;
 
 /// Asks again and again until the answer is yes.
 pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(2);
     while !is_so().await {
         assert!(tokio::time::Instant::now() < deadline, "it never came true that {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -165,7 +165,8 @@ async fn nothing_is_left_over(connection: &mut PgConnection) {
 }
 
 async fn histories_have_no_gaps(connection: &mut PgConnection) {
-    let rows: Vec<(Uuid, i32, Vec<i32>, Vec<String>, String)> = sqlx::query_as(
+    type History = (Uuid, i32, Vec<i32>, Vec<String>, String);
+    let rows: Vec<History> = sqlx::query_as(
         "select p.id, p.event_no, array_agg(e.event_no order by e.event_no), array_agg(e.type order by e.event_no),
                 p.state::text
          from purges p join events e on e.purge_id = p.id

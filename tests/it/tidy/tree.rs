@@ -45,20 +45,16 @@ impl Source {
 /// Every file that the compiler sees.
 pub fn sources() -> Vec<Source> {
     let mut found = Vec::new();
-    let benches =
-        files().into_iter().filter(|file| file.starts_with("benches/") && file.matches('/').count() == 1);
-    let roots =
-        ["src/lib.rs", "src/main.rs", "tests/it/main.rs"].into_iter().map(str::to_owned).chain(benches);
-    for root in roots {
-        let folder = Path::new(&root).parent().unwrap();
-        follow(Path::new(&root), folder, Vec::new(), !root.starts_with("src/"), &mut found);
+    for root in ["src/lib.rs", "src/main.rs", "tests/it/main.rs"] {
+        let folder = Path::new(root).parent().unwrap();
+        follow(Path::new(root), folder, Vec::new(), root.starts_with("tests/"), &mut found);
     }
     found
 }
 
 /// Every Rust file on disk.
 pub fn files() -> Vec<String> {
-    let (mut found, mut folders) = (Vec::new(), ["src", "tests", "benches"].map(PathBuf::from).to_vec());
+    let (mut found, mut folders) = (Vec::new(), vec![PathBuf::from("src"), PathBuf::from("tests")]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(project().join(&folder)).unwrap() {
             let entry = entry.unwrap();
