@@ -55,6 +55,7 @@ async fn idle(process: &Process) {
     let before = transactions(&mut connection).await;
     tokio::time::sleep(WATCHED).await;
     let after = transactions(&mut connection).await;
+    #[expect(clippy::cast_precision_loss, reason = "a rate is no count")]
     let a_second = (after - before) as f64 / WATCHED.as_secs_f64();
     println!(
         "idle: {:.1} MiB resident (at most 32), {a_second:.2} transactions a second (less than 2)",

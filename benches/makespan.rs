@@ -18,6 +18,7 @@ const SLOTS: u32 = 10;
 const BATCH: u32 = 500;
 const ROUNDS: u64 = 3;
 
+#[expect(clippy::cast_precision_loss, reason = "a ratio to look at")]
 #[tokio::main]
 async fn main() {
     let fewest = f64::from(CONVERSATIONS / BATCH) * 4.0;

@@ -172,7 +172,7 @@ pub async fn connect(settings: &Settings, world: &World, place: &Place) -> Resul
 
 fn start_engine(settings: &Settings, world: &World, store: &Store) -> Result<Engine, StartError> {
     let terms = engine_terms(settings);
-    let orgs = settings.orgs.iter().filter(|_| !settings.engine.paused).map(|(name, org)| {
+    let orgs = settings.orgs.iter().map(|(name, org)| {
         let wire = analytics_purge::Settings {
             org: name.clone(),
             base_url: org.base_url.to_string(),

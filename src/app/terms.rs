@@ -9,6 +9,7 @@ pub fn engine_terms(settings: &Settings) -> EngineTerms {
     let engine = &settings.engine;
     EngineTerms {
         workers: engine.workers,
+        paused: engine.paused,
         poll_initial: engine.poll_initial,
         poll_max: engine.poll_max,
         job_deadline: engine.job_deadline,

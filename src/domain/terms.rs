@@ -24,6 +24,7 @@ pub struct OrgTerms {
 #[expect(missing_docs, reason = "config/default.toml explains each under the same name")]
 pub struct EngineTerms {
     pub workers: usize,
+    pub paused: bool,
     pub poll_initial: Duration,
     pub poll_max: Duration,
     pub job_deadline: Duration,

@@ -48,6 +48,11 @@ impl Kind {
         }
     }
 
+    /// It begins something; the others follow what was begun to its end.
+    const fn begins(self) -> bool {
+        matches!(self, Self::Submit | Self::Validate)
+    }
+
     /// All kinds, those of the refused call last.
     fn in_order(refused_call: Option<&str>) -> [Self; 4] {
         let mut kinds = [Self::Submit, Self::Poll, Self::Look, Self::Validate];
@@ -119,7 +124,9 @@ impl Dispatcher {
         self.org.remember(&survey);
         let (mut has_moved, mut put_off, mut failed) = (false, FALLBACK, None);
         if survey.permit_at <= survey.now {
-            for kind in Kind::in_order(survey.refused_call.as_deref()) {
+            let is_paused = self.org.engine.paused;
+            let kinds = Kind::in_order(survey.refused_call.as_deref());
+            for kind in kinds.into_iter().filter(|kind| !(is_paused && kind.begins())) {
                 let round = match kind {
                     Kind::Submit => self.launch_submits(&survey).await,
                     Kind::Poll => self.launch_polls(&survey).await.map(Round::moved),

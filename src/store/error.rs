@@ -66,7 +66,7 @@ pub enum StoreError {
     #[error(transparent)]
     Spool(#[from] crate::intake::IntakeError),
     /// The database's schema is not the one that this binary brings.
-    #[error("the database's schema is at {found:?}, this binary needs {needed}; run `genesys-purge migrate`")]
+    #[error("the database's schema is at {}, this binary needs {needed}; run `genesys-purge migrate`", found.unwrap_or(0))]
     Schema {
         /// The newest migration that was applied.
         found: Option<i64>,

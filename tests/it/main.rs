@@ -12,6 +12,7 @@ mod main_job;
 mod openapi;
 mod overlap;
 mod packing;
+mod paused;
 mod reading;
 mod refusing;
 mod support;
