@@ -1,10 +1,12 @@
 //! Look: ask what became of a job's conversations: after its end, after a lost submit, or before it goes again.
 
+use std::time::Duration;
+
 use super::OrgEngine;
 use super::ask::Asked;
 use super::trouble::last_error;
 use crate::store::StoreError;
-use crate::store::jobs::claim::Look;
+use crate::store::jobs::claim::{Look, LookKind};
 use crate::store::orgs::limiter::{Call, Permit};
 
 impl OrgEngine {
@@ -12,7 +14,13 @@ impl OrgEngine {
     pub(super) async fn look(&self, look: &Look, permit: Permit) -> Result<(), StoreError> {
         let org = &self.terms.name;
         match self.ask(&look.ids, permit).await? {
-            Asked::Whole(answers) => self.store.record_look(org, look, &answers, &self.engine).await,
+            // These two are judged as a whole.
+            Asked::Told(answers)
+                if !answers.unasked.is_empty() && matches!(look.kind, LookKind::Recheck | LookKind::Late) =>
+            {
+                self.store.try_job_again(look.lease, Duration::ZERO, None).await
+            }
+            Asked::Told(answers) => self.store.record_look(org, look, &answers, &self.engine).await,
             Asked::NoPermit(wait) => self.store.try_job_again(look.lease, wait, None).await,
             Asked::Failed(failure) => {
                 tracing::warn!(org, job = %look.lease.job, error = %failure, "a look had no whole answer");

@@ -1,5 +1,6 @@
 //! What the steps of one org share.
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -30,6 +31,8 @@ pub struct OrgEngine {
     /// Jitter.
     pub chance: Chance,
     memory: Mutex<Memory>,
+    /// How often the questions to upstream are halved before they are asked; see `ask`.
+    pub(super) halvings: AtomicU32,
 }
 
 /// What the last survey said, so that a success that changes nothing costs no query.
@@ -52,7 +55,7 @@ impl OrgEngine {
         chance: Chance,
     ) -> Self {
         let memory = Mutex::new(Memory::default());
-        Self { terms, engine, upstream, store, clock, chance, memory }
+        Self { terms, engine, upstream, store, clock, chance, memory, halvings: AtomicU32::new(0) }
     }
 
     /// The settings of polling.
@@ -85,7 +88,16 @@ impl OrgEngine {
             self.store.note_success(&self.terms.name, call, told).await?;
         }
         if memory.is_blocked {
-            self.store.unblock_org(&self.terms.name, call).await?;
+            self.store.unblock_org(&self.terms.name, call, false).await?;
+        }
+        Ok(())
+    }
+
+    /// The clocks were compared and agree: a block for their sake is over.
+    pub(super) async fn note_clocks_agree(&self) -> Result<(), StoreError> {
+        let is_blocked = self.memory.lock().unwrap_or_else(PoisonError::into_inner).is_blocked;
+        if is_blocked {
+            self.store.unblock_org(&self.terms.name, Call::Details, true).await?;
         }
         Ok(())
     }

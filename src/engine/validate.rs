@@ -1,10 +1,9 @@
 //! Validate: ask Genesys about a call's worth of ids from the slices of many purges, judge, record.
 
-use std::time::Duration;
-
 use super::OrgEngine;
 use super::ask::Asked;
 use crate::store::StoreError;
+use crate::store::orgs::block::{CLOCK_SKEW, PROBE_EVERY};
 use crate::store::orgs::limiter::{Call, Permit};
 use crate::store::slices::claim::Question;
 
@@ -14,15 +13,13 @@ impl OrgEngine {
         let org = &self.terms.name;
         let asked = self.ask(&question.ids(), permit).await?;
         match asked {
-            Asked::Whole(answers) => {
+            Asked::Told(answers) => {
                 let gap = self.engine.absence_gap;
                 let recorded =
                     self.store.record_answers(org, question, &answers, (self.clock)(), gap).await?;
-                if let Err(skew) = recorded {
-                    self.block(Call::Details, "clock_skew", skew.to_string()).await?;
-                    self.store.ask_again(question, Duration::from_mins(1)).await?;
-                }
-                Ok(())
+                let Err(skew) = recorded else { return self.note_clocks_agree().await };
+                self.block(Call::Details, CLOCK_SKEW, skew.to_string()).await?;
+                self.store.ask_again(question, PROBE_EVERY).await
             }
             Asked::NoPermit(wait) => self.store.ask_again(question, wait).await,
             Asked::Failed(failure) => {

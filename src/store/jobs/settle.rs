@@ -74,9 +74,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin("record_blind_look").await?;
         let mut settlement = open(&mut tx, org, look).await?;
-        let deadline = SignedDuration::try_from(terms.job_deadline).unwrap_or(SignedDuration::MAX);
-        let blind_since = settlement.job.ended_at.filter(|_| look.kind == LookKind::Verify);
-        if blind_since.is_some_and(|ended| settlement.now.duration_since(ended) > deadline) {
+        let is_verifying = matches!(look.kind, LookKind::Verify | LookKind::Overdue);
+        if is_verifying && settlement.job.is_blind_too_long(settlement.now, terms.job_deadline) {
             fail_open(&mut settlement, &codes::UNVERIFIED)?;
             done(&mut tx, org, &mut settlement, Some(error)).await?;
         } else {
@@ -148,7 +147,7 @@ async fn after_end(
     let since_end = round.since_end(settlement);
     let tally = round.settle_ended(settlement, observed.lag)?;
     if tally.gone > 0 && look.kind == LookKind::Verify {
-        note_lag(tx, settlement, since_end).await?;
+        note_lag(tx, settlement, look.asked_at).await?;
     }
     if tally.open() > 0 {
         let lag = observed.lag.unwrap_or(terms.verify_timeout);
@@ -181,6 +180,9 @@ async fn after_reread(
         is_past_deadline: lost_for.is_some_and(|lost_for| lost_for > deadline),
     };
     match doubt::after_reread(reread) {
+        Next::LookAgainSoon if tally.absent_once == 0 => {
+            look_again(tx, settlement, backoff::step(look.tries, 1.0), None).await
+        }
         Next::LookAgainSoon => look_again(tx, settlement, terms.absence_gap, None).await,
         Next::ExtendWindow => {
             let observed = pace::observed(tx, org).await?;
@@ -283,12 +285,15 @@ async fn keep_slot(tx: &mut Tx, settlement: &Settlement, terms: &EngineTerms) ->
     look_again(tx, settlement, Duration::from_hours(1).min(terms.job_deadline), None).await
 }
 
-async fn note_lag(tx: &mut Tx, settlement: &Settlement, since_end: Duration) -> Result<(), StoreError> {
+/// Notes how late the deletions showed. When the job ended is known only to lie between two polls, so the earlier
+/// counts: a lag that came out too short would have the next job taken for failed, and its ids submitted again.
+async fn note_lag(tx: &mut Tx, settlement: &Settlement, seen_at: Timestamp) -> Result<(), StoreError> {
+    let Some(earliest_end) = settlement.job.not_ended_at() else { return Ok(()) };
     let failed = tx.failed();
     sqlx::query!(
         "-- note_lag\nupdate jobs set lag_seconds = $2 where id = $1",
         settlement.job.id,
-        since_end.as_secs_f64()
+        seen_at.duration_since(earliest_end).as_secs_f64()
     )
     .execute(&mut **tx)
     .await

@@ -12,6 +12,9 @@ use crate::store::{Store, StoreError};
 /// The time between two tries of a blocked org.
 pub const PROBE_EVERY: Duration = Duration::from_mins(1);
 
+/// The code of a block because the clocks disagree.
+pub const CLOCK_SKEW: &str = "clock_skew";
+
 /// Why an org is blocked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
@@ -58,8 +61,9 @@ impl Store {
         tx.commit().await
     }
 
-    /// Lifts the block after a call of the refused kind succeeded.
-    pub async fn unblock_org(&self, org: &str, call: Call) -> Result<(), StoreError> {
+    /// Lifts the block after a call of the refused kind succeeded. A call's success says nothing about clocks: a block
+    /// for their sake ends only where they were seen to agree.
+    pub async fn unblock_org(&self, org: &str, call: Call, clocks_agree: bool) -> Result<(), StoreError> {
         let mut tx = self.begin("unblock_org").await?;
         lock(&mut tx, org).await?;
         let failed = tx.failed();
@@ -67,9 +71,11 @@ impl Store {
             "-- unblock_org
             update orgs
             set blocked_call = null, blocked_code = null, blocked_detail = null, blocked_at = null, probe_at = null
-            where name = $1 and blocked_call = $2",
+            where name = $1 and blocked_call = $2 and (blocked_code <> $3 or $4)",
             org,
-            call.as_str()
+            call.as_str(),
+            CLOCK_SKEW,
+            clocks_agree
         )
         .execute(&mut *tx)
         .await

@@ -17,13 +17,15 @@ use crate::domain::reason::{Reason, Step};
 use crate::store::holds::protect;
 use crate::store::{Store, StoreError};
 
-/// Whole answers to one question.
+/// Whole answers to one question, or to a part of it.
 #[derive(Debug, Default)]
 pub struct Answers {
     /// What was told, by id; ids that whole answers left out are missing.
     pub facts: HashMap<Uuid, Facts>,
     /// Ids that upstream refuses to be asked about, each alone, and why.
     pub refused: HashMap<Uuid, Reason>,
+    /// Ids that could not be asked about in time: their absence from `facts` says nothing.
+    pub unasked: HashSet<Uuid>,
     /// Upstream's clock.
     pub upstream_time: Option<Timestamp>,
 }
@@ -102,7 +104,7 @@ impl Round<'_> {
         for &(position, id) in &asked.conversations {
             let place = Place { slice: asked.slice, position };
             let Some(cell) = patch.cell(place) else { continue };
-            if cell.outcome != Outcome::Pending {
+            if cell.outcome != Outcome::Pending || self.answers.unasked.contains(&id) {
                 continue;
             }
             if let Some(reason) = self.answers.refused.get(&id) {
