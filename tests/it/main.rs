@@ -2,5 +2,13 @@
 
 #![expect(unreachable_pub, reason = "nobody imports a test; `pub` marks what tests share")]
 
+mod blocked;
+mod conflicts;
+mod crash;
+mod deadlines;
+mod in_doubt;
+mod limits;
 mod main_job;
 mod support;
+mod upstream_status;
+mod verifying;

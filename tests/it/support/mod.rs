@@ -4,5 +4,6 @@
 pub mod postgres;
 pub mod receiver;
 pub mod service;
+pub mod trouble;
 
 pub use service::{Setup, TestService};
