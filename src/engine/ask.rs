@@ -38,15 +38,16 @@ impl OrgEngine {
         let mut permit = Some(permit);
         let mut questions: Vec<&[Uuid]> = ids.chunks(self.question_size(ids.len())).rev().collect();
         while let Some(question) = questions.pop() {
-            let permit = match permit.take() {
-                Some(permit) => permit,
-                None => match self.further_permit(until).await? {
-                    Ok(permit) => permit,
-                    Err(wait) => {
-                        questions.push(question);
-                        return Ok(self.told_in_part(answers, &questions, ids, wait));
-                    }
-                },
+            let further = match permit.take() {
+                Some(permit) => Ok(permit),
+                None => self.further_permit(until).await?,
+            };
+            let permit = match further {
+                Ok(permit) => permit,
+                Err(wait) => {
+                    questions.push(question);
+                    return Ok(self.told_in_part(answers, &questions, ids, wait));
+                }
             };
             let answer =
                 self.upstream.facts(question, genesys::Permit { write_before: permit.valid_until }).await;

@@ -118,6 +118,7 @@ async fn tokens_that_are_always_refused_block_the_org_after_one_renewal() {
         );
         assert_eq!(test.calls(Call::Submit, "200"), 1, "{name}");
         test.assert_purged_once(ids);
+        test.end().await;
     }
 }
 
@@ -140,6 +141,7 @@ async fn a_login_that_refuses_the_client_blocks_the_org_and_names_the_client() {
         let body = test.finished(purge).await;
         assert_eq!((&body["state"], &body["blockedReason"]), (&json!("completed"), &json!(null)), "{body}");
         test.assert_purged_once(ids);
+        test.end().await;
     }
 }
 
@@ -156,6 +158,7 @@ async fn a_question_that_upstream_does_not_know_blocks_the_org_and_fails_nobody(
         assert_eq!(test.finished(purge).await["state"], "completed", "{status}");
         assert_eq!(test.endings(purge).await, endings([("purged gone", 2)]), "{status}");
         test.assert_purged_once(ids);
+        test.end().await;
     }
 }
 

@@ -44,6 +44,7 @@ async fn a_submit_that_was_lost_before_its_work_is_submitted_again_after_the_win
         assert_eq!(jobs.len(), 1, "the same job goes again: {jobs:?}");
         assert_windows(&test);
         test.assert_purged_once(ids);
+        test.end().await;
     }
 }
 
@@ -71,6 +72,7 @@ async fn a_submit_whose_answer_was_lost_after_its_work_is_never_submitted_again(
         assert_eq!(test.log(Call::Submit).len(), 1, "{rule}");
         assert_eq!(test.jobs(purge).await[0]["result"], "lost", "{rule}");
         test.assert_purged_once(ids);
+        test.end().await;
     }
 }
 

@@ -150,5 +150,5 @@ async fn a_poison_id_is_found_however_small_the_budget_is() {
     assert_eq!(test.finished(purge).await["state"], "failed");
     assert_eq!(test.endings(purge).await, endings([("failed bad.request", 1), ("would_purge eligible", 3)]));
     let sizes: Vec<usize> = test.log(Call::Details).iter().map(|entry| entry.ids).collect();
-    assert_eq!(sizes.len(), 6, "four, two, two, one; then the others: {sizes:?}");
+    assert!(sizes.len() <= 7, "four calls find it, and each other id takes one at most: {sizes:?}");
 }

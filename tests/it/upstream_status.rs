@@ -36,6 +36,7 @@ async fn a_token_that_was_refused_once_is_renewed_once() {
         assert_eq!(test.calls(Call::Submit, "200"), 1, "{name}");
         assert_eq!(test.number("select count(*) from orgs where blocked_at is not null").await, 0, "{name}");
         test.assert_purged_once(ids);
+        test.end().await;
     }
 }
 
@@ -96,6 +97,7 @@ async fn no_answer_that_can_be_read_to_a_question_or_a_poll_costs_only_another_o
         test.assert_all_struck();
         assert_eq!(test.log(Call::Submit).len(), 13, "{name}");
         test.assert_purged_once(&ids[..26]);
+        test.end().await;
     }
 }
 
@@ -113,6 +115,7 @@ async fn two_polls_that_find_no_job_are_no_answer_and_the_third_is() {
         assert_eq!(test.log(Call::Poll).len(), 3);
         assert_eq!(test.log(Call::Submit).len(), 1);
         test.assert_purged_once(ids);
+        test.end().await;
     }
 }
 
@@ -125,6 +128,7 @@ async fn a_poll_that_is_refused_as_wrong_fails_nothing() {
         completes(&test, ids).await;
         assert_eq!(test.log(Call::Submit).len(), 1, "{status}");
         test.assert_purged_once(ids);
+        test.end().await;
     }
 }
 
@@ -167,6 +171,7 @@ async fn a_batch_that_is_refused_as_wrong_is_halved_and_goes_through() {
         let sizes: Vec<usize> = test.log(Call::Submit).iter().map(|entry| entry.ids).collect();
         assert_eq!(&sizes[3..], [2, 2, 2, 2], "{status}");
         test.assert_purged_once(ids);
+        test.end().await;
     }
 }
 
@@ -216,6 +221,7 @@ async fn one_poison_id_of_a_question_fails_alone_with_the_code_of_upstream() {
         assert!(rows[0]["detail"].as_str().unwrap().contains("context-9"), "{rows:?}");
         test.assert_untouched(&ids[..1]);
         test.assert_purged_once(&ids[1..]);
+        test.end().await;
     }
 }
 
@@ -239,6 +245,7 @@ async fn a_token_call_that_fails_costs_only_time() {
         assert_eq!(test.log(Call::Token).len(), 2, "{fault}");
         assert_eq!(test.log(Call::Submit).len(), 1, "{fault}");
         test.assert_purged_once(ids);
+        test.end().await;
     }
 }
 
@@ -279,6 +286,7 @@ async fn every_odd_retry_after_silences_the_org_for_a_sane_time_and_counts_for_n
             assert_eq!(test.calls(Call::Submit, "200"), 1, "{name} {value}");
             test.assert_purged_once(ids);
         }
+        test.end().await;
     }
 }
 
@@ -306,6 +314,7 @@ async fn an_absurd_retry_after_silences_the_org_for_an_hour_at_most() {
             // The test itself cut the silence short, so the sandbox has something to complain of.
             assert!(test.sandbox.sandbox().conversation(*id).unwrap().deleted_at.is_some());
         }
+        test.end().await;
     }
 }
 

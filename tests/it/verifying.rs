@@ -1,10 +1,10 @@
 //! What a look after a job's end makes of each conversation: gone, present, or could not tell, which is never "gone".
 
-use genesys_purge::sandbox::{Call, DeletedLooks, JobDuration, Kind};
+use genesys_purge::sandbox::{Call, DeletedLooks, Kind};
 use serde_json::json;
 
+use crate::support::Setup;
 use crate::support::trouble::{endings, strikes};
-use crate::support::{Setup, TestService};
 
 #[tokio::test]
 async fn a_deletion_that_shows_late_is_waited_for_and_not_repeated() {
@@ -63,6 +63,7 @@ async fn what_a_failed_or_partial_job_left_goes_again_in_another_job() {
         let told: i64 = hooks.iter().map(|hook| hook.body["recordsProcessed"].as_i64().unwrap()).sum();
         assert_eq!(told, 10, "as upstream said it: {hooks:#?}");
         test.assert_purged_once(ids);
+        test.end().await;
     }
 }
 
@@ -128,6 +129,7 @@ async fn gone_by_absence_takes_two_answers_a_gap_apart() {
         assert!(log[2].at.duration_since(log[1].at).as_secs_f64() >= 0.4, "{log:#?}");
         assert_eq!(log[2].ids, ended["purged absent_twice"], "only those that were absent are asked again");
         test.assert_purged_once(ids);
+        test.end().await;
     }
 }
 
@@ -194,23 +196,4 @@ async fn an_id_that_upstream_will_not_tell_of_after_a_lost_submit_ends_as_submit
     assert_eq!(test.endings(purge).await, endings([("failed submit_unknown", 2)]));
     assert_eq!(test.log(Call::Submit).len(), 1, "it may have been deleted: never again");
     test.assert_no_breach();
-}
-
-/// A job of half a second, of which the polls know nothing for as long.
-fn slow_to_be_known() -> Setup {
-    Setup::new().sandbox(|settings| {
-        settings.job_unknown_ms = 300;
-        settings.job_duration = JobDuration { base_ms: 500, jitter_ms: 0 };
-    })
-}
-
-#[tokio::test]
-async fn a_job_that_upstream_does_not_know_at_first_is_waited_for() {
-    let test: TestService = slow_to_be_known().env("PURGE__ENGINE__POLL_INITIAL", "200ms").start().await;
-    let ids = &test.ids_of(Kind::Eligible)[..3];
-    let purge = test.purge(ids).await;
-    assert_eq!(test.finished(purge).await["state"], "completed");
-    assert_eq!(test.jobs(purge).await[0]["result"], "completed");
-    assert!(test.calls(Call::Poll, "404") >= 1);
-    test.assert_purged_once(ids);
 }

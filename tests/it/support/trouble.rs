@@ -41,6 +41,11 @@ impl TestService {
         self.sandbox = Running::serve(organization, port.address, false).await.unwrap();
     }
 
+    /// Stops the service, whose connections a test with many of them would otherwise hold to its end.
+    pub async fn end(mut self) {
+        self.stop_service().await;
+    }
+
     /// Lets the next try of a blocked org happen now, with everything that waits for it.
     pub async fn probe_now(&self) {
         self.sql("update orgs set probe_at = clock_timestamp() where probe_at is not null").await;
