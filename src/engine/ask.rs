@@ -44,9 +44,9 @@ impl OrgEngine {
         let until = Instant::now() + self.engine.lease / 2;
         let mut answers = Answers::default();
         let mut permit = Some(permit);
-        let ids = turned(ids, self.terms.details_batch, fruitless);
-        let mut questions: Vec<&[Uuid]> =
-            ids.chunks(piece(self.terms.details_batch, fruitless)).rev().collect();
+        let piece = piece(self.terms.details_batch.min(ids.len()), fruitless);
+        let ids = turned(ids, piece, fruitless);
+        let mut questions: Vec<&[Uuid]> = ids.chunks(piece).rev().collect();
         while let Some(question) = questions.pop() {
             let permit = match permit.take() {
                 Some(permit) => permit,
@@ -95,18 +95,16 @@ impl OrgEngine {
     }
 }
 
-/// How many ids a call asks about: fewer with every second question that failed.
-fn piece(details_batch: usize, fruitless: u32) -> usize {
-    details_batch.checked_shr(fruitless / 2).unwrap_or_default().max(1)
+/// How many ids a call asks about: half as many with every question that failed.
+fn piece(largest: usize, fruitless: u32) -> usize {
+    largest.checked_shr(fruitless).unwrap_or_default().max(1)
 }
 
-/// The ids from another place on, so that whatever made the last question fail does not stand first again.
-fn turned(ids: &[Uuid], details_batch: usize, fruitless: u32) -> Vec<Uuid> {
+/// The ids from another place on, so that whatever made the last questions fail does not stand first again.
+fn turned(ids: &[Uuid], piece: usize, fruitless: u32) -> Vec<Uuid> {
     let mut ids = ids.to_vec();
     if fruitless >= 2 && !ids.is_empty() {
-        let by =
-            piece(details_batch, fruitless).saturating_mul(usize::try_from(fruitless).unwrap_or(usize::MAX));
-        let by = by % ids.len();
+        let by = piece.saturating_mul(usize::try_from(fruitless).unwrap_or(usize::MAX)) % ids.len();
         ids.rotate_left(by);
     }
     ids
@@ -122,7 +120,8 @@ mod tests {
         let mut open: Vec<Uuid> = (0..ids).map(|id| Uuid::from_u128(id as u128)).collect();
         for fruitless in 0.. {
             let mut told = Vec::new();
-            for question in turned(&open, 500, fruitless).chunks(piece(500, fruitless)) {
+            let piece = piece(open.len(), fruitless);
+            for question in turned(&open, piece, fruitless).chunks(piece) {
                 if question.contains(&poison) {
                     break;
                 }

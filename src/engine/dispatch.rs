@@ -159,7 +159,8 @@ impl Dispatcher {
         let (mut intents_due, mut drawable) = (survey.intents_due, survey.drawable);
         let mut free = self.org.terms.slots.saturating_sub(survey.slots_taken);
         let mut round = Round::default();
-        if survey.shut_until.is_some() || free == 0 || intents_due + drawable == 0 {
+        let is_shut = survey.shut_until.is_some() || survey.are_facts_blocked;
+        if is_shut || free == 0 || intents_due + drawable == 0 {
             self.partial_since = None;
             return Ok(round);
         }
@@ -270,7 +271,8 @@ impl Dispatcher {
     /// Asks for facts: for new purges and dry runs always, for others just far enough ahead of the slots.
     async fn launch_validations(&self, survey: &Survey) -> Result<bool, StoreError> {
         let is_due = |at: Option<jiff::Timestamp>| at.is_some_and(|at| at <= survey.now);
-        if survey.shut_until.is_some() || !is_due(survey.slice_at) {
+        let is_shut = survey.shut_until.is_some() && survey.are_facts_blocked;
+        if is_shut || !is_due(survey.slice_at) {
             return Ok(false);
         }
         let mut stock = Stock {
@@ -298,10 +300,11 @@ impl Dispatcher {
         is_wanted: impl Fn(&Stock) -> bool,
     ) -> Result<bool, StoreError> {
         let mut has_launched = false;
-        while is_wanted(stock) && !(has_launched && survey.is_blocked) {
+        while is_wanted(stock) && !(has_launched && survey.are_facts_blocked) {
             let Some(worker) = self.worker() else { break };
             let lease = self.org.engine.lease;
-            let claim = self.org.store.claim_slices(&self.org.terms, reach, lease, survey.is_blocked).await?;
+            let claim =
+                self.org.store.claim_slices(&self.org.terms, reach, lease, survey.are_facts_blocked).await?;
             let Claim::Claimed(question, permit) = claim else { break };
             stock.asking += question.ids().len();
             let org = Arc::clone(&self.org);

@@ -31,6 +31,11 @@ impl Hurdle {
     }
 }
 
+/// The word of a hurdle before which nothing can be judged: facts can't be asked, or clocks disagree.
+pub(in crate::store) fn blocks_facts(hurdle: &str) -> bool {
+    hurdle == Hurdle::Clock.as_str() || hurdle == Hurdle::Call(Call::Details).as_str()
+}
+
 /// Why an org is blocked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
@@ -64,7 +69,7 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(failed)?;
-        if !locked.is_shut && !locked.is_probe {
+        if !locked.is_blocked {
             tracing::warn!(
                 org,
                 code = block.code,

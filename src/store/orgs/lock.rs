@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 
+use super::block::blocks_facts;
 use crate::store::StoreError;
 use crate::store::tx::Tx;
 
@@ -10,8 +11,10 @@ use crate::store::tx::Tx;
 #[derive(Debug)]
 pub(in crate::store) struct LockedOrg {
     pub(in crate::store) policy_epoch: i64,
-    /// Upstream refuses it, and the next try is not due.
+    /// It is blocked, and the next try is not due, or is not one of submitting.
     pub(in crate::store) is_shut: bool,
+    /// It is blocked.
+    pub(in crate::store) is_blocked: bool,
     /// Upstream refuses it, and this is the try that is let through.
     pub(in crate::store) is_probe: bool,
     /// The database's time once the lock was held.
@@ -23,7 +26,7 @@ pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, 
     let failed = tx.failed();
     let row = sqlx::query!(
         r#"-- lock_org
-        select policy_epoch, probe_at as "probe_at: SqlTimestamp" from orgs where name = $1 for no key update"#,
+        select policy_epoch, blocked_call, probe_at as "probe_at: SqlTimestamp" from orgs where name = $1 for no key update"#,
         org
     )
     .fetch_one(&mut **tx)
@@ -33,7 +36,9 @@ pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, 
     let probe_at = row.probe_at.map(SqlTimestamp::to_jiff);
     Ok(LockedOrg {
         policy_epoch: row.policy_epoch,
-        is_shut: probe_at.is_some_and(|probe_at| probe_at > now),
+        is_shut: probe_at.is_some_and(|probe_at| probe_at > now)
+            || row.blocked_call.is_some_and(|call| blocks_facts(&call)),
+        is_blocked: probe_at.is_some(),
         is_probe: probe_at.is_some_and(|probe_at| probe_at <= now),
         now,
     })

@@ -7,6 +7,7 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 
 use crate::domain::limiter::{Budget, Permission, in_force};
 use crate::domain::terms::OrgTerms;
+use crate::store::orgs::block;
 use crate::store::tx::Tx;
 use crate::store::{Store, StoreError};
 
@@ -15,8 +16,11 @@ use crate::store::{Store, StoreError};
 pub struct Survey {
     /// The moment, by the database's clock.
     pub now: Timestamp,
-    /// Upstream refuses the org.
+    /// The org is blocked.
     pub is_blocked: bool,
+    /// It is blocked for what facts need: their call, or clocks that agree. Then nothing is submitted, and the tries
+    /// that are let through ask for facts.
+    pub are_facts_blocked: bool,
     /// Until then: no try is let through before.
     pub shut_until: Option<Timestamp>,
     /// A call is allowed from then on.
@@ -69,6 +73,7 @@ impl Store {
 struct Live {
     now: SqlTimestamp,
     probe_at: Option<SqlTimestamp>,
+    blocked_call: Option<String>,
     arrival_at: SqlTimestamp,
     closed_until: SqlTimestamp,
     allowed_per_minute: Option<i32>,
@@ -91,7 +96,7 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
         r#"-- survey_live
         select
             clock_timestamp() as "now!: SqlTimestamp",
-            o.probe_at as "probe_at: SqlTimestamp",
+            o.probe_at as "probe_at: SqlTimestamp", o.blocked_call,
             l.arrival_at, l.closed_until,
             l.allowed_per_minute, l.refused_call, l.refusals, p.expected_job_seconds,
             j.slots_taken as "slots_taken!", j.freeing as "freeing!",
@@ -207,6 +212,7 @@ fn weigh(org: &OrgTerms, live: Live, open: &Open) -> Survey {
     Survey {
         now,
         is_blocked: live.probe_at.is_some(),
+        are_facts_blocked: live.blocked_call.is_some_and(|call| block::blocks_facts(&call)),
         shut_until: live.probe_at.map(SqlTimestamp::to_jiff).filter(|probe_at| *probe_at > now),
         permit_at: opens_at.max(live.closed_until.to_jiff()),
         refused_call: live.refused_call,
