@@ -63,7 +63,6 @@ async fn everything_happened(test: &TestService) {
         "completed",
         "failed",
         "rejected",
-        "lost",
         "step validate",
         "step intend",
         "step submit",

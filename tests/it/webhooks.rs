@@ -81,7 +81,8 @@ async fn receivers_are_told_exactly_the_fields_of_the_contract_in_signed_request
         })
     );
     let latency = job.body["latencySeconds"].as_f64().unwrap();
-    assert!((0.7..30.0).contains(&latency), "{latency}");
+    // It counts from the recorded answer, which comes a little after upstream began.
+    assert!((0.4..30.0).contains(&latency), "{latency}");
     let decimals = job.text.split("\"latencySeconds\":").nth(1).unwrap().split([',', '}']).next().unwrap();
     assert!(decimals.split('.').nth(1).is_some_and(|decimals| decimals.len() <= 2), "{decimals}");
 

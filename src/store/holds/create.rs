@@ -99,9 +99,10 @@ impl Store {
             .map_err(failed)?;
         ensure_rows("activate_hold", activated.rows_affected(), 1)?;
         let failed = tx.failed();
-        let last_call = sqlx::query_scalar!(
-            r#"-- last_call_before
-            select max(call_before) as "last: SqlTimestamp"
+        // One statement: a call that its snapshot does not show as under way any more left before its clock is read.
+        let quiet_at = sqlx::query_scalar!(
+            r#"-- quiet_at
+            select greatest(max(call_before), clock_timestamp()) as "quiet_at!: SqlTimestamp"
             from jobs where org = any($1) and state = 'submitting'"#,
             &new.orgs
         )
@@ -120,7 +121,7 @@ impl Store {
         };
         write(self, &mut tx, now, actor, event).await?;
         tx.commit().await?;
-        Ok(last_call.map_or(now, |last| last.to_jiff().max(now)))
+        Ok(quiet_at.to_jiff())
     }
 
     /// Read after the activation, when no further intent can name them: what was named and comes back is protected.

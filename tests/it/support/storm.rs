@@ -23,8 +23,8 @@ pub fn setup(seed: u64, conversations: u32) -> Setup {
                 active: 0.04,
                 deleted: 0.04,
                 unknown: 0.04,
-                conflict_named: 0.02,
-                conflict_unnamed: 0.01,
+                conflict_named: 0.006,
+                conflict_unnamed: 0.005,
                 unreadable_end: 0.03,
             };
             org.job_duration.jitter_ms = 100;
@@ -38,7 +38,7 @@ pub fn setup(seed: u64, conversations: u32) -> Setup {
 /// Lets calls of every kind go wrong now and then, in every way that ends soon.
 pub fn break_loose(test: &TestService) {
     for fault in [
-        json!({ "call": "submit", "every": 5, "times": 6, "fault": { "reset": "after" } }),
+        json!({ "call": "submit", "every": 4, "times": 12, "fault": { "reset": "after" } }),
         json!({ "call": "submit", "every": 7, "times": 6, "fault": { "reset": "before" } }),
         json!({ "call": "submit", "every": 11, "times": 3, "when": "after", "fault": { "status": 504 } }),
         json!({ "call": "submit", "every": 13, "times": 2, "fault": { "garbage": "cutJson" } }),
