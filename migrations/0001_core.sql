@@ -119,6 +119,8 @@ create table purges (
 );
 
 create index purges_to_validate on purges (org, turn_at) where pending > 0 and finished_at is null;
+create index purges_never_asked on purges (org, turn_at) where state = 'queued';
+create index purges_dry on purges (org, turn_at) where dry_run and pending > 0 and finished_at is null;
 create index purges_to_draw on purges (org, turn_at) where drawable > 0 and finished_at is null;
 
 create table slices (
@@ -155,6 +157,7 @@ create table slices (
 );
 
 create index slices_to_validate on slices (purge_id, run_at, slice_no) where state = 'queued';
+create index slices_due on slices (org, run_at) where state = 'queued';
 create index slices_leased on slices (org, lease_until) where state = 'validating';
 create index slices_to_draw on slices (purge_id, slice_no) where drawable > 0;
 
@@ -193,6 +196,8 @@ create table jobs (
     -- Fruitless tries of the present step in a row, and 404s in a row among them.
     tries smallint not null default 0,
     misses smallint not null default 0,
+    -- Looks without a whole answer, in a row.
+    blind smallint not null default 0,
     created_at timestamptz not null default clock_timestamp(),
     run_at timestamptz not null default clock_timestamp(),
     lease_until timestamptz,
@@ -204,9 +209,6 @@ create table jobs (
     ended_at timestamptz,
     -- From its end to the look that saw its last id gone.
     lag_seconds double precision,
-    -- Facts of its own, newer than its slices': a recheck asked them.
-    facts_at timestamptz,
-    facts_epoch bigint,
     -- The first of an unbroken row of submits without an answer.
     lost_since timestamptz,
     -- Past its deadline, but perhaps still running upstream: it keeps its slot and its ids.
@@ -229,6 +231,7 @@ create table jobs (
 );
 
 create index jobs_alive on jobs (org, state, run_at) where state <> 'done';
+create index jobs_by_parent on jobs (parent) where parent is not null;
 create index jobs_ended on jobs (org, ended_at desc) where ended_at is not null and submitted_at is not null;
 create unique index jobs_by_upstream_id on jobs (org, upstream_job_id);
 
@@ -240,6 +243,9 @@ create table job_parts (
     positions smallint[] not null,
     -- Those among them that an earlier job of the purge had carried already.
     carried_before smallint[] not null default '{}',
+    -- The facts by which these were drawn or, after a recheck, looked at last, and the rules that judged them.
+    facts_at timestamptz,
+    facts_epoch bigint,
     primary key (job_id, purge_id, slice_no)
 );
 

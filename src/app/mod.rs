@@ -10,6 +10,7 @@ mod world;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -81,6 +82,9 @@ pub struct Service {
     store: Store,
 }
 
+/// What is under way beside the engine may take so long to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The name of the operator's webhook secret among the values that are made once.
 pub const RETENTION_SECRET: &str = "retention_webhook";
 
@@ -149,10 +153,11 @@ impl Service {
             engine.stop().await;
         }
         self.stop_background.cancel();
-        self.background.wait().await;
+        if tokio::time::timeout(PATIENCE, self.background.wait()).await.is_err() {
+            tracing::warn!("deliveries under way are cut; they are repeated");
+        }
         // Requests that still stream are cut with the process; their spools vanish, nothing of them was accepted.
-        let patience = std::time::Duration::from_secs(5);
-        if tokio::time::timeout(patience, self.http.wait()).await.is_err() {
+        if tokio::time::timeout(PATIENCE, self.http.wait()).await.is_err() {
             tracing::warn!("some requests did not end in time and are cut");
         }
         self.store.close().await;

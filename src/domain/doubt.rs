@@ -39,14 +39,15 @@ pub enum Next {
 
 /// Decides about the job as a whole.
 pub fn after_reread(reread: Reread) -> Next {
+    // Before the second look: what was seen to go in this round is not seen to go in the next.
+    if reread.newly_gone > 0 && reread.present > 0 {
+        return Next::ExtendWindow;
+    }
     if reread.absent_once > 0 {
         return Next::LookAgainSoon;
     }
     if reread.present == 0 {
         return Next::Finished;
-    }
-    if reread.newly_gone > 0 {
-        return Next::ExtendWindow;
     }
     if reread.is_past_deadline { Next::GiveUp } else { Next::SubmitAgain }
 }
@@ -86,6 +87,7 @@ mod tests {
             (reread(1, 0, 5, true), Next::ExtendWindow),
             (reread(0, 1, 5, false), Next::LookAgainSoon),
             (reread(9, 1, 0, true), Next::LookAgainSoon),
+            (reread(9, 1, 5, false), Next::ExtendWindow),
         ];
         for (reread, expected) in table {
             assert_eq!(after_reread(reread), expected, "{reread:?}");

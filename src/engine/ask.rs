@@ -1,9 +1,8 @@
 //! Asks for facts: a question larger than a call is cut, one that upstream refuses as wrong is halved, until a single
-//! id is refused alone. One poison id harms no bystander.
+//! id is refused alone; one that fails again and again is cut smaller each time. One poison id harms no bystander.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::OrgEngine;
@@ -14,41 +13,57 @@ use crate::store::StoreError;
 use crate::store::orgs::limiter::{Call, Permit};
 use crate::store::slices::validated::Answers;
 
-/// A further call of a question waits so long for its permit; else the whole question is asked again later.
-const LONGEST_PERMIT_WAIT: Duration = Duration::from_secs(5);
+/// A further call of a question waits so long for its permit; what is left is asked later.
+const LONGEST_PERMIT_WAIT: Duration = Duration::from_secs(10);
 
-/// How a question ended.
-pub(super) enum Asked {
-    /// Every id was told of, or left out, by a whole answer.
-    Whole(Answers),
-    /// Some call had no whole answer: nothing can be told.
+/// How far a question came.
+pub(super) struct Asked {
+    /// What whole answers told.
+    pub(super) answers: Answers,
+    /// Why not all was told, where not all was.
+    pub(super) rest: Option<Rest>,
+}
+
+/// Why a question was not answered to its end.
+pub(super) enum Rest {
+    /// A call had no whole answer.
     Failed(Failure),
-    /// No permit for the rest of it before long.
-    NoPermit(Duration),
+    /// No permit before long, or no time left within the lease.
+    Later(Duration),
 }
 
 impl OrgEngine {
-    /// Asks for the facts of these ids; the permit is for the first call.
-    pub(super) async fn ask(&self, ids: &[Uuid], permit: Permit) -> Result<Asked, StoreError> {
+    /// Asks for the facts of these ids; the permit is for the first call. `fruitless`: so many questions about them
+    /// failed in a row.
+    pub(super) async fn ask(
+        &self,
+        ids: &[Uuid],
+        permit: Permit,
+        fruitless: u32,
+    ) -> Result<Asked, StoreError> {
+        let until = Instant::now() + self.engine.lease / 2;
         let mut answers = Answers::default();
         let mut permit = Some(permit);
-        let mut questions: Vec<&[Uuid]> = ids.chunks(self.terms.details_batch).rev().collect();
+        let ids = turned(ids, self.terms.details_batch, fruitless);
+        let mut questions: Vec<&[Uuid]> =
+            ids.chunks(piece(self.terms.details_batch, fruitless)).rev().collect();
         while let Some(question) = questions.pop() {
             let permit = match permit.take() {
                 Some(permit) => permit,
-                None => match self.further_permit().await? {
+                None => match self.further_permit(until).await? {
                     Ok(permit) => permit,
-                    Err(wait) => return Ok(Asked::NoPermit(wait)),
+                    Err(wait) => return Ok(Asked { answers, rest: Some(Rest::Later(wait)) }),
                 },
             };
-            let answer =
-                self.upstream.facts(question, genesys::Permit { write_before: permit.valid_until }).await;
+            let write_before = permit.valid_until;
+            let answer = self.upstream.facts(question, genesys::Permit { write_before }).await;
             if let Some(time) = answer.observed.upstream_time {
                 answers.upstream_time = Some(answers.upstream_time.map_or(time, |earlier| earlier.min(time)));
             }
             match answer.result {
                 Ok(facts) => {
                     answers.facts.extend(facts);
+                    answers.told.extend(question);
                     self.note_success(Call::Details, &answer.observed).await?;
                 }
                 Err(Failure::Invalid(detail)) => {
@@ -59,25 +74,73 @@ impl OrgEngine {
                         answers.refused.extend(question.iter().map(|&id| (id, reason.clone())));
                     }
                 }
-                Err(failure) => return Ok(Asked::Failed(failure)),
+                Err(failure) => return Ok(Asked { answers, rest: Some(Rest::Failed(failure)) }),
             }
         }
-        Ok(Asked::Whole(answers))
+        Ok(Asked { answers, rest: None })
     }
 
-    async fn further_permit(&self) -> Result<Result<Permit, Duration>, StoreError> {
-        let longest = SignedDuration::try_from(LONGEST_PERMIT_WAIT).unwrap_or(SignedDuration::MAX);
+    async fn further_permit(&self, until: Instant) -> Result<Result<Permit, Duration>, StoreError> {
         loop {
-            let until = match self.store.take_permit(&self.terms, Call::Details).await? {
-                Ok(permit) => return Ok(Ok(permit)),
-                Err(until) => until,
+            let wait = match self.store.take_permit(&self.terms, Call::Details).await? {
+                Ok(permit) if Instant::now() < until => return Ok(Ok(permit)),
+                Ok(_) => return Ok(Err(Duration::ZERO)),
+                Err(wait) => wait,
             };
-            let wait = until.duration_since((self.clock)());
-            let unsigned = Duration::try_from(wait).unwrap_or(Duration::from_millis(10));
-            if wait > longest {
-                return Ok(Err(unsigned));
+            if wait > LONGEST_PERMIT_WAIT || Instant::now() + wait > until {
+                return Ok(Err(wait));
             }
-            tokio::time::sleep(unsigned.max(Duration::from_millis(10))).await;
+            tokio::time::sleep(wait.max(Duration::from_millis(10))).await;
+        }
+    }
+}
+
+/// How many ids a call asks about: fewer with every second question that failed.
+fn piece(details_batch: usize, fruitless: u32) -> usize {
+    details_batch.checked_shr(fruitless / 2).unwrap_or_default().max(1)
+}
+
+/// The ids from another place on, so that whatever made the last question fail does not stand first again.
+fn turned(ids: &[Uuid], details_batch: usize, fruitless: u32) -> Vec<Uuid> {
+    let mut ids = ids.to_vec();
+    if fruitless >= 2 && !ids.is_empty() {
+        let by =
+            piece(details_batch, fruitless).saturating_mul(usize::try_from(fruitless).unwrap_or(usize::MAX));
+        let by = by % ids.len();
+        ids.rotate_left(by);
+    }
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks about ids of which one makes every call fail, as often as it takes; tells in how many questions.
+    fn questions_until_only_the_poison_is_left(ids: usize, poison: usize) -> u32 {
+        let poison = Uuid::from_u128(poison as u128);
+        let mut open: Vec<Uuid> = (0..ids).map(|id| Uuid::from_u128(id as u128)).collect();
+        for fruitless in 0.. {
+            let mut told = Vec::new();
+            for question in turned(&open, 500, fruitless).chunks(piece(500, fruitless)) {
+                if question.contains(&poison) {
+                    break;
+                }
+                told.extend_from_slice(question);
+            }
+            open.retain(|id| !told.contains(id));
+            if open == [poison] {
+                return fruitless;
+            }
+        }
+        unreachable!("the numbers do not end")
+    }
+
+    #[test]
+    fn bystanders_of_an_id_that_makes_calls_fail_are_told_of_before_long() {
+        for poison in [0, 1, 250, 498, 499] {
+            let questions = questions_until_only_the_poison_is_left(500, poison);
+            assert!(questions <= 40, "poison at {poison}: {questions} questions");
         }
     }
 }

@@ -16,6 +16,7 @@ use super::wait::{FALLBACK, until_next};
 use crate::domain::ahead::{Stock, horizon, patience, wants_facts};
 use crate::store::StoreError;
 use crate::store::jobs::intend::Intended;
+use crate::store::jobs::pack::Packed;
 use crate::store::orgs::limiter::Call;
 use crate::store::slices::claim::{Claim, Reach};
 use crate::store::views::survey::Survey;
@@ -25,6 +26,7 @@ use crate::store::views::survey::Survey;
 pub(super) struct Crew {
     pub(super) workers: Arc<Semaphore>,
     pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
     pub(super) abort: CancellationToken,
 }
 
@@ -67,17 +69,34 @@ pub(super) struct Dispatcher {
     expected_job: Option<Duration>,
     /// Since when a job that is not full could have been packed.
     partial_since: Option<Instant>,
+    /// Nothing is submitted before then: no token was to be had.
+    no_submit_before: Option<Instant>,
+}
+
+/// What one round of a kind came to.
+#[derive(Debug, Default)]
+struct Round {
+    /// Something was launched or changed: more may be due at once.
+    has_moved: bool,
+    /// Something is put off for so long.
+    put_off: Option<Duration>,
+}
+
+impl Round {
+    fn moved(has_moved: bool) -> Self {
+        Self { has_moved, put_off: None }
+    }
 }
 
 impl Dispatcher {
     pub(super) fn new(org: Arc<OrgEngine>, crew: Crew, wake: Arc<Notify>) -> Self {
-        Self { org, crew, wake, expected_job: None, partial_since: None }
+        Self { org, crew, wake, expected_job: None, partial_since: None, no_submit_before: None }
     }
 
     /// Goes on until it is told to stop.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    pub(super) async fn run(mut self) {
         let mut failures = 0;
-        while !stop.is_cancelled() {
+        while !self.crew.stop.is_cancelled() {
             let wait = match self.turn().await {
                 Ok(wait) => {
                     failures = 0;
@@ -91,7 +110,7 @@ impl Dispatcher {
             };
             let Some(wait) = wait else { continue };
             tokio::select! {
-                () = stop.cancelled() => {}
+                () = self.crew.stop.cancelled() => {}
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
@@ -103,85 +122,117 @@ impl Dispatcher {
         let survey = self.org.store.survey(&self.org.terms, horizon(self.expected_job)).await?;
         self.expected_job = survey.expected_job;
         self.org.remember(&survey);
-        let mut has_launched = false;
+        let (mut has_moved, mut put_off, mut failed) = (false, FALLBACK, None);
         if survey.permit_at <= survey.now {
             let is_paused = self.org.engine.paused;
             let kinds = Kind::in_order(survey.refused_call.as_deref());
             for kind in kinds.into_iter().filter(|kind| !(is_paused && kind.begins())) {
-                has_launched |= match kind {
-                    Kind::Submit => self.launch_submits(&survey).await?,
-                    Kind::Poll => self.launch_polls(&survey).await?,
-                    Kind::Look => self.launch_looks(&survey).await?,
-                    Kind::Validate => self.launch_validations(&survey).await?,
+                let round = match kind {
+                    Kind::Submit => self.launch_submits(&survey).await,
+                    Kind::Poll => self.launch_polls(&survey).await.map(Round::moved),
+                    Kind::Look => self.launch_looks(&survey).await.map(Round::moved),
+                    Kind::Validate => self.launch_validations(&survey).await.map(Round::moved),
                 };
+                // What goes wrong with one kind holds up none of the others.
+                match round {
+                    Ok(round) => {
+                        has_moved |= round.has_moved;
+                        put_off = put_off.min(round.put_off.unwrap_or(FALLBACK));
+                    }
+                    Err(error) => failed = Some(error),
+                }
             }
         }
-        if has_launched {
-            return Ok(None);
+        match failed {
+            Some(error) => Err(error),
+            None if has_moved => Ok(None),
+            None => {
+                let has_work = survey.drawable + survey.intents_due + survey.polls_due + survey.looks_due > 0
+                    || survey.slice_at.is_some();
+                Ok(Some(until_next(&survey, has_work).min(put_off)))
+            }
         }
-        let has_work = survey.drawable + survey.intents_due + survey.polls_due + survey.looks_due > 0
-            || survey.slice_at.is_some();
-        let mut wait = until_next(&survey, has_work);
-        if let Some(since) = self.partial_since {
-            let left = patience(self.expected_job).saturating_sub(since.elapsed());
-            wait = wait.min(left.max(Duration::from_millis(1)));
-        }
-        Ok(Some(wait))
     }
 
     /// Packs and intends while slots are free.
-    async fn launch_submits(&mut self, survey: &Survey) -> Result<bool, StoreError> {
+    async fn launch_submits(&mut self, survey: &Survey) -> Result<Round, StoreError> {
         let (mut intents_due, mut drawable) = (survey.intents_due, survey.drawable);
         let mut free = self.org.terms.slots.saturating_sub(survey.slots_taken);
+        let mut round = Round::default();
         if survey.shut_until.is_some() || free == 0 || intents_due + drawable == 0 {
             self.partial_since = None;
-            return Ok(false);
+            return Ok(round);
         }
-        if let Err(failure) = self.org.upstream.ready().await {
-            tracing::warn!(org = self.org.terms.name, error = %failure, "no token; nothing is submitted");
-            self.org.after_failure(Call::Submit, &failure, 1).await?;
-            return Ok(false);
+        if let Some(wait) = self.without_token().await? {
+            return Ok(Round { put_off: Some(wait), ..round });
         }
-        let mut has_launched = false;
         while free > 0 {
             let Some(worker) = self.worker() else { break };
             if intents_due == 0 {
-                if !self.may_pack(survey, drawable) {
+                round.put_off = self.patience_left(survey, drawable);
+                if drawable == 0 || round.put_off.is_some() {
                     break;
                 }
-                let Some(size) = self.org.store.pack(&self.org.terms).await? else { break };
-                drawable = drawable.saturating_sub(size);
-                intents_due = 1;
+                match self.org.store.pack(&self.org.terms).await? {
+                    Packed::Job(size) => drawable = drawable.saturating_sub(size),
+                    Packed::Waiting => {
+                        round.has_moved = true;
+                        continue;
+                    }
+                    Packed::Nothing => break,
+                }
             }
             match self.org.store.intend(&self.org.terms, &self.org.engine).await? {
                 Intended::Intent(intent) => {
                     let org = Arc::clone(&self.org);
                     self.spawn(worker, async move { org.submit(&intent).await });
-                    has_launched = true;
+                    round.has_moved = true;
                     free -= 1;
+                    intents_due = intents_due.saturating_sub(1);
                 }
-                Intended::Changed => has_launched = true,
+                Intended::Changed => {
+                    round.has_moved = true;
+                    intents_due = intents_due.saturating_sub(1);
+                }
+                // Those that wait may be children of a conflict, which leave slots to what can be packed.
+                Intended::Nothing if intents_due > 0 => intents_due = 0,
                 Intended::Nothing => break,
             }
-            intents_due = intents_due.saturating_sub(1);
         }
-        Ok(has_launched)
+        Ok(round)
+    }
+
+    /// Makes sure that a token is in hand before an intent is made; tells how long to wait where none is to be had.
+    async fn without_token(&mut self) -> Result<Option<Duration>, StoreError> {
+        let left = self.no_submit_before.map(|until| until.saturating_duration_since(Instant::now()));
+        if let Some(left) = left.filter(|left| !left.is_zero()) {
+            return Ok(Some(left));
+        }
+        self.no_submit_before = None;
+        let org = Arc::clone(&self.org);
+        let ready = self.crew.stop.run_until_cancelled(org.upstream.ready()).await;
+        let Some(Err(failure)) = ready else { return Ok(None) };
+        tracing::warn!(org = org.terms.name, error = %failure, "no token; nothing is submitted");
+        let wait = org.after_failure(Call::Submit, &failure, 1).await?;
+        self.no_submit_before = Some(Instant::now() + wait);
+        Ok(Some(wait))
     }
 
     /// A full job goes at once; one that is not full waits a moment for a details call that is on the way.
-    fn may_pack(&mut self, survey: &Survey, drawable: usize) -> bool {
+    fn patience_left(&mut self, survey: &Survey, drawable: usize) -> Option<Duration> {
         let is_full = drawable >= self.org.terms.max_batch;
         let is_asking = survey.asking > 0 || survey.slice_at.is_some_and(|at| at <= survey.now);
         if drawable == 0 || is_full || !is_asking {
             self.partial_since = None;
-            return drawable > 0;
+            return None;
         }
         let since = *self.partial_since.get_or_insert_with(Instant::now);
-        let is_patient = since.elapsed() < patience(self.expected_job);
-        if !is_patient {
+        let left = patience(self.expected_job).saturating_sub(since.elapsed());
+        if left.is_zero() {
             self.partial_since = None;
+            return None;
         }
-        !is_patient
+        Some(left)
     }
 
     async fn launch_polls(&self, survey: &Survey) -> Result<bool, StoreError> {
@@ -260,7 +311,11 @@ impl Dispatcher {
         Ok(has_launched)
     }
 
+    /// A free worker, unless nothing new may begin any more.
     fn worker(&self) -> Option<OwnedSemaphorePermit> {
+        if self.crew.stop.is_cancelled() {
+            return None;
+        }
         Arc::clone(&self.crew.workers).try_acquire_owned().ok()
     }
 

@@ -1,25 +1,47 @@
 //! Look: ask what became of a job's conversations: after its end, after a lost submit, or before it goes again.
 
+use std::time::Duration;
+
+use serde_json::json;
+
 use super::OrgEngine;
-use super::ask::Asked;
+use super::ask::Rest;
 use super::trouble::last_error;
+use crate::genesys::Failure;
 use crate::store::StoreError;
 use crate::store::jobs::claim::Look;
+use crate::store::jobs::settle::Unanswered;
+use crate::store::orgs::block::Hurdle;
 use crate::store::orgs::limiter::{Call, Permit};
 
 impl OrgEngine {
     /// Looks at one job's conversations, and records what was seen.
     pub(super) async fn look(&self, look: &Look, permit: Permit) -> Result<(), StoreError> {
         let org = &self.terms.name;
-        match self.ask(&look.ids, permit).await? {
-            Asked::Whole(answers) => self.store.record_look(org, look, &answers, &self.engine).await,
-            Asked::NoPermit(wait) => self.store.try_job_again(look.lease, wait, None).await,
-            Asked::Failed(failure) => {
+        let asked = self.ask(&look.ids, permit, look.blind).await?;
+        let unanswered = match asked.rest {
+            None => None,
+            Some(Rest::Later(again)) => Some(Unanswered { again, error: None, is_held_up: true }),
+            Some(Rest::Failed(failure)) => {
                 tracing::warn!(org, job = %look.lease.job, error = %failure, "a look had no whole answer");
-                let wait = self.after_failure(Call::Details, &failure, look.tries).await?;
-                let error = last_error(failure.detail());
-                self.store.record_blind_look(org, look, wait, &error, &self.engine).await
+                let again = self.after_failure(Call::Details, &failure, look.blind).await?;
+                // What is refused or silenced for the whole org says nothing about this job.
+                let is_held_up = !matches!(failure, Failure::Unknown(_));
+                Some(Unanswered { again, error: Some(last_error(failure.detail())), is_held_up })
             }
+        };
+        let own_time = (self.clock)();
+        let recorded =
+            self.store.record_look(org, look, &asked.answers, unanswered, own_time, &self.engine).await?;
+        if let Err(skew) = recorded {
+            self.block(Hurdle::Clock, "clock_skew", skew.to_string()).await?;
+            let error = Some(json!({ "call": "facts", "message": skew.to_string() }));
+            let unanswered = Unanswered { again: Duration::from_mins(1), error, is_held_up: true };
+            let nothing = crate::store::slices::validated::Answers::default();
+            // Without answers no clock is compared.
+            let _ =
+                self.store.record_look(org, look, &nothing, Some(unanswered), own_time, &self.engine).await?;
         }
+        Ok(())
     }
 }

@@ -58,20 +58,25 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts a dispatcher for each org; all share `workers` workers.
+    /// Starts a dispatcher for each org, each with its share of `workers`: an org whose calls hang takes no other's.
     pub fn start(orgs: Vec<OrgEngine>, workers: usize, grace: Duration) -> Self {
         let (stop, abort, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
-        let workers = Arc::new(Semaphore::new(workers));
+        let share = (workers / orgs.len().max(1)).max(1);
         let mut wakes = HashMap::new();
         for org in orgs {
             let wake = Arc::new(Notify::new());
             wakes.insert(org.terms.name.clone(), Arc::clone(&wake));
             let dispatcher = dispatch::Dispatcher::new(
                 Arc::new(org),
-                dispatch::Crew { workers: Arc::clone(&workers), tasks: tasks.clone(), abort: abort.clone() },
+                dispatch::Crew {
+                    workers: Arc::new(Semaphore::new(share)),
+                    tasks: tasks.clone(),
+                    stop: stop.clone(),
+                    abort: abort.clone(),
+                },
                 wake,
             );
-            tasks.spawn(dispatcher.run(stop.clone()));
+            tasks.spawn(dispatcher.run());
         }
         tasks.close();
         Self { stop, abort, tasks, wakes: Wakes(Arc::new(wakes)), grace }

@@ -8,6 +8,7 @@ use super::Chance;
 use crate::domain::pace::Bounds;
 use crate::domain::terms::{EngineTerms, OrgTerms};
 use crate::genesys::{Observed, Upstream};
+use crate::store::orgs::block::Hurdle;
 use crate::store::orgs::limiter::Call;
 use crate::store::views::survey::Survey;
 use crate::store::{Store, StoreError};
@@ -79,13 +80,17 @@ impl OrgEngine {
     pub(super) async fn note_success(&self, call: Call, observed: &Observed) -> Result<(), StoreError> {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let told = observed.allowed_per_minute;
-        if memory.refused_call.as_deref() == Some(call.as_str())
-            || (told.is_some() && told != memory.told_per_minute)
-        {
+        let is_refused = memory.refused_call.as_deref() == Some(call.as_str());
+        if is_refused || (told.is_some() && told != memory.told_per_minute) {
             self.store.note_success(&self.terms.name, call, told).await?;
         }
-        if memory.is_blocked {
-            self.store.unblock_org(&self.terms.name, call).await?;
+        self.overcome(Hurdle::Call(call)).await
+    }
+
+    /// That hurdle stands no more: a block by it is lifted.
+    pub(super) async fn overcome(&self, hurdle: Hurdle) -> Result<(), StoreError> {
+        if self.memory.lock().unwrap_or_else(PoisonError::into_inner).is_blocked {
+            self.store.unblock_org(&self.terms.name, hurdle).await?;
         }
         Ok(())
     }

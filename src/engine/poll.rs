@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::OrgEngine;
 use super::trouble::last_error;
+use crate::domain::backoff;
 use crate::genesys::{self, Failure, JobStatus};
 use crate::store::StoreError;
 use crate::store::jobs::claim::Poll;
@@ -22,7 +23,8 @@ impl OrgEngine {
                 self.read(status, poll.tries).await?
             }
             Err(Failure::Missing(detail)) => {
-                let again = self.next_poll(poll.tries).await?;
+                // Slower than an answer would be waited for: a job may be unknown for a moment after it was made.
+                let again = self.next_poll(poll.tries).await?.max(self.wait_after_missing(poll.tries));
                 Polled::Missing { again, error: last_error(&detail) }
             }
             Err(failure) => {
@@ -43,6 +45,10 @@ impl OrgEngine {
                 Polled::Ended { is_completed: succeeded, state, records_processed }
             }
         })
+    }
+
+    fn wait_after_missing(&self, tries: u32) -> Duration {
+        backoff::step(tries, 1.0).max(self.engine.poll_initial)
     }
 
     async fn next_poll(&self, tries: u32) -> Result<Duration, StoreError> {

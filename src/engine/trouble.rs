@@ -8,7 +8,7 @@ use super::OrgEngine;
 use crate::domain::backoff;
 use crate::genesys::{Detail, Failure};
 use crate::store::StoreError;
-use crate::store::orgs::block::{Block, PROBE_EVERY};
+use crate::store::orgs::block::{Block, Hurdle, PROBE_EVERY};
 use crate::store::orgs::limiter::Call;
 
 impl OrgEngine {
@@ -19,35 +19,51 @@ impl OrgEngine {
         failure: &Failure,
         tries: u32,
     ) -> Result<Duration, StoreError> {
+        let wait = self.wait_after(failure, tries);
+        self.note_failure(call, failure, wait).await?;
+        Ok(wait)
+    }
+
+    /// How long the step that made the call waits.
+    pub(super) fn wait_after(&self, failure: &Failure, tries: u32) -> Duration {
         match failure {
-            Failure::TokenRefused(_) => Ok(Duration::ZERO),
+            Failure::TokenRefused(_) => Duration::ZERO,
             Failure::Throttled { wait, .. } => {
-                let wait =
-                    wait.unwrap_or_else(|| backoff::throttled(self.refusals(), self.chance.fraction()));
-                self.store.close_limiter(&self.terms.name, call, wait).await?;
-                Ok(Duration::ZERO)
+                wait.unwrap_or_else(|| backoff::throttled(self.refusals(), self.chance.fraction()))
             }
-            Failure::Forbidden { detail, missing } => {
-                self.block(call, "forbidden", format!("{detail}; {missing}")).await?;
-                Ok(PROBE_EVERY)
-            }
-            // A details call that this upstream does not know says nothing about any conversation.
-            Failure::Refused(detail) if call == Call::Details => {
-                self.block(call, "details_refused", detail.to_string()).await?;
-                Ok(PROBE_EVERY)
-            }
+            Failure::Forbidden { .. } => PROBE_EVERY,
             Failure::NotSent(_)
             | Failure::Conflict { .. }
             | Failure::Invalid(_)
             | Failure::Refused(_)
             | Failure::Missing(_)
-            | Failure::Unknown(_) => Ok(backoff::step(tries, self.chance.fraction())),
+            | Failure::Unknown(_) => backoff::step(tries, self.chance.fraction()),
+        }
+    }
+
+    /// Blocks or silences the org where the failure says so.
+    pub(super) async fn note_failure(
+        &self,
+        call: Call,
+        failure: &Failure,
+        wait: Duration,
+    ) -> Result<(), StoreError> {
+        match failure {
+            Failure::Throttled { .. } => self.store.close_limiter(&self.terms.name, call, wait).await,
+            Failure::Forbidden { detail, missing } => {
+                self.block(Hurdle::Call(call), "forbidden", format!("{detail}; {missing}")).await
+            }
+            // A details call that this upstream does not know says nothing about any conversation.
+            Failure::Refused(detail) if call == Call::Details => {
+                self.block(Hurdle::Call(call), "details_refused", detail.to_string()).await
+            }
+            _ => Ok(()),
         }
     }
 
     /// Blocks the org: its work waits, nothing fails.
-    pub(super) async fn block(&self, call: Call, code: &str, detail: String) -> Result<(), StoreError> {
-        let block = Block { call, code: code.to_owned(), detail };
+    pub(super) async fn block(&self, hurdle: Hurdle, code: &str, detail: String) -> Result<(), StoreError> {
+        let block = Block { hurdle, code: code.to_owned(), detail };
         self.store.block_org(&self.terms.name, &block).await
     }
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::OrgEngine;
-use super::ask::Asked;
+use super::ask::Rest;
 use crate::store::StoreError;
+use crate::store::orgs::block::Hurdle;
 use crate::store::orgs::limiter::{Call, Permit};
 use crate::store::slices::claim::Question;
 
@@ -12,24 +13,21 @@ impl OrgEngine {
     /// Answers one claimed question.
     pub(super) async fn validate(&self, question: &Question, permit: Permit) -> Result<(), StoreError> {
         let org = &self.terms.name;
-        let asked = self.ask(&question.ids(), permit).await?;
-        match asked {
-            Asked::Whole(answers) => {
-                let gap = self.engine.absence_gap;
-                let recorded =
-                    self.store.record_answers(org, question, &answers, (self.clock)(), gap).await?;
-                if let Err(skew) = recorded {
-                    self.block(Call::Details, "clock_skew", skew.to_string()).await?;
-                    self.store.ask_again(question, Duration::from_mins(1)).await?;
-                }
-                Ok(())
-            }
-            Asked::NoPermit(wait) => self.store.ask_again(question, wait).await,
-            Asked::Failed(failure) => {
+        let asked = self.ask(&question.ids(), permit, question.tries).await?;
+        let again = match asked.rest {
+            None => Duration::from_mins(1),
+            Some(Rest::Later(wait)) => wait,
+            Some(Rest::Failed(failure)) => {
                 tracing::warn!(org, error = %failure, "a details call had no whole answer");
-                let wait = self.after_failure(Call::Details, &failure, question.tries).await?;
-                self.store.ask_again(question, wait).await
+                self.after_failure(Call::Details, &failure, question.tries).await?
             }
+        };
+        let gap = self.engine.absence_gap;
+        let own_time = (self.clock)();
+        match self.store.record_answers(org, question, &asked.answers, own_time, gap, again).await? {
+            Ok(()) if asked.answers.told.is_empty() => Ok(()),
+            Ok(()) => self.overcome(Hurdle::Clock).await,
+            Err(skew) => self.block(Hurdle::Clock, "clock_skew", skew.to_string()).await,
         }
     }
 }

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 pub use error::StoreError;
@@ -62,7 +63,10 @@ impl Place {
                 .database(database)
                 .ssl_mode(PgSslMode::Disable),
         };
-        Ok(options.application_name("genesys-purge"))
+        // A replica that freezes within a transaction must not keep an org's lock for ever.
+        Ok(options
+            .application_name("genesys-purge")
+            .options([("idle_in_transaction_session_timeout", "60s")]))
     }
 }
 
@@ -76,6 +80,8 @@ pub struct Store {
     engine: PgPool,
     /// For requests.
     api: PgPool,
+    /// So many purges are accepted at once: a large one takes a connection for a while, and others must get through.
+    accepts: Arc<Semaphore>,
     new_id: NewId,
     /// The operator's receiver is configured, so that events owe it a delivery.
     tells_retention: bool,
@@ -103,7 +109,9 @@ impl Store {
             .await
             .map_err(|source| StoreError::Database { transaction: "connect", source })?;
         let api = pool(max_connections / 2).connect_lazy_with(options);
-        Ok(Self { engine, api, new_id, tells_retention })
+        let at_once = usize::try_from(max_connections / 4).unwrap_or_default().max(1);
+        let accepts = Arc::new(Semaphore::new(at_once));
+        Ok(Self { engine, api, accepts, new_id, tells_retention })
     }
 
     /// Ends all connections.

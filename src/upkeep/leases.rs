@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::doubt;
 use crate::domain::terms::EngineTerms;
 use crate::engine::Wakes;
 use crate::store::{Store, StoreError};
@@ -35,7 +34,5 @@ pub async fn run(store: Store, orgs: Vec<String>, terms: EngineTerms, wakes: Wak
 pub async fn expire(store: &Store, org: &str, terms: &EngineTerms) -> Result<u64, StoreError> {
     let slices = store.expire_slices(org).await?;
     let observed = store.observed(org).await?;
-    let lag = observed.lag.unwrap_or_default();
-    let window = doubt::window(terms.ambiguity_grace, observed.longest, lag);
-    Ok(slices + store.expire_submits(org, window).await?)
+    Ok(slices + store.expire_submits(org, observed.window(terms)).await?)
 }

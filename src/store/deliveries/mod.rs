@@ -79,10 +79,13 @@ impl Store {
         let failed = tx.failed();
         let next = sqlx::query_scalar!(
             r#"-- next_delivery
-            select extract(epoch from min(greatest(run_at, coalesce(lease_until, run_at))) - clock_timestamp())::float8
-            from deliveries where state = 'pending'"#
+            select extract(epoch from run_at - clock_timestamp())::float8 as "wait!"
+            from deliveries
+            where state = 'pending' and lease_until is null
+            order by run_at
+            limit 1"#
         )
-        .fetch_one(&mut *tx)
+        .fetch_optional(&mut *tx)
         .await
         .map_err(failed)?;
         tx.commit().await?;

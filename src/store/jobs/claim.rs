@@ -61,6 +61,8 @@ pub struct Look {
     pub policy_epoch: i64,
     /// Looks without a result, in a row.
     pub tries: u32,
+    /// Looks without a whole answer, in a row.
+    pub blind: u32,
 }
 
 impl Store {
@@ -91,9 +93,8 @@ impl Store {
         .await
         .map_err(failed)?;
         let Some(row) = row else { return Ok(Claim::Nothing) };
-        let permit = match limiter::take(&mut tx, org, Call::Poll).await? {
-            Ok(permit) => permit,
-            Err(until) => return Ok(Claim::NoPermit(until)),
+        let Ok(permit) = limiter::take(&mut tx, org, Call::Poll).await? else {
+            return Ok(Claim::NoPermit);
         };
         tx.commit().await?;
         let poll = Poll {
@@ -124,7 +125,7 @@ impl Store {
             set epoch = j.epoch + 1, lease_until = clock_timestamp() + make_interval(secs => $2)
             from due
             where j.id = due.id
-            returning j.id, j.epoch, j.state::text as "state!", j.open, j.tries,
+            returning j.id, j.epoch, j.state::text as "state!", j.open, j.tries, j.blind,
                       clock_timestamp() as "asked_at!: SqlTimestamp""#,
             org.name,
             lease.as_secs_f64()
@@ -142,9 +143,8 @@ impl Store {
         };
         let ids = ids_with(&mut tx, row.id, outcome).await?;
         let rules = policy::in_force(&mut tx, &org.name).await?;
-        let permit = match limiter::take(&mut tx, org, Call::Details).await? {
-            Ok(permit) => permit,
-            Err(until) => return Ok(Claim::NoPermit(until)),
+        let Ok(permit) = limiter::take(&mut tx, org, Call::Details).await? else {
+            return Ok(Claim::NoPermit);
         };
         tx.commit().await?;
         let look = Look {
@@ -155,37 +155,9 @@ impl Store {
             policy: rules.policy,
             policy_epoch: rules.epoch,
             tries: u32::try_from(row.tries).unwrap_or_default(),
+            blind: u32::try_from(row.blind).unwrap_or_default(),
         };
         Ok(Claim::Claimed(look, permit))
-    }
-
-    /// Gives a claimed job back, to be tried again after `wait`; `error` is told as its last error.
-    pub async fn try_job_again(
-        &self,
-        lease: JobLease,
-        wait: Duration,
-        error: Option<&serde_json::Value>,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.begin("try_job_again").await?;
-        let failed = tx.failed();
-        let done = sqlx::query!(
-            "-- try_job_again
-            update jobs
-            set run_at = clock_timestamp() + make_interval(secs => $3), lease_until = null,
-                tries = least(tries + 1, 1000), last_error = coalesce($4, last_error)
-            where id = $1 and epoch = $2",
-            lease.job,
-            lease.epoch,
-            wait.as_secs_f64(),
-            error
-        )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-        if done.rows_affected() == 0 {
-            return Err(StoreError::LeaseLost { what: "job", id: lease.job });
-        }
-        tx.commit().await
     }
 }
 

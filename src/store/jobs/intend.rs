@@ -1,11 +1,13 @@
 //! Intends: every check once more, a slot and a call permit taken. The commit of this transaction IS the intent.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use jiff_sqlx::ToSqlx as _;
 use uuid::Uuid;
 
-use super::intend_checks::{Check, Conditions, FactsStamp, check};
+use super::facts::FactsStamp;
+use super::intend_checks::{Check, Conditions, check};
 use super::lease::JobLease;
 use super::parts::{self, Parts};
 use super::{finish, pack, reserve};
@@ -14,10 +16,11 @@ use crate::domain::packing::slots_for_children;
 use crate::domain::reason::{Step, codes};
 use crate::domain::state::JobResult;
 use crate::domain::terms::{EngineTerms, OrgTerms};
+use crate::store::orgs::block;
 use crate::store::orgs::limiter::{self, Call};
-use crate::store::orgs::{block, lock};
-use crate::store::slices::Place;
+use crate::store::orgs::lock::{self, LockedOrg};
 use crate::store::slices::patch::Patch;
+use crate::store::slices::{Place, SliceKey};
 use crate::store::tx::Tx;
 use crate::store::{Store, StoreError};
 
@@ -46,10 +49,15 @@ pub enum Intended {
 }
 
 /// A waiting job that was chosen.
+#[derive(Clone, Copy)]
 struct Waiting {
     job: Uuid,
-    own_facts: Option<FactsStamp>,
+    /// Its ids were looked at afresh as a whole, and must be again when those facts are too old.
+    is_rechecked: bool,
 }
+
+/// A job that could not become an intent waits so long, so that it holds up no other.
+const POSTPONED: Duration = Duration::from_secs(30);
 
 impl Store {
     /// Commits an intent for the oldest waiting job that may go.
@@ -62,26 +70,42 @@ impl Store {
             return Ok(Intended::Nothing);
         }
         let Some(waiting) = choose(&mut tx, org).await? else { return Ok(Intended::Nothing) };
-        let holds =
-            |stamp: FactsStamp| stamp.holds(locked.now, locked.policy_epoch, terms.validation_max_age);
-        if waiting.own_facts.is_some_and(|stamp| !holds(stamp)) {
-            // Such a job must not fall apart: it is looked at afresh as a whole.
-            want_recheck(&mut tx, waiting.job).await?;
-            tx.commit().await?;
-            return Ok(Intended::Changed);
+        match self.intend_job(tx, org, terms, &locked, waiting, began).await {
+            Err(error) if !error.is_outage() => {
+                tracing::error!(job = %waiting.job, %error, "a job can't be submitted as it stands; others go first");
+                self.postpone(waiting.job, &error).await?;
+                Ok(Intended::Changed)
+            }
+            intended => intended,
         }
+    }
+
+    async fn intend_job(
+        &self,
+        mut tx: Tx,
+        org: &OrgTerms,
+        terms: &EngineTerms,
+        locked: &LockedOrg,
+        waiting: Waiting,
+        began: Instant,
+    ) -> Result<Intended, StoreError> {
         let mut parts = parts::load(&mut tx, waiting.job).await?;
-        let mut keys: Vec<_> = parts.keys().copied().collect();
-        keys.extend(reserve::slices_waiting_for(&mut tx, waiting.job).await?);
-        let mut patch = Patch::lock(&mut tx, Step::Intend, Some(waiting.job), keys).await?;
         let conditions = Conditions {
             org: &org.name,
             job: waiting.job,
             now: locked.now,
             policy_epoch: locked.policy_epoch,
             max_age: terms.validation_max_age,
-            own_facts: waiting.own_facts,
         };
+        if waiting.is_rechecked && !parts.values().all(|part| conditions.are_fresh(part.facts)) {
+            // Such a job must not fall apart: it is looked at afresh as a whole.
+            want_recheck(&mut tx, waiting.job).await?;
+            tx.commit().await?;
+            return Ok(Intended::Changed);
+        }
+        let mut keys: Vec<_> = parts.keys().copied().collect();
+        keys.extend(reserve::slices_waiting_for(&mut tx, waiting.job).await?);
+        let mut patch = Patch::lock(&mut tx, Step::Intend, Some(waiting.job), keys).await?;
         let staying = sift(&mut tx, &mut patch, &conditions, &mut parts).await?;
         parts::store(&mut tx, waiting.job, &parts).await?;
         if staying.is_empty() {
@@ -93,8 +117,8 @@ impl Store {
         let ids: Vec<Uuid> = staying.iter().map(|(_, id)| *id).collect();
         let life = terms.intent_ttl.min(terms.lease);
         let (epoch, attempt) = promise(&mut tx, waiting.job, &ids, life, terms.lease).await?;
-        if locked.is_probe {
-            block::use_probe(&mut tx, &org.name).await?;
+        if locked.is_probe && !block::use_probe(&mut tx, &org.name).await? {
+            return Ok(Intended::Nothing);
         }
         patch.write(self, &mut tx).await?;
         let Ok(permit) = limiter::take(&mut tx, org, Call::Submit).await? else {
@@ -104,6 +128,26 @@ impl Store {
         let lease = JobLease { job: waiting.job, epoch };
         let call_before = (began + life).min(permit.valid_until);
         Ok(Intended::Intent(Intent { lease, ids, call_before, attempt }))
+    }
+
+    /// Puts a job that can't be submitted as it stands behind the others.
+    async fn postpone(&self, job: Uuid, error: &StoreError) -> Result<(), StoreError> {
+        let mut tx = self.begin("postpone_job").await?;
+        let error = serde_json::json!({ "call": "submit", "message": error.to_string() });
+        let failed = tx.failed();
+        sqlx::query!(
+            "-- postpone_job
+            update jobs
+            set run_at = clock_timestamp() + make_interval(secs => $2), tries = least(tries + 1, 1000), last_error = $3
+            where id = $1 and state = 'waiting'",
+            job,
+            POSTPONED.as_secs_f64(),
+            error
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        tx.commit().await
     }
 }
 
@@ -136,7 +180,7 @@ async fn choose(tx: &mut Tx, org: &OrgTerms) -> Result<Option<Waiting>, StoreErr
     let failed = tx.failed();
     let row = sqlx::query!(
         r#"-- choose_waiting_job
-        select id, facts_at, facts_epoch
+        select id, rechecked
         from jobs
         where org = $1 and state = 'waiting' and not recheck and run_at <= clock_timestamp()
           and (lease_until is null or lease_until < clock_timestamp())
@@ -150,11 +194,7 @@ async fn choose(tx: &mut Tx, org: &OrgTerms) -> Result<Option<Waiting>, StoreErr
     .fetch_optional(&mut **tx)
     .await
     .map_err(failed)?;
-    Ok(row.map(|row| {
-        let at = row.facts_at.map(SqlTimestamp::to_jiff);
-        let own_facts = at.zip(row.facts_epoch).map(|(at, epoch)| FactsStamp { at, epoch });
-        Waiting { job: row.id, own_facts }
-    }))
+    Ok(row.map(|row| Waiting { job: row.id, is_rechecked: row.rechecked }))
 }
 
 /// Takes out what may not be named, and names the rest.
@@ -165,8 +205,8 @@ async fn sift(
     parts: &mut Parts,
 ) -> Result<Vec<(Place, Uuid)>, StoreError> {
     let carried = parts::with_ids(parts, patch);
-    let checks = check(tx, patch, conditions, &carried).await?;
-    let (mut staying, mut leaving) = (Vec::new(), Vec::new());
+    let checks = check(tx, parts, conditions, &carried).await?;
+    let (mut staying, mut leaving, mut stale) = (Vec::new(), Vec::new(), BTreeSet::new());
     for ((place, id), check) in carried.into_iter().zip(checks) {
         let Some(part) = parts.get_mut(&place.slice) else { continue };
         match check {
@@ -182,14 +222,36 @@ async fn sift(
             Check::Leaves(outcome) => {
                 if let Some((outcome, reason)) = outcome {
                     patch.decide(place, Outcome::Eligible, outcome, reason)?;
+                    if outcome == Outcome::Pending {
+                        stale.insert(place.slice);
+                    }
                 }
-                part.positions.remove(&place.position);
                 leaving.push((place, id));
+            }
+            Check::NotOurs => {
+                patch.mark(place, Marks::NONE, Marks::RESERVED)?;
+                part.positions.remove(&place.position);
             }
         }
     }
-    reserve::release(tx, patch, conditions.org, conditions.job, &leaving).await?;
+    reserve::release(tx, patch, conditions.org, conditions.job, parts, &leaving).await?;
+    parts::remove(parts, &leaving);
+    for slice in stale {
+        ask_afresh(patch, slice, conditions)?;
+    }
     Ok(staying)
+}
+
+/// What else of the slice is as stale is asked afresh with it; else the old half would make the new one old again.
+fn ask_afresh(patch: &mut Patch, slice: SliceKey, conditions: &Conditions<'_>) -> Result<(), StoreError> {
+    if conditions.are_fresh(FactsStamp::of_slice(patch, slice)) {
+        return Ok(());
+    }
+    let cells = patch.slice(slice).map(|draft| draft.cells.clone()).unwrap_or_default();
+    for (position, _) in cells.iter().enumerate().filter(|(_, cell)| cell.is_drawable()) {
+        patch.decide(Place { slice, position }, Outcome::Eligible, Outcome::Pending, codes::FACTS_STALE)?;
+    }
+    Ok(())
 }
 
 /// Writes the intent into the job's row.

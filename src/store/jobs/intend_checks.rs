@@ -3,33 +3,19 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
 use uuid::Uuid;
 
+use super::facts::FactsStamp;
+use super::parts::Parts;
 use crate::domain::outcome::Outcome;
 use crate::domain::reason::{Reason, codes};
 use crate::domain::state::PurgeState;
 use crate::store::StoreError;
 use crate::store::error::word;
 use crate::store::slices::Place;
-use crate::store::slices::patch::Patch;
 use crate::store::tx::Tx;
-
-/// Facts, with the rules by which they were judged.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct FactsStamp {
-    pub(super) at: Timestamp,
-    pub(super) epoch: i64,
-}
-
-impl FactsStamp {
-    /// Young enough, and judged by the rules in force.
-    pub(super) fn holds(self, now: Timestamp, policy_epoch: i64, max_age: Duration) -> bool {
-        let max_age = SignedDuration::try_from(max_age).unwrap_or(SignedDuration::MAX);
-        self.epoch == policy_epoch && now.duration_since(self.at) <= max_age
-    }
-}
 
 /// What the checks compare with.
 pub(super) struct Conditions<'a> {
@@ -38,8 +24,13 @@ pub(super) struct Conditions<'a> {
     pub(super) now: Timestamp,
     pub(super) policy_epoch: i64,
     pub(super) max_age: Duration,
-    /// Facts that the job asked itself, which are newer than its slices'.
-    pub(super) own_facts: Option<FactsStamp>,
+}
+
+impl Conditions<'_> {
+    /// These facts are young enough, and judged by the rules in force.
+    pub(super) fn are_fresh(&self, facts: Option<FactsStamp>) -> bool {
+        facts.is_some_and(|facts| facts.holds(self.now, self.policy_epoch, self.max_age))
+    }
 }
 
 /// Whether a conversation may be named, or how it leaves the job.
@@ -49,19 +40,19 @@ pub(super) enum Check {
     Stays,
     /// It leaves; `None` where it stays eligible.
     Leaves(Option<(Outcome, Reason)>),
+    /// Another unfinished job has it: it leaves, and its reservation is not this job's to end.
+    NotOurs,
 }
 
 /// Checks every conversation of the job, in its order.
 pub(super) async fn check(
     tx: &mut Tx,
-    patch: &Patch,
+    parts: &Parts,
     conditions: &Conditions<'_>,
     carried: &[(Place, Uuid)],
 ) -> Result<Vec<Check>, StoreError> {
-    let stamps: Vec<Option<FactsStamp>> = carried
-        .iter()
-        .map(|(place, _)| conditions.own_facts.or_else(|| slice_facts(patch, *place)))
-        .collect();
+    let stamps: Vec<Option<FactsStamp>> =
+        carried.iter().map(|(place, _)| parts.get(&place.slice).and_then(|part| part.facts)).collect();
     let seen = look_up(tx, conditions, carried, &stamps).await?;
     let states = purge_states(tx, carried).await?;
     Ok(carried
@@ -69,10 +60,7 @@ pub(super) async fn check(
         .zip(stamps)
         .zip(seen)
         .map(|(((place, _), stamp), seen)| {
-            let fresh = stamp.is_some_and(|stamp| {
-                stamp.holds(conditions.now, conditions.policy_epoch, conditions.max_age)
-            });
-            decide(states.get(&place.slice.purge).copied(), &seen, fresh)
+            decide(states.get(&place.slice.purge).copied(), &seen, conditions.are_fresh(stamp))
         })
         .collect())
 }
@@ -97,7 +85,7 @@ fn decide(state: Option<PurgeState>, seen: &Seen, is_fresh: bool) -> Check {
         _ => return Check::Leaves(None),
     }
     if !seen.is_ours {
-        return Check::Leaves(None);
+        return Check::NotOurs;
     }
     if seen.was_purged_elsewhere {
         return leaves(Outcome::Pending, codes::PURGED_ELSEWHERE);
@@ -106,11 +94,6 @@ fn decide(state: Option<PurgeState>, seen: &Seen, is_fresh: bool) -> Check {
         return leaves(Outcome::Pending, codes::FACTS_STALE);
     }
     Check::Stays
-}
-
-fn slice_facts(patch: &Patch, place: Place) -> Option<FactsStamp> {
-    let slice = patch.slice(place.slice)?;
-    Some(FactsStamp { at: slice.facts_at?, epoch: slice.facts_epoch? })
 }
 
 /// Holds, reservations and other purges' deletions, in one statement.
@@ -204,22 +187,12 @@ mod tests {
             (Some(Canceling), seen(false, true, false), true, leaves(Outcome::Canceled, codes::CANCELED)),
             (Some(Paused), seen(false, true, false), true, Check::Leaves(None)),
             (None, seen(false, true, false), true, Check::Leaves(None)),
-            (Some(Running), seen(false, false, false), true, Check::Leaves(None)),
+            (Some(Running), seen(false, false, false), true, Check::NotOurs),
             (Some(Running), seen(false, true, true), true, leaves(Outcome::Pending, codes::PURGED_ELSEWHERE)),
             (Some(Running), seen(false, true, false), false, leaves(Outcome::Pending, codes::FACTS_STALE)),
         ];
         for (state, seen, is_fresh, expected) in table {
             assert_eq!(decide(state, &seen, is_fresh), expected, "{state:?}");
         }
-    }
-
-    #[test]
-    fn facts_hold_while_young_and_under_the_same_rules() {
-        let at = |second: i64| Timestamp::from_second(1_764_000_000 + second).unwrap();
-        let stamp = FactsStamp { at: at(0), epoch: 3 };
-        let max_age = Duration::from_mins(15);
-        assert!(stamp.holds(at(900), 3, max_age));
-        assert!(!stamp.holds(at(901), 3, max_age));
-        assert!(!stamp.holds(at(1), 4, max_age));
     }
 }

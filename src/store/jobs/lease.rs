@@ -34,6 +34,16 @@ pub(super) struct LockedJob {
     pub(super) upstream_state: Option<String>,
 }
 
+/// So many 404s in a row are an answer.
+pub(super) const MISSES: i16 = 3;
+
+impl LockedJob {
+    /// Upstream has not known it for so long that nobody expects it to.
+    pub(super) const fn is_lost(&self) -> bool {
+        self.misses >= MISSES
+    }
+}
+
 /// Locks the job, and refuses where somebody else has claimed it since.
 pub(super) async fn lock(tx: &mut Tx, lease: JobLease) -> Result<LockedJob, StoreError> {
     let failed = tx.failed();

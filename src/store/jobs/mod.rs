@@ -2,6 +2,7 @@
 
 pub mod claim;
 pub mod expire;
+mod facts;
 mod finish;
 pub mod intend;
 mod intend_checks;

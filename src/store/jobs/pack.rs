@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
+use super::facts::FactsStamp;
 use super::parts::{self, Parts};
 use super::reserve;
 use crate::domain::outcome::Marks;
@@ -22,18 +23,29 @@ struct Candidate {
     take: usize,
 }
 
+/// What came of packing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packed {
+    /// A job with so many conversations waits for its intent.
+    Job(usize),
+    /// All that was drawn waits for other jobs; there may be more to draw.
+    Waiting,
+    /// No slot is free, or nothing is to be drawn.
+    Nothing,
+}
+
 impl Store {
-    /// Packs one job, if a slot is free for it; tells how many conversations it carries.
-    pub async fn pack(&self, org: &OrgTerms) -> Result<Option<usize>, StoreError> {
+    /// Packs one job, if a slot is free for it.
+    pub async fn pack(&self, org: &OrgTerms) -> Result<Packed, StoreError> {
         let mut tx = self.begin("pack").await?;
         let locked = lock::lock(&mut tx, &org.name).await?;
         if locked.is_shut || !has_free_slot(&mut tx, org).await? {
-            return Ok(None);
+            return Ok(Packed::Nothing);
         }
         let candidates = line_up(&mut tx, org).await?;
         let keys = choose_slices(&mut tx, &candidates).await?;
         if keys.is_empty() {
-            return Ok(None);
+            return Ok(Packed::Nothing);
         }
         let job = self.new_id();
         let mut patch = Patch::lock(&mut tx, Step::Pack, Some(job), keys.clone()).await?;
@@ -42,7 +54,7 @@ impl Store {
         patch.write(self, &mut tx).await?;
         take_turn(&mut tx, &candidates).await?;
         tx.commit().await?;
-        Ok((size > 0).then_some(size))
+        Ok(if size > 0 { Packed::Job(size) } else { Packed::Waiting })
     }
 
     /// Makes the job of what could be reserved; the rest waits for the jobs that have it.
@@ -72,6 +84,7 @@ impl Store {
             patch.mark(place, Marks::RESERVED, Marks::NONE)?;
             let part = parts.entry(place.slice).or_default();
             part.positions.insert(place.position);
+            part.facts = FactsStamp::of_slice(patch, place.slice);
             carried.push(id);
         }
         reserve::wait_for(tx, patch, org, &waiting).await?;
@@ -94,7 +107,7 @@ async fn has_free_slot(tx: &mut Tx, org: &OrgTerms) -> Result<bool, StoreError> 
         from jobs
         where org = $1
           and (state in ('submitting', 'in_doubt', 'submitted')
-               or state = 'waiting' and parent is null and not recheck and run_at <= clock_timestamp())"#,
+               or state = 'waiting' and parent is null)"#,
         org.name
     )
     .fetch_one(&mut **tx)

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
 use uuid::Uuid;
 
+use super::facts::FactsStamp;
 use crate::store::StoreError;
 use crate::store::error::ensure_rows;
 use crate::store::slices::array_literal;
@@ -17,6 +19,8 @@ pub(super) struct Part {
     pub(super) positions: BTreeSet<usize>,
     /// Those that an earlier job of the purge had carried already.
     pub(super) carried_before: BTreeSet<usize>,
+    /// The facts by which they were drawn, or looked at afresh.
+    pub(super) facts: Option<FactsStamp>,
 }
 
 /// All parts of a job, in the lock order of slices.
@@ -36,11 +40,20 @@ pub(super) fn with_ids(parts: &Parts, patch: &Patch) -> Vec<(Place, Uuid)> {
         .collect()
 }
 
+/// Takes places out of a job.
+pub(super) fn remove(parts: &mut Parts, leaving: &[(Place, Uuid)]) {
+    for (place, _) in leaving {
+        if let Some(part) = parts.get_mut(&place.slice) {
+            part.positions.remove(&place.position);
+        }
+    }
+}
+
 pub(super) async fn load(tx: &mut Tx, job: Uuid) -> Result<Parts, StoreError> {
     let failed = tx.failed();
     let rows = sqlx::query!(
         "-- load_parts
-        select purge_id, slice_no, positions, carried_before from job_parts where job_id = $1",
+        select purge_id, slice_no, positions, carried_before, facts_at, facts_epoch from job_parts where job_id = $1",
         job
     )
     .fetch_all(&mut **tx)
@@ -52,7 +65,11 @@ pub(super) async fn load(tx: &mut Tx, job: Uuid) -> Result<Parts, StoreError> {
     Ok(rows
         .into_iter()
         .map(|row| {
-            let part = Part { positions: set(row.positions), carried_before: set(row.carried_before) };
+            let part = Part {
+                positions: set(row.positions),
+                carried_before: set(row.carried_before),
+                facts: FactsStamp::of(row.facts_at.map(SqlTimestamp::to_jiff), row.facts_epoch),
+            };
             (SliceKey { purge: row.purge_id, no: row.slice_no }, part)
         })
         .collect())
@@ -74,15 +91,17 @@ pub(super) async fn store(tx: &mut Tx, job: Uuid, parts: &Parts) -> Result<(), S
     let failed = tx.failed();
     let stored = sqlx::query!(
         "-- store_parts
-        insert into job_parts (job_id, purge_id, slice_no, positions, carried_before)
-        select $1, purge_id, slice_no, positions::smallint[], carried_before::smallint[]
-        from unnest($2::uuid[], $3::int[], $4::text[], $5::text[])
-             as new (purge_id, slice_no, positions, carried_before)",
+        insert into job_parts (job_id, purge_id, slice_no, positions, carried_before, facts_at, facts_epoch)
+        select $1, purge_id, slice_no, positions::smallint[], carried_before::smallint[], facts_at, facts_epoch
+        from unnest($2::uuid[], $3::int[], $4::text[], $5::text[], $6::timestamptz[], $7::bigint[])
+             as new (purge_id, slice_no, positions, carried_before, facts_at, facts_epoch)",
         job,
         &kept.iter().map(|(key, _)| key.purge).collect::<Vec<_>>(),
         &kept.iter().map(|(key, _)| key.no).collect::<Vec<_>>(),
         &kept.iter().map(|(_, part)| literal(&part.positions)).collect::<Vec<_>>(),
-        &kept.iter().map(|(_, part)| literal(&part.carried_before)).collect::<Vec<_>>()
+        &kept.iter().map(|(_, part)| literal(&part.carried_before)).collect::<Vec<_>>(),
+        &kept.iter().map(|(_, part)| part.facts.map(|facts| facts.at.to_sqlx())).collect::<Vec<_>>() as _,
+        &kept.iter().map(|(_, part)| part.facts.map(|facts| facts.epoch)).collect::<Vec<_>>() as _
     )
     .execute(&mut **tx)
     .await

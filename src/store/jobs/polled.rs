@@ -7,7 +7,7 @@ use jiff_sqlx::ToSqlx as _;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::lease::{JobLease, LockedJob, lock};
+use super::lease::{JobLease, LockedJob, MISSES, lock};
 use crate::domain::events::{EventType, JobCompleted, latency};
 use crate::domain::terms::EngineTerms;
 use crate::store::error::ensure_rows;
@@ -15,9 +15,6 @@ use crate::store::events::{Actor, NewEvent, OfPurge, write, write_for_purges};
 use crate::store::orgs::pace;
 use crate::store::tx::Tx;
 use crate::store::{Store, StoreError};
-
-/// So many 404s in a row are an answer.
-const MISSES: i16 = 3;
 
 /// A job past its deadline is asked after so rarely.
 const OVERDUE_POLL: Duration = Duration::from_hours(1);

@@ -1,10 +1,12 @@
 //! A waiting job's ids, looked at afresh: what may no longer be deleted leaves it, the rest goes on to its intent.
 
-use jiff::SignedDuration;
-use jiff_sqlx::ToSqlx as _;
+use std::collections::HashSet;
+
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::claim::Look;
+use super::facts::FactsStamp;
 use super::settle::Settlement;
 use super::{finish, pack, parts, reserve};
 use crate::domain::eligibility::{Evidence, Verdict, judge};
@@ -15,10 +17,21 @@ use crate::domain::terms::EngineTerms;
 use crate::store::StoreError;
 use crate::store::error::ensure_rows;
 use crate::store::holds::protect;
+use crate::store::slices::Place;
 use crate::store::slices::validated::Answers;
 use crate::store::tx::Tx;
 
-/// Judges every conversation of the job by the fresh facts.
+/// What the conversations are judged by.
+struct Fresh<'a> {
+    look: &'a Look,
+    answers: &'a Answers,
+    held: HashSet<Uuid>,
+    /// The earliest of the clocks.
+    now: Timestamp,
+    gap: SignedDuration,
+}
+
+/// Judges every conversation of the job by the fresh facts; `now` is the earliest of the clocks.
 pub(super) async fn record(
     tx: &mut Tx,
     org: &str,
@@ -26,31 +39,52 @@ pub(super) async fn record(
     answers: &Answers,
     terms: &EngineTerms,
     settlement: &mut Settlement,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let held = protect::held_among(tx, org, &look.ids).await?;
     let gap = SignedDuration::try_from(terms.absence_gap).unwrap_or(SignedDuration::MAX);
-    // The earliest of the clocks that a look has at hand: the one by which fewer conversations are old enough.
-    let now = answers.upstream_time.map_or(settlement.now, |upstream| upstream.min(settlement.now));
+    let fresh = Fresh { look, answers, held, now, gap };
     let (mut staying, mut leaving) = (Vec::new(), Vec::new());
     for (place, id) in parts::with_ids(&settlement.parts, &settlement.patch) {
-        let Some(cell) = settlement.patch.cell(place) else { continue };
+        if fresh.stays(settlement, place, id)? {
+            staying.push(id);
+        } else {
+            leaving.push((place, id));
+        }
+    }
+    let stamp = FactsStamp { at: look.asked_at, epoch: look.policy_epoch };
+    for part in settlement.parts.values_mut() {
+        part.facts = Some(stamp);
+    }
+    let job = settlement.job.id;
+    reserve::release(tx, &mut settlement.patch, org, job, &settlement.parts, &leaving).await?;
+    parts::remove(&mut settlement.parts, &leaving);
+    parts::store(tx, job, &settlement.parts).await?;
+    if staying.is_empty() {
+        return finish::finish(tx, job, JobResult::Withdrawn, None).await;
+    }
+    pack::set_ids(tx, job, &staying).await?;
+    keep_waiting(tx, job).await
+}
+
+impl Fresh<'_> {
+    /// Whether the conversation may stay in the job; if not, what became of it is decided.
+    fn stays(&self, settlement: &mut Settlement, place: Place, id: Uuid) -> Result<bool, StoreError> {
+        let Some(cell) = settlement.patch.cell(place) else { return Ok(false) };
         let absent_at = settlement.patch.slice(place.slice).and_then(|slice| slice.absent_at);
         let evidence = Evidence {
-            facts: answers.facts.get(&id),
+            facts: self.answers.facts.get(&id),
             cell,
             is_absence_old_enough: absent_at
-                .is_some_and(|absent| look.asked_at.duration_since(absent) >= gap),
-            is_held: held.contains(&id),
+                .is_some_and(|absent| self.look.asked_at.duration_since(absent) >= self.gap),
+            is_held: self.held.contains(&id),
         };
-        let verdict = match answers.refused.get(&id) {
+        let verdict = match self.answers.refused.get(&id) {
             Some(reason) => Verdict::Decided(Outcome::Failed, reason.clone()),
-            None => judge(evidence, &look.policy, now),
+            None => judge(evidence, &self.look.policy, self.now),
         };
         match verdict {
-            Verdict::Decided(Outcome::Eligible, _) => {
-                staying.push(id);
-                continue;
-            }
+            Verdict::Decided(Outcome::Eligible, _) => return Ok(true),
             Verdict::Decided(outcome, reason) => {
                 settlement.patch.decide(place, Outcome::Eligible, outcome, reason)?;
             }
@@ -59,37 +93,23 @@ pub(super) async fn record(
                 settlement.patch.mark(place, Marks::ABSENT, Marks::NONE)?;
                 if let Some(slice) = settlement.patch.slice_mut(place.slice) {
                     slice.absent_at = Some(settlement.now);
-                    slice.run_at = Some(settlement.now + gap);
+                    slice.run_at = Some(settlement.now + self.gap);
                 }
             }
         }
-        if let Some(part) = settlement.parts.get_mut(&place.slice) {
-            part.positions.remove(&place.position);
-        }
-        leaving.push((place, id));
+        Ok(false)
     }
-    let job = settlement.job.id;
-    reserve::release(tx, &mut settlement.patch, org, job, &leaving).await?;
-    parts::store(tx, job, &settlement.parts).await?;
-    if staying.is_empty() {
-        return finish::finish(tx, job, JobResult::Withdrawn, None).await;
-    }
-    pack::set_ids(tx, job, &staying).await?;
-    keep_waiting(tx, job, look).await
 }
 
 /// What is left of the job waits for its intent, with facts of this look.
-async fn keep_waiting(tx: &mut Tx, job: Uuid, look: &Look) -> Result<(), StoreError> {
+async fn keep_waiting(tx: &mut Tx, job: Uuid) -> Result<(), StoreError> {
     let failed = tx.failed();
     let done = sqlx::query!(
         "-- record_recheck
         update jobs
-        set recheck = false, rechecked = true, facts_at = $2, facts_epoch = $3, run_at = clock_timestamp(),
-            lease_until = null
+        set recheck = false, rechecked = true, run_at = clock_timestamp(), lease_until = null
         where id = $1 and state = 'waiting'",
-        job,
-        look.asked_at.to_sqlx() as _,
-        look.policy_epoch
+        job
     )
     .execute(&mut **tx)
     .await

@@ -7,6 +7,8 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
+use super::facts::FactsStamp;
+use super::parts::Parts;
 use crate::domain::outcome::{Marks, Outcome};
 use crate::store::StoreError;
 use crate::store::error::ensure_rows;
@@ -89,14 +91,19 @@ pub(super) async fn slices_waiting_for(tx: &mut Tx, job: Uuid) -> Result<Vec<Sli
 
 /// Lets ids of a job go, and wakes the conversations that waited for them.
 ///
+/// What stays eligible brings the facts by which it was drawn back into its slice, whose facts are as old as the
+/// oldest among what it has to draw.
+///
 /// What was purged meanwhile is judged afresh: the woken become `pending`, since their facts are from before.
 pub(super) async fn release(
     tx: &mut Tx,
     patch: &mut Patch,
     org: &str,
     job: Uuid,
+    parts: &Parts,
     leaving: &[(Place, Uuid)],
 ) -> Result<(), StoreError> {
+    bring_back_facts(patch, parts, leaving);
     for (place, _) in leaving {
         patch.mark(*place, Marks::NONE, Marks::RESERVED)?;
     }
@@ -138,4 +145,21 @@ pub(super) async fn release(
         }
     }
     Ok(())
+}
+
+fn bring_back_facts(patch: &mut Patch, parts: &Parts, leaving: &[(Place, Uuid)]) {
+    let mut returning: Vec<SliceKey> = leaving
+        .iter()
+        .filter(|(place, _)| patch.cell(*place).is_some_and(|cell| cell.outcome == Outcome::Eligible))
+        .map(|(place, _)| place.slice)
+        .collect();
+    returning.dedup();
+    for slice in returning {
+        let Some(brought) = parts.get(&slice).and_then(|part| part.facts) else { continue };
+        let own = FactsStamp::of_slice(patch, slice);
+        let Some(draft) = patch.slice_mut(slice) else { continue };
+        let has_others = draft.cells.iter().any(|cell| cell.is_drawable());
+        let stamp = own.filter(|_| has_others).map_or(brought, |own| own.oldest(brought));
+        (draft.facts_at, draft.facts_epoch) = (Some(stamp.at), Some(stamp.epoch));
+    }
 }

@@ -15,6 +15,7 @@ use super::parts::{self, Parts};
 use super::settle_decide::{Round, Tally};
 use super::{finish, rechecked, reserve};
 use crate::domain::backoff;
+use crate::domain::clocks::{self, Skew};
 use crate::domain::doubt::{self, Next, Reread};
 use crate::domain::events::EventType;
 use crate::domain::outcome::Outcome;
@@ -38,52 +39,60 @@ pub(super) struct Settlement {
     pub(super) now: Timestamp,
 }
 
+/// Why a look was not answered to its end.
+#[derive(Debug, Clone)]
+pub struct Unanswered {
+    /// When to look again.
+    pub again: Duration,
+    /// What happened.
+    pub error: Option<Value>,
+    /// It says something of the org or of this service, nothing of the job: no patience is used up.
+    pub is_held_up: bool,
+}
+
+/// A job is given up blind only after so many looks in a row.
+const BLIND_LOOKS: u32 = 3;
+
 impl Store {
-    /// Records a whole answer to a look.
+    /// Records what a look showed, and what it could not show.
     pub async fn record_look(
         &self,
         org: &str,
         look: &Look,
         answers: &Answers,
+        unanswered: Option<Unanswered>,
+        own_time: Timestamp,
         terms: &EngineTerms,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Result<(), Skew>, StoreError> {
         let mut tx = self.begin("record_look").await?;
         let mut settlement = open(&mut tx, org, look).await?;
-        match look.kind {
-            LookKind::Recheck => {
-                rechecked::record(&mut tx, org, look, answers, terms, &mut settlement).await?;
+        match (look.kind, unanswered) {
+            (LookKind::Recheck, None) => {
+                let now = match clocks::earliest(settlement.now, own_time, answers.upstream_time) {
+                    Ok(now) => now,
+                    Err(skew) => return Ok(Err(skew)),
+                };
+                rechecked::record(&mut tx, org, look, answers, terms, &mut settlement, now).await?;
             }
-            LookKind::Late => self.note_late(&mut tx, org, answers, &mut settlement).await?,
-            LookKind::Reread => after_reread(&mut tx, org, look, answers, terms, &mut settlement).await?,
-            LookKind::Verify | LookKind::Overdue => {
+            (LookKind::Late, None) => self.note_late(&mut tx, org, answers, &mut settlement).await?,
+            (LookKind::Reread, None) => {
+                after_reread(&mut tx, org, look, answers, terms, &mut settlement).await?;
+            }
+            (LookKind::Verify | LookKind::Overdue, None) => {
                 after_end(&mut tx, org, look, answers, terms, &mut settlement).await?;
             }
+            (kind, Some(unanswered)) => {
+                if matches!(kind, LookKind::Verify | LookKind::Overdue) && !answers.told.is_empty() {
+                    let observed = pace::observed(&mut tx, org).await?;
+                    let round = Round::new(&mut tx, look, answers, terms, &settlement).await?;
+                    round.settle_ended(&mut settlement, observed.lag)?;
+                }
+                after_blind(&mut tx, org, look, &unanswered, terms, &mut settlement).await?;
+            }
         }
         settlement.patch.write(self, &mut tx).await?;
-        tx.commit().await
-    }
-
-    /// Records that no whole answer came. After `job_deadline` without one nothing can be told any more.
-    pub async fn record_blind_look(
-        &self,
-        org: &str,
-        look: &Look,
-        wait: Duration,
-        error: &Value,
-        terms: &EngineTerms,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.begin("record_blind_look").await?;
-        let mut settlement = open(&mut tx, org, look).await?;
-        let deadline = SignedDuration::try_from(terms.job_deadline).unwrap_or(SignedDuration::MAX);
-        let blind_since = settlement.job.ended_at.filter(|_| look.kind == LookKind::Verify);
-        if blind_since.is_some_and(|ended| settlement.now.duration_since(ended) > deadline) {
-            fail_open(&mut settlement, &codes::UNVERIFIED)?;
-            done(&mut tx, org, &mut settlement, Some(error)).await?;
-        } else {
-            look_again(&mut tx, &settlement, wait, Some(error)).await?;
-        }
-        settlement.patch.write(self, &mut tx).await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(Ok(()))
     }
 
     /// The last look at a job that was given up: what is gone after all is noted beside the outcomes, which stay.
@@ -134,6 +143,38 @@ async fn open(tx: &mut Tx, org: &str, look: &Look) -> Result<Settlement, StoreEr
     Ok(Settlement { job, parts, patch, now })
 }
 
+/// No whole answer. After `job_deadline` and several looks without one nothing can be told any more.
+async fn after_blind(
+    tx: &mut Tx,
+    org: &str,
+    look: &Look,
+    unanswered: &Unanswered,
+    terms: &EngineTerms,
+    settlement: &mut Settlement,
+) -> Result<(), StoreError> {
+    let is_patient = unanswered.is_held_up || look.blind + 1 < BLIND_LOOKS;
+    if look.kind == LookKind::Recheck || is_patient || !is_past_deadline(settlement, look.kind, terms) {
+        return look_again(tx, settlement, unanswered.again, Some(unanswered)).await;
+    }
+    fail_open(settlement, &codes::UNVERIFIED)?;
+    if look.kind == LookKind::Overdue {
+        return keep_slot(tx, settlement, terms).await;
+    }
+    done(tx, org, settlement, unanswered.error.as_ref()).await
+}
+
+/// `job_deadline` has passed since the job could be looked at.
+fn is_past_deadline(settlement: &Settlement, kind: LookKind, terms: &EngineTerms) -> bool {
+    let job = &settlement.job;
+    let since = match kind {
+        LookKind::Reread => job.lost_since,
+        LookKind::Overdue => job.overdue_since,
+        LookKind::Verify | LookKind::Late | LookKind::Recheck => job.ended_at,
+    };
+    let deadline = SignedDuration::try_from(terms.job_deadline).unwrap_or(SignedDuration::MAX);
+    since.is_some_and(|since| settlement.now.duration_since(since) > deadline)
+}
+
 /// After the upstream job ended, or its deadline passed.
 async fn after_end(
     tx: &mut Tx,
@@ -147,10 +188,14 @@ async fn after_end(
     let round = Round::new(tx, look, answers, terms, settlement).await?;
     let since_end = round.since_end(settlement);
     let tally = round.settle_ended(settlement, observed.lag)?;
-    if tally.gone > 0 && look.kind == LookKind::Verify {
+    // A look that came late for reasons of our own tells nothing of how late deletions show.
+    let is_timely = since_end <= TIMELY || look.tries > look.blind;
+    if tally.gone > 0 && look.kind == LookKind::Verify && is_timely {
         note_lag(tx, settlement, since_end).await?;
     }
-    if tally.open() > 0 {
+    if tally.untold > 0 && is_past_deadline(settlement, look.kind, terms) {
+        fail_open(settlement, &codes::UNVERIFIED)?;
+    } else if tally.open() > 0 {
         let lag = observed.lag.unwrap_or(terms.verify_timeout);
         let wait = next_look(&tally, look.tries, lag.saturating_sub(since_end), terms);
         return look_again(tx, settlement, wait, None).await;
@@ -160,6 +205,9 @@ async fn after_end(
     }
     done(tx, org, settlement, None).await
 }
+
+/// The first look at an ended job comes at once; one that comes later than this was held up.
+const TIMELY: Duration = Duration::from_mins(1);
 
 /// After the window of a submit without an answer.
 async fn after_reread(
@@ -172,21 +220,18 @@ async fn after_reread(
 ) -> Result<(), StoreError> {
     let round = Round::new(tx, look, answers, terms, settlement).await?;
     let tally = round.settle_lost(settlement)?;
-    let deadline = SignedDuration::try_from(terms.job_deadline).unwrap_or(SignedDuration::MAX);
-    let lost_for = settlement.job.lost_since.map(|since| settlement.now.duration_since(since));
     let reread = Reread {
         newly_gone: tally.gone,
-        absent_once: tally.absent_once + tally.untold,
-        present: tally.present,
-        is_past_deadline: lost_for.is_some_and(|lost_for| lost_for > deadline),
+        absent_once: tally.absent_once,
+        // An id that upstream refuses to be asked about is not known to be gone.
+        present: tally.present + tally.untold,
+        is_past_deadline: is_past_deadline(settlement, look.kind, terms),
     };
     match doubt::after_reread(reread) {
         Next::LookAgainSoon => look_again(tx, settlement, terms.absence_gap, None).await,
         Next::ExtendWindow => {
             let observed = pace::observed(tx, org).await?;
-            let lag = observed.lag.unwrap_or(Duration::ZERO);
-            look_again(tx, settlement, doubt::window(terms.ambiguity_grace, observed.longest, lag), None)
-                .await
+            look_again(tx, settlement, observed.window(terms), None).await
         }
         Next::Finished => done(tx, org, settlement, None).await,
         Next::GiveUp => {
@@ -196,7 +241,8 @@ async fn after_reread(
         Next::SubmitAgain => {
             let leaving = round.take_back(settlement)?;
             let job = settlement.job.id;
-            reserve::release(tx, &mut settlement.patch, org, job, &leaving).await?;
+            reserve::release(tx, &mut settlement.patch, org, job, &settlement.parts, &leaving).await?;
+            parts::remove(&mut settlement.parts, &leaving);
             parts::store(tx, job, &settlement.parts).await?;
             if parts::places(&settlement.parts).next().is_none() {
                 return finish::finish(tx, job, JobResult::Lost, None).await;
@@ -233,12 +279,12 @@ async fn done(
 ) -> Result<(), StoreError> {
     let job = &settlement.job;
     let carried = parts::with_ids(&settlement.parts, &settlement.patch);
-    reserve::release(tx, &mut settlement.patch, org, job.id, &carried).await?;
+    reserve::release(tx, &mut settlement.patch, org, job.id, &settlement.parts, &carried).await?;
     let is_completed =
         job.upstream_state.as_deref().is_some_and(|state| state.eq_ignore_ascii_case("completed"));
     let result = if job.overdue_since.is_some() {
         JobResult::TimedOut
-    } else if job.ended_at.is_none() || job.misses >= 3 {
+    } else if job.ended_at.is_none() || job.is_lost() {
         JobResult::Lost
     } else if is_completed {
         JobResult::Completed
@@ -248,23 +294,26 @@ async fn done(
     finish::finish(tx, job.id, result, error).await
 }
 
+/// Looks again after `wait`; `unanswered`: because this look had no whole answer.
 async fn look_again(
     tx: &mut Tx,
     settlement: &Settlement,
     wait: Duration,
-    error: Option<&Value>,
+    unanswered: Option<&Unanswered>,
 ) -> Result<(), StoreError> {
     let failed = tx.failed();
     let done = sqlx::query!(
         "-- look_again
         update jobs
         set run_at = $2::timestamptz + make_interval(secs => $3), lease_until = null,
-            tries = least(tries + 1, 1000), last_error = coalesce($4, last_error), open = $5
+            tries = least(tries + 1, 1000), blind = case when $5 then least(blind + 1, 1000) else 0 end,
+            last_error = coalesce($4, last_error), open = $6
         where id = $1",
         settlement.job.id,
         settlement.now.to_sqlx() as _,
         wait.as_secs_f64(),
-        error,
+        unanswered.and_then(|unanswered| unanswered.error.clone()),
+        unanswered.is_some(),
         open_left(settlement)
     )
     .execute(&mut **tx)

@@ -28,12 +28,14 @@ pub(super) struct Tally {
     pub(super) later: usize,
     /// Upstream would not tell.
     pub(super) untold: usize,
+    /// The question did not come that far.
+    pub(super) unasked: usize,
 }
 
 impl Tally {
     /// So many are open still.
     pub(super) fn open(&self) -> usize {
-        self.absent_once + self.later + self.untold
+        self.absent_once + self.later + self.untold + self.unasked
     }
 }
 
@@ -72,7 +74,9 @@ impl<'a> Round<'a> {
         settlement: &mut Settlement,
         lag: Option<Duration>,
     ) -> Result<Tally, StoreError> {
-        let has_lag_passed = self.since_end(settlement) >= lag.unwrap_or(self.terms.verify_timeout);
+        // A job that upstream lost may still be at work.
+        let lag = lag.filter(|_| !settlement.job.is_lost()).unwrap_or(self.terms.verify_timeout);
+        let has_lag_passed = self.since_end(settlement) >= lag;
         let is_overdue = settlement.job.overdue_since.is_some();
         let mut tally = Tally::default();
         for (place, id) in open_places(settlement) {
@@ -128,9 +132,6 @@ impl<'a> Round<'a> {
             if is_open {
                 settlement.patch.decide(place, Outcome::Submitted, Outcome::Failed, codes::STILL_PRESENT)?;
             }
-            if let Some(part) = settlement.parts.get_mut(&place.slice) {
-                part.positions.remove(&place.position);
-            }
             leaving.push((place, id));
         }
         Ok(leaving)
@@ -146,6 +147,10 @@ impl<'a> Round<'a> {
     ) -> Result<Option<Sight>, StoreError> {
         if self.answers.refused.contains_key(&id) {
             tally.untold += 1;
+            return Ok(None);
+        }
+        if !self.answers.told.contains(&id) {
+            tally.unasked += 1;
             return Ok(None);
         }
         let gap = SignedDuration::try_from(self.terms.absence_gap).unwrap_or(SignedDuration::MAX);

@@ -36,6 +36,7 @@ pub(super) async fn split(
         for (place, _) in half {
             let part = own.entry(place.slice).or_default();
             part.positions.insert(place.position);
+            part.facts = parts.get(&place.slice).and_then(|part| part.facts);
             if parts.get(&place.slice).is_some_and(|part| part.carried_before.contains(&place.position)) {
                 part.carried_before.insert(place.position);
             }
@@ -52,8 +53,8 @@ async fn insert_child(tx: &mut Tx, child: Uuid, parent: Uuid) -> Result<(), Stor
     let failed = tx.failed();
     let inserted = sqlx::query!(
         "-- insert_child
-        insert into jobs (id, org, ids, size, parent, rechecked, facts_at, facts_epoch)
-        select $1, org, '{}', 0, id, rechecked, facts_at, facts_epoch from jobs where id = $2",
+        insert into jobs (id, org, ids, size, parent, rechecked, lost_since)
+        select $1, org, '{}', 0, id, rechecked, lost_since from jobs where id = $2",
         child,
         parent
     )

@@ -129,9 +129,10 @@ impl Store {
             Refusal::Conflict(named) => {
                 let (offending, others): (Vec<_>, Vec<_>) =
                     carried.into_iter().partition(|(_, id)| named.contains(id));
-                protect(&mut patch, &mut parts, &offending)?;
+                protect(&mut patch, &parts, &offending)?;
                 undo(&mut patch, &parts, &others)?;
-                reserve::release(&mut tx, &mut patch, org, job.id, &offending).await?;
+                reserve::release(&mut tx, &mut patch, org, job.id, &parts, &offending).await?;
+                parts::remove(&mut parts, &offending);
                 parts::store(&mut tx, job.id, &parts).await?;
                 let ids: Vec<Uuid> = others.iter().map(|(_, id)| *id).collect();
                 pack::set_ids(&mut tx, job.id, &ids).await?;
@@ -146,15 +147,15 @@ impl Store {
                 go_again(&mut tx, &job, Duration::ZERO, true, error).await?;
             }
             Refusal::UnnamedConflict if carried.len() == 1 => {
-                protect(&mut patch, &mut parts, &carried)?;
-                reserve::release(&mut tx, &mut patch, org, job.id, &carried).await?;
+                protect(&mut patch, &parts, &carried)?;
+                reserve::release(&mut tx, &mut patch, org, job.id, &parts, &carried).await?;
                 finish::finish(&mut tx, job.id, JobResult::Rejected, Some(error)).await?;
             }
             Refusal::Invalid(reason) if carried.len() == 1 => {
-                fail(&mut tx, &mut patch, org, &job, &carried, (reason, error)).await?;
+                fail(&mut tx, &mut patch, org, (&job, &parts), &carried, (reason, error)).await?;
             }
             Refusal::Rejected(reason) => {
-                fail(&mut tx, &mut patch, org, &job, &carried, (reason, error)).await?;
+                fail(&mut tx, &mut patch, org, (&job, &parts), &carried, (reason, error)).await?;
             }
             Refusal::UnnamedConflict | Refusal::Invalid(_) => {
                 undo(&mut patch, &parts, &carried)?;
@@ -170,22 +171,23 @@ impl Store {
 fn undo(patch: &mut Patch, parts: &Parts, carried: &[(Place, Uuid)]) -> Result<(), StoreError> {
     for (place, _) in carried {
         patch.decide(*place, Outcome::Submitted, Outcome::Eligible, codes::NOT_SUBMITTED)?;
-        let was_carried =
-            parts.get(&place.slice).is_some_and(|part| part.carried_before.contains(&place.position));
-        if !was_carried {
-            patch.mark(*place, Marks::NONE, Marks::CARRIED)?;
-        }
+        uncarry(patch, parts, *place)?;
     }
     Ok(())
 }
 
+/// A recorded no: this job has not carried the conversation, though an earlier one may have.
+fn uncarry(patch: &mut Patch, parts: &Parts, place: Place) -> Result<(), StoreError> {
+    let was_carried =
+        parts.get(&place.slice).is_some_and(|part| part.carried_before.contains(&place.position));
+    if was_carried { Ok(()) } else { patch.mark(place, Marks::NONE, Marks::CARRIED) }
+}
+
 /// Upstream protects these: it refused the whole batch for their sake.
-fn protect(patch: &mut Patch, parts: &mut Parts, offending: &[(Place, Uuid)]) -> Result<(), StoreError> {
+fn protect(patch: &mut Patch, parts: &Parts, offending: &[(Place, Uuid)]) -> Result<(), StoreError> {
     for (place, _) in offending {
         patch.decide(*place, Outcome::Submitted, Outcome::OnHold, codes::UPSTREAM_CONFLICT)?;
-        if let Some(part) = parts.get_mut(&place.slice) {
-            part.positions.remove(&place.position);
-        }
+        uncarry(patch, parts, *place)?;
     }
     Ok(())
 }
@@ -195,14 +197,15 @@ async fn fail(
     tx: &mut Tx,
     patch: &mut Patch,
     org: &str,
-    job: &LockedJob,
+    (job, parts): (&LockedJob, &Parts),
     carried: &[(Place, Uuid)],
     (reason, error): (&Reason, &Value),
 ) -> Result<(), StoreError> {
     for (place, _) in carried {
         patch.decide(*place, Outcome::Submitted, Outcome::Failed, reason.clone())?;
+        uncarry(patch, parts, *place)?;
     }
-    reserve::release(tx, patch, org, job.id, carried).await?;
+    reserve::release(tx, patch, org, job.id, parts, carried).await?;
     finish::finish(tx, job.id, JobResult::Rejected, Some(error)).await
 }
 

@@ -12,11 +12,30 @@ use crate::store::{Store, StoreError};
 /// The time between two tries of a blocked org.
 pub const PROBE_EVERY: Duration = Duration::from_mins(1);
 
+/// What stands in an org's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hurdle {
+    /// Upstream refuses this kind of call; one that succeeds lifts the block.
+    Call(Call),
+    /// The clocks disagree; a validation by which they agree lifts the block.
+    Clock,
+}
+
+impl Hurdle {
+    /// The word that stands for it in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call(call) => call.as_str(),
+            Self::Clock => "clock",
+        }
+    }
+}
+
 /// Why an org is blocked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// The kind of call that is refused; one that succeeds lifts the block.
-    pub call: Call,
+    /// What must be overcome.
+    pub hurdle: Hurdle,
     /// A stable code.
     pub code: String,
     /// What is missing and what to do, in a sentence.
@@ -37,7 +56,7 @@ impl Store {
                 probe_at = clock_timestamp() + make_interval(secs => $5)
             where name = $1",
             org,
-            block.call.as_str(),
+            block.hurdle.as_str(),
             block.code,
             block.detail,
             PROBE_EVERY.as_secs_f64()
@@ -58,8 +77,8 @@ impl Store {
         tx.commit().await
     }
 
-    /// Lifts the block after a call of the refused kind succeeded.
-    pub async fn unblock_org(&self, org: &str, call: Call) -> Result<(), StoreError> {
+    /// Lifts the block after its hurdle was overcome.
+    pub async fn unblock_org(&self, org: &str, hurdle: Hurdle) -> Result<(), StoreError> {
         let mut tx = self.begin("unblock_org").await?;
         lock(&mut tx, org).await?;
         let failed = tx.failed();
@@ -69,7 +88,7 @@ impl Store {
             set blocked_call = null, blocked_code = null, blocked_detail = null, blocked_at = null, probe_at = null
             where name = $1 and blocked_call = $2",
             org,
-            call.as_str()
+            hurdle.as_str()
         )
         .execute(&mut *tx)
         .await
@@ -94,18 +113,18 @@ impl Store {
     }
 }
 
-/// Lets one try through: the next one is a minute away.
-pub(in crate::store) async fn use_probe(tx: &mut Tx, org: &str) -> Result<(), StoreError> {
+/// Lets one try through, if it is time for one: the next is a minute away.
+pub(in crate::store) async fn use_probe(tx: &mut Tx, org: &str) -> Result<bool, StoreError> {
     let failed = tx.failed();
-    sqlx::query!(
+    let used = sqlx::query!(
         "-- use_probe
         update orgs set probe_at = clock_timestamp() + make_interval(secs => $2)
-        where name = $1 and probe_at is not null",
+        where name = $1 and probe_at <= clock_timestamp()",
         org,
         PROBE_EVERY.as_secs_f64()
     )
     .execute(&mut **tx)
     .await
     .map_err(failed)?;
-    Ok(())
+    Ok(used.rows_affected() == 1)
 }

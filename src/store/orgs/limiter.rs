@@ -39,12 +39,12 @@ pub struct Permit {
     pub valid_until: Instant,
 }
 
-/// Takes a permit, as the last lock of its transaction; else tells when there may be one.
+/// Takes a permit, as the last lock of its transaction; else tells how long until there may be one.
 pub(in crate::store) async fn take(
     tx: &mut Tx,
     org: &OrgTerms,
     call: Call,
-) -> Result<Result<Permit, Timestamp>, StoreError> {
+) -> Result<Result<Permit, Duration>, StoreError> {
     // Measured from before the row is read, so that a slow database makes a permit shorter, never longer.
     let permit = Permit { valid_until: Instant::now() + PERMIT_LIFE };
     let failed = tx.failed();
@@ -59,13 +59,13 @@ pub(in crate::store) async fn take(
     let now = tx.now().await?;
     let closed_until = row.closed_until.to_jiff();
     if closed_until > now {
-        return Ok(Err(closed_until));
+        return Ok(Err(until(closed_until, now)));
     }
     let told = row.allowed_per_minute.and_then(|allowed| u32::try_from(allowed).ok());
     let Some(per_minute) = in_force(org.per_minute, told) else { return Ok(Ok(permit)) };
     let arrival_at = match Budget::per_minute(per_minute).take(row.arrival_at.to_jiff(), now) {
         Permission::Granted(arrival_at) => arrival_at,
-        Permission::NotBefore(then) => return Ok(Err(then)),
+        Permission::NotBefore(then) => return Ok(Err(until(then, now))),
     };
     let failed = tx.failed();
     sqlx::query!(
@@ -80,13 +80,17 @@ pub(in crate::store) async fn take(
     Ok(Ok(permit))
 }
 
+fn until(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(then.duration_since(now)).unwrap_or_default()
+}
+
 impl Store {
     /// Takes a permit for a further call of a step that is under way.
     pub async fn take_permit(
         &self,
         org: &OrgTerms,
         call: Call,
-    ) -> Result<Result<Permit, Timestamp>, StoreError> {
+    ) -> Result<Result<Permit, Duration>, StoreError> {
         let mut tx = self.begin("take_permit").await?;
         let permit = take(&mut tx, org, call).await?;
         tx.commit().await?;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crate::domain::doubt;
 use crate::domain::pace::Pace;
+use crate::domain::terms::EngineTerms;
 use crate::store::tx::Tx;
 use crate::store::{Store, StoreError};
 
@@ -13,6 +15,14 @@ pub struct Observed {
     pub longest: Option<Duration>,
     /// The longest time from a job's end to an id seen gone.
     pub lag: Option<Duration>,
+}
+
+impl Observed {
+    /// How long to wait before asking what became of a submit without an answer.
+    pub fn window(&self, terms: &EngineTerms) -> Duration {
+        let window = doubt::window(terms.ambiguity_grace, self.longest, self.lag.unwrap_or_default());
+        window.min(terms.job_deadline)
+    }
 }
 
 /// Learns from a job that ended; the pace's row is locked last.
@@ -61,7 +71,8 @@ pub(in crate::store) async fn observed(tx: &mut Tx, org: &str) -> Result<Observe
         from (
             select ended_at, submitted_at, lag_seconds
             from jobs
-            where org = $1 and ended_at is not null and submitted_at is not null
+            where org = $1 and ended_at is not null and submitted_at is not null and overdue_since is null
+              and misses < 3
             order by ended_at desc
             limit 100
         ) recent",

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::domain::events::EventType;
 use crate::domain::outcome::Cell;
 use crate::intake::{IntakeError, Spooled};
+use crate::store::error::ensure_rows;
 use crate::store::events::{Actor, OfPurge, write_for_purges};
 use crate::store::tx::Tx;
 use crate::store::wake::notify;
@@ -39,11 +40,17 @@ const COPY_CHUNK: usize = 64 * 1024;
 impl Store {
     /// Accepts a purge of everything that was spooled; from the return on it is worked on.
     pub async fn accept_purge(&self, new: &NewPurge, spooled: Spooled) -> Result<Uuid, StoreError> {
+        let _turn = self.accepts.acquire().await.map_err(|_| StoreError::Database {
+            transaction: "accept_purge",
+            source: sqlx::Error::PoolClosed,
+        })?;
         let id = self.new_id();
         let mut tx = self.begin_request("accept_purge").await?;
         insert_purge(&mut tx, id, new, &spooled).await?;
-        insert_slices(&mut tx, id, new, &spooled).await?;
-        insert_index(&mut tx, id, &spooled).await?;
+        let distinct = usize::try_from(spooled.distinct()).unwrap_or(usize::MAX);
+        // What was read back from the spool must be all of it, or nothing is accepted.
+        ensure_rows("insert_slices", insert_slices(&mut tx, id, new, &spooled).await?, distinct)?;
+        ensure_rows("insert_index", insert_index(&mut tx, id, &spooled).await?, distinct)?;
         let now = tx.now().await?;
         let payload = serde_json::json!({
             "total": spooled.distinct(), "duplicates": spooled.duplicates(), "dryRun": new.is_dry_run,
@@ -85,10 +92,10 @@ async fn insert_purge(tx: &mut Tx, id: Uuid, new: &NewPurge, spooled: &Spooled) 
     Ok(())
 }
 
-async fn insert_slices(tx: &mut Tx, id: Uuid, new: &NewPurge, spooled: &Spooled) -> Result<(), StoreError> {
+async fn insert_slices(tx: &mut Tx, id: Uuid, new: &NewPurge, spooled: &Spooled) -> Result<u64, StoreError> {
     let now = tx.now().await?;
     let mut slices = read_ahead(spooled.ids());
-    let mut slice_no = 0_i32;
+    let (mut slice_no, mut inserted) = (0_i32, 0);
     while let Some(ids) = slices.recv().await {
         let ids = ids?;
         let failed = tx.failed();
@@ -108,12 +115,13 @@ async fn insert_slices(tx: &mut Tx, id: Uuid, new: &NewPurge, spooled: &Spooled)
         .await
         .map_err(failed)?;
         slice_no += 1;
+        inserted += ids.len() as u64;
     }
-    Ok(())
+    Ok(inserted)
 }
 
 /// The index goes in by binary COPY, sorted by id, which is what makes it fast.
-async fn insert_index(tx: &mut Tx, id: Uuid, spooled: &Spooled) -> Result<(), StoreError> {
+async fn insert_index(tx: &mut Tx, id: Uuid, spooled: &Spooled) -> Result<u64, StoreError> {
     let mut chunks = read_ahead(encode(spooled.index()?, id));
     let failed = tx.failed();
     let mut copy = tx
@@ -135,8 +143,7 @@ async fn insert_index(tx: &mut Tx, id: Uuid, spooled: &Spooled) -> Result<(), St
             return Err(error);
         }
     }
-    copy.finish().await.map_err(|source| StoreError::Database { transaction: "accept_purge", source })?;
-    Ok(())
+    copy.finish().await.map_err(|source| StoreError::Database { transaction: "accept_purge", source })
 }
 
 /// Encodes the rows of the index as PostgreSQL's binary COPY format wants them.

@@ -25,7 +25,7 @@ pub struct Asked {
     /// Its purge only wants to know.
     pub is_dry_run: bool,
     /// Fruitless questions in a row.
-    tries: i16,
+    pub(super) tries: i16,
     /// The positions that need facts, each with its id.
     pub conversations: Vec<(usize, Uuid)>,
 }
@@ -66,8 +66,8 @@ pub enum Reach {
 pub enum Claim<T> {
     /// Claimed, with the permit for its call.
     Claimed(T, Permit),
-    /// There is work, but no call is allowed before then.
-    NoPermit(Timestamp),
+    /// There is work, but no call is allowed at present.
+    NoPermit,
     /// Nothing to do.
     Nothing,
 }
@@ -82,8 +82,8 @@ impl Store {
         is_probe: bool,
     ) -> Result<Claim<Question>, StoreError> {
         let mut tx = self.begin("claim_slices").await?;
-        if is_probe {
-            block::use_probe(&mut tx, &org.name).await?;
+        if is_probe && !block::use_probe(&mut tx, &org.name).await? {
+            return Ok(Claim::Nothing);
         }
         let keys = choose(&mut tx, org, reach).await?;
         if keys.is_empty() {
@@ -97,9 +97,8 @@ impl Store {
         purges.dedup();
         start::start(self, &mut tx, &purges).await?;
         let rules = policy::in_force(&mut tx, &org.name).await?;
-        let permit = match limiter::take(&mut tx, org, limiter::Call::Details).await? {
-            Ok(permit) => permit,
-            Err(until) => return Ok(Claim::NoPermit(until)),
+        let Ok(permit) = limiter::take(&mut tx, org, limiter::Call::Details).await? else {
+            return Ok(Claim::NoPermit);
         };
         tx.commit().await?;
         let tries = slices.iter().map(|asked| asked.tries.unsigned_abs()).max().unwrap_or_default();
@@ -114,32 +113,77 @@ impl Store {
     }
 }
 
+/// The purges that may be asked about and have something due, in the order of their turn.
+async fn candidates(tx: &mut Tx, org: &str, reach: Reach) -> Result<Vec<Uuid>, StoreError> {
+    let failed = tx.failed();
+    match reach {
+        Reach::ForSlots => {
+            sqlx::query_scalar!(
+                "-- candidates_for_slots
+                select p.id
+                from purges p
+                where p.org = $1 and p.pending > 0 and p.finished_at is null and p.state in ('queued', 'running')
+                  and not p.dry_run
+                  and exists (
+                      select from slices s
+                      where s.purge_id = p.id and s.state = 'queued' and s.run_at <= clock_timestamp()
+                  )
+                order by p.turn_at
+                limit 200",
+                org
+            )
+            .fetch_all(&mut **tx)
+            .await
+        }
+        Reach::FirstAndDryRuns => {
+            sqlx::query_scalar!(
+                r#"-- candidates_first_and_dry
+                (
+                    select id from purges
+                    where org = $1 and state = 'queued' and pending > 0 and finished_at is null
+                    order by turn_at
+                    limit 200
+                )
+                union all
+                (
+                    select p.id
+                    from purges p
+                    where p.org = $1 and p.dry_run and p.pending > 0 and p.finished_at is null and p.state = 'running'
+                      and exists (
+                          select from slices s
+                          where s.purge_id = p.id and s.state = 'queued' and s.run_at <= clock_timestamp()
+                      )
+                    order by p.turn_at
+                    limit 200
+                )"#,
+                org
+            )
+            .fetch_all(&mut **tx)
+            .await
+            .map(|ids| ids.into_iter().flatten().collect())
+        }
+    }
+    .map_err(failed)
+}
+
 /// Chooses whole slices, by the turn of their purges, until the call is full.
 async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Vec<SliceKey>, StoreError> {
+    let candidates = candidates(tx, &org.name, reach).await?;
     let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- choose_slices_to_validate
-        with candidates as (
-            select id, turn_at, $2 and state = 'queued' as is_first
-            from purges
-            where org = $1 and pending > 0 and finished_at is null and state in ('queued', 'running')
-              and case when $2 then state = 'queued' or dry_run else not dry_run end
-            order by is_first desc, turn_at
-            limit 200
-        )
         select s.purge_id as "purge_id!", s.slice_no as "slice_no!", s.pending as "pending!"
-        from candidates c
+        from unnest($1::uuid[]) with ordinality as c (purge_id, turn)
         cross join lateral (
             select purge_id, slice_no, pending, run_at
             from slices
-            where purge_id = c.id and state = 'queued' and run_at <= clock_timestamp()
+            where purge_id = c.purge_id and state = 'queued' and run_at <= clock_timestamp()
             order by run_at, slice_no
             limit 50
         ) s
-        order by c.is_first desc, c.turn_at, s.run_at, s.slice_no
+        order by c.turn, s.run_at, s.slice_no
         limit 500"#,
-        org.name,
-        reach == Reach::FirstAndDryRuns
+        &candidates
     )
     .fetch_all(&mut **tx)
     .await
@@ -147,7 +191,7 @@ async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Vec<SliceKe
     let (mut keys, mut room) = (Vec::new(), org.details_batch);
     for row in rows {
         let pending = usize::try_from(row.pending).unwrap_or_default();
-        // A slice may be larger than a call; the driver cuts what it is handed.
+        // A slice may be larger than a call; it is cut when it is asked about.
         if pending <= room || keys.is_empty() {
             keys.push(SliceKey { purge: row.purge_id, no: row.slice_no });
             room = room.saturating_sub(pending);

@@ -17,19 +17,22 @@ use crate::domain::reason::{Reason, Step};
 use crate::store::holds::protect;
 use crate::store::{Store, StoreError};
 
-/// Whole answers to one question.
+/// Whole answers to one question, or to a part of it.
 #[derive(Debug, Default)]
 pub struct Answers {
     /// What was told, by id; ids that whole answers left out are missing.
     pub facts: HashMap<Uuid, Facts>,
     /// Ids that upstream refuses to be asked about, each alone, and why.
     pub refused: HashMap<Uuid, Reason>,
+    /// The ids that whole answers were asked for: nothing can be said of any other.
+    pub told: HashSet<Uuid>,
     /// Upstream's clock.
     pub upstream_time: Option<Timestamp>,
 }
 
 impl Store {
-    /// Judges the answers and records the verdicts; slices whose lease was lost stay as they are.
+    /// Judges the answers and records the verdicts; slices whose lease was lost stay as they are. What was not told is
+    /// asked again after `again`.
     pub async fn record_answers(
         &self,
         org: &str,
@@ -37,41 +40,36 @@ impl Store {
         answers: &Answers,
         own_time: Timestamp,
         absence_gap: Duration,
+        again: Duration,
     ) -> Result<Result<(), Skew>, StoreError> {
         let mut tx = self.begin("record_answers").await?;
         let keys = question.slices.iter().map(|asked| asked.slice).collect();
         let mut patch = Patch::lock(&mut tx, Step::Validate, None, keys).await?;
         let database_time = tx.now().await?;
-        let now = match clocks::earliest(database_time, own_time, answers.upstream_time) {
-            Ok(now) => now,
-            Err(skew) => return Ok(Err(skew)),
+        let (now, skew) = match clocks::earliest(database_time, own_time, answers.upstream_time) {
+            Ok(now) => (now, None),
+            Err(skew) => (database_time, Some(skew)),
         };
+        let nothing = Answers::default();
+        // By clocks that disagree nothing is judged; all is asked again.
+        let answers = if skew.is_some() { &nothing } else { answers };
         let held = protect::held_among(&mut tx, org, &question.ids()).await?;
-        let gap = SignedDuration::try_from(absence_gap).unwrap_or(SignedDuration::MAX);
-        let round = Round { question, answers, held: &held, now, database_time, gap };
+        let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::from_mins(1));
+        let round = Round {
+            question,
+            answers,
+            held: &held,
+            now,
+            database_time,
+            gap: signed(absence_gap),
+            again: signed(again),
+        };
         for asked in &question.slices {
             round.judge_slice(&mut patch, asked)?;
         }
         patch.write(self, &mut tx).await?;
         tx.commit().await?;
-        Ok(Ok(()))
-    }
-
-    /// Gives the slices back unanswered, to be asked again after `wait`.
-    pub async fn ask_again(&self, question: &Question, wait: Duration) -> Result<(), StoreError> {
-        let mut tx = self.begin("ask_again").await?;
-        let keys = question.slices.iter().map(|asked| asked.slice).collect();
-        let mut patch = Patch::lock(&mut tx, Step::Validate, None, keys).await?;
-        let run_at = tx.now().await? + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_mins(1));
-        for asked in &question.slices {
-            if let Some(slice) = leased(&mut patch, asked) {
-                slice.is_released = true;
-                slice.tries = slice.tries.saturating_add(1);
-                slice.run_at = Some(run_at);
-            }
-        }
-        patch.write(self, &mut tx).await?;
-        tx.commit().await
+        Ok(skew.map_or(Ok(()), Err))
     }
 }
 
@@ -90,15 +88,16 @@ struct Round<'a> {
     now: Timestamp,
     database_time: Timestamp,
     gap: SignedDuration,
+    again: SignedDuration,
 }
 
 impl Round<'_> {
     fn judge_slice(&self, patch: &mut Patch, asked: &Asked) -> Result<(), StoreError> {
         let Some(slice) = leased(patch, asked) else { return Ok(()) };
-        let had_eligible = slice.cells.iter().any(|cell| cell.outcome == Outcome::Eligible);
+        let had_drawable = slice.cells.iter().any(|cell| cell.is_drawable());
         let is_absence_old_enough =
             slice.absent_at.is_some_and(|absent| self.question.asked_at.duration_since(absent) >= self.gap);
-        let mut is_absent = false;
+        let (mut is_absent, mut is_partial) = (false, false);
         for &(position, id) in &asked.conversations {
             let place = Place { slice: asked.slice, position };
             let Some(cell) = patch.cell(place) else { continue };
@@ -107,6 +106,10 @@ impl Round<'_> {
             }
             if let Some(reason) = self.answers.refused.get(&id) {
                 patch.decide(place, Outcome::Pending, Outcome::Failed, reason.clone())?;
+                continue;
+            }
+            if !self.answers.told.contains(&id) {
+                is_partial = true;
                 continue;
             }
             let evidence = Evidence {
@@ -128,23 +131,27 @@ impl Round<'_> {
                 }
             }
         }
-        self.stamp(patch, asked.slice, had_eligible, is_absent);
+        self.stamp(patch, asked.slice, had_drawable, is_absent);
+        if let Some(slice) = patch.slice_mut(asked.slice).filter(|_| is_partial) {
+            slice.tries = asked.tries.saturating_add(1).min(1000);
+            slice.run_at = Some(self.database_time + self.again);
+        }
         Ok(())
     }
 
-    /// The facts of a slice are as old as the oldest among its eligible conversations.
-    fn stamp(&self, patch: &mut Patch, key: SliceKey, had_eligible: bool, is_absent: bool) {
+    /// The facts of a slice are as old as the oldest among what it has to draw.
+    fn stamp(&self, patch: &mut Patch, key: SliceKey, had_drawable: bool, is_absent: bool) {
         let Some(slice) = patch.slice_mut(key) else { return };
         let (asked_at, epoch) = (self.question.asked_at, self.question.policy_epoch);
-        let oldest = slice.facts_at.filter(|_| had_eligible);
+        let oldest = slice.facts_at.filter(|_| had_drawable);
         slice.facts_at = Some(oldest.map_or(asked_at, |facts_at| facts_at.min(asked_at)));
-        let oldest = slice.facts_epoch.filter(|_| had_eligible);
+        let oldest = slice.facts_epoch.filter(|_| had_drawable);
         slice.facts_epoch = Some(oldest.map_or(epoch, |facts_epoch| facts_epoch.min(epoch)));
         if is_absent {
             slice.absent_at = Some(self.database_time);
         }
         slice.is_released = true;
-        slice.tries = 0;
         slice.run_at = Some(slice.absent_at.map_or(self.database_time, |absent| absent + self.gap));
+        slice.tries = 0;
     }
 }

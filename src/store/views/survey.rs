@@ -161,24 +161,31 @@ async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
             coalesce((
                 select sum(pending) from slices where org = $1 and state = 'validating'
             ), 0)::bigint as "asking!",
-            min(q.run_at) filter (where q.is_first) as "first_at: SqlTimestamp",
-            min(q.run_at) as "any_at: SqlTimestamp"
-        from (
-            select c.is_first, next.run_at
-            from (
-                select id, state = 'queued' or dry_run as is_first
-                from purges
-                where org = $1 and pending > 0 and finished_at is null and state in ('queued', 'running')
-                order by state = 'queued' or dry_run desc, turn_at
-                limit 200
-            ) c
-            cross join lateral (
-                select run_at from slices
-                where purge_id = c.id and state = 'queued'
-                order by run_at
-                limit 1
-            ) next
-        ) q"#,
+            least(
+                (
+                    select min(turn_at) from purges
+                    where org = $1 and state = 'queued' and pending > 0 and finished_at is null
+                ),
+                (
+                    select min(next.run_at)
+                    from (
+                        select id from purges
+                        where org = $1 and dry_run and pending > 0 and finished_at is null
+                          and state in ('queued', 'running')
+                        order by turn_at
+                        limit 1000
+                    ) dry
+                    cross join lateral (
+                        select run_at from slices
+                        where purge_id = dry.id and state = 'queued'
+                        order by run_at
+                        limit 1
+                    ) next
+                )
+            ) as "first_at: SqlTimestamp",
+            (
+                select min(run_at) from slices where org = $1 and state = 'queued'
+            ) as "any_at: SqlTimestamp""#,
         org.name
     )
     .fetch_one(&mut **tx)
