@@ -10,10 +10,10 @@ use super::problem::Problem;
 
 /// Answers 503 after `server.request_timeout`; what the request was doing is dropped.
 pub(super) async fn limit(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let answered = tokio::time::timeout(state.request_timeout, next.run(request)).await;
-    answered.unwrap_or_else(|_| {
-        tracing::warn!("a request took longer than server.request_timeout");
-        let detail = "this took too long and was given up; try again in a moment";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", detail).into_response()
-    })
+    if let Ok(response) = tokio::time::timeout(state.request_timeout, next.run(request)).await {
+        return response;
+    }
+    tracing::warn!("a request took longer than server.request_timeout");
+    let detail = "this took too long and was given up; try again in a moment";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", detail).into_response()
 }

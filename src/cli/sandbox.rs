@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::output;
 use super::setting::Setting;
-use super::signals::told_to_stop;
+use super::signals::Signals;
 use crate::sandbox::{Sandbox, Settings};
 
 #[derive(Debug, clap::Args)]
@@ -42,6 +42,7 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
     settings.conversations = args.conversations.unwrap_or(settings.conversations);
     settings.seed = args.seed.unwrap_or(settings.seed);
     let (id, secret) = (settings.client_id.clone(), settings.client_secret.clone());
+    let mut signals = Signals::listen()?;
     let running = Sandbox::start(settings, args.listen, args.allow_remote).await?;
     output::line("The simulated Genesys is up. Point the service at it with")?;
     output::line(format_args!(
@@ -52,7 +53,7 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
     output::line(format_args!("  curl {}/sandbox/truth", running.url))?;
     output::line(format_args!("  curl {}/sandbox/calls", running.url))?;
     output::line(format_args!("  curl {}/sandbox/conversations?format=csv", running.url))?;
-    told_to_stop().await?;
+    signals.told_to_stop().await;
     running.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::setting::Setting;
-use super::signals::told_to_stop;
+use super::signals::Signals;
 use crate::app::{Database, Role, Service, connect};
 use crate::postgres::Storage;
 
@@ -18,10 +18,11 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
     let settings = setting.settings()?;
     settings.require_orgs()?;
     setting.start_logs(&settings)?;
+    let mut signals = Signals::listen()?;
     let storage = Storage::Kept(setting.data_dir.clone());
     let database = tokio::select! {
         database = Database::own(&settings, &setting.environment, storage) => database?,
-        told = told_to_stop() => return told.map(|()| ExitCode::SUCCESS),
+        () = signals.told_to_stop() => return Ok(ExitCode::SUCCESS),
     };
     if database.is_own() {
         let store = connect(&settings, &setting.world, &database.place).await?;
@@ -37,7 +38,7 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
     };
     let address = service.address().map(|address| format!("http://{address}"));
     tracing::info!(role = ?args.role, address, orgs = settings.orgs.len(), "genesys-purge is up");
-    told_to_stop().await?;
+    signals.told_to_stop().await;
     tracing::info!("told to stop: no new work is begun");
     service.stop().await;
     database.stop().await?;

@@ -5,8 +5,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use reqwest::Url;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
@@ -23,7 +25,7 @@ pub struct WebhookSettings {
     #[serde(default, deserialize_with = "url")]
     pub url: Option<ReceiverUrl>,
     /// What its deliveries are signed with; where none is set, one is made at the first start.
-    #[serde(default, deserialize_with = "values::optional_secret")]
+    #[serde(default, deserialize_with = "secret")]
     pub secret: Option<SecretString>,
     /// How long a receiver may take to answer.
     #[serde(deserialize_with = "values::duration")]
@@ -70,6 +72,23 @@ fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ReceiverUrl>
         .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
         .map(|url| Some(ReceiverUrl(url)))
         .ok_or_else(|| D::Error::custom("expected a URL such as https://receiver.example/hooks"))
+}
+
+/// Checked here although who signs checks it again: a service without a receiver would start with any text, and fail on
+/// the day on which it is given one. The lengths are those of Standard Webhooks.
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    let secret = values::optional_secret(deserializer)?;
+    let is_lawful = |secret: &SecretString| {
+        let key =
+            secret.expose_secret().strip_prefix("whsec_").map(|encoded| BASE64_STANDARD.decode(encoded));
+        key.is_some_and(|key| key.is_ok_and(|key| (24..=64).contains(&key.len())))
+    };
+    match secret {
+        Some(secret) if !is_lawful(&secret) => {
+            Err(D::Error::custom("expected \"whsec_\" and 24 to 64 bytes as base64"))
+        }
+        secret => Ok(secret),
+    }
 }
 
 fn retry_schedule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {

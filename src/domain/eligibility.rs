@@ -20,6 +20,8 @@ pub struct Evidence<'a> {
     pub is_absence_old_enough: bool,
     /// A hold recorded in this service names it.
     pub is_held: bool,
+    /// A job of another purge has carried it and may have deleted it.
+    pub was_carried_elsewhere: bool,
 }
 
 /// What a validation found.
@@ -76,7 +78,9 @@ fn judge_absent(evidence: Evidence<'_>) -> Verdict {
     if evidence.cell.marks.has(Marks::CARRIED) {
         return gone(evidence.cell, codes::ABSENT_TWICE);
     }
-    Verdict::Decided(Outcome::NotFound, codes::ABSENT_TWICE)
+    // Some upstreams don't list what they deleted; what a job of ours has carried was known there once.
+    let outcome = if evidence.was_carried_elsewhere { Outcome::AlreadyPurged } else { Outcome::NotFound };
+    Verdict::Decided(outcome, codes::ABSENT_TWICE)
 }
 
 /// Gone is ours only if a job of this purge carried it.

@@ -23,6 +23,11 @@ fn outcome(verdict: &Verdict) -> Option<(Outcome, &str)> {
     }
 }
 
+/// Nothing but facts and a cell.
+fn evidence(facts: Option<&Facts>, cell: Cell) -> Evidence<'_> {
+    Evidence { facts, cell, is_absence_old_enough: false, is_held: false, was_carried_elsewhere: false }
+}
+
 #[test]
 fn what_upstream_shows_decides_in_a_fixed_order() {
     use Presence::{Gone, Held, Present};
@@ -50,8 +55,7 @@ fn what_upstream_shows_decides_in_a_fixed_order() {
         (facts(Gone, End::NotYet), true, (Outcome::AlreadyPurged, "gone")),
     ];
     for (facts, is_held, expected) in table {
-        let evidence =
-            Evidence { facts: Some(&facts), cell: Cell::NEW, is_absence_old_enough: false, is_held };
+        let evidence = Evidence { is_held, ..evidence(Some(&facts), Cell::NEW) };
         let verdict = judge(evidence, &policy(UnknownAge::Retain), NOW.parse().unwrap());
         assert_eq!(outcome(&verdict), Some(expected), "{facts:?}, held: {is_held}");
     }
@@ -62,8 +66,7 @@ fn an_unreadable_end_is_purged_only_where_the_policy_says_so_and_a_missing_one_n
     let now = NOW.parse().unwrap();
     let judge_end = |end| {
         let facts = facts(Presence::Present, end);
-        let evidence =
-            Evidence { facts: Some(&facts), cell: Cell::NEW, is_absence_old_enough: false, is_held: false };
+        let evidence = evidence(Some(&facts), Cell::NEW);
         judge(evidence, &policy(UnknownAge::Purge), now)
     };
     assert_eq!(outcome(&judge_end(End::Unreadable)), Some((Outcome::Eligible, "eligible")));
@@ -74,21 +77,30 @@ fn an_unreadable_end_is_purged_only_where_the_policy_says_so_and_a_missing_one_n
 fn absence_is_believed_only_the_second_time_and_is_ours_only_if_we_carried_it() {
     let once = Marks::ABSENT;
     let carried = Marks::CARRIED;
+    let (not_found, gone) = ((Outcome::NotFound, "absent_twice"), (Outcome::AlreadyPurged, "absent_twice"));
+    let (ours, held) = ((Outcome::Purged, "seen_gone_later"), (Outcome::OnHold, "legal_hold"));
     let table = [
-        // marks, old enough, held, expected
-        (Marks::NONE, true, false, None),
-        (once, false, false, None),
-        (once, true, false, Some((Outcome::NotFound, "absent_twice"))),
-        (once.with(carried), true, false, Some((Outcome::Purged, "seen_gone_later"))),
-        (carried, true, false, None),
-        (once, true, true, Some((Outcome::OnHold, "legal_hold"))),
-        (Marks::NONE, false, true, Some((Outcome::OnHold, "legal_hold"))),
+        // marks, old enough, held, carried elsewhere, expected
+        (Marks::NONE, true, false, false, None),
+        (Marks::NONE, true, false, true, None),
+        (once, false, false, true, None),
+        (once, true, false, false, Some(not_found)),
+        (once, true, false, true, Some(gone)),
+        (once.with(carried), true, false, false, Some(ours)),
+        (once.with(carried), true, false, true, Some(ours)),
+        (carried, true, false, false, None),
+        (once, true, true, true, Some(held)),
+        (Marks::NONE, false, true, false, Some(held)),
     ];
-    for (marks, is_absence_old_enough, is_held, expected) in table {
+    for (marks, is_absence_old_enough, is_held, was_carried_elsewhere, expected) in table {
         let cell = Cell { marks, ..Cell::NEW };
-        let evidence = Evidence { facts: None, cell, is_absence_old_enough, is_held };
+        let evidence = Evidence { facts: None, cell, is_absence_old_enough, is_held, was_carried_elsewhere };
         let verdict = judge(evidence, &policy(UnknownAge::Purge), NOW.parse().unwrap());
-        assert_eq!(outcome(&verdict), expected, "{marks:?} {is_absence_old_enough} {is_held}");
+        assert_eq!(
+            outcome(&verdict),
+            expected,
+            "{marks:?} {is_absence_old_enough} {is_held} {was_carried_elsewhere}"
+        );
     }
 }
 
@@ -96,7 +108,6 @@ fn absence_is_believed_only_the_second_time_and_is_ours_only_if_we_carried_it() 
 fn what_is_gone_after_a_job_of_this_purge_carried_it_was_purged_by_it() {
     let gone = facts(Presence::Gone, End::NotYet);
     let cell = Cell { marks: Marks::CARRIED, ..Cell::NEW };
-    let evidence = Evidence { facts: Some(&gone), cell, is_absence_old_enough: false, is_held: false };
-    let verdict = judge(evidence, &policy(UnknownAge::Retain), NOW.parse().unwrap());
+    let verdict = judge(evidence(Some(&gone), cell), &policy(UnknownAge::Retain), NOW.parse().unwrap());
     assert_eq!(outcome(&verdict), Some((Outcome::Purged, "seen_gone_later")));
 }

@@ -50,7 +50,8 @@ impl Pace {
     pub fn learn(self, seen_running: Option<Duration>, ended_by: Duration) -> Self {
         let ended_by = ended_by.as_secs_f64();
         if let Some(running) = seen_running {
-            return Self { expected: Some(ended_by.min(running.as_secs_f64() * 2.0)), early_ends: 0 };
+            let bracketed = ended_by.min(running.as_secs_f64() * 2.0);
+            return Self { expected: Some(bracketed), early_ends: 0 };
         }
         let shrink = (0.003 * 2.0_f64.powi(i32::from(self.early_ends / 3))).min(0.3);
         let at_most = self.expected.map_or(ended_by, |expected| expected.min(ended_by));

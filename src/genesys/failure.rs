@@ -126,7 +126,15 @@ impl fmt::Display for Detail {
         if let Some(code) = &self.code {
             write!(f, " ({code})")?;
         }
-        write!(f, ": {}", self.message)
+        write!(f, ": {}", self.message)?;
+        // What upstream's support asks for; both are often the same.
+        if let Some(id) = &self.context_id {
+            write!(f, " (contextId {id})")?;
+        }
+        match &self.correlation_id {
+            Some(id) if self.context_id.as_ref() != Some(id) => write!(f, " (correlation id {id})"),
+            _ => Ok(()),
+        }
     }
 }
 

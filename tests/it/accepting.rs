@@ -208,12 +208,12 @@ async fn a_hundred_thousand_ids_that_trickle_in_are_one_purge_in_their_order() {
     let spool = SpoolDir::new();
     let test = Setup::new().role(Role::Api).env("PURGE__INTAKE__SPOOL_DIR", spool.path()).start().await;
     let id = |number: u128| Uuid::from_u128(number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
-    let text: String = std::iter::once("queue;conversationId\r\n".to_owned())
+    let file: String = std::iter::once("queue;conversationId\r\n".to_owned())
         .chain((1..=IDS).map(|number| format!("q{};{}\r\n", number % 7, id(number))))
         .collect();
     // A size that cuts lines everywhere.
     let chunks: Vec<Result<Bytes, std::io::Error>> =
-        text.as_bytes().chunks(997).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+        file.as_bytes().chunks(997).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
     let body = Body::wrap_stream(futures_util::stream::iter(chunks));
     let (status, purge) =
         read(test.upload("text/csv", "?expectedCount=100000", body).send().await.unwrap()).await;

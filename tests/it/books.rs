@@ -125,11 +125,12 @@ async fn what_was_decided_told_and_accepted_can_be_neither_changed_nor_removed()
     assert_books(&test).await;
 }
 
+fn words<T: ToString>(all: &[T]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
+}
+
 #[tokio::test]
 async fn the_words_of_the_database_are_those_of_the_code() {
-    fn words<T: ToString>(all: &[T]) -> Vec<String> {
-        all.iter().map(ToString::to_string).collect()
-    }
     let test = TestService::start().await;
     let mut connection = test.database.connect().await;
     let expected = [

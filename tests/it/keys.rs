@@ -1,4 +1,4 @@
-//! Keys: nothing that is guarded answers anybody without one. Driven by the OpenAPI document, so that a new route is
+//! Keys: nothing that is guarded answers anybody without one. Driven by the document of the API, so that a new route is
 //! covered from its first day.
 
 use std::collections::BTreeMap;
@@ -132,8 +132,8 @@ async fn keys_are_stored_hashed() {
     let mut connection = test.database.connect().await;
     let rows = connection.fetch_all("select api_keys::text, sha256 from api_keys").await.unwrap();
     assert_eq!(rows.len(), 1);
-    let (text, digest): (String, Vec<u8>) = (rows[0].get(0), rows[0].get(1));
+    let (row, digest): (String, Vec<u8>) = (rows[0].get(0), rows[0].get(1));
     assert_eq!(digest.len(), 32);
-    assert!(text.contains(&test.key[..10]), "the beginning tells keys apart: {text}");
-    assert!(!text.contains(&test.key[..16]), "no more of it is kept: {text}");
+    assert!(row.contains(&test.key[..10]), "the beginning tells keys apart: {row}");
+    assert!(!row.contains(&test.key[..16]), "no more of it is kept: {row}");
 }

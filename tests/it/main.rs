@@ -3,11 +3,17 @@
 #![expect(unreachable_pub, reason = "nobody imports a test; `pub` marks what tests share")]
 
 mod accepting;
+mod blocked;
 mod books;
 mod commands;
+mod conflicts;
+mod crash;
+mod deadlines;
 mod dry_run;
 mod holds;
+mod in_doubt;
 mod keys;
+mod limits;
 mod main_job;
 mod openapi;
 mod overlap;
@@ -18,4 +24,6 @@ mod refusing;
 mod support;
 mod tidy;
 mod unbuilt;
+mod upstream_status;
+mod verifying;
 mod webhooks;

@@ -1,4 +1,4 @@
-//! The OpenAPI document: committed, served, and complete.
+//! The document of the API: committed, served, and complete.
 
 use std::collections::BTreeMap;
 

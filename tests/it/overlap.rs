@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use genesys_purge::app::Role;
-use genesys_purge::sandbox::{Call, Kind};
+use genesys_purge::sandbox::{Call, DeletedLooks, Kind};
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -18,11 +18,11 @@ use crate::support::{Setup, TestService, storm};
 /// How often each outcome came, over all conversations of these purges, by conversation.
 async fn outcomes(test: &TestService, purges: &[Uuid]) -> BTreeMap<Uuid, Vec<(String, String)>> {
     let mut outcomes = BTreeMap::<Uuid, Vec<(String, String)>>::new();
-    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     for &purge in purges {
         for row in test.conversations(purge).await {
             let id = row["conversationId"].as_str().unwrap().parse().unwrap();
-            outcomes.entry(id).or_default().push((text(&row["outcome"]), text(&row["code"])));
+            outcomes.entry(id).or_default().push((word(&row["outcome"]), word(&row["code"])));
         }
     }
     outcomes
@@ -66,9 +66,9 @@ async fn two_purges_that_are_packed_together_share_an_id_in_one_job_once() {
     test.start_service().await;
     all_final(&test).await;
     for (id, told) in outcomes(&test, &purges).await {
-        let purged = told.iter().filter(|(outcome, _)| outcome == "purged").count();
+        let gone = told.iter().filter(|(outcome, _)| outcome == "purged").count();
         let found = told.iter().filter(|(outcome, _)| outcome == "already_purged").count();
-        assert_eq!((purged, purged + found), (1, told.len()), "{id}: {told:?}");
+        assert_eq!((gone, gone + found), (1, told.len()), "{id}: {told:?}");
     }
     assert_eq!(test.sandbox.sandbox().report(0, 500).jobs.largest, 5, "one job carried all five");
     test.assert_no_breach();
@@ -88,6 +88,32 @@ async fn the_same_purge_again_and_again_is_purged_once_and_then_already_purged()
         assert_eq!((&done["state"], &done["counts"][outcome]), (&json!("completed"), &json!(7)), "{done}");
     }
     assert_eq!(test.calls(Call::Submit, "200"), 1);
+    test.assert_no_breach();
+    assert_books(&test).await;
+}
+
+#[tokio::test]
+async fn what_another_purge_deleted_is_already_purged_even_where_upstream_lists_it_no_more() {
+    let test = Setup::new()
+        .sandbox(|org| {
+            org.deleted_looks = DeletedLooks::Absent;
+            org.shares.unknown = 0.2;
+        })
+        .start()
+        .await;
+    let (known, unknown) = (test.ids_of(Kind::Eligible), test.ids_of(Kind::Unknown));
+    let ids = [&known[..5], &unknown[..2]].concat();
+    let first = test.finished(test.purge(&ids).await).await;
+    assert_eq!(
+        (&first["counts"]["purged"], &first["counts"]["not_found"]),
+        (&json!(5), &json!(2)),
+        "{first}"
+    );
+    for is_dry_run in [true, false] {
+        let body = json!({ "conversationIds": ids, "dryRun": is_dry_run });
+        let counts = test.finished(test.purge_with(body).await).await["counts"].clone();
+        assert_eq!((&counts["already_purged"], &counts["not_found"]), (&json!(5), &json!(2)), "{counts}");
+    }
     test.assert_no_breach();
     assert_books(&test).await;
 }
@@ -183,10 +209,10 @@ async fn a_thousand_overlapping_purges_with_holds_and_faults_end_with_books_that
     }
     for (id, told) in outcomes(&test, &purges).await {
         let truth = upstream.conversation(id).unwrap();
-        let purged = told.iter().filter(|(outcome, _)| outcome == "purged").count();
+        let gone = told.iter().filter(|(outcome, _)| outcome == "purged").count();
         let at_first_hand =
             told.iter().filter(|(outcome, code)| outcome == "purged" && code != "seen_gone_later").count();
-        assert_eq!(purged > 0, truth.deleted_at.is_some(), "{id}: {told:?} {truth:?}");
+        assert_eq!(gone > 0, truth.deleted_at.is_some(), "{id}: {told:?} {truth:?}");
         assert!(at_first_hand <= 1, "{id} was deleted by one job alone: {told:?} {truth:?}");
         assert!(told.iter().all(|(outcome, _)| outcome != "would_purge" && outcome != "canceled"));
     }

@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use super::output;
 use super::setting::Setting;
-use super::signals::told_to_stop;
-use caller::Caller;
+use super::signals::Signals;
+use caller::{Caller, Submitted};
 use stage::Stage;
 
 #[derive(Debug, clap::Args)]
@@ -36,29 +36,33 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
         Some(setting.environment.log_filter()?.unwrap_or("error")),
     )?;
     let stage = Stage::build(setting, &args).await?;
-    let is_true = tokio::select! {
-        played = play(&stage, &args) => played,
-        told = told_to_stop() => told.map(|()| false),
+    let mut signals = Signals::listen()?;
+    let played = tokio::select! {
+        played = play(&stage) => Some(played),
+        () = signals.told_to_stop() => None,
     };
+    if let (true, Some(Ok((purges, _)))) = (args.keep, &played) {
+        keep(&stage, purges)?;
+        signals.told_to_stop().await;
+    }
     stage.strike().await?;
-    Ok(if is_true? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    // Who stops it before its end does not learn whether the result is true.
+    let is_true = played.transpose()?.is_some_and(|(_, is_true)| is_true);
+    Ok(if is_true { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn play(stage: &Stage, args: &Args) -> anyhow::Result<bool> {
+/// Plays the whole piece: the purges, and whether what came out is true.
+async fn play(stage: &Stage) -> anyhow::Result<(Vec<Submitted>, bool)> {
     let caller = Caller::new(stage)?;
     let began = Instant::now();
     let mut purges = caller.submit_all(stage).await?;
     progress::watch(&caller, &mut purges, stage).await?;
     stage.receiver.settle(&purges, stage.sandbox.sandbox()).await;
     let is_true = report::print(stage, &caller, &purges, began.elapsed()).await?;
-    if args.keep {
-        keep(stage, &purges)?;
-        told_to_stop().await?;
-    }
-    Ok(is_true)
+    Ok((purges, is_true))
 }
 
-fn keep(stage: &Stage, purges: &[caller::Submitted]) -> anyhow::Result<()> {
+fn keep(stage: &Stage, purges: &[Submitted]) -> anyhow::Result<()> {
     let (url, key) = (&stage.url, &stage.key);
     let purge = purges.first().map(|purge| purge.id).unwrap_or_default();
     let fresh = stage.spare_ids();

@@ -48,7 +48,7 @@ fn the_plain_names_fill_their_settings() {
         .env("DATABASE_URL", "postgres://u:pw@db/purge")
         .env("GENESYS_LOGIN_URL", "https://login.mypurecloud.com")
         .env("RETENTION_WEBHOOK_URL", "http://receiver.internal/hooks/t0ken")
-        .env("RETENTION_WEBHOOK_SECRET", "whsec_c2VjcmV0")
+        .env("RETENTION_WEBHOOK_SECRET", "whsec_hunter2hunter2hunter2hunter2hunter2h")
         .env("PORT", "9000")
         .settings();
     let org = &settings.orgs["default"];
@@ -57,7 +57,10 @@ fn the_plain_names_fill_their_settings() {
     assert_eq!((org.client_id.as_str(), org.client_secret.expose_secret()), ("id", "hunter2"));
     assert_eq!(settings.database.url.unwrap().expose_secret(), "postgres://u:pw@db/purge");
     assert_eq!(settings.webhooks.url.unwrap().expose().as_str(), "http://receiver.internal/hooks/t0ken");
-    assert_eq!(settings.webhooks.secret.unwrap().expose_secret(), "whsec_c2VjcmV0");
+    assert_eq!(
+        settings.webhooks.secret.unwrap().expose_secret(),
+        "whsec_hunter2hunter2hunter2hunter2hunter2h"
+    );
     assert_eq!(settings.server.bind.to_string(), "127.0.0.1:9000");
 }
 
@@ -117,7 +120,7 @@ fn dotenv_is_read_with_its_quotes_and_comments_and_leaves_the_process_alone() {
 #[test]
 fn empty_text_takes_back_what_a_lower_layer_set() {
     let settings = Fixture::new()
-        .config_file(&format!("{ORG}[webhooks]\nurl = 'https://receiver.example'\nsecret = 'x'"))
+        .config_file(&format!("{ORG}[webhooks]\nurl = 'https://receiver.example'\nsecret = 'whsec_hunter2hunter2hunter2hunter2hunter2h'"))
         .file("secret", "from-file")
         .env("PURGE__WEBHOOKS__URL", "")
         .env("RETENTION_WEBHOOK_SECRET", "")
@@ -174,7 +177,7 @@ fn no_debug_output_shows_a_secret() {
         .genesys()
         .env("DATABASE_URL", "postgres://u:hunter2@db/purge")
         .env("RETENTION_WEBHOOK_URL", "https://receiver.example/hunter2?token=hunter2")
-        .env("RETENTION_WEBHOOK_SECRET", "hunter2");
+        .env("RETENTION_WEBHOOK_SECRET", "whsec_hunter2hunter2hunter2hunter2hunter2h");
     let settings = format!("{:?}", fixture.settings());
     assert!(!settings.contains("hunter2"), "{settings}");
     assert!(settings.contains("https://receiver.example/..."), "{settings}");

@@ -1,6 +1,8 @@
 //! The right of one worker to go on with a job: whoever lost it changes nothing.
 
-use jiff::Timestamp;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
@@ -41,6 +43,18 @@ impl LockedJob {
     /// Upstream has not known it for so long that nobody expects it to.
     pub(super) const fn is_lost(&self) -> bool {
         self.misses >= MISSES
+    }
+
+    /// Since its end, or since its deadline where upstream calls it running, so long a time has passed that what could
+    /// not be seen by now is given up.
+    pub(super) fn is_blind_too_long(&self, now: Timestamp, job_deadline: Duration) -> bool {
+        let deadline = SignedDuration::try_from(job_deadline).unwrap_or(SignedDuration::MAX);
+        self.ended_at.or(self.overdue_since).is_some_and(|since| now.duration_since(since) > deadline)
+    }
+
+    /// The job ended after this moment: the latest at which it was known not to have.
+    pub(super) fn not_ended_at(&self) -> Option<Timestamp> {
+        self.seen_running_at.or(self.submitted_at)
     }
 }
 

@@ -78,6 +78,8 @@ impl Fresh<'_> {
             is_absence_old_enough: absent_at
                 .is_some_and(|absent| self.look.asked_at.duration_since(absent) >= self.gap),
             is_held: self.held.contains(&id),
+            // An eligible conversation was never left out before, so its absence here is a first one.
+            was_carried_elsewhere: false,
         };
         let verdict = match self.answers.refused.get(&id) {
             Some(reason) => Verdict::Decided(Outcome::Failed, reason.clone()),

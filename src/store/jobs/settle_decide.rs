@@ -10,7 +10,7 @@ use super::claim::Look;
 use super::parts::{self, Parts};
 use super::settle::Settlement;
 use crate::domain::outcome::{Marks, Outcome};
-use crate::domain::reason::codes;
+use crate::domain::reason::{Reason, codes};
 use crate::domain::terms::EngineTerms;
 use crate::domain::verdict::{Leftover, Remedy, Sight, remedy, sight};
 use crate::store::StoreError;
@@ -26,7 +26,7 @@ pub(super) struct Tally {
     pub(super) present: usize,
     /// Still there, and to be looked at again.
     pub(super) later: usize,
-    /// Upstream would not tell.
+    /// Upstream would not tell, or was not asked.
     pub(super) untold: usize,
     /// The question did not come that far.
     pub(super) unasked: usize,
@@ -78,8 +78,14 @@ impl<'a> Round<'a> {
         let lag = lag.filter(|_| !settlement.job.is_lost()).unwrap_or(self.terms.verify_timeout);
         let has_lag_passed = self.since_end(settlement) >= lag;
         let is_overdue = settlement.job.overdue_since.is_some();
+        let is_blind_too_long = settlement.job.is_blind_too_long(self.look.asked_at, self.terms.job_deadline);
         let mut tally = Tally::default();
         for (place, id) in open_places(settlement) {
+            if let Some(reason) = self.answers.refused.get(&id).filter(|_| is_blind_too_long) {
+                let reason = Reason { detail: reason.detail.clone(), ..codes::UNVERIFIED };
+                settlement.patch.decide(place, Outcome::Submitted, Outcome::Failed, reason)?;
+                continue;
+            }
             let gone = if self.answers.facts.contains_key(&id) { codes::GONE } else { codes::ABSENT_TWICE };
             match self.sight(settlement, &mut tally, place, id)? {
                 Some(Sight::Gone) => {
@@ -110,6 +116,12 @@ impl<'a> Round<'a> {
     pub(super) fn settle_lost(&self, settlement: &mut Settlement) -> Result<Tally, StoreError> {
         let mut tally = Tally::default();
         for (place, id) in open_places(settlement) {
+            // The others of the job can't wait for an id that upstream will not tell of, and it must not go again.
+            if let Some(reason) = self.answers.refused.get(&id) {
+                let reason = Reason { detail: reason.detail.clone(), ..codes::SUBMIT_UNKNOWN };
+                settlement.patch.decide(place, Outcome::Submitted, Outcome::Failed, reason)?;
+                continue;
+            }
             if self.sight(settlement, &mut tally, place, id)? == Some(Sight::Gone) {
                 let reason = codes::GONE_AFTER_LOST_SUBMIT;
                 settlement.patch.decide(place, Outcome::Submitted, Outcome::Purged, reason)?;
@@ -137,7 +149,7 @@ impl<'a> Round<'a> {
         Ok(leaving)
     }
 
-    /// Reads the answer for one conversation; `None` where upstream would not tell.
+    /// Reads the answer for one conversation; `None` where upstream would not tell, or was not asked.
     fn sight(
         &self,
         settlement: &mut Settlement,

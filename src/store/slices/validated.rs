@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::claim::{Asked, Question};
 use super::patch::{Draft, Patch};
-use super::{Place, SliceKey};
+use super::{Place, SliceKey, carried};
 use crate::domain::clocks::{self, Skew};
 use crate::domain::eligibility::{Evidence, Verdict, judge};
 use crate::domain::facts::Facts;
@@ -28,6 +28,13 @@ pub struct Answers {
     pub told: HashSet<Uuid>,
     /// Upstream's clock.
     pub upstream_time: Option<Timestamp>,
+}
+
+impl Answers {
+    /// The ids that whole answers left out.
+    fn left_out(&self) -> Vec<Uuid> {
+        self.told.iter().filter(|id| !self.facts.contains_key(*id)).copied().collect()
+    }
 }
 
 impl Store {
@@ -54,11 +61,13 @@ impl Store {
         // By clocks that disagree nothing is judged; all is asked again.
         let answers = if skew.is_some() { &nothing } else { answers };
         let held = protect::held_among(&mut tx, org, &question.ids()).await?;
+        let carried = carried::carried_among(&mut tx, org, &answers.left_out()).await?;
         let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::from_mins(1));
         let round = Round {
             question,
             answers,
             held: &held,
+            carried: &carried,
             now,
             database_time,
             gap: signed(absence_gap),
@@ -85,6 +94,7 @@ struct Round<'a> {
     question: &'a Question,
     answers: &'a Answers,
     held: &'a HashSet<Uuid>,
+    carried: &'a HashSet<Uuid>,
     now: Timestamp,
     database_time: Timestamp,
     gap: SignedDuration,
@@ -117,6 +127,7 @@ impl Round<'_> {
                 cell,
                 is_absence_old_enough,
                 is_held: self.held.contains(&id),
+                was_carried_elsewhere: self.carried.contains(&id),
             };
             match judge(evidence, &self.question.policy, self.now) {
                 Verdict::Decided(Outcome::Eligible, reason) if asked.is_dry_run => {

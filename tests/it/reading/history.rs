@@ -14,8 +14,8 @@ async fn the_history_of_a_conversation_tells_each_decision_of_each_purge_and_its
     let test = TestService::start().await;
     let ids = test.ids_of(Kind::Eligible);
     let id = ids[0];
-    let held = json!({ "matter": "Smith v. Jones", "conversationIds": [id] });
-    let (status, hold) = test.post("/holds", &held).await;
+    let new_hold = json!({ "matter": "Smith v. Jones", "conversationIds": [id] });
+    let (status, hold) = test.post("/holds", &new_hold).await;
     assert_eq!(status, StatusCode::CREATED, "{hold}");
     let first = test.purge(&ids[..2]).await;
     test.finished(first).await;

@@ -3,6 +3,7 @@
 use genesys_purge::sandbox::Kind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use uuid::Uuid;
 
 use super::Desk;
 
@@ -23,8 +24,7 @@ async fn begin(desk: &Desk, media_type: &str, framing: &str, beginning: &str) ->
 async fn an_upload_that_breaks_off_leaves_nothing() {
     let desk = Desk::open().await;
     let ids = desk.test.ids_of(Kind::Eligible);
-    let lines: Vec<String> = ids[..50].iter().map(|id| format!("{id}\n")).collect();
-    let lines = lines.concat();
+    let lines = ids[..50].iter().map(Uuid::to_string).collect::<Vec<_>>().join("\n");
     let chunk = format!("{:x}\r\n{lines}\r\n", lines.len());
     let uploads = [
         ("text/csv", "Transfer-Encoding: chunked".to_owned(), chunk.as_str()),

@@ -117,8 +117,8 @@ async fn a_wrong_query_string_of_an_upload_is_refused_by_name() {
         pointers(&refused(desk.test.upload(CSV, &overlong, ID), 422, "invalid_request").await),
         ["/reason"]
     );
-    let many = (0..21).map(|number| format!("&label=l{number}:x")).collect::<Vec<_>>().concat();
-    let many = format!("?{}", &many[1..]);
+    let many: Vec<String> = (0..21).map(|number| format!("label=l{number}:x")).collect();
+    let many = format!("?{}", many.join("&"));
     assert_eq!(
         pointers(&refused(desk.test.upload(CSV, &many, ID), 422, "invalid_request").await),
         ["/labels"]

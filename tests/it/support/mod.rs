@@ -8,5 +8,6 @@ pub mod receiver;
 pub mod service;
 pub mod spool;
 pub mod storm;
+pub mod trouble;
 
 pub use service::{Setup, TestService};

@@ -56,6 +56,7 @@ impl Hook {
 pub struct Receiver {
     /// Its address.
     pub url: String,
+    secret: Arc<str>,
     hooks: watch::Sender<Vec<Hook>>,
     /// Answers to the next deliveries; 204 where none is left.
     answers: Arc<Mutex<Vec<Answer>>>,
@@ -66,23 +67,29 @@ pub struct Receiver {
 impl Receiver {
     /// Listens on a free port.
     pub async fn start() -> Self {
-        Self::leading_to(None).await
+        Self::with_secret(SECRET).await
+    }
+
+    /// The same with a secret of its own.
+    pub async fn with_secret(secret: &str) -> Self {
+        Self::listen(([127, 0, 0, 1], 0).into(), None, secret).await
     }
 
     /// The same; every answer says in `Location` that the receiver has moved there.
     pub async fn leading_to(location: Option<String>) -> Self {
-        Self::listen(([127, 0, 0, 1], 0).into(), location).await
+        Self::listen(([127, 0, 0, 1], 0).into(), location, SECRET).await
     }
 
     /// Listens where nobody listens.
     pub async fn at(address: SocketAddr) -> Self {
-        Self::listen(address, None).await
+        Self::listen(address, None, SECRET).await
     }
 
-    async fn listen(address: SocketAddr, location: Option<String>) -> Self {
+    async fn listen(address: SocketAddr, location: Option<String>, secret: &str) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let receiver = Self {
             url: format!("http://{}/hooks", listener.local_addr().unwrap()),
+            secret: secret.into(),
             hooks: watch::Sender::default(),
             answers: Arc::default(),
             location,
@@ -115,7 +122,7 @@ impl Receiver {
 }
 
 async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> Response {
-    let verifier = standardwebhooks::Webhook::new(SECRET).unwrap();
+    let verifier = standardwebhooks::Webhook::new(&receiver.secret).unwrap();
     let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     let shown = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let hook = Hook {

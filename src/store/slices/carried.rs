@@ -1,0 +1,34 @@
+//! Whether a job of any purge has carried a conversation: then its absence upstream is no riddle.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use crate::domain::outcome::{Cell, Marks};
+use crate::store::StoreError;
+use crate::store::tx::Tx;
+
+/// Those of the ids that a job of some purge of the org has carried and may have deleted.
+pub(super) async fn carried_among(tx: &mut Tx, org: &str, ids: &[Uuid]) -> Result<HashSet<Uuid>, StoreError> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        r#"-- carried_among
+        select c.conversation_id, get_byte(s.outcomes, c.ordinal % $3) as "byte!"
+        from conversations c
+        join slices s on s.purge_id = c.purge_id and s.slice_no = c.ordinal / $3
+        where c.conversation_id = any($1) and s.org = $2"#,
+        ids,
+        org,
+        i32::try_from(crate::domain::SLICE_SIZE).unwrap_or(i32::MAX)
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    let is_carried = |byte: i32| {
+        u8::try_from(byte).ok().and_then(Cell::from_byte).is_some_and(|cell| cell.marks.has(Marks::CARRIED))
+    };
+    Ok(rows.into_iter().filter(|row| is_carried(row.byte)).map(|row| row.conversation_id).collect())
+}

@@ -1,0 +1,95 @@
+//! The short commands: keys, schema, webhook secret, document.
+
+use std::process::Stdio;
+
+use genesys_purge::api;
+use genesys_purge::sandbox::Kind;
+use nix::sys::signal::Signal;
+use reqwest::Method;
+use serde_json::json;
+
+use super::home::{Home, Serving};
+use crate::support::receiver::Receiver;
+
+#[tokio::test]
+async fn keys_are_made_listed_and_revoked_beside_a_running_service() {
+    let home = Home::with_jobs_of(50).await;
+    let serving = Serving::start(&home).await;
+    let made = home
+        .say(&["keys", "create", "--name", "crm", "--scope", "purges:read", "--scope", "holds:write"])
+        .await;
+    let key = made.lines().last().unwrap();
+    assert!(key.starts_with("gpk_") && key.len() == 47, "alone on the last line: {made:?}");
+    assert_eq!(made.matches("gpk_").count(), 1, "{made:?}");
+    let limited =
+        home.say(&["keys", "create", "--name", "eu", "--scope", "purges:read", "--org", "eu"]).await;
+    assert_eq!(serving.get(key, "/holds").await["items"], json!([]));
+    let refused = serving.request(key, Method::POST, "/purges").send().await.unwrap();
+    assert_eq!(refused.status(), 403, "it has the scopes that it was made with, and no others");
+
+    let listed = home.say(&["keys", "list"]).await;
+    let rows: Vec<&str> = listed.lines().collect();
+    assert_eq!(rows.len(), 2, "{listed}");
+    assert!(
+        rows[0].contains(&key[..10]) && rows[0].contains("crm") && rows[0].contains("every org"),
+        "{listed}"
+    );
+    assert!(rows[0].contains("purges:read,holds:write") && rows[0].ends_with("in force"), "{listed}");
+    assert!(rows[1].contains(&limited[..10]) && rows[1].contains("  eu  made "), "{listed}");
+    assert!(!listed.contains(key), "a key is told once");
+
+    let id = rows[0].split_whitespace().next().unwrap();
+    assert_eq!(home.say(&["keys", "revoke", id]).await, "revoked\n");
+    assert_eq!(serving.request(key, Method::GET, "/holds").send().await.unwrap().status(), 401);
+    assert!(home.say(&["keys", "list"]).await.lines().next().unwrap().contains("  revoked "));
+    for unknown in [id, "1b4e28ba-2fa1-4d2b-883f-0016d3cca427"] {
+        let again = home.run(&["keys", "revoke", unknown]).await;
+        assert_eq!(again.status.code(), Some(1));
+        assert!(String::from_utf8(again.stderr).unwrap().contains(unknown));
+    }
+    assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
+}
+
+#[tokio::test]
+async fn without_a_running_service_the_commands_start_the_database_for_themselves() {
+    let mut home = Home::with_jobs_of(50).await;
+    assert_eq!(home.say(&["migrate"]).await, "the schema is current\n");
+    home.until_no_database_runs().await;
+    let secret = home.say(&["webhooks", "secret"]).await;
+    assert!(secret.starts_with("whsec_") && secret.lines().count() == 1, "{secret:?}");
+    assert_eq!(home.say(&["webhooks", "secret"]).await, secret, "it is made once");
+    let key = home.key().await;
+    home.until_no_database_runs().await;
+
+    // The service that starts afterwards knows the key, and signs with that secret.
+    let receiver = Receiver::with_secret(secret.trim()).await;
+    home.set("RETENTION_WEBHOOK_URL", &receiver.url);
+    let serving = Serving::start(&home).await;
+    let id = home.sandbox.sandbox().ids_of(Kind::Eligible)[0];
+    let request = serving.request(&key, Method::POST, "/purges").json(&json!({ "conversationIds": [id] }));
+    assert_eq!(request.send().await.unwrap().status(), 202);
+    let hooks = receiver.wait_for(2, |_| true).await;
+    assert!(hooks.iter().all(|hook| hook.is_verified), "{hooks:#?}");
+    assert_eq!(home.say(&["webhooks", "secret"]).await, secret, "beside a running service too");
+    assert_eq!(home.say(&["migrate"]).await, "the schema is current\n");
+    assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
+
+    home.set("RETENTION_WEBHOOK_SECRET", crate::support::receiver::SECRET);
+    assert_eq!(home.say(&["webhooks", "secret"]).await.trim(), crate::support::receiver::SECRET);
+}
+
+#[tokio::test]
+async fn the_document_is_printed_and_a_reader_that_leaves_is_no_error() {
+    let home = Home::with_jobs_of(50).await;
+    assert_eq!(home.say(&["openapi"]).await, api::document_yaml().unwrap());
+    assert_eq!(home.say(&["openapi", "--json"]).await, api::document_json().unwrap());
+    for arguments in [&["openapi"][..], &["--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let process = home.command(arguments).stdout(Stdio::from(writer)).spawn().unwrap();
+        let output = process.wait_with_output().await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+    }
+    assert!(!home.data_dir().exists(), "it needs no database");
+}
