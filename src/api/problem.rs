@@ -14,9 +14,8 @@ use crate::store::StoreError;
 /// So many characters of a text of a problem are sent.
 const LONGEST_TEXT: usize = 400;
 
+// Nearly every function of this folder may return one, so its texts are as small as they can be.
 /// A refusal: what is wrong and what to change.
-///
-/// Nearly every function of this folder may return one, so its texts are as small as they can be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Problem {

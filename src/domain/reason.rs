@@ -81,8 +81,6 @@ pub mod codes {
     pub const FACTS_STALE: Reason = Reason::code("facts_stale");
     /// Another purge purged it since the facts were asked.
     pub const PURGED_ELSEWHERE: Reason = Reason::code("purged_elsewhere");
-    /// The purge takes no new intents at present.
-    pub const PURGE_NOT_RUNNING: Reason = Reason::code("purge_not_running");
     /// The submit was refused; nothing was written.
     pub const NOT_SUBMITTED: Reason = Reason::code("not_submitted");
     /// Still there after a job that ended.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use genesys_purge::api;
 use genesys_purge::app::Role;
-use serde_json::Value;
+use genesys_purge::domain::outcome::Outcome;
+use genesys_purge::domain::state::{JobResult, JobState, PurgeState};
+use serde_json::{Value, json};
 
 use crate::support::Setup;
 
@@ -55,6 +57,23 @@ async fn the_served_document_lists_every_route_and_can_be_read_by_anybody() {
     let yaml = test.client.get(format!("{}/openapi.yaml", test.url)).send().await.unwrap();
     assert_eq!(yaml.headers()["content-type"], "application/yaml");
     assert_eq!(yaml.text().await.unwrap(), include_str!("../../openapi.yaml"));
+}
+
+#[test]
+fn the_words_of_the_document_are_those_of_the_answers() {
+    fn words<T: ToString>(all: &[T]) -> Vec<String> {
+        all.iter().map(ToString::to_string).collect()
+    }
+    let document: Value = serde_json::from_str(&api::document_json().unwrap()).unwrap();
+    let expected = [
+        ("PurgeState", words(PurgeState::ALL)),
+        ("JobState", words(JobState::ALL)),
+        ("JobResult", words(JobResult::ALL)),
+        ("Outcome", words(Outcome::ALL)),
+    ];
+    for (name, words) in expected {
+        assert_eq!(document["components"]["schemas"][name]["enum"], json!(words), "{name}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! in the files below, beside the bad samples that show that it can fail.
 
 mod bans;
+mod docs;
 mod names;
 mod order;
 mod sql;
