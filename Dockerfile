@@ -14,8 +14,8 @@ ENV SQLX_OFFLINE=true
 # The dependencies, in a layer of their own that lasts until a manifest changes. The stubs stand for the targets that
 # Cargo.toml names by path.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it \
-    && touch src/lib.rs tests/it/main.rs \
+RUN mkdir -p src tests/it benches \
+    && touch src/lib.rs tests/it/main.rs benches/accept.rs benches/makespan.rs benches/reading.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked
 
