@@ -2,9 +2,10 @@
 #
 #   docker build -t genesys-purge .
 #   docker run -p 8080:8080 -e DATABASE_URL=... -e GENESYS_BASE_URL=... -e GENESYS_CLIENT_ID=... \
-#              -e GENESYS_CLIENT_SECRET=... --stop-timeout 40 genesys-purge
+#              -e GENESYS_CLIENT_SECRET=... --stop-timeout 60 genesys-purge
 #
-# The stop timeout is longer than engine.shutdown_grace (30s), so that a stop drains.
+# A stop takes up to engine.shutdown_grace (30s) and ten seconds more. A worker (`serve --role worker`) listens on no port:
+# run it with --no-healthcheck.
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src

@@ -32,7 +32,7 @@ pub(super) async fn live() -> Json<Health> {
     get, path = "/health/ready", tag = "operations", security(()),
     responses(
         (status = 200, description = "It can.", body = Health),
-        (status = 503, description = "`not_ready`", body = Problem),
+        (status = 503, description = "`not_ready`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn ready(State(state): State<ApiState>) -> Result<Json<Health>, Problem> {

@@ -13,8 +13,7 @@ use super::problem::Problem;
     info(
         title = "genesys-purge",
         description = "Permanently deletes Genesys Cloud conversation archives for other systems, and proves what it did. \
-                       Errors are problem documents (RFC 9457) with a stable `code`.",
-        license(name = "MIT OR Apache-2.0")
+                       Errors are problem documents (RFC 9457) with a stable `code`."
     ),
     components(schemas(Problem)),
     modifiers(&BearerKey),

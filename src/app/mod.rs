@@ -1,7 +1,8 @@
 //! The service as a whole: what everyone is handed, and the order of start and stop.
 //!
-//! Start: database, rules, engine, deliveries, upkeep, HTTP. Stop: the other way round, so that nothing is accepted
-//! that nobody works on, and no step loses the database under its feet.
+//! Start: database, rules, engine, deliveries, upkeep, HTTP. Stop: no more requests, then the engine drains, then what
+//! it feeds (deliveries, notifications, upkeep), then requests that still stream are waited for a moment, and last the
+//! database, so that no step loses it under its feet.
 
 mod database;
 mod listen;
@@ -86,7 +87,7 @@ pub struct Service {
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The name of the operator's webhook secret among the values that are made once.
-pub const RETENTION_SECRET: &str = "retention_webhook";
+const RETENTION_SECRET: &str = "retention_webhook";
 
 impl Service {
     /// Starts the service on a database whose schema is current.
@@ -139,11 +140,6 @@ impl Service {
     /// Where it listens.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
-    }
-
-    /// The database, for whoever runs in the same process.
-    pub fn store(&self) -> &Store {
-        &self.store
     }
 
     /// Drains and stops: no new requests, no new claims; what is under way may finish within the grace.

@@ -20,11 +20,6 @@ impl Counts {
         self[Outcome::Pending] + self[Outcome::Eligible] + self[Outcome::Submitted]
     }
 
-    /// Each outcome with its number.
-    pub fn iter(&self) -> impl Iterator<Item = (Outcome, i64)> {
-        Outcome::ALL.iter().map(|&outcome| (outcome, self[outcome]))
-    }
-
     /// The final state of a purge with these counts, once nothing is open; `None` while something is.
     ///
     /// A cancel wins over failures; the counts show those all the same.

@@ -58,7 +58,7 @@ pub struct JobCompleted {
     pub job_id: String,
     /// `completed` or `failed`.
     pub state: &'static str,
-    /// As upstream said it.
+    /// As upstream said it; 0 where it said nothing.
     pub records_processed: i64,
     /// From the submit to the poll that found it ended, with two decimals.
     pub latency_seconds: f64,

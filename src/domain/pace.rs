@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 /// What is known of the durations of an org's jobs.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Pace {
     /// The expected duration in seconds; `None` before any job ended.
     pub expected: Option<f64>,
+    /// The longest that a recent job was found still running, in seconds; 0 where none was.
+    pub running: f64,
     /// So many jobs in a row were found ended by their first poll.
-    pub early_ends: u8,
+    pub early_ends: u16,
 }
 
 /// The settings of polling.
@@ -41,22 +43,55 @@ impl Pace {
     /// Learns from a job that was found ended `ended_by` after its submit and was last found running
     /// `seen_running` after it.
     ///
-    /// Between two polls the truth is bracketed: the later of them becomes the estimate, so that the next job is most
-    /// likely found ended by its first poll. Where a first poll found the job ended, it may have ended long before:
-    /// the estimate shrinks, the more so the more often that happens in a row, so that an estimate that is far too
-    /// long is left behind within a few jobs, and a good one is hardly touched. A gap that this service itself made
-    /// (it was down, say) teaches nothing: the estimate at most doubles what was seen.
+    /// While what is known lies far apart the estimate halves the distance. Then it stays just behind the truth: it
+    /// follows jobs that take longer, a little at a time, and creeps down while first polls find their jobs ended, the
+    /// faster the longer that goes on. A gap that this service itself made (it was down, say) teaches nothing.
     #[must_use]
     pub fn learn(self, seen_running: Option<Duration>, ended_by: Duration) -> Self {
         let ended_by = ended_by.as_secs_f64();
-        if let Some(running) = seen_running {
-            let bracketed = ended_by.min(running.as_secs_f64() * 2.0);
-            return Self { expected: Some(bracketed), early_ends: 0 };
+        match seen_running {
+            Some(running) => self.learn_bracketed(running.as_secs_f64(), ended_by),
+            None => self.learn_early(ended_by),
         }
-        let shrink = (0.003 * 2.0_f64.powi(i32::from(self.early_ends / 3))).min(0.3);
-        let at_most = self.expected.map_or(ended_by, |expected| expected.min(ended_by));
-        Self { expected: Some(at_most * (1.0 - shrink)), early_ends: self.early_ends.saturating_add(1) }
     }
+
+    /// The truth lies between two polls.
+    fn learn_bracketed(self, running: f64, ended_by: f64) -> Self {
+        let ended_by = ended_by.min(running * 2.0);
+        let running_before = if self.running < ended_by { self.running.max(running) } else { running };
+        let expected = match self.expected {
+            None => f64::midpoint(running, ended_by),
+            Some(expected) => {
+                let at_most = ended_by.min(expected.max(running) * FOLLOW);
+                if is_far(running_before, at_most) { f64::midpoint(running_before, at_most) } else { at_most }
+            }
+        };
+        Self { expected: Some(expected), running: running_before, early_ends: 0 }
+    }
+
+    /// A first poll found the job ended; it may have ended long before.
+    fn learn_early(self, ended_by: f64) -> Self {
+        let at_most = self.expected.map_or(ended_by, |expected| expected.min(ended_by));
+        let early_ends = self.early_ends.saturating_add(1);
+        if self.running < at_most && is_far(self.running, at_most) {
+            let expected = Some(f64::midpoint(self.running, at_most));
+            return Self { expected, running: self.running * FORGET, early_ends };
+        }
+        let creep = (0.001 * 2.0_f64.powi(i32::from(self.early_ends / 20))).min(0.05);
+        let expected = at_most * (1.0 - creep);
+        Self { expected: Some(expected), running: (self.running * FORGET).min(expected), early_ends }
+    }
+}
+
+/// A job that takes longer than expected moves the estimate by so much at most.
+const FOLLOW: f64 = 1.05;
+
+/// With every job that is found ended, what was seen running long ago counts less.
+const FORGET: f64 = 0.998;
+
+/// Bounds so far apart leave room for a better estimate between them.
+fn is_far(lower: f64, upper: f64) -> bool {
+    upper - lower > upper * 0.04
 }
 
 fn seconds(seconds: f64) -> Duration {
@@ -69,51 +104,80 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { initial: Duration::from_secs(5), longest: Duration::from_mins(1) };
 
-    /// Runs `jobs` jobs of `duration` one after another; tells the polls and the lateness of each.
-    fn run(mut pace: Pace, duration: f64, jobs: usize) -> (Pace, Vec<(u32, f64)>) {
+    /// Runs jobs, `slots` at a time, of which the n-th takes `duration(n)`; tells the polls and the lateness of each.
+    fn run(
+        mut pace: Pace,
+        slots: usize,
+        jobs: usize,
+        duration: impl Fn(usize) -> f64,
+    ) -> (Pace, Vec<(u32, f64)>) {
         let mut seen = Vec::new();
-        for _ in 0..jobs {
-            let mut at = pace.first_poll(BOUNDS);
-            let (mut polls, mut running) = (1, None);
-            while at.as_secs_f64() < duration {
-                running = Some(at);
-                at += pace.next_poll(polls - 1, BOUNDS);
-                polls += 1;
+        for round in 0..jobs / slots {
+            // All of a round are polled by what was known when they were submitted.
+            let known = pace;
+            for slot in 0..slots {
+                let duration = duration(round * slots + slot);
+                let mut at = known.first_poll(BOUNDS);
+                let (mut polls, mut running) = (1, None);
+                while at.as_secs_f64() < duration {
+                    running = Some(at);
+                    at += pace.next_poll(polls - 1, BOUNDS);
+                    polls += 1;
+                }
+                seen.push((polls, at.as_secs_f64() / duration - 1.0));
+                pace = pace.learn(running, at);
             }
-            seen.push((polls, at.as_secs_f64() / duration - 1.0));
-            pace = pace.learn(running, at);
         }
         (pace, seen)
+    }
+
+    fn means(seen: &[(u32, f64)]) -> (f64, f64) {
+        #[expect(clippy::cast_precision_loss, reason = "a few hundred jobs")]
+        let jobs = seen.len() as f64;
+        let polls = f64::from(seen.iter().map(|(polls, _)| polls).sum::<u32>()) / jobs;
+        (polls, seen.iter().map(|(_, late)| late).sum::<f64>() / jobs)
     }
 
     #[test]
     fn jobs_of_a_steady_length_are_met_by_one_or_two_polls_and_hardly_late() {
         for duration in [1.0, 30.0, 600.0] {
-            let (pace, _) = run(Pace { expected: None, early_ends: 0 }, duration, 60);
-            let (_, seen) = run(pace, duration, 200);
-            let polls = f64::from(seen.iter().map(|(polls, _)| polls).sum::<u32>()) / 200.0;
-            let lateness = seen.iter().map(|(_, late)| late).sum::<f64>() / 200.0;
-            assert!(polls <= 1.4, "{duration} s: {polls} polls a job");
-            assert!(lateness <= 0.03, "{duration} s: {lateness} late");
+            for slots in [1, 5, 10] {
+                let (pace, _) = run(Pace::default(), slots, 60, |_| duration);
+                let (polls, late) = means(&run(pace, slots, 300, |_| duration).1);
+                assert!(polls <= 1.5, "{duration} s, {slots} slots: {polls} polls a job");
+                assert!(late <= 0.03, "{duration} s, {slots} slots: {late} late");
+            }
         }
     }
 
     #[test]
-    fn an_estimate_that_is_far_too_long_is_left_behind_within_forty_jobs() {
-        let (pace, _) = run(Pace { expected: Some(60.0), early_ends: 0 }, 1.0, 40);
+    fn jobs_of_an_unsteady_length_are_met_by_about_two_polls() {
+        // Between 6 and 12 s, in no order.
+        let unsteady = |job: usize| 6.0 + f64::from(u32::try_from(job * 7919 % 601).unwrap()) / 100.0;
+        for slots in [1, 5, 10] {
+            let (pace, _) = run(Pace::default(), slots, 100, unsteady);
+            let (polls, late) = means(&run(pace, slots, 500, unsteady).1);
+            assert!(polls <= 2.5, "{slots} slots: {polls} polls a job");
+            assert!(late <= 0.35, "{slots} slots: {late} late");
+        }
+    }
+
+    #[test]
+    fn an_estimate_that_is_far_too_long_is_left_behind_within_ten_jobs() {
+        let (pace, _) = run(Pace { expected: Some(60.0), ..Pace::default() }, 1, 10, |_| 1.0);
         assert!(pace.expected.is_some_and(|expected| expected < 1.2), "{pace:?}");
     }
 
     #[test]
     fn a_gap_that_this_service_made_itself_teaches_little() {
-        let pace = Pace { expected: Some(30.0), early_ends: 0 };
+        let pace = Pace { expected: Some(30.0), running: 29.0, early_ends: 3 };
         let learned = pace.learn(Some(Duration::from_secs(5)), Duration::from_hours(10));
-        assert_eq!(learned.expected, Some(10.0));
+        assert!(learned.expected.is_some_and(|expected| expected <= 30.0), "{learned:?}");
     }
 
     #[test]
     fn before_anything_was_observed_the_settings_rule_and_gaps_never_pass_the_longest() {
-        let unknown = Pace { expected: None, early_ends: 0 };
+        let unknown = Pace::default();
         assert_eq!(unknown.first_poll(BOUNDS), Duration::from_secs(5));
         assert_eq!(unknown.next_poll(0, BOUNDS), Duration::from_secs(5));
         for polls in [10, 1000, u32::MAX] {

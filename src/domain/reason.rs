@@ -39,11 +39,6 @@ impl Reason {
         Self { code: Cow::Borrowed(code), detail: None }
     }
 
-    /// A reason with more to say.
-    pub fn with(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code: Cow::Borrowed(code), detail: Some(detail.into()) }
-    }
-
     /// A reason whose code is upstream's.
     pub fn upstream(code: Option<&str>, detail: impl Into<String>) -> Self {
         let code = code.map_or(Cow::Borrowed("upstream_refused"), |code| Cow::Owned(code.to_owned()));

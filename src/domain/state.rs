@@ -116,11 +116,6 @@ impl SliceState {
 }
 
 impl JobState {
-    /// Upstream may be running it: it takes one of the org's slots.
-    pub const fn holds_slot(self) -> bool {
-        matches!(self, Self::Submitting | Self::InDoubt | Self::Submitted)
-    }
-
     /// The states that may follow this one.
     pub const fn followers(self) -> &'static [Self] {
         match self {

@@ -159,7 +159,9 @@ impl Dispatcher {
         let (mut intents_due, mut drawable) = (survey.intents_due, survey.drawable);
         let mut free = self.org.terms.slots.saturating_sub(survey.slots_taken);
         let mut round = Round::default();
-        let is_shut = survey.shut_until.is_some() || survey.are_facts_blocked;
+        // Where facts can't be asked, that is tried first; where nobody needs any, an intent is the try.
+        let has_questions = survey.slice_at.is_some() || survey.asking > 0;
+        let is_shut = survey.shut_until.is_some() || survey.are_facts_blocked && has_questions;
         if is_shut || free == 0 || intents_due + drawable == 0 {
             self.partial_since = None;
             return Ok(round);
@@ -197,7 +199,7 @@ impl Dispatcher {
                 }
                 // Those that wait may be children of a conflict, which leave slots to what can be packed.
                 Intended::Nothing if intents_due > 0 => intents_due = 0,
-                Intended::Nothing => break,
+                Intended::Nothing | Intended::NoPermit => break,
             }
         }
         Ok(round)
@@ -287,7 +289,10 @@ impl Dispatcher {
         // What a free slot needs comes first, then what waits for no slot, then what is asked ahead.
         let mut has_launched = self.ask_for(survey, &mut stock, Reach::ForSlots, for_free_slots).await?;
         has_launched |= self.ask_for(survey, &mut stock, Reach::FirstAndDryRuns, |_| is_first_due).await?;
-        has_launched |= self.ask_for(survey, &mut stock, Reach::ForSlots, wants_facts).await?;
+        has_launched |= {
+            let wants = |stock: &Stock| survey.are_facts_blocked || wants_facts(stock);
+            self.ask_for(survey, &mut stock, Reach::ForSlots, wants).await?
+        };
         Ok(has_launched)
     }
 

@@ -9,19 +9,27 @@ use super::ask::Rest;
 use super::trouble::last_error;
 use crate::genesys::Failure;
 use crate::store::StoreError;
-use crate::store::jobs::claim::Look;
+use crate::store::jobs::claim::{Look, LookKind};
 use crate::store::jobs::settle::Unanswered;
 use crate::store::orgs::block::Hurdle;
 use crate::store::orgs::limiter::{Call, Permit};
+
+/// A look that was held up comes again no sooner.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl OrgEngine {
     /// Looks at one job's conversations, and records what was seen.
     pub(super) async fn look(&self, look: &Look, permit: Permit) -> Result<(), StoreError> {
         let org = &self.terms.name;
-        let asked = self.ask(&look.ids, permit, look.blind).await?;
+        // What is judged as a whole must be told of within one lease, so it is not cut small.
+        let is_judged_in_parts = matches!(look.kind, LookKind::Verify | LookKind::Overdue);
+        let fruitless = if is_judged_in_parts { look.blind } else { look.blind.min(2) };
+        let asked = self.ask(&look.ids, permit, fruitless).await?;
         let unanswered = match asked.rest {
             None => None,
-            Some(Rest::Later(again)) => Some(Unanswered { again, error: None, is_held_up: true }),
+            Some(Rest::Later(again)) => {
+                Some(Unanswered { again: again.max(SHORTEST_PAUSE), error: None, is_held_up: true })
+            }
             Some(Rest::Failed(failure)) => {
                 tracing::warn!(org, job = %look.lease.job, error = %failure, "a look had no whole answer");
                 let again = self.after_failure(Call::Details, &failure, look.blind).await?;
@@ -30,9 +38,13 @@ impl OrgEngine {
                 Some(Unanswered { again, error: Some(last_error(failure.detail())), is_held_up })
             }
         };
+        let is_whole = unanswered.is_none();
         let own_time = (self.clock)();
         let recorded =
             self.store.record_look(org, look, &asked.answers, unanswered, own_time, &self.engine).await?;
+        if recorded.is_ok() && is_whole && look.kind == LookKind::Recheck {
+            self.overcome(Hurdle::Clock).await?;
+        }
         if let Err(skew) = recorded {
             self.block(Hurdle::Clock, "clock_skew", skew.to_string()).await?;
             let error = Some(json!({ "call": "facts", "message": skew.to_string() }));

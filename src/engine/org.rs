@@ -1,11 +1,12 @@
 //! What the steps of one org share.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::Chance;
-use crate::domain::pace::Bounds;
+use crate::domain::pace::{Bounds, Pace};
 use crate::domain::terms::{EngineTerms, OrgTerms};
 use crate::genesys::{Observed, Upstream};
 use crate::store::orgs::block::Hurdle;
@@ -40,6 +41,7 @@ struct Memory {
     refused_call: Option<String>,
     refusals: u32,
     is_blocked: bool,
+    expected_job: Option<Duration>,
 }
 
 impl OrgEngine {
@@ -68,7 +70,14 @@ impl OrgEngine {
             refused_call: survey.refused_call.clone(),
             refusals: survey.refusals,
             is_blocked: survey.is_blocked,
+            expected_job: survey.expected_job,
         };
+    }
+
+    /// What is known of how long jobs take.
+    pub(super) fn pace(&self) -> Pace {
+        let expected = self.memory.lock().unwrap_or_else(PoisonError::into_inner).expected_job;
+        Pace { expected: expected.map(|expected| expected.as_secs_f64()), ..Pace::default() }
     }
 
     /// 429s in a row.

@@ -20,11 +20,11 @@ impl OrgEngine {
         let polled = match answer.result {
             Ok(status) => {
                 self.note_success(Call::Poll, &answer.observed).await?;
-                self.read(status, poll.tries).await?
+                self.read(status, poll.tries)
             }
             Err(Failure::Missing(detail)) => {
                 // Slower than an answer would be waited for: a job may be unknown for a moment after it was made.
-                let again = self.next_poll(poll.tries).await?.max(self.wait_after_missing(poll.tries));
+                let again = self.next_poll(poll.tries).max(self.wait_after_missing(poll.tries));
                 Polled::Missing { again, error: last_error(&detail) }
             }
             Err(failure) => {
@@ -36,22 +36,22 @@ impl OrgEngine {
         self.store.record_poll(org, poll.lease, &polled, &self.engine).await
     }
 
-    async fn read(&self, status: JobStatus, tries: u32) -> Result<Polled, StoreError> {
-        Ok(match status {
+    fn read(&self, status: JobStatus, tries: u32) -> Polled {
+        match status {
             JobStatus::Working { state, records_processed } => {
-                Polled::Working { state, records_processed, again: self.next_poll(tries).await? }
+                Polled::Working { state, records_processed, again: self.next_poll(tries) }
             }
             JobStatus::Ended { succeeded, state, records_processed } => {
                 Polled::Ended { is_completed: succeeded, state, records_processed }
             }
-        })
+        }
     }
 
     fn wait_after_missing(&self, tries: u32) -> Duration {
         backoff::step(tries, 1.0).max(self.engine.poll_initial)
     }
 
-    async fn next_poll(&self, tries: u32) -> Result<Duration, StoreError> {
-        Ok(self.store.pace(&self.terms.name).await?.next_poll(tries, self.bounds()))
+    fn next_poll(&self, tries: u32) -> Duration {
+        self.pace().next_poll(tries, self.bounds())
     }
 }

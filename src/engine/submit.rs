@@ -16,15 +16,13 @@ impl OrgEngine {
     /// Calls, and records what came back.
     pub(super) async fn submit(&self, intent: &Intent) -> Result<(), StoreError> {
         let org = &self.terms.name;
-        // Read before the call, so that nothing but the record itself stands between its answer and the database.
-        let first_poll = self.store.pace(org).await?.first_poll(self.bounds()).min(self.engine.job_deadline);
-        let window = self.store.observed(org).await?.window(&self.engine);
         let body_sha256 = self.upstream.body_digest(&intent.ids);
         let answer = self.upstream.submit(&intent.ids, Permit { write_before: intent.call_before }).await;
         match answer.result {
             Ok(upstream_job_id) => {
                 tracing::info!(org, job = %intent.lease.job, upstream_job_id = upstream_job_id.0,
                                conversations = intent.ids.len(), "upstream took the job");
+                let first_poll = self.pace().first_poll(self.bounds()).min(self.engine.job_deadline);
                 let accepted = Accepted { upstream_job_id: upstream_job_id.0, body_sha256, first_poll };
                 self.persist(|| self.store.record_accepted(intent.lease, &accepted)).await?;
                 self.note_success(Call::Submit, &answer.observed).await
@@ -32,6 +30,10 @@ impl OrgEngine {
             Err(Failure::Unknown(detail)) => {
                 tracing::warn!(org, job = %intent.lease.job, error = %detail, "a submit had no answer; in doubt");
                 let error = last_error(&detail);
+                // Where nothing can be read the loss must be recorded all the same.
+                let observed = self.store.observed(org).await;
+                let window =
+                    observed.map_or(self.engine.ambiguity_grace, |observed| observed.window(&self.engine));
                 self.persist(|| self.store.record_lost(intent.lease, window, body_sha256, &error)).await
             }
             Err(failure) => {
@@ -40,8 +42,10 @@ impl OrgEngine {
                 let wait = self.wait_after(&failure, tries);
                 let refusal = refusal(&failure, wait);
                 let error = last_error(failure.detail());
-                self.persist(|| self.store.record_refused(org, intent.lease, &refusal, &error)).await?;
-                self.note_failure(Call::Submit, &failure, wait).await
+                let recorded =
+                    self.persist(|| self.store.record_refused(org, intent.lease, &refusal, &error)).await;
+                self.note_failure(Call::Submit, &failure, wait).await?;
+                recorded
             }
         }
     }

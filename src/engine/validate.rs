@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::OrgEngine;
 use super::ask::Rest;
+use crate::genesys::Failure;
 use crate::store::StoreError;
 use crate::store::orgs::block::Hurdle;
 use crate::store::orgs::limiter::{Call, Permit};
 use crate::store::slices::claim::Question;
+use crate::store::slices::validated::Again;
 
 impl OrgEngine {
     /// Answers one claimed question.
@@ -15,11 +17,12 @@ impl OrgEngine {
         let org = &self.terms.name;
         let asked = self.ask(&question.ids(), permit, question.tries).await?;
         let again = match asked.rest {
-            None => Duration::from_mins(1),
-            Some(Rest::Later(wait)) => wait,
+            None => Again { wait: Duration::from_mins(1), is_fruitless: false },
+            Some(Rest::Later(wait)) => Again { wait, is_fruitless: asked.answers.told.is_empty() },
             Some(Rest::Failed(failure)) => {
                 tracing::warn!(org, error = %failure, "a details call had no whole answer");
-                self.after_failure(Call::Details, &failure, question.tries).await?
+                let wait = self.after_failure(Call::Details, &failure, question.tries).await?;
+                Again { wait, is_fruitless: matches!(failure, Failure::Unknown(_)) }
             }
         };
         let gap = self.engine.absence_gap;

@@ -78,6 +78,11 @@ pub enum StoreError {
 impl StoreError {
     /// The database can't be reached or has no room, rather than an error of ours.
     pub fn is_outage(&self) -> bool {
+        if let Self::Database { source: sqlx::Error::Database(error), .. } = self {
+            // Connection lost, no resources, shut down or starting, rolled back for others' sake, timed out while idle.
+            let passing = ["08", "53", "57P", "40", "25P03"];
+            return error.code().is_some_and(|code| passing.iter().any(|prefix| code.starts_with(prefix)));
+        }
         matches!(
             self,
             Self::Database {

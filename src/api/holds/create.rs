@@ -62,12 +62,12 @@ pub(in crate::api) struct CreatedHold {
     request_body = NewHoldBody,
     responses(
         (status = 201, description = "In force.", body = CreatedHold),
-        (status = 400, description = "`invalid_json`, `broken_body`", body = Problem),
-        (status = 401, description = "`no_key`", body = Problem),
-        (status = 403, description = "`missing_scope`", body = Problem),
-        (status = 413, description = "`body_too_large`", body = Problem),
-        (status = 415, description = "`unsupported_media_type`", body = Problem),
-        (status = 422, description = "`invalid_request`, `not_supported_yet`", body = Problem),
+        (status = 400, description = "`invalid_json`, `broken_body`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`body_too_large`", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_request`, `not_supported_yet`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn create_hold(

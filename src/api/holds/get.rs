@@ -16,9 +16,9 @@ use crate::api::problem::Problem;
     params(("id" = uuid::Uuid, Path, description = "The hold.")),
     responses(
         (status = 200, description = "The hold.", body = HoldBody),
-        (status = 401, description = "`no_key`", body = Problem),
-        (status = 403, description = "`missing_scope`", body = Problem),
-        (status = 404, description = "`not_found`", body = Problem),
+        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn get_hold(

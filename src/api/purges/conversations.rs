@@ -75,10 +75,10 @@ impl From<ConversationRow> for Conversation {
     params(("id" = uuid::Uuid, Path, description = "The purge."), Filter),
     responses(
         (status = 200, description = "A page of conversations, in the order of the request.", body = Page<Conversation>),
-        (status = 400, description = "`invalid_query`", body = Problem),
-        (status = 401, description = "`no_key`", body = Problem),
-        (status = 403, description = "`missing_scope`", body = Problem),
-        (status = 404, description = "`not_found`", body = Problem),
+        (status = 400, description = "`invalid_query`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn conversations(

@@ -74,14 +74,14 @@ pub(in crate::api) struct NewPurgeBody {
     ),
     responses(
         (status = 202, description = "Accepted.", body = PurgeBody, headers(("Location" = String, description = "Where to read it."))),
-        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`", body = Problem),
-        (status = 401, description = "`no_key`", body = Problem),
-        (status = 403, description = "`missing_scope`, `no_org`", body = Problem),
-        (status = 413, description = "`body_too_large`, `too_many_ids`", body = Problem),
-        (status = 415, description = "`unsupported_media_type`", body = Problem),
-        (status = 422, description = "`invalid_request`, `invalid_lines`, `invalid_file`, `count_mismatch`, `not_supported_yet`", body = Problem),
-        (status = 503, description = "`unavailable`", body = Problem),
-        (status = 507, description = "`spool_full`", body = Problem),
+        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`, `no_org`", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`body_too_large`, `too_many_ids`", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_request`, `invalid_lines`, `invalid_file`, `count_mismatch`, `not_supported_yet`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`unavailable`", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "`spool_full`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn create_purge(

@@ -80,10 +80,10 @@ impl From<JobRow> for Job {
     params(("id" = uuid::Uuid, Path, description = "The purge."), JobsPage),
     responses(
         (status = 200, description = "A page of jobs.", body = Page<Job>),
-        (status = 400, description = "`invalid_query`", body = Problem),
-        (status = 401, description = "`no_key`", body = Problem),
-        (status = 403, description = "`missing_scope`", body = Problem),
-        (status = 404, description = "`not_found`", body = Problem),
+        (status = 400, description = "`invalid_query`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn jobs(

@@ -1,4 +1,4 @@
-//! Releases a hold: what it kept from being submitted may go from now on, in purges that are still open.
+//! Releases a hold: what it kept back stays `on_hold` where it is; a new purge may name it.
 
 use uuid::Uuid;
 

@@ -55,6 +55,8 @@ pub struct Look {
     pub ids: Vec<Uuid>,
     /// When it was claimed, by the database's clock: no later than the call.
     pub asked_at: Timestamp,
+    /// When it was due.
+    pub due_at: Timestamp,
     /// The rules in force then.
     pub policy: Policy,
     /// Their epoch.
@@ -125,7 +127,7 @@ impl Store {
             set epoch = j.epoch + 1, lease_until = clock_timestamp() + make_interval(secs => $2)
             from due
             where j.id = due.id
-            returning j.id, j.epoch, j.state::text as "state!", j.open, j.tries, j.blind,
+            returning j.id, j.epoch, j.state::text as "state!", j.open, j.tries, j.blind, j.run_at,
                       clock_timestamp() as "asked_at!: SqlTimestamp""#,
             org.name,
             lease.as_secs_f64()
@@ -152,6 +154,7 @@ impl Store {
             kind,
             ids,
             asked_at: row.asked_at.to_jiff(),
+            due_at: row.run_at.to_jiff(),
             policy: rules.policy,
             policy_epoch: rules.epoch,
             tries: u32::try_from(row.tries).unwrap_or_default(),

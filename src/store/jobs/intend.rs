@@ -44,6 +44,8 @@ pub enum Intended {
     Intent(Intent),
     /// A job changed without becoming an intent; there may be another.
     Changed,
+    /// No call is allowed at present.
+    NoPermit,
     /// No job may be submitted now.
     Nothing,
 }
@@ -122,7 +124,7 @@ impl Store {
         }
         patch.write(self, &mut tx).await?;
         let Ok(permit) = limiter::take(&mut tx, org, Call::Submit).await? else {
-            return Ok(Intended::Nothing);
+            return Ok(Intended::NoPermit);
         };
         tx.commit().await?;
         let lease = JobLease { job: waiting.job, epoch };

@@ -74,6 +74,9 @@ struct Seen {
 
 fn decide(state: Option<PurgeState>, seen: &Seen, is_fresh: bool) -> Check {
     let leaves = |outcome, reason| Check::Leaves(Some((outcome, reason)));
+    if !seen.is_ours {
+        return Check::NotOurs;
+    }
     if seen.is_held {
         return leaves(Outcome::OnHold, codes::LEGAL_HOLD);
     }
@@ -83,9 +86,6 @@ fn decide(state: Option<PurgeState>, seen: &Seen, is_fresh: bool) -> Check {
             return leaves(Outcome::Canceled, codes::CANCELED);
         }
         _ => return Check::Leaves(None),
-    }
-    if !seen.is_ours {
-        return Check::NotOurs;
     }
     if seen.was_purged_elsewhere {
         return leaves(Outcome::Pending, codes::PURGED_ELSEWHERE);

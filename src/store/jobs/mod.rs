@@ -14,6 +14,7 @@ pub mod rechecked;
 mod reserve;
 pub mod settle;
 mod settle_decide;
+mod settle_write;
 mod split;
 pub mod submitted;
 

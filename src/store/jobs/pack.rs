@@ -107,7 +107,7 @@ async fn has_free_slot(tx: &mut Tx, org: &OrgTerms) -> Result<bool, StoreError> 
         from jobs
         where org = $1
           and (state in ('submitting', 'in_doubt', 'submitted')
-               or state = 'waiting' and parent is null)"#,
+               or state = 'waiting' and parent is null and tries < 10)"#,
         org.name
     )
     .fetch_one(&mut **tx)

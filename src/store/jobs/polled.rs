@@ -166,7 +166,7 @@ async fn verify(
     let done = sqlx::query!(
         "-- verify_job
         update jobs
-        set state = 'verifying', ended_at = $2, run_at = $2, lease_until = null, tries = 0,
+        set state = 'verifying', ended_at = $2, run_at = $2, lease_until = null, tries = 0, blind = 0,
             upstream_state = coalesce($3, upstream_state), records_processed = coalesce($4, records_processed)
         where id = $1 and state = 'submitted'",
         job.id,

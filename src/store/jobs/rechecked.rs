@@ -81,6 +81,10 @@ impl Fresh<'_> {
             // An eligible conversation was never left out before, so its absence here is a first one.
             was_carried_elsewhere: false,
         };
+        if !self.answers.told.contains(&id) && !self.answers.refused.contains_key(&id) {
+            settlement.patch.decide(place, Outcome::Eligible, Outcome::Pending, codes::FACTS_STALE)?;
+            return Ok(false);
+        }
         let verdict = match self.answers.refused.get(&id) {
             Some(reason) => Verdict::Decided(Outcome::Failed, reason.clone()),
             None => judge(evidence, &self.look.policy, self.now),
@@ -109,7 +113,7 @@ async fn keep_waiting(tx: &mut Tx, job: Uuid) -> Result<(), StoreError> {
     let done = sqlx::query!(
         "-- record_recheck
         update jobs
-        set recheck = false, rechecked = true, run_at = clock_timestamp(), lease_until = null
+        set recheck = false, rechecked = true, run_at = clock_timestamp(), lease_until = null, blind = 0, tries = 0
         where id = $1 and state = 'waiting'",
         job
     )

@@ -6,23 +6,22 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use jiff_sqlx::ToSqlx as _;
 use serde_json::Value;
 
 use super::claim::{Look, LookKind};
 use super::lease::{LockedJob, lock};
 use super::parts::{self, Parts};
 use super::settle_decide::{Round, Tally};
+use super::settle_write::{done, fail_open, keep_slot, look_again, note_lag, wait_again};
 use super::{finish, rechecked, reserve};
 use crate::domain::backoff;
 use crate::domain::clocks::{self, Skew};
 use crate::domain::doubt::{self, Next, Reread};
 use crate::domain::events::EventType;
 use crate::domain::outcome::Outcome;
-use crate::domain::reason::{Reason, Step, codes};
+use crate::domain::reason::{Step, codes};
 use crate::domain::state::JobResult;
 use crate::domain::terms::EngineTerms;
-use crate::store::error::ensure_rows;
 use crate::store::events::{Actor, OfPurge, write_for_purges};
 use crate::store::orgs::{lock as org_lock, pace};
 use crate::store::slices::SliceKey;
@@ -66,15 +65,22 @@ impl Store {
     ) -> Result<Result<(), Skew>, StoreError> {
         let mut tx = self.begin("record_look").await?;
         let mut settlement = open(&mut tx, org, look).await?;
+        let mut late = Vec::new();
         match (look.kind, unanswered) {
-            (LookKind::Recheck, None) => {
-                let now = match clocks::earliest(settlement.now, own_time, answers.upstream_time) {
-                    Ok(now) => now,
-                    Err(skew) => return Ok(Err(skew)),
-                };
-                rechecked::record(&mut tx, org, look, answers, terms, &mut settlement, now).await?;
+            (LookKind::Recheck, unanswered) => {
+                // It goes on by what it was told; what it could not be told of, several times in a row, leaves the job.
+                let is_patient = |one: &Unanswered| one.is_held_up || look.blind + 1 < BLIND_LOOKS;
+                if let Some(unanswered) = unanswered.filter(is_patient) {
+                    look_again(&mut tx, &settlement, unanswered.again, Some(&unanswered)).await?;
+                } else {
+                    let now = match clocks::earliest(settlement.now, own_time, answers.upstream_time) {
+                        Ok(now) => now,
+                        Err(skew) => return Ok(Err(skew)),
+                    };
+                    rechecked::record(&mut tx, org, look, answers, terms, &mut settlement, now).await?;
+                }
             }
-            (LookKind::Late, None) => self.note_late(&mut tx, org, answers, &mut settlement).await?,
+            (LookKind::Late, None) => late = note_late(&mut tx, org, answers, &mut settlement).await?,
             (LookKind::Reread, None) => {
                 after_reread(&mut tx, org, look, answers, terms, &mut settlement).await?;
             }
@@ -91,39 +97,40 @@ impl Store {
             }
         }
         settlement.patch.write(self, &mut tx).await?;
+        // The purges' rows are locked by now, in their order.
+        write_for_purges(self, &mut tx, settlement.now, Actor::ENGINE, late).await?;
         tx.commit().await?;
         Ok(Ok(()))
     }
+}
 
-    /// The last look at a job that was given up: what is gone after all is noted beside the outcomes, which stay.
-    async fn note_late(
-        &self,
-        tx: &mut Tx,
-        org: &str,
-        answers: &Answers,
-        settlement: &mut Settlement,
-    ) -> Result<(), StoreError> {
-        let gone = |id: &uuid::Uuid| {
-            answers.facts.get(id).is_some_and(|facts| facts.presence == crate::domain::facts::Presence::Gone)
-        };
-        let mut by_purge = std::collections::BTreeMap::<uuid::Uuid, Vec<uuid::Uuid>>::new();
-        for (place, id) in parts::with_ids(&settlement.parts, &settlement.patch) {
-            if gone(&id) && settlement.patch.cell(place).is_some_and(|cell| cell.outcome == Outcome::Failed) {
-                by_purge.entry(place.slice.purge).or_default().push(id);
-            }
+/// The last look at a job that was given up: what is gone after all is noted beside the outcomes, which stay.
+async fn note_late(
+    tx: &mut Tx,
+    org: &str,
+    answers: &Answers,
+    settlement: &mut Settlement,
+) -> Result<Vec<OfPurge>, StoreError> {
+    let gone = |id: &uuid::Uuid| {
+        answers.facts.get(id).is_some_and(|facts| facts.presence == crate::domain::facts::Presence::Gone)
+    };
+    let mut by_purge = std::collections::BTreeMap::<uuid::Uuid, Vec<uuid::Uuid>>::new();
+    for (place, id) in parts::with_ids(&settlement.parts, &settlement.patch) {
+        if gone(&id) && settlement.patch.cell(place).is_some_and(|cell| cell.outcome == Outcome::Failed) {
+            by_purge.entry(place.slice.purge).or_default().push(id);
         }
-        let job = settlement.job.id;
-        let events = by_purge.into_iter().map(|(purge, ids)| OfPurge {
-            purge,
-            event: EventType::GoneLate,
-            job: Some(job),
-            payload: serde_json::json!({ "conversationIds": ids }),
-            webhook: None,
-        });
-        let events = events.collect();
-        done(tx, org, settlement, None).await?;
-        write_for_purges(self, tx, settlement.now, Actor::ENGINE, events).await
     }
+    let job = settlement.job.id;
+    let events = by_purge.into_iter().map(|(purge, ids)| OfPurge {
+        purge,
+        event: EventType::GoneLate,
+        job: Some(job),
+        payload: serde_json::json!({ "conversationIds": ids }),
+        webhook: None,
+    });
+    let events = events.collect();
+    done(tx, org, settlement, None).await?;
+    Ok(events)
 }
 
 /// Takes the locks in their order: org, job, slices.
@@ -153,7 +160,7 @@ async fn after_blind(
     settlement: &mut Settlement,
 ) -> Result<(), StoreError> {
     let is_patient = unanswered.is_held_up || look.blind + 1 < BLIND_LOOKS;
-    if look.kind == LookKind::Recheck || is_patient || !is_past_deadline(settlement, look.kind, terms) {
+    if is_patient || !is_past_deadline(settlement, look.kind, terms) {
         return look_again(tx, settlement, unanswered.again, Some(unanswered)).await;
     }
     fail_open(settlement, &codes::UNVERIFIED)?;
@@ -189,9 +196,9 @@ async fn after_end(
     let since_end = round.since_end(settlement);
     let tally = round.settle_ended(settlement, observed.lag)?;
     // A look that came late for reasons of our own tells nothing of how late deletions show.
-    let is_timely = since_end <= TIMELY || look.tries > look.blind;
+    let is_timely = look.blind == 0 && look.asked_at.duration_since(look.due_at).unsigned_abs() <= TIMELY;
     if tally.gone > 0 && look.kind == LookKind::Verify && is_timely {
-        note_lag(tx, settlement, look.asked_at).await?;
+        note_lag(tx, settlement, look.asked_at, terms).await?;
     }
     if tally.open() > 0 {
         let lag = observed.lag.unwrap_or(terms.verify_timeout);
@@ -204,7 +211,7 @@ async fn after_end(
     done(tx, org, settlement, None).await
 }
 
-/// The first look at an ended job comes at once; one that comes later than this was held up.
+/// A look that comes so long after it was due was held up.
 const TIMELY: Duration = Duration::from_mins(1);
 
 /// After the window of a submit without an answer.
@@ -256,113 +263,4 @@ fn next_look(tally: &Tally, tries: u32, until_lag: Duration, terms: &EngineTerms
     }
     let by_and_by = backoff::step(tries, 1.0) / 2;
     if until_lag.is_zero() { by_and_by } else { by_and_by.min(until_lag) }
-}
-
-fn fail_open(settlement: &mut Settlement, reason: &Reason) -> Result<(), StoreError> {
-    for place in parts::places(&settlement.parts).collect::<Vec<_>>() {
-        if settlement.patch.cell(place).is_some_and(|cell| cell.outcome == Outcome::Submitted) {
-            settlement.patch.decide(place, Outcome::Submitted, Outcome::Failed, reason.clone())?;
-        }
-    }
-    Ok(())
-}
-
-/// The fate of every id is known: all are let go, and the job is over.
-async fn done(
-    tx: &mut Tx,
-    org: &str,
-    settlement: &mut Settlement,
-    error: Option<&Value>,
-) -> Result<(), StoreError> {
-    let job = &settlement.job;
-    let carried = parts::with_ids(&settlement.parts, &settlement.patch);
-    reserve::release(tx, &mut settlement.patch, org, job.id, &settlement.parts, &carried).await?;
-    let is_completed =
-        job.upstream_state.as_deref().is_some_and(|state| state.eq_ignore_ascii_case("completed"));
-    let result = if job.overdue_since.is_some() {
-        JobResult::TimedOut
-    } else if job.ended_at.is_none() || job.is_lost() {
-        JobResult::Lost
-    } else if is_completed {
-        JobResult::Completed
-    } else {
-        JobResult::Failed
-    };
-    finish::finish(tx, job.id, result, error).await
-}
-
-/// Looks again after `wait`; `unanswered`: because this look had no whole answer.
-async fn look_again(
-    tx: &mut Tx,
-    settlement: &Settlement,
-    wait: Duration,
-    unanswered: Option<&Unanswered>,
-) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let done = sqlx::query!(
-        "-- look_again
-        update jobs
-        set run_at = $2::timestamptz + make_interval(secs => $3), lease_until = null,
-            tries = least(tries + 1, 1000), blind = case when $5 then least(blind + 1, 1000) else 0 end,
-            last_error = coalesce($4, last_error), open = $6
-        where id = $1",
-        settlement.job.id,
-        settlement.now.to_sqlx() as _,
-        wait.as_secs_f64(),
-        unanswered.and_then(|unanswered| unanswered.error.clone()),
-        unanswered.is_some(),
-        open_left(settlement)
-    )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
-    ensure_rows("look_again", done.rows_affected(), 1)
-}
-
-fn open_left(settlement: &Settlement) -> i32 {
-    let open = parts::places(&settlement.parts)
-        .filter(|&place| settlement.patch.cell(place).is_some_and(|cell| cell.outcome == Outcome::Submitted))
-        .count();
-    i32::try_from(open).unwrap_or(i32::MAX)
-}
-
-/// Its conversations are settled, but upstream may still run it: it keeps slot and ids.
-async fn keep_slot(tx: &mut Tx, settlement: &Settlement, terms: &EngineTerms) -> Result<(), StoreError> {
-    look_again(tx, settlement, Duration::from_hours(1).min(terms.job_deadline), None).await
-}
-
-/// Notes how late the deletions showed. When the job ended is known only to lie between two polls, so the earlier
-/// counts: a lag that came out too short would have the next job taken for failed, and its ids submitted again.
-async fn note_lag(tx: &mut Tx, settlement: &Settlement, seen_at: Timestamp) -> Result<(), StoreError> {
-    let Some(earliest_end) = settlement.job.not_ended_at() else { return Ok(()) };
-    let failed = tx.failed();
-    sqlx::query!(
-        "-- note_lag\nupdate jobs set lag_seconds = $2 where id = $1",
-        settlement.job.id,
-        seen_at.duration_since(earliest_end).as_secs_f64()
-    )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
-    Ok(())
-}
-
-/// What is still there waits for a new intent, after a fresh look; the row of losses goes on.
-async fn wait_again(tx: &mut Tx, settlement: &Settlement) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let ids: Vec<_> =
-        parts::with_ids(&settlement.parts, &settlement.patch).into_iter().map(|(_, id)| id).collect();
-    let done = sqlx::query!(
-        "-- wait_again
-        update jobs
-        set state = 'waiting', recheck = true, run_at = clock_timestamp(), lease_until = null, call_before = null,
-            tries = 0, open = 0, ids = $2, size = cardinality($2::uuid[])
-        where id = $1 and state = 'in_doubt'",
-        settlement.job.id,
-        &ids
-    )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
-    ensure_rows("wait_again", done.rows_affected(), 1)
 }

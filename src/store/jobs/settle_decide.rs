@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::claim::Look;
 use super::parts::{self, Parts};
 use super::settle::Settlement;
+use crate::domain::facts::Presence;
 use crate::domain::outcome::{Marks, Outcome};
 use crate::domain::reason::{Reason, codes};
 use crate::domain::terms::EngineTerms;
@@ -81,7 +82,7 @@ impl<'a> Round<'a> {
         let is_blind_too_long = settlement.job.is_blind_too_long(self.look.asked_at, self.terms.job_deadline);
         let mut tally = Tally::default();
         for (place, id) in open_places(settlement) {
-            if let Some(reason) = self.answers.refused.get(&id).filter(|_| is_blind_too_long) {
+            if let Some(reason) = self.answers.refused.get(&id).filter(|_| is_blind_too_long || is_overdue) {
                 let reason = Reason { detail: reason.detail.clone(), ..codes::UNVERIFIED };
                 settlement.patch.decide(place, Outcome::Submitted, Outcome::Failed, reason)?;
                 continue;
@@ -99,7 +100,14 @@ impl<'a> Round<'a> {
                         max_attempts: self.terms.max_attempts,
                         is_canceling: self.canceling.contains(&place.slice.purge),
                     };
+                    let is_held =
+                        self.answers.facts.get(&id).is_some_and(|facts| facts.presence == Presence::Held);
                     match remedy(leftover) {
+                        // What this look itself saw protected does not go again.
+                        Remedy::Decided(Outcome::Eligible, _) if is_held => {
+                            let reason = codes::UPSTREAM_HOLD;
+                            settlement.patch.decide(place, Outcome::Submitted, Outcome::OnHold, reason)?;
+                        }
                         Remedy::LookAgain => tally.later += 1,
                         Remedy::Decided(outcome, reason) => {
                             settlement.patch.decide(place, Outcome::Submitted, outcome, reason)?;

@@ -56,7 +56,7 @@ impl Store {
             update jobs
             set state = 'submitted', upstream_job_id = $3, body_sha256 = $4, submitted_at = clock_timestamp(),
                 run_at = clock_timestamp() + make_interval(secs => $5), lease_until = null, tries = 0, misses = 0,
-                seen_running_at = null, lost_since = null, last_error = null
+                blind = 0, seen_running_at = null, lost_since = null, last_error = null
             where id = $1 and epoch = $2 and state = 'submitting'",
             lease.job,
             lease.epoch,
@@ -222,7 +222,8 @@ async fn go_again(
         "-- go_again
         update jobs
         set state = 'waiting', run_at = clock_timestamp() + make_interval(secs => $2), recheck = $3,
-            lease_until = null, call_before = null, tries = least(tries + 1, 1000), open = 0, last_error = $4
+            lease_until = null, call_before = null, lost_since = null, tries = least(tries + 1, 1000), blind = 0, open = 0,
+            last_error = $4
         where id = $1 and state = 'submitting'",
         job.id,
         wait.as_secs_f64(),

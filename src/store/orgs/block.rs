@@ -74,7 +74,7 @@ impl Store {
                 org,
                 code = block.code,
                 detail = block.detail,
-                "upstream refuses this org; its work waits"
+                "the org is blocked; its work waits"
             );
             let payload = serde_json::json!({ "code": block.code, "detail": block.detail });
             self.write_org_event(&mut tx, org, EventType::OrgBlocked, payload).await?;
@@ -99,7 +99,7 @@ impl Store {
         .await
         .map_err(failed)?;
         if lifted.rows_affected() > 0 {
-            tracing::info!(org, "upstream accepts this org again");
+            tracing::info!(org, "the block of the org is lifted");
             self.write_org_event(&mut tx, org, EventType::OrgUnblocked, serde_json::json!({})).await?;
         }
         tx.commit().await

@@ -26,7 +26,9 @@ pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, 
     let failed = tx.failed();
     let row = sqlx::query!(
         r#"-- lock_org
-        select policy_epoch, blocked_call, probe_at as "probe_at: SqlTimestamp" from orgs where name = $1 for no key update"#,
+        select policy_epoch, blocked_call, exists (
+                   select from slices where org = $1 and state in ('queued', 'validating')
+               ) as "has_questions!", probe_at as "probe_at: SqlTimestamp" from orgs where name = $1 for no key update"#,
         org
     )
     .fetch_one(&mut **tx)
@@ -37,7 +39,7 @@ pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, 
     Ok(LockedOrg {
         policy_epoch: row.policy_epoch,
         is_shut: probe_at.is_some_and(|probe_at| probe_at > now)
-            || row.blocked_call.is_some_and(|call| blocks_facts(&call)),
+            || row.has_questions && row.blocked_call.is_some_and(|call| blocks_facts(&call)),
         is_blocked: probe_at.is_some(),
         is_probe: probe_at.is_some_and(|probe_at| probe_at <= now),
         now,

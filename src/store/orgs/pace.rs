@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::domain::doubt;
 use crate::domain::pace::Pace;
 use crate::domain::terms::EngineTerms;
+use crate::store::StoreError;
 use crate::store::tx::Tx;
-use crate::store::{Store, StoreError};
 
 /// What was observed of an org's last jobs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,7 +35,7 @@ pub(in crate::store) async fn learn(
     let failed = tx.failed();
     let row = sqlx::query!(
         "-- lock_pace
-        select expected_job_seconds, early_ends from paces where org = $1 for update",
+        select expected_job_seconds, running_seconds, early_ends from paces where org = $1 for update",
         org
     )
     .fetch_one(&mut **tx)
@@ -43,16 +43,18 @@ pub(in crate::store) async fn learn(
     .map_err(failed)?;
     let pace = Pace {
         expected: row.expected_job_seconds,
-        early_ends: u8::try_from(row.early_ends).unwrap_or(u8::MAX),
+        running: row.running_seconds,
+        early_ends: row.early_ends.unsigned_abs(),
     };
     let learned = pace.learn(seen_running, ended_by);
     let failed = tx.failed();
     sqlx::query!(
         "-- learn_pace
-        update paces set expected_job_seconds = $2, early_ends = $3 where org = $1",
+        update paces set expected_job_seconds = $2, running_seconds = $3, early_ends = least($4::int, 30000)::smallint where org = $1",
         org,
         learned.expected,
-        i16::from(learned.early_ends)
+        learned.running,
+        i32::from(learned.early_ends)
     )
     .execute(&mut **tx)
     .await
@@ -84,24 +86,4 @@ pub(in crate::store) async fn observed(tx: &mut Tx, org: &str) -> Result<Observe
     let duration =
         |seconds: Option<f64>| seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     Ok(Observed { longest: duration(row.longest), lag: duration(row.lag) })
-}
-
-impl Store {
-    /// What is known of the durations of an org's jobs.
-    pub async fn pace(&self, org: &str) -> Result<Pace, StoreError> {
-        let mut tx = self.begin("pace").await?;
-        let failed = tx.failed();
-        let row = sqlx::query!(
-            "-- pace
-            select expected_job_seconds, early_ends from paces where org = $1",
-            org
-        )
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(failed)?;
-        Ok(Pace {
-            expected: row.expected_job_seconds,
-            early_ends: u8::try_from(row.early_ends).unwrap_or(u8::MAX),
-        })
-    }
 }

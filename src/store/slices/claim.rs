@@ -166,16 +166,20 @@ async fn candidates(tx: &mut Tx, org: &str, reach: Reach) -> Result<Vec<Uuid>, S
     .map_err(failed)
 }
 
+/// So many questions about a slice failed in a row that something in it may be what makes them fail.
+const SUSPECT: i16 = 2;
+
 /// Chooses whole slices, by the turn of their purges, until the call is full.
 async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Vec<SliceKey>, StoreError> {
     let candidates = candidates(tx, &org.name, reach).await?;
     let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- choose_slices_to_validate
-        select s.purge_id as "purge_id!", s.slice_no as "slice_no!", s.pending as "pending!"
+        select s.purge_id as "purge_id!", s.slice_no as "slice_no!", s.pending as "pending!",
+               s.tries as "tries!"
         from unnest($1::uuid[]) with ordinality as c (purge_id, turn)
         cross join lateral (
-            select purge_id, slice_no, pending, run_at
+            select purge_id, slice_no, pending, run_at, tries
             from slices
             where purge_id = c.purge_id and state = 'queued' and run_at <= clock_timestamp()
             order by run_at, slice_no
@@ -191,6 +195,13 @@ async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Vec<SliceKe
     let (mut keys, mut room) = (Vec::new(), org.details_batch);
     for row in rows {
         let pending = usize::try_from(row.pending).unwrap_or_default();
+        if row.tries >= SUSPECT {
+            // Whatever makes its questions fail must not make others' fail: it is asked about alone.
+            if keys.is_empty() {
+                return Ok(vec![SliceKey { purge: row.purge_id, no: row.slice_no }]);
+            }
+            continue;
+        }
         // A slice may be larger than a call; it is cut when it is asked about.
         if pending <= room || keys.is_empty() {
             keys.push(SliceKey { purge: row.purge_id, no: row.slice_no });

@@ -37,6 +37,15 @@ impl Answers {
     }
 }
 
+/// How what was not told is asked again.
+#[derive(Debug, Clone, Copy)]
+pub struct Again {
+    /// After so long.
+    pub wait: Duration,
+    /// The question itself failed: the next one is cut smaller.
+    pub is_fruitless: bool,
+}
+
 impl Store {
     /// Judges the answers and records the verdicts; slices whose lease was lost stay as they are. What was not told is
     /// asked again after `again`.
@@ -47,7 +56,7 @@ impl Store {
         answers: &Answers,
         own_time: Timestamp,
         absence_gap: Duration,
-        again: Duration,
+        again: Again,
     ) -> Result<Result<(), Skew>, StoreError> {
         let mut tx = self.begin("record_answers").await?;
         let keys = question.slices.iter().map(|asked| asked.slice).collect();
@@ -71,7 +80,8 @@ impl Store {
             now,
             database_time,
             gap: signed(absence_gap),
-            again: signed(again),
+            again: signed(again.wait),
+            is_fruitless: again.is_fruitless,
         };
         for asked in &question.slices {
             round.judge_slice(&mut patch, asked)?;
@@ -99,6 +109,7 @@ struct Round<'a> {
     database_time: Timestamp,
     gap: SignedDuration,
     again: SignedDuration,
+    is_fruitless: bool,
 }
 
 impl Round<'_> {
@@ -144,7 +155,8 @@ impl Round<'_> {
         }
         self.stamp(patch, asked.slice, had_drawable, is_absent);
         if let Some(slice) = patch.slice_mut(asked.slice).filter(|_| is_partial) {
-            slice.tries = asked.tries.saturating_add(1).min(1000);
+            // What holds up the whole org says nothing about these conversations.
+            slice.tries = asked.tries.saturating_add(i16::from(self.is_fruitless)).min(1000);
             slice.run_at = Some(self.database_time + self.again);
         }
         Ok(())
