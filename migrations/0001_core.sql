@@ -66,8 +66,7 @@ create table limiters (
 create table paces (
     org text primary key references orgs,
     expected_job_seconds double precision,
-    running_seconds double precision not null default 0,
-    early_ends smallint not null default 0
+    running_seconds double precision
 );
 
 create table purges (

@@ -35,26 +35,21 @@ pub(in crate::store) async fn learn(
     let failed = tx.failed();
     let row = sqlx::query!(
         "-- lock_pace
-        select expected_job_seconds, running_seconds, early_ends from paces where org = $1 for update",
+        select expected_job_seconds, running_seconds from paces where org = $1 for update",
         org
     )
     .fetch_one(&mut **tx)
     .await
     .map_err(failed)?;
-    let pace = Pace {
-        expected: row.expected_job_seconds,
-        running: row.running_seconds,
-        early_ends: row.early_ends.unsigned_abs(),
-    };
+    let pace = Pace { expected: row.expected_job_seconds, running: row.running_seconds };
     let learned = pace.learn(seen_running, ended_by);
     let failed = tx.failed();
     sqlx::query!(
         "-- learn_pace
-        update paces set expected_job_seconds = $2, running_seconds = $3, early_ends = least($4::int, 30000)::smallint where org = $1",
+        update paces set expected_job_seconds = $2, running_seconds = $3 where org = $1",
         org,
         learned.expected,
-        learned.running,
-        i32::from(learned.early_ends)
+        learned.running
     )
     .execute(&mut **tx)
     .await
