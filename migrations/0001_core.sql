@@ -142,8 +142,9 @@ create table slices (
     -- The latest time at which an id of this slice became purged.
     purged_at timestamptz,
     run_at timestamptz not null,
-    -- Fruitless questions in a row.
+    -- Questions without an answer in a row; and those among them that failed for themselves, not for the whole org.
     tries smallint not null default 0,
+    fruitless smallint not null default 0,
     lease_until timestamptz,
     epoch bigint not null default 0,
     primary key (purge_id, slice_no),

@@ -15,7 +15,7 @@ impl OrgEngine {
     /// Answers one claimed question.
     pub(super) async fn validate(&self, question: &Question, permit: Permit) -> Result<(), StoreError> {
         let org = &self.terms.name;
-        let asked = self.ask(&question.ids(), permit, question.tries).await?;
+        let asked = self.ask(&question.ids(), permit, question.fruitless).await?;
         let again = match asked.rest {
             None => Again { wait: Duration::from_mins(1), is_fruitless: false },
             Some(Rest::Later(wait)) => Again { wait, is_fruitless: asked.answers.told.is_empty() },

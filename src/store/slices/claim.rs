@@ -26,6 +26,8 @@ pub struct Asked {
     pub is_dry_run: bool,
     /// Fruitless questions in a row.
     pub(super) tries: i16,
+    /// Those among them that failed for themselves.
+    pub(super) fruitless: i16,
     /// The positions that need facts, each with its id.
     pub conversations: Vec<(usize, Uuid)>,
 }
@@ -39,8 +41,10 @@ pub struct Question {
     pub policy_epoch: i64,
     /// When it was claimed, by the database's clock: no later than the call.
     pub asked_at: Timestamp,
-    /// Fruitless questions about any of the slices, in a row.
+    /// Questions without an answer about any of the slices, in a row.
     pub tries: u32,
+    /// Those among them that failed for themselves.
+    pub fruitless: u32,
     /// The slices.
     pub slices: Vec<Asked>,
 }
@@ -102,11 +106,13 @@ impl Store {
         };
         tx.commit().await?;
         let tries = slices.iter().map(|asked| asked.tries.unsigned_abs()).max().unwrap_or_default();
+        let fruitless = slices.iter().map(|asked| asked.fruitless.unsigned_abs()).max().unwrap_or_default();
         let question = Question {
             policy: rules.policy,
             policy_epoch: rules.epoch,
             asked_at: rules.read_at,
             tries: tries.into(),
+            fruitless: fruitless.into(),
             slices,
         };
         Ok(Claim::Claimed(question, permit))
@@ -176,10 +182,10 @@ async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Vec<SliceKe
     let rows = sqlx::query!(
         r#"-- choose_slices_to_validate
         select s.purge_id as "purge_id!", s.slice_no as "slice_no!", s.pending as "pending!",
-               s.tries as "tries!"
+               s.fruitless as "fruitless!"
         from unnest($1::uuid[]) with ordinality as c (purge_id, turn)
         cross join lateral (
-            select purge_id, slice_no, pending, run_at, tries
+            select purge_id, slice_no, pending, run_at, fruitless
             from slices
             where purge_id = c.purge_id and state = 'queued' and run_at <= clock_timestamp()
             order by run_at, slice_no
@@ -195,7 +201,7 @@ async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Vec<SliceKe
     let (mut keys, mut room) = (Vec::new(), org.details_batch);
     for row in rows {
         let pending = usize::try_from(row.pending).unwrap_or_default();
-        if row.tries >= SUSPECT {
+        if row.fruitless >= SUSPECT {
             // Whatever makes its questions fail must not make others' fail: it is asked about alone.
             if keys.is_empty() {
                 return Ok(vec![SliceKey { purge: row.purge_id, no: row.slice_no }]);
@@ -233,7 +239,7 @@ async fn lease_slices(tx: &mut Tx, keys: &[SliceKey], lease: Duration) -> Result
         from chosen
         join purges p on p.id = chosen.purge_id
         where (s.purge_id, s.slice_no) = (chosen.purge_id, chosen.slice_no)
-        returning s.purge_id, s.slice_no, s.epoch, s.ids, s.outcomes, s.tries, p.dry_run"#,
+        returning s.purge_id, s.slice_no, s.epoch, s.ids, s.outcomes, s.tries, s.fruitless, p.dry_run"#,
         &keys.iter().map(|key| key.purge).collect::<Vec<_>>(),
         &keys.iter().map(|key| key.no).collect::<Vec<_>>(),
         lease.as_secs_f64()
@@ -254,7 +260,14 @@ async fn lease_slices(tx: &mut Tx, keys: &[SliceKey], lease: Duration) -> Result
                 .filter_map(|(position, (byte, id))| pending(byte).then_some((position, id)))
                 .collect();
             let slice = SliceKey { purge: row.purge_id, no: row.slice_no };
-            Asked { slice, epoch: row.epoch, is_dry_run: row.dry_run, tries: row.tries, conversations }
+            Asked {
+                slice,
+                epoch: row.epoch,
+                is_dry_run: row.dry_run,
+                tries: row.tries,
+                fruitless: row.fruitless,
+                conversations,
+            }
         })
         .collect();
     slices.sort_by_key(|asked| asked.slice);

@@ -30,8 +30,10 @@ pub(in crate::store) struct Draft {
     pub(in crate::store) absent_at: Option<Timestamp>,
     /// When the slice is to be asked about again; `None` leaves it as it is.
     pub(in crate::store) run_at: Option<Timestamp>,
-    /// Fruitless questions in a row.
+    /// Questions without an answer in a row.
     pub(in crate::store) tries: i16,
+    /// Those among them that failed for themselves.
+    pub(in crate::store) fruitless: i16,
     /// The lease is given back with this patch.
     pub(in crate::store) is_released: bool,
     pub(super) is_changed: bool,
@@ -62,7 +64,7 @@ impl Patch {
         let rows = sqlx::query!(
             r#"-- lock_slices
             select s.purge_id, s.slice_no, s.ids, s.outcomes, s.state::text as "state!", s.epoch, s.facts_at,
-                   s.facts_epoch, s.absent_at, s.tries
+                   s.facts_epoch, s.absent_at, s.tries, s.fruitless
             from slices s
             join unnest($1::uuid[], $2::int[]) as wanted (purge_id, slice_no)
               on (s.purge_id, s.slice_no) = (wanted.purge_id, wanted.slice_no)
@@ -90,6 +92,7 @@ impl Patch {
                 absent_at: row.absent_at.map(SqlTimestamp::to_jiff),
                 run_at: None,
                 tries: row.tries,
+                fruitless: row.fruitless,
                 is_released: false,
                 is_changed: false,
                 has_purged: false,

@@ -155,8 +155,9 @@ impl Round<'_> {
         }
         self.stamp(patch, asked.slice, had_drawable, is_absent);
         if let Some(slice) = patch.slice_mut(asked.slice).filter(|_| is_partial) {
+            slice.tries = asked.tries.saturating_add(1).min(1000);
             // What holds up the whole org says nothing about these conversations.
-            slice.tries = asked.tries.saturating_add(i16::from(self.is_fruitless)).min(1000);
+            slice.fruitless = asked.fruitless.saturating_add(i16::from(self.is_fruitless)).min(1000);
             slice.run_at = Some(self.database_time + self.again);
         }
         Ok(())
@@ -175,6 +176,6 @@ impl Round<'_> {
         }
         slice.is_released = true;
         slice.run_at = Some(slice.absent_at.map_or(self.database_time, |absent| absent + self.gap));
-        slice.tries = 0;
+        (slice.tries, slice.fruitless) = (0, 0);
     }
 }
