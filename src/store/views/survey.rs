@@ -152,6 +152,8 @@ struct Open {
     any_at: Option<SqlTimestamp>,
 }
 
+/// The earliest are read in order, one row each: right after a large accept the planner has no statistics, and would
+/// read all rows for a `min`.
 async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
     let failed = tx.failed();
     sqlx::query_as!(
@@ -168,8 +170,10 @@ async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
             ), 0)::bigint as "asking!",
             least(
                 (
-                    select min(turn_at) from purges
+                    select turn_at from purges
                     where org = $1 and state = 'queued' and pending > 0 and finished_at is null
+                    order by turn_at
+                    limit 1
                 ),
                 (
                     select min(next.run_at)
@@ -189,7 +193,7 @@ async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
                 )
             ) as "first_at: SqlTimestamp",
             (
-                select min(run_at) from slices where org = $1 and state = 'queued'
+                select run_at from slices where org = $1 and state = 'queued' order by run_at limit 1
             ) as "any_at: SqlTimestamp""#,
         org.name
     )
