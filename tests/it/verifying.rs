@@ -197,3 +197,29 @@ async fn an_id_that_upstream_will_not_tell_of_after_a_lost_submit_ends_as_submit
     assert_eq!(test.log(Call::Submit).len(), 1, "it may have been deleted: never again");
     test.assert_no_breach();
 }
+
+#[tokio::test]
+async fn what_a_look_itself_saw_protected_does_not_go_again() {
+    let test = Setup::new()
+        .sandbox(|org| {
+            org.failed_share = 1.0;
+            org.job_duration.base_ms = 100;
+        })
+        .env("PURGE__ENGINE__VERIFY_TIMEOUT", "2s")
+        .start()
+        .await;
+    let ids = &test.ids_of(Kind::Eligible)[..2];
+    let purge = test.purge(ids).await;
+    test.wait_until("the job ended, having deleted nothing", async || {
+        test.number("select count(*) from jobs where state = 'verifying'").await == 1
+    })
+    .await;
+    test.sandbox.sandbox().set_kind(ids[0], Kind::Held).unwrap();
+
+    assert_eq!(test.finished(purge).await["state"], "failed");
+    let expected = endings([("on_hold upstream_legal_hold", 1), ("failed still_present", 1)]);
+    assert_eq!(test.endings(purge).await, expected);
+    let sizes: Vec<usize> = test.log(Call::Submit).iter().map(|entry| entry.ids).collect();
+    assert_eq!(sizes, [2, 1, 1], "the protected one went once, before anybody knew");
+    test.assert_no_breach();
+}
