@@ -31,7 +31,7 @@ impl OrgEngine {
                 Some(Unanswered { again: again.max(SHORTEST_PAUSE), error: None, is_held_up: true })
             }
             Some(Rest::Failed(failure)) => {
-                tracing::warn!(org, job = %look.lease.job, error = %failure, "a look had no whole answer");
+                tracing::warn!(org, job = %look.lease.job, attempt = look.tries + 1, error = %failure, "a look had no whole answer");
                 let again = self.after_failure(Call::Details, &failure, look.blind).await?;
                 // What is refused or silenced for the whole org says nothing about this job.
                 let is_held_up = !matches!(failure, Failure::Unknown(_));

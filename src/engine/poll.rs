@@ -28,7 +28,7 @@ impl OrgEngine {
                 Polled::Missing { again, error: last_error(&detail) }
             }
             Err(failure) => {
-                tracing::warn!(org, job = %poll.lease.job, error = %failure, "a poll had no answer");
+                tracing::warn!(org, job = %poll.lease.job, attempt = poll.tries + 1, error = %failure, "a poll had no answer");
                 let again = self.after_failure(Call::Poll, &failure, poll.tries).await?;
                 Polled::Silent { again, error: last_error(failure.detail()) }
             }

@@ -20,7 +20,7 @@ impl OrgEngine {
         let answer = self.upstream.submit(&intent.ids, Permit { write_before: intent.call_before }).await;
         match answer.result {
             Ok(upstream_job_id) => {
-                tracing::info!(org, job = %intent.lease.job, upstream_job_id = upstream_job_id.0,
+                tracing::info!(org, job = %intent.lease.job, attempt = intent.attempt, upstream_job_id = upstream_job_id.0,
                                conversations = intent.ids.len(), "upstream took the job");
                 let first_poll = self.pace().first_poll(self.bounds()).min(self.engine.job_deadline);
                 let accepted = Accepted { upstream_job_id: upstream_job_id.0, body_sha256, first_poll };
@@ -28,7 +28,7 @@ impl OrgEngine {
                 self.note_success(Call::Submit, &answer.observed).await
             }
             Err(Failure::Unknown(detail)) => {
-                tracing::warn!(org, job = %intent.lease.job, error = %detail, "a submit had no answer; in doubt");
+                tracing::warn!(org, job = %intent.lease.job, attempt = intent.attempt, error = %detail, "a submit had no answer; in doubt");
                 let error = last_error(&detail);
                 // Where nothing can be read the loss must be recorded all the same.
                 let observed = self.store.observed(org).await;
@@ -37,7 +37,7 @@ impl OrgEngine {
                 self.persist(|| self.store.record_lost(intent.lease, window, body_sha256, &error)).await
             }
             Err(failure) => {
-                tracing::warn!(org, job = %intent.lease.job, error = %failure, "upstream did not take the job");
+                tracing::warn!(org, job = %intent.lease.job, attempt = intent.attempt, error = %failure, "upstream did not take the job");
                 let tries = u32::try_from(intent.attempt - 1).unwrap_or_default();
                 let wait = self.wait_after(&failure, tries);
                 let refusal = refusal(&failure, wait);

@@ -20,7 +20,7 @@ impl OrgEngine {
             None => Again { wait: Duration::from_mins(1), is_fruitless: false },
             Some(Rest::Later(wait)) => Again { wait, is_fruitless: asked.answers.told.is_empty() },
             Some(Rest::Failed(failure)) => {
-                tracing::warn!(org, error = %failure, "a details call had no whole answer");
+                tracing::warn!(org, attempt = question.tries + 1, error = %failure, "a details call had no whole answer");
                 let wait = self.after_failure(Call::Details, &failure, question.tries).await?;
                 Again { wait, is_fruitless: matches!(failure, Failure::Unknown(_)) }
             }
