@@ -3,6 +3,7 @@
 //! Invariant: api never asks Genesys and holds no SQL; what it can't do yet it refuses, it never ignores a wish.
 
 mod auth;
+mod checks;
 mod conversations;
 mod extract;
 mod health;

@@ -12,16 +12,14 @@ use uuid::Uuid;
 use super::body::HoldBody;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
+use crate::api::checks::{check_ids, check_text};
 use crate::api::extract::JsonBody;
 use crate::api::problem::{FieldError, Problem};
-use crate::api::purges::check_text;
 use crate::api::request_id::RequestId;
 use crate::domain::keys::Caller;
-use crate::intake;
 use crate::store::holds::create::NewHold;
 
 const LONGEST_MATTER: usize = 200;
-const ERRORS_TOLD: usize = 20;
 
 /// What to protect.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -84,7 +82,9 @@ pub(in crate::api) async fn create_hold(
         errors.push(FieldError::new("/matter", "must name the matter"));
     }
     check_text(&mut errors, "/matter", Some(&body.matter), LONGEST_MATTER);
-    let conversation_ids = parse_ids(body.conversation_ids.as_deref().unwrap_or_default(), &mut errors);
+    let mut conversation_ids = check_ids(&mut errors, body.conversation_ids.as_deref().unwrap_or_default());
+    conversation_ids.sort_unstable();
+    conversation_ids.dedup();
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }
@@ -101,25 +101,6 @@ pub(in crate::api) async fn create_hold(
     let hold = HoldBody::seen_by(&caller, created.hold);
     let body = CreatedHold { hold, quiet_at: created.quiet_at, too_late: created.too_late };
     Ok((StatusCode::CREATED, location, Json(body)).into_response())
-}
-
-fn parse_ids(sent: &[String], errors: &mut Vec<FieldError>) -> Vec<Uuid> {
-    if sent.is_empty() {
-        errors.push(FieldError::new("/conversationIds", "must name one conversation at least"));
-    }
-    let mut ids = Vec::with_capacity(sent.len());
-    for (number, id) in sent.iter().enumerate() {
-        match intake::parse_id(id.as_bytes()) {
-            Ok(id) => ids.push(id),
-            Err(detail) => errors.push(FieldError::new(format!("/conversationIds/{number}"), detail)),
-        }
-        if errors.len() >= ERRORS_TOLD {
-            break;
-        }
-    }
-    ids.sort_unstable();
-    ids.dedup();
-    ids
 }
 
 /// The named org, or every configured one that the key reaches.

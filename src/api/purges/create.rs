@@ -17,13 +17,11 @@ use super::fields::Fields;
 use super::visible;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
+use crate::api::checks::check_ids;
 use crate::api::extract::{JsonBody, media_type, refuse_encoded, unique_texts, unsupported};
-use crate::api::problem::{FieldError, Problem};
+use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::intake::{self, Format, Limits, Spooled};
-
-/// So many wrong ids are told.
-const ERRORS_TOLD: usize = 20;
 
 /// What to purge.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -159,24 +157,13 @@ async fn upload(
 }
 
 fn check_list(ids: &[String], max_ids: u64) -> Result<Spooled, Problem> {
-    if ids.is_empty() {
-        return Err(Problem::invalid_field("/conversationIds", "must name one conversation at least"));
-    }
     if u64::try_from(ids.len()).is_ok_and(|sent| sent > max_ids) {
         let detail = format!("a purge may name {max_ids} conversations");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_ids", detail));
     }
-    let (mut parsed, mut errors) = (Vec::with_capacity(ids.len()), Vec::new());
-    for (number, id) in ids.iter().enumerate() {
-        match intake::parse_id(id.as_bytes()) {
-            Ok(id) => parsed.push(id),
-            Err(detail) => errors.push(FieldError::new(format!("/conversationIds/{number}"), detail)),
-        }
-        if errors.len() == ERRORS_TOLD {
-            break;
-        }
-    }
-    if errors.is_empty() { Ok(Spooled::from_list(parsed)) } else { Err(Problem::invalid(errors)) }
+    let mut errors = Vec::new();
+    let ids = check_ids(&mut errors, ids);
+    if errors.is_empty() { Ok(Spooled::from_list(ids)) } else { Err(Problem::invalid(errors)) }
 }
 
 /// A list that was cut on its way deletes nothing.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 
 use crate::api::ApiState;
+use crate::api::checks::check_text;
 use crate::api::problem::{FieldError, Problem};
 use crate::domain::keys::Caller;
 use crate::store::purges::accept::NewPurge;
@@ -128,22 +129,6 @@ fn choose_org(state: &ApiState, caller: &Caller, named: Option<String>) -> Resul
                 Err(Problem::new(StatusCode::FORBIDDEN, "no_org", detail))
             }
         },
-    }
-}
-
-/// Text must be short enough and fit to be stored and shown.
-pub(in crate::api) fn check_text(
-    errors: &mut Vec<FieldError>,
-    pointer: &str,
-    text: Option<&str>,
-    longest: usize,
-) {
-    let Some(text) = text else { return };
-    if text.chars().count() > longest {
-        errors.push(FieldError::new(pointer, format!("may have {longest} characters at most")));
-    }
-    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-        errors.push(FieldError::new(pointer, "holds control characters"));
     }
 }
 

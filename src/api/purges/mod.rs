@@ -4,7 +4,6 @@ pub(super) mod body;
 pub(super) mod conversations;
 pub(super) mod create;
 mod fields;
-pub(super) use fields::check_text;
 pub(super) mod get;
 pub(super) mod jobs;
 

@@ -1,0 +1,38 @@
+//! What is checked of the fields of more than one call: each wrong one is told by its pointer.
+
+use uuid::Uuid;
+
+use super::problem::FieldError;
+use crate::intake;
+
+/// So many wrong fields are told.
+const ERRORS_TOLD: usize = 20;
+
+/// Text must be short enough and fit to be stored and shown.
+pub(super) fn check_text(errors: &mut Vec<FieldError>, pointer: &str, text: Option<&str>, longest: usize) {
+    let Some(text) = text else { return };
+    if text.chars().count() > longest {
+        errors.push(FieldError::new(pointer, format!("may have {longest} characters at most")));
+    }
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        errors.push(FieldError::new(pointer, "holds control characters"));
+    }
+}
+
+/// Conversation ids must be UUIDs, one at least; what is returned is whole only where no error was added.
+pub(super) fn check_ids(errors: &mut Vec<FieldError>, sent: &[String]) -> Vec<Uuid> {
+    if sent.is_empty() {
+        errors.push(FieldError::new("/conversationIds", "must name one conversation at least"));
+    }
+    let mut ids = Vec::with_capacity(sent.len());
+    for (number, id) in sent.iter().enumerate() {
+        match intake::parse_id(id.as_bytes()) {
+            Ok(id) => ids.push(id),
+            Err(detail) => errors.push(FieldError::new(format!("/conversationIds/{number}"), detail)),
+        }
+        if errors.len() >= ERRORS_TOLD {
+            break;
+        }
+    }
+    ids
+}
