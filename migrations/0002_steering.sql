@@ -1,0 +1,34 @@
+-- Steering and repeats: orgs that an operator stopped, purges that rest or are taken up again, keys of repeated requests.
+
+-- An operator stopped it: nothing is begun, what runs upstream is followed to its end.
+alter table orgs
+    add column stopped_at timestamptz,
+    add column stopped_by text,
+    add column stopped_reason text,
+    add constraint stopped_tells_by_whom check (
+        (stopped_at is null) = (stopped_by is null) and (stopped_reason is null or stopped_at is not null)
+    );
+
+-- While a retry takes up failed conversations: the first slice that was not looked through yet. Nothing ends the purge
+-- meanwhile.
+alter table purges
+    add column retry_from int,
+    add constraint a_retry_is_under_way check (retry_from is null or finished_at is null);
+
+-- Purges of which nothing is asked or drawn.
+create index purges_resting on purges (org) where state in ('paused', 'canceling', 'awaiting_approval');
+create index purges_to_retry on purges (org) where retry_from is not null;
+create index waiters_by_purge on waiters (purge_id);
+
+-- Which request of a caller made which purge, so that its repeat makes none.
+create table idempotency_keys (
+    key_id uuid not null references api_keys,
+    key text not null,
+    -- Of ids, fields and query: another body under the same key is refused.
+    fingerprint bytea not null,
+    purge_id uuid not null references purges,
+    created_at timestamptz not null,
+    primary key (key_id, key)
+);
+
+create index idempotency_keys_by_age on idempotency_keys (created_at);
