@@ -1,5 +1,6 @@
 //! What is checked of the fields of more than one call: each wrong one is told by its pointer.
 
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 use uuid::Uuid;
 
 use super::problem::FieldError;
@@ -18,6 +19,28 @@ pub(super) fn check_text(errors: &mut Vec<FieldError>, pointer: &str, text: Opti
         errors.push(FieldError::new(pointer, "holds control characters"));
     }
 }
+
+/// What [`check_text`] lets through, as the document tells it.
+pub(super) fn text(longest: usize, description: &str) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .max_length(Some(longest))
+        .pattern(Some(PLAIN))
+        .description(Some(description))
+}
+
+/// The same for a text that may be left out.
+pub(super) fn optional_text(longest: usize, description: &str) -> ObjectBuilder {
+    text(longest, description).schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+}
+
+/// A field of the contract that is not supported yet: null or left out.
+pub(super) fn not_yet() -> Object {
+    ObjectBuilder::new().schema_type(Type::Null).description(Some("Not supported yet.")).build()
+}
+
+/// No control characters but tabs and ends of lines.
+const PLAIN: &str = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$";
 
 /// Conversation ids must be UUIDs, one at least; what is returned is whole only where no error was added.
 pub(super) fn check_ids(errors: &mut Vec<FieldError>, sent: &[String]) -> Vec<Uuid> {

@@ -79,22 +79,26 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
-        if media_type(request.headers()).as_deref() != Some("application/json") {
-            return Err(unsupported("application/json"));
-        }
-        refuse_encoded(request.headers())?;
-        let bytes = read_bounded(request, state.intake.max_json).await?;
-        parse_json(&bytes).map(Self)
+        parse_json(&Self::bytes(request, state).await?).map(Self)
     }
 }
 
 impl<T: DeserializeOwned> JsonBody<T> {
-    /// A body that may be left out.
+    /// A body that may be left out, or null.
     pub(super) async fn if_any(request: Request, state: &ApiState) -> Result<Option<T>, Problem> {
         if axum::body::HttpBody::is_end_stream(request.body()) {
             return Ok(None);
         }
-        Self::from_request(request, state).await.map(|Self(body)| Some(body))
+        let bytes = Self::bytes(request, state).await?;
+        if bytes.trim_ascii() == b"null" { Ok(None) } else { parse_json(&bytes).map(Some) }
+    }
+
+    async fn bytes(request: Request, state: &ApiState) -> Result<Bytes, Problem> {
+        if media_type(request.headers()).as_deref() != Some("application/json") {
+            return Err(unsupported("application/json"));
+        }
+        refuse_encoded(request.headers())?;
+        read_bounded(request, state.intake.max_json).await
     }
 }
 

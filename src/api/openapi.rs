@@ -69,7 +69,7 @@ pub(super) async fn json() -> impl IntoResponse {
 /// This document as YAML.
 #[utoipa::path(
     get, path = "/openapi.yaml", tag = "operations", security(()),
-    responses((status = 200, description = "It.", body = String, content_type = "application/yaml"))
+    responses((status = 200, description = "It.", body = serde_json::Value, content_type = "application/yaml"))
 )]
 pub(super) async fn yaml() -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/yaml")], document_yaml())

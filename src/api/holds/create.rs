@@ -7,12 +7,13 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
 use uuid::Uuid;
 
 use super::body::HoldBody;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
-use crate::api::checks::{check_ids, check_text};
+use crate::api::checks::{check_ids, check_text, not_yet, text};
 use crate::api::extract::JsonBody;
 use crate::api::problem::{FieldError, Problem};
 use crate::api::request_id::RequestId;
@@ -27,7 +28,7 @@ const LONGEST_MATTER: usize = 200;
 #[schema(as = NewHold)]
 pub(in crate::api) struct NewHoldBody {
     /// The matter that protects.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(schema_with = matter)]
     matter: String,
     /// The conversations, as UUIDs.
     #[schema(value_type = Vec<uuid::Uuid>, min_items = 1)]
@@ -35,8 +36,14 @@ pub(in crate::api) struct NewHoldBody {
     /// In which org; left out: in every org that the key reaches.
     org: Option<String>,
     /// Not supported yet.
-    #[schema(value_type = Option<std::collections::BTreeMap<String, serde_json::Value>>)]
+    #[schema(schema_with = not_yet)]
     selector: Option<serde_json::Value>,
+}
+
+/// A matter is a text that says something.
+fn matter() -> Object {
+    const WITH_A_MARK: &str = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$";
+    text(LONGEST_MATTER, "The matter that protects.").min_length(Some(1)).pattern(Some(WITH_A_MARK)).build()
 }
 
 /// A hold in force, and what it could not prevent.

@@ -5,10 +5,11 @@ use axum::extract::{Path, Request, State};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
 
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
-use crate::api::checks::check_text;
+use crate::api::checks::{check_text, optional_text};
 use crate::api::extract::{JsonBody, NoQuery};
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
@@ -22,8 +23,12 @@ const LONGEST_REASON: usize = 1000;
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct StopOrder {
     /// Why, for the record and for whoever waits.
-    #[schema(max_length = 1000)]
+    #[schema(schema_with = reason)]
     reason: Option<String>,
+}
+
+fn reason() -> Object {
+    optional_text(LONGEST_REASON, "Why, for the record and for whoever waits.").build()
 }
 
 /// Who stopped an org, when and why.
@@ -67,7 +72,7 @@ pub(in crate::api) struct ResumedOrg {
 #[utoipa::path(
     post, path = "/orgs/{org}/stop", tag = "orgs",
     params(("org" = String, Path, description = "The org.")),
-    request_body(content = Option<StopOrder>, description = "May be left out."),
+    request_body(content = Option<StopOrder>, description = "May be left out, or null."),
     responses(
         (status = 200, description = "It is stopped.", body = StoppedOrg),
         (status = 400, description = "`invalid_json`, `broken_body`", body = Problem, content_type = "application/problem+json"),

@@ -14,10 +14,10 @@ use utoipa::ToSchema;
 
 use super::body::PurgeBody;
 use super::fields::Fields;
-use super::{repeat, visible};
+use super::{fields, repeat, visible};
 use crate::api::ApiState;
 use crate::api::auth::{Authorized, KeyId};
-use crate::api::checks::check_ids;
+use crate::api::checks::{check_ids, not_yet};
 use crate::api::extract::{JsonBody, media_type, refuse_encoded, unique_texts, unsupported};
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
@@ -37,22 +37,25 @@ pub(in crate::api) struct NewPurgeBody {
     /// The org; may be left out where the key reaches only one.
     org: Option<String>,
     /// Why, for the record.
-    #[schema(max_length = 1000)]
+    #[schema(schema_with = fields::reason)]
     reason: Option<String>,
     /// The caller's own name for it.
-    #[schema(max_length = 200)]
+    #[schema(schema_with = fields::reference)]
     reference: Option<String>,
     /// Only find out what would be purged.
     #[serde(default)]
     dry_run: bool,
     /// True or left out: this service does nothing else.
+    #[schema(schema_with = fields::only_true)]
     permanent_delete: Option<bool>,
     /// How many ids were sent, repeats included: a truncated list deletes nothing.
     expected_count: Option<u64>,
     /// Up to 20 labels.
     #[serde(default, deserialize_with = "unique_texts")]
+    #[schema(schema_with = fields::labels)]
     labels: BTreeMap<String, String>,
     /// Not supported yet.
+    #[schema(schema_with = not_yet)]
     webhook_url: Option<String>,
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 
 use crate::api::ApiState;
-use crate::api::checks::check_text;
+use crate::api::checks::{check_text, optional_text, text};
 use crate::api::problem::{FieldError, Problem};
 use crate::domain::keys::Caller;
 use crate::store::purges::accept::NewPurge;
@@ -27,6 +28,42 @@ const LONGEST_REASON: usize = 1000;
 const LONGEST_REFERENCE: usize = 200;
 const LONGEST_LABEL: usize = 100;
 const MOST_LABELS: usize = 20;
+
+/// The schema of `reason`.
+pub(super) fn reason() -> Object {
+    optional_text(LONGEST_REASON, "Why, for the record.").build()
+}
+
+/// The schema of `reference`.
+pub(super) fn reference() -> Object {
+    optional_text(LONGEST_REFERENCE, "The caller's own name for it.").build()
+}
+
+/// The schema of `labels`.
+pub(super) fn labels() -> Object {
+    let key = text(LONGEST_LABEL, "Without a colon.")
+        .min_length(Some(1))
+        .pattern(Some(r"^[^:\u0000-\u0008\u000b-\u001f\u007f-\u009f]+$"));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property_names(Some(key.build()))
+        .additional_properties(Some(Schema::Object(
+            text(LONGEST_LABEL, "").description(None::<&str>).build(),
+        )))
+        .max_properties(Some(MOST_LABELS))
+        .description(Some("The caller's labels; purges are found by them."))
+        .build()
+}
+
+/// The schema of `permanentDelete`.
+pub(super) fn only_true() -> Object {
+    let values = [serde_json::Value::Bool(true), serde_json::Value::Null];
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Boolean, Type::Null]))
+        .enum_values(Some(values))
+        .description(Some("True or left out: this service deletes permanently and does nothing else."))
+        .build()
+}
 
 impl Fields {
     /// Reads the query string of an upload.

@@ -22,6 +22,7 @@ const LONGEST_WAIT: u64 = 60;
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct Wait {
     /// Answer when the purge is final, or after so many seconds (60 at most).
+    #[param(maximum = 60)]
     wait: Option<u64>,
 }
 
