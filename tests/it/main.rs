@@ -26,6 +26,7 @@ mod steering;
 mod support;
 mod tidy;
 mod unbuilt;
+mod upgrade;
 mod upstream_status;
 mod verifying;
 mod webhooks;

@@ -73,10 +73,19 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// A fresh one, migrated.
     pub async fn create() -> Self {
+        Self::from_template(TEMPLATE).await
+    }
+
+    /// A fresh one with nothing in it.
+    pub async fn empty() -> Self {
+        Self::from_template("template0").await
+    }
+
+    async fn from_template(template: &str) -> Self {
         tokio::task::spawn_blocking(address).await.unwrap();
         let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
         let mut connection = options("postgres").connect().await.unwrap();
-        let statement = format!("create database {name} template {TEMPLATE} strategy file_copy");
+        let statement = format!("create database {name} template {template} strategy file_copy");
         connection.execute(AssertSqlSafe(statement)).await.unwrap();
         Self { name }
     }

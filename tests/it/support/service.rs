@@ -20,6 +20,7 @@ pub struct Setup {
     variables: Vec<(String, String)>,
     role: Role,
     has_second_org: bool,
+    database: Option<TestDatabase>,
 }
 
 impl Setup {
@@ -48,7 +49,7 @@ impl Setup {
             ("RETENTION_WEBHOOK_SECRET", SECRET),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        Self { sandbox, variables, role: Role::All, has_second_org: false }
+        Self { sandbox, variables, role: Role::All, has_second_org: false, database: None }
     }
 
     /// Changes the organization.
@@ -69,6 +70,17 @@ impl Setup {
         self
     }
 
+    /// On this database, whose schema is current.
+    pub fn database(mut self, database: TestDatabase) -> Self {
+        self.database = Some(database);
+        self
+    }
+
+    /// Ids of one kind, as the organization will have them.
+    pub fn ids_of(&self, kind: Kind) -> Vec<Uuid> {
+        Sandbox::new(self.sandbox.clone(), sandbox::Clock::machine()).unwrap().ids_of(kind)
+    }
+
     /// What the process does.
     pub fn role(mut self, role: Role) -> Self {
         self.role = role;
@@ -77,7 +89,10 @@ impl Setup {
 
     /// Starts everything.
     pub async fn start(self) -> TestService {
-        let database = TestDatabase::create().await;
+        let database = match self.database {
+            Some(database) => database,
+            None => TestDatabase::create().await,
+        };
         let sandbox = Sandbox::start(self.sandbox, ([127, 0, 0, 1], 0).into(), false).await.unwrap();
         let receiver = Receiver::start().await;
         let organization = sandbox.sandbox().settings();

@@ -1,0 +1,54 @@
+//! Upgrades: every migration runs over a database in which its predecessors worked, and the service goes on from there.
+//!
+//! `upgrade/NNNN.sql` is what such a database holds after migration NNNN: `$1` to `$9` stand for eligible
+//! conversations. A migration without one fails here.
+
+use genesys_purge::sandbox::Kind;
+use sqlx::migrate::Migrator;
+use sqlx::{AssertSqlSafe, Executor as _};
+use uuid::Uuid;
+
+use crate::support::Setup;
+use crate::support::books::{all_final, assert_books};
+use crate::support::postgres::TestDatabase;
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// The sample data of a migration, with the conversations put in.
+fn sample(version: i64, ids: &[Uuid]) -> String {
+    let path = format!("{}/tests/it/upgrade/{version:04}.sql", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    (1..=9).fold(text, |text, number| text.replace(&format!("${number}"), &ids[number - 1].to_string()))
+}
+
+#[tokio::test]
+async fn every_migration_runs_over_what_its_predecessors_left_and_the_work_goes_on() {
+    let setup = Setup::new();
+    let ids = setup.ids_of(Kind::Eligible);
+    let database = TestDatabase::empty().await;
+    let mut connection = database.connect().await;
+    for migration in MIGRATIONS.iter() {
+        MIGRATIONS.run_to(migration.version, &mut connection).await.unwrap();
+        connection.execute(AssertSqlSafe(sample(migration.version, &ids))).await.unwrap();
+    }
+
+    let test = setup.database(database).start().await;
+    all_final(&test).await;
+    let endings: Vec<(String, i32, i64)> =
+        sqlx::query_as("select state::text, run, purged from purges order by id")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let end = |state: &str, run, purged| (state.to_owned(), run, purged);
+    let expected = [
+        end("completed", 1, 3),
+        end("completed", 1, 2),
+        end("completed", 1, 0),
+        end("completed", 2, 1),
+        end("canceled", 1, 0),
+    ];
+    assert_eq!(endings, expected);
+    test.receiver.wait_for(5, |hook| hook.body["purgeId"].is_string() && hook.body["run"].is_u64()).await;
+    test.assert_no_breach();
+    assert_books(&test).await;
+}
