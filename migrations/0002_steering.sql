@@ -20,6 +20,27 @@ create index purges_resting on purges (org) where state in ('paused', 'canceling
 create index purges_to_retry on purges (org) where retry_from is not null;
 create index waiters_by_purge on waiters (purge_id);
 
+-- Purges of which some more slices are to be turned over. What an overdue job of a canceled one still has reserved waits
+-- for that job, and is nothing to sweep.
+create view purges_to_sweep as
+    select p.org, p.id, p.retry_from
+    from purges p
+    where p.state = 'canceling' and p.pending + p.eligible > 0
+      and (
+          p.pending > 0
+          or p.drawable > 0
+          or exists (select from waiters w where w.purge_id = p.id)
+          or exists (
+              select from jobs j
+              join job_parts jp on jp.job_id = j.id
+              where j.org = p.org and j.state = 'waiting' and jp.purge_id = p.id
+          )
+      )
+    union all
+    select p.org, p.id, p.retry_from
+    from purges p
+    where p.retry_from is not null and p.state <> 'canceling';
+
 -- Which request of a caller made which purge, so that its repeat makes none.
 create table idempotency_keys (
     key_id uuid not null references api_keys,

@@ -1,6 +1,6 @@
-//! Takes a purge out of the jobs that wait for their intent, when it is paused or canceled.
+//! Takes purges out of the jobs that wait for their intent, when they are paused or canceled.
 //!
-//! Under the org's lock, in the transaction of the act: from its answer on no waiting job holds any of it back.
+//! Under the org's lock, in the transaction of the act: from its answer on no waiting job holds any of them back.
 
 use std::collections::HashSet;
 
@@ -16,18 +16,18 @@ use crate::store::slices::SliceKey;
 use crate::store::slices::patch::Patch;
 use crate::store::tx::Tx;
 
-/// A waiting job under lock that carries some of the purge.
+/// A waiting job under lock that carries some of the purges.
 pub(in crate::store) struct Waiting {
     job: Uuid,
     ids: Vec<Uuid>,
     parts: Parts,
 }
 
-/// The waiting jobs that carry some of the purge, locked, and the slices that leaving them touches.
+/// The waiting jobs that carry some of the purges, locked, and the slices that leaving them touches.
 pub(in crate::store) async fn waiting_with(
     tx: &mut Tx,
     org: &str,
-    purge: Uuid,
+    purges: &[Uuid],
 ) -> Result<(Vec<Waiting>, Vec<SliceKey>), StoreError> {
     let failed = tx.failed();
     let rows = sqlx::query!(
@@ -35,11 +35,11 @@ pub(in crate::store) async fn waiting_with(
         select id, ids as "ids!"
         from jobs j
         where org = $1 and state = 'waiting'
-          and exists (select from job_parts where job_id = j.id and purge_id = $2)
+          and exists (select from job_parts where job_id = j.id and purge_id = any($2))
         order by id
         for update"#,
         org,
-        purge
+        purges
     )
     .fetch_all(&mut **tx)
     .await
@@ -47,27 +47,27 @@ pub(in crate::store) async fn waiting_with(
     let (mut waiting, mut keys) = (Vec::new(), Vec::new());
     for row in rows {
         let parts = parts::load(tx, row.id).await?;
-        keys.extend(parts.keys().filter(|key| key.purge == purge));
+        keys.extend(parts.keys().filter(|key| purges.contains(&key.purge)));
         keys.extend(reserve::slices_waiting_for(tx, row.id).await?);
         waiting.push(Waiting { job: row.id, ids: row.ids, parts });
     }
     Ok((waiting, keys))
 }
 
-/// Takes the purge out of these jobs, whose slices are locked; `outcome` is what becomes of its conversations, which
+/// Takes the purges out of these jobs, whose slices are locked; `outcome` is what becomes of their conversations, which
 /// otherwise stay eligible. A job that is emptied is over.
 pub(in crate::store) async fn withdraw(
     tx: &mut Tx,
     patch: &mut Patch,
     org: &str,
-    purge: Uuid,
+    purges: &[Uuid],
     waiting: Vec<Waiting>,
     outcome: Option<(Outcome, Reason)>,
 ) -> Result<(), StoreError> {
     for Waiting { job, mut ids, mut parts } in waiting {
         let own: Parts = parts
             .iter()
-            .filter(|(key, _)| key.purge == purge)
+            .filter(|(key, _)| purges.contains(&key.purge))
             .map(|(key, part)| (*key, part.clone()))
             .collect();
         let leaving = parts::with_ids(&own, patch);

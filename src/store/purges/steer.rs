@@ -45,7 +45,7 @@ impl Store {
         let mut tx = self.begin_request("steer_purge").await?;
         lock::lock(&mut tx, org).await?;
         let (waiting, keys) = match act {
-            Act::Cancel | Act::Pause => waiting_with(&mut tx, org, purge).await?,
+            Act::Cancel | Act::Pause => waiting_with(&mut tx, org, &[purge]).await?,
             Act::Resume | Act::Retry => (Vec::new(), Vec::new()),
         };
         let (step, outcome) = match act {
@@ -54,7 +54,7 @@ impl Store {
             Act::Retry => (Step::Retry, None),
         };
         let mut patch = Patch::lock(&mut tx, step, None, keys).await?;
-        withdraw(&mut tx, &mut patch, org, purge, waiting, outcome).await?;
+        withdraw(&mut tx, &mut patch, org, &[purge], waiting, outcome).await?;
         patch.lock_purges(&mut tx, purge).await?;
         let standing = standing(&mut tx, purge).await?;
         let Some(next) = act.leads_to(standing.state, standing.has_started) else {

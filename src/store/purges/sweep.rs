@@ -19,6 +19,9 @@ use crate::store::{Store, StoreError};
 /// So many slices are swept at once: about as many milliseconds under the org's lock.
 const SLICES_AT_ONCE: i64 = 20;
 
+/// So many purges are looked at for them.
+const PURGES_AT_ONCE: i64 = 20;
+
 impl Store {
     /// Sweeps some more of the org's canceled and retried purges; tells whether there was anything to do.
     pub async fn sweep(&self, org: &str) -> Result<bool, StoreError> {
@@ -27,45 +30,34 @@ impl Store {
         let failed = tx.failed();
         let rows = sqlx::query!(
             r#"-- purges_to_sweep
-            select id, retry_from
-            from purges
-            where org = $1 and state = 'canceling' and pending + eligible > 0
-            union all
-            select id, retry_from
-            from purges
-            where org = $1 and retry_from is not null and state <> 'canceling'"#,
-            org
+            select id as "id!", retry_from from purges_to_sweep where org = $1 limit $2"#,
+            org,
+            PURGES_AT_ONCE
         )
         .fetch_all(&mut *tx)
         .await
         .map_err(failed)?;
-        for row in rows {
-            let Some(purge) = row.id else { continue };
-            let has_moved = match row.retry_from {
-                Some(from) => sweep_retried(self, &mut tx, purge, from).await?,
-                None => sweep_canceled(self, &mut tx, org, purge).await?,
-            };
-            if has_moved {
-                tx.commit().await?;
-                return Ok(true);
-            }
+        // One kind a transaction: both take slices before purges.
+        if let Some((purge, from)) = rows.iter().find_map(|row| Some((row.id, row.retry_from?))) {
+            sweep_retried(self, &mut tx, purge, from).await?;
+        } else if rows.is_empty() {
+            return Ok(false);
+        } else {
+            let purges: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+            sweep_canceled(self, &mut tx, org, &purges).await?;
         }
-        Ok(false)
+        tx.commit().await?;
+        Ok(true)
     }
 }
 
-/// Ends what of a canceled purge was not submitted, in a few slices; tells whether there was any.
-///
-/// What an overdue job still has reserved waits until that job lets it go.
-async fn sweep_canceled(store: &Store, tx: &mut Tx, org: &str, purge: Uuid) -> Result<bool, StoreError> {
-    let (waiting, mut keys) = waiting_with(tx, org, purge).await?;
-    let open = open_slices(tx, org, purge).await?;
-    if waiting.is_empty() && open.is_empty() {
-        return Ok(false);
-    }
+/// Ends what of canceled purges was not submitted, in a few slices.
+async fn sweep_canceled(store: &Store, tx: &mut Tx, org: &str, purges: &[Uuid]) -> Result<(), StoreError> {
+    let (waiting, mut keys) = waiting_with(tx, org, purges).await?;
+    let open = open_slices(tx, org, purges).await?;
     keys.extend(&open);
     let mut patch = Patch::lock(tx, Step::Cancel, None, keys).await?;
-    withdraw(tx, &mut patch, org, purge, waiting, Some((Outcome::Canceled, codes::CANCELED))).await?;
+    withdraw(tx, &mut patch, org, purges, waiting, Some((Outcome::Canceled, codes::CANCELED))).await?;
     for slice in &open {
         let cells = patch.slice(*slice).map(|draft| draft.cells.clone()).unwrap_or_default();
         for (position, cell) in cells.into_iter().enumerate() {
@@ -77,50 +69,51 @@ async fn sweep_canceled(store: &Store, tx: &mut Tx, org: &str, purge: Uuid) -> R
             }
         }
     }
-    wait_no_more(tx, purge, &open).await?;
-    patch.write(store, tx).await?;
-    Ok(true)
+    wait_no_more(tx, &open).await?;
+    patch.write(store, tx).await
 }
 
-/// The next few slices of a purge in which something is neither submitted nor final.
-async fn open_slices(tx: &mut Tx, org: &str, purge: Uuid) -> Result<Vec<SliceKey>, StoreError> {
+/// The next few slices of the purges in which something is neither submitted nor final.
+async fn open_slices(tx: &mut Tx, org: &str, purges: &[Uuid]) -> Result<Vec<SliceKey>, StoreError> {
     let failed = tx.failed();
-    let rows = sqlx::query_scalar!(
+    let rows = sqlx::query!(
         r#"-- slices_to_cancel
-        select slice_no as "slice_no!"
-        from (
+        select p.id as "purge!", open.slice_no as "slice_no!"
+        from unnest($1::uuid[]) p (id)
+        cross join lateral (
             (
                 select slice_no from slices
-                where purge_id = $1 and state = 'queued'
+                where purge_id = p.id and state = 'queued'
                 order by run_at, slice_no
                 limit $3
             )
             union
-            (select slice_no from slices where purge_id = $1 and drawable > 0 order by slice_no limit $3)
+            (select slice_no from slices where purge_id = p.id and drawable > 0 order by slice_no limit $3)
             union
-            (select slice_no from slices where org = $2 and state = 'validating' and purge_id = $1 limit $3)
+            (select slice_no from slices where org = $2 and state = 'validating' and purge_id = p.id limit $3)
             union
-            (select slice_no from waiters where purge_id = $1 limit $3)
+            (select slice_no from waiters where purge_id = p.id limit $3)
         ) open
-        order by slice_no
         limit $3"#,
-        purge,
+        purges,
         org,
         SLICES_AT_ONCE
     )
     .fetch_all(&mut **tx)
     .await
     .map_err(failed)?;
-    Ok(rows.into_iter().map(|no| SliceKey { purge, no }).collect())
+    Ok(rows.into_iter().map(|row| SliceKey { purge: row.purge, no: row.slice_no }).collect())
 }
 
-/// Its conversations wait for no other job any more.
-async fn wait_no_more(tx: &mut Tx, purge: Uuid, slices: &[SliceKey]) -> Result<(), StoreError> {
+/// What waits in these slices waits for no other job any more.
+async fn wait_no_more(tx: &mut Tx, slices: &[SliceKey]) -> Result<(), StoreError> {
     let failed = tx.failed();
     sqlx::query!(
         "-- wait_no_more
-        delete from waiters where purge_id = $1 and slice_no = any($2)",
-        purge,
+        delete from waiters w
+        using unnest($1::uuid[], $2::int[]) as swept (purge_id, slice_no)
+        where (w.purge_id, w.slice_no) = (swept.purge_id, swept.slice_no)",
+        &slices.iter().map(|slice| slice.purge).collect::<Vec<_>>(),
         &slices.iter().map(|slice| slice.no).collect::<Vec<_>>()
     )
     .execute(&mut **tx)
@@ -130,7 +123,7 @@ async fn wait_no_more(tx: &mut Tx, purge: Uuid, slices: &[SliceKey]) -> Result<(
 }
 
 /// Takes failed conversations up again, in the next few slices from `from` on.
-async fn sweep_retried(store: &Store, tx: &mut Tx, purge: Uuid, from: i32) -> Result<bool, StoreError> {
+async fn sweep_retried(store: &Store, tx: &mut Tx, purge: Uuid, from: i32) -> Result<(), StoreError> {
     let failed = tx.failed();
     let rows = sqlx::query!(
         "-- slices_to_retry
@@ -168,7 +161,7 @@ async fn sweep_retried(store: &Store, tx: &mut Tx, purge: Uuid, from: i32) -> Re
         let now = tx.now().await?;
         finish::finish(store, tx, now, &[purge]).await?;
     }
-    Ok(true)
+    Ok(())
 }
 
 async fn move_on(tx: &mut Tx, purge: Uuid, from: i32, next: Option<i32>) -> Result<(), StoreError> {

@@ -210,11 +210,7 @@ async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
                 order by run_at
                 limit 1
             ) as "any_at: SqlTimestamp",
-            exists (
-                select from purges where org = $1 and state = 'canceling' and pending + eligible > 0
-                union all
-                select from purges where org = $1 and retry_from is not null and state <> 'canceling'
-            ) as "has_to_sweep!""#,
+            exists (select from purges_to_sweep where org = $1) as "has_to_sweep!""#,
         org.name
     )
     .fetch_one(&mut **tx)
