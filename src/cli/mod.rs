@@ -5,6 +5,7 @@ mod keys;
 mod migrate;
 mod openapi;
 mod output;
+mod purge;
 mod sandbox;
 mod serve;
 mod setting;
@@ -47,6 +48,9 @@ enum Command {
     /// Make, list and revoke API keys.
     #[command(subcommand)]
     Keys(keys::Action),
+    /// Submit and watch purges, as a caller of a running service.
+    #[command(subcommand)]
+    Purge(purge::Action),
     /// What receivers of webhooks need.
     #[command(subcommand)]
     Webhooks(webhooks::Action),
@@ -74,6 +78,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Openapi(args) => openapi::run(&args),
         Command::Sandbox(args) => sandbox::run(&setting, args).await,
         Command::Keys(action) => keys::run(&setting, action).await,
+        Command::Purge(action) => purge::run(&setting, action).await,
         Command::Webhooks(action) => webhooks::run(&setting, action).await,
     }
 }
