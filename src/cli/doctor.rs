@@ -11,6 +11,10 @@ use crate::app::doctor::{Finding, Practice, Verdict, examine};
 const WIDTH: usize = 80;
 /// Where what was seen begins: behind the verdict and the longest name of a check.
 const INDENT: usize = 30;
+/// The longest name of a check of an org with the usual name.
+const NAME: usize = 22;
+/// `-> `
+const ARROW: usize = 3;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -58,26 +62,27 @@ fn told(finding: &Finding, is_folded: bool, is_coloured: bool) -> String {
     };
     let word = format!("{word:<4}");
     let word = if is_coloured { format!("\u{1b}[{colour}m{word}\u{1b}[0m") } else { word };
-    let seen = format!("{word}  {name:<22}  {}", folded(&finding.detail, is_folded));
+    let beyond = name.chars().count().saturating_sub(NAME);
+    let seen = format!("{word}  {name:<NAME$}  {}", folded(&finding.detail, is_folded, beyond));
     match &finding.remedy {
-        Some(remedy) => format!("{seen}\n{:INDENT$}-> {}", "", folded(remedy, is_folded)),
+        Some(remedy) => format!("{seen}\n{:INDENT$}-> {}", "", folded(remedy, is_folded, ARROW)),
         None => seen,
     }
 }
 
-/// Breaks between words where the next would not fit.
-fn folded(text: &str, is_folded: bool) -> String {
+/// Breaks between words where the next would not fit; of the first line so much is taken.
+fn folded(text: &str, is_folded: bool, taken: usize) -> String {
     if !is_folded {
         return text.to_owned();
     }
-    let (mut lines, mut width) = (String::new(), 0);
+    let (mut lines, mut width) = (String::new(), taken);
     for word in text.split(' ') {
         let length = word.chars().count();
-        if width > 0 && width + 1 + length > WIDTH - INDENT - 3 {
+        if !lines.is_empty() && width + 1 + length > WIDTH - INDENT {
             lines.push('\n');
             lines.push_str(&" ".repeat(INDENT));
             width = 0;
-        } else if width > 0 {
+        } else if !lines.is_empty() {
             lines.push(' ');
             width += 1;
         }

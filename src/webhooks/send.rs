@@ -83,11 +83,8 @@ impl Sender {
     /// Whether somebody answers there: a `HEAD` without a payload, an id or a signature, which no receiver can take for
     /// an event. Any answer will do; its status.
     pub async fn probe(&self, url: &Url, timeout: Duration) -> Result<u16, SendError> {
-        match self.client(url)?.head(url.clone()).timeout(timeout).send().await {
-            Ok(response) => Ok(response.status().as_u16()),
-            Err(error) if error.is_timeout() && !error.is_connect() => Err(SendError::Timeout(timeout)),
-            Err(error) => Err(SendError::Transport(causes(&error.without_url()))),
-        }
+        let sent = self.client(url)?.head(url.clone()).timeout(timeout).send().await;
+        sent.map(|response| response.status().as_u16()).map_err(|error| no_answer(error, timeout))
     }
 
     /// Posts a payload, signed. `Ok` is the receiver's 2xx status: delivered. `timeout` is for all of it.
@@ -122,9 +119,16 @@ impl Sender {
                 let status = response.status().as_u16();
                 Err(SendError::Status { status, excerpt: excerpt(response).await })
             }
-            Err(error) if error.is_timeout() && !error.is_connect() => Err(SendError::Timeout(timeout)),
-            Err(error) => Err(SendError::Transport(causes(&error.without_url()))),
+            Err(error) => Err(no_answer(error, timeout)),
         }
+    }
+}
+
+fn no_answer(error: reqwest::Error, timeout: Duration) -> SendError {
+    if error.is_timeout() && !error.is_connect() {
+        SendError::Timeout(timeout)
+    } else {
+        SendError::Transport(causes(&error.without_url()))
     }
 }
 

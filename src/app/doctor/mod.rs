@@ -59,7 +59,11 @@ pub async fn examine(practice: &Practice<'_>) -> Vec<Finding> {
             let names: Vec<&str> = settings.orgs.keys().map(String::as_str).collect();
             Finding::ok("configuration", format_args!("orgs: {}", names.join(", ")))
         }
-        Err(error) => Finding::fail("configuration", error, "`serve` does not start without one"),
+        Err(_) => Finding::fail(
+            "configuration",
+            "no Genesys organization: `serve` does not start",
+            "set GENESYS_BASE_URL, GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, or write a section [orgs.NAME]",
+        ),
     }];
     findings.extend(machine::examine(&settings).await);
     let (found, connected) = database::examine(practice, &settings).await;

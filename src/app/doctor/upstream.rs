@@ -83,7 +83,12 @@ impl Visit<'_> {
                 let life =
                     self.upstream.token_life().map(|life| life.expires_in.as_secs()).unwrap_or_default();
                 let millis = began.elapsed().as_millis();
-                Finding::ok("token", format_args!("{host} grants one for {} min, in {millis} ms", life / 60))
+                let life = if life < 7200 {
+                    format!("{} min", life.div_ceil(60))
+                } else {
+                    format!("{} h", life.div_ceil(3600))
+                };
+                Finding::ok("token", format_args!("{host} grants one for {life}, in {millis} ms"))
             }
             Ok(Err(failure)) => {
                 let remedy = match &failure {

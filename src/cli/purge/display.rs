@@ -76,14 +76,14 @@ impl Purge {
         self.total().saturating_sub(OPEN.iter().map(|outcome| self.count(outcome)).sum())
     }
 
-    /// `3,400 a minute, 2 min left`, as far as it is known.
+    /// `3400/min, 2 min left`, as far as it is known.
     pub(super) fn pace(&self) -> String {
         let Some(per_minute) = self.progress.per_minute.filter(|rate| *rate > 0.0 && !self.is_final()) else {
             return String::new();
         };
         #[expect(clippy::cast_precision_loss, reason = "an estimate is no count")]
         let left = (self.total() - self.done()) as f64 / per_minute;
-        format!("{per_minute:.0} a minute, {} left", minutes(left))
+        format!("{per_minute:.0}/min, {} left", minutes(left))
     }
 
     /// `purged 6651, on_hold 814`: what is there, final outcomes first.
@@ -133,7 +133,7 @@ impl Purge {
 /// A time that nobody takes for exact.
 fn minutes(left: f64) -> String {
     match left {
-        left if left < 1.0 => "less than a minute".to_owned(),
+        left if left < 1.0 => "<1 min".to_owned(),
         left if left < 60.0 => format!("{left:.0} min"),
         left if left < 48.0 * 60.0 => format!("{:.0} h", left / 60.0),
         left => format!("{:.0} days", left / (24.0 * 60.0)),
@@ -159,7 +159,7 @@ mod tests {
         let reason = json!({ "progress": { "perMinute": 20.0 }, "blockedReason": { "code": "forbidden", "detail": "no" } });
         let running = purge("running", &counts, &reason);
         assert_eq!((running.done(), running.total()), (60, 100));
-        assert_eq!(running.pace(), "20 a minute, 2 min left");
+        assert_eq!(running.pace(), "20/min, 2 min left");
         assert_eq!(running.outcomes(), "purged 50, on_hold 10, submitted 20, pending 20");
         assert_eq!(running.waits_for().as_deref(), Some("forbidden: no"));
         assert_eq!(purge("queued", &counts, &json!({})).pace(), "");
@@ -188,13 +188,9 @@ mod tests {
 
     #[test]
     fn what_is_left_is_told_as_roughly_as_it_is_known() {
-        for (left, expected) in [
-            (0.0, "less than a minute"),
-            (1.6, "2 min"),
-            (90.0, "2 h"),
-            (4000.0, "3 days"),
-            (f64::MAX / 2.0, " days"),
-        ] {
+        for (left, expected) in
+            [(0.0, "<1 min"), (1.6, "2 min"), (90.0, "2 h"), (4000.0, "3 days"), (f64::MAX / 2.0, " days")]
+        {
             assert!(minutes(left).ends_with(expected), "{left}: {}", minutes(left));
         }
     }

@@ -19,7 +19,9 @@ pub(super) enum Trouble {
     NotNow(Refusal, Option<Duration>),
     /// No connection: nothing was sent.
     Unreachable(String),
-    /// Something was sent, and no answer came.
+    /// The upload broke off before its end: an incomplete one is never accepted.
+    Cut(String),
+    /// Everything was sent, and no answer came.
     Lost(String),
 }
 
@@ -58,7 +60,7 @@ impl From<anyhow::Error> for Trouble {
 impl Trouble {
     /// Whether the same request may do better in a moment.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self, Self::NotNow(..) | Self::Unreachable(_) | Self::Lost(_))
+        matches!(self, Self::NotNow(..) | Self::Unreachable(_) | Self::Cut(_) | Self::Lost(_))
     }
 
     /// How long the service asks to wait.
@@ -81,6 +83,7 @@ impl Trouble {
             Self::Refused(refusal) => refusal.lines("refused"),
             Self::NotNow(refusal, _) => refusal.lines("the service can't answer now"),
             Self::Unreachable(why) => vec![format!("the service can't be reached: {why}")],
+            Self::Cut(why) => vec![format!("the upload was cut, nothing was accepted: {why}")],
             Self::Lost(why) => vec![format!("no answer came: {why}")],
         }
     }
@@ -90,7 +93,7 @@ impl Trouble {
         ExitCode::from(match self {
             Self::Ours(_) => 1,
             Self::Refused(refusal) if refusal.status < 500 => 5,
-            Self::Refused(_) | Self::NotNow(..) | Self::Unreachable(_) | Self::Lost(_) => 6,
+            Self::Refused(_) | Self::NotNow(..) | Self::Unreachable(_) | Self::Cut(_) | Self::Lost(_) => 6,
         })
     }
 }
@@ -99,7 +102,7 @@ impl Refusal {
     /// Reads an answer; `request_id` is that of its header.
     pub(super) fn read(status: u16, body: &[u8], request_id: Option<&str>) -> Self {
         let document: Option<Document> = serde_json::from_slice(body).ok();
-        let document = document.filter(|document| document.code.is_some() || document.detail.is_some());
+        let document = document.filter(|document| document.detail.is_some());
         let Some(document) = document else {
             let said = plain(&String::from_utf8_lossy(body));
             let said: String = said.chars().take(EXCERPT).collect();
@@ -161,11 +164,28 @@ mod tests {
     }
 
     #[test]
+    fn what_may_have_been_done_is_told_apart_from_what_was_not() {
+        let busy = |status| Trouble::NotNow(Refusal::read(status, b"", None), None);
+        let table = [
+            (busy(429), true, false),
+            (busy(503), true, true),
+            (Trouble::Unreachable(String::new()), true, false),
+            (Trouble::Cut(String::new()), true, false),
+            (Trouble::Lost(String::new()), true, true),
+            (Trouble::Refused(Refusal::read(422, b"", None)), false, false),
+        ];
+        for (trouble, may_pass, may_be_done) in table {
+            assert_eq!((trouble.may_pass(), trouble.may_be_done()), (may_pass, may_be_done), "{trouble:?}");
+        }
+    }
+
+    #[test]
     fn an_answer_of_something_else_asks_for_the_url_and_can_paint_no_terminal() {
         let table = [
             (404, "<html>\u{1b}[31mno</html>", "It answered: <html> [31mno</html>"),
             (404, "", "the answer says nothing"),
             (301, "", "redirects are not followed"),
+            (404, "{\"code\": \"not.found\"}", "It answered: {\"code\": \"not.found\"}"),
             (500, "{}", "It answered: {}"),
             (500, "[1]", "It answered: [1]"),
         ];

@@ -12,13 +12,16 @@ use crate::cli::output;
 /// Plain lines are at least so far apart.
 const LINES_APART: Duration = Duration::from_secs(2);
 
+/// Short enough for all that stands beside it on 80 columns.
+const BAR: usize = 20;
+
 /// Whoever looks.
 pub(super) enum Progress {
     /// A person.
     Bar(ProgressBar),
     /// A log.
     Lines {
-        /// The last line, and when it was written.
+        /// What was told last, and when.
         last: Option<(String, Instant)>,
     },
 }
@@ -52,28 +55,20 @@ impl Progress {
     pub(super) fn show(&mut self, purge: &Purge) {
         match self {
             Self::Bar(bar) => {
-                style(bar, "{prefix}  {bar:32}  {pos}/{len}\n{wide_msg}");
-                bar.set_prefix(purge.state.clone());
-                bar.set_length(purge.total());
-                bar.set_position(purge.done());
-                bar.set_message(purge.waits_for().map_or_else(
-                    || {
-                        [purge.outcomes(), purge.pace()]
-                            .into_iter()
-                            .filter(|text| !text.is_empty())
-                            .collect::<Vec<_>>()
-                            .join("; ")
-                    },
-                    |reason| format!("waits: {reason}"),
-                ));
+                style(bar, "{prefix}\n{wide_msg}");
+                let bar_line =
+                    format!("{}  {}  {}/{}", purge.state, drawn(purge), purge.done(), purge.total());
+                bar.set_prefix([bar_line, purge.pace()].join("  "));
+                let waits = purge.waits_for().map(|reason| format!("waits: {reason}"));
+                bar.set_message(waits.unwrap_or_else(|| purge.outcomes()));
             }
             Self::Lines { last } => {
-                let line = line(purge);
+                let seen = seen(purge);
                 let is_due =
-                    last.as_ref().is_none_or(|(told, at)| *told != line && at.elapsed() >= LINES_APART);
+                    last.as_ref().is_none_or(|(told, at)| *told != seen && at.elapsed() >= LINES_APART);
                 if is_due || purge.is_final() {
-                    output::note(&line);
-                    *last = Some((line, Instant::now()));
+                    output::note(joined([seen.clone(), purge.pace()]));
+                    *last = Some((seen, Instant::now()));
                 }
             }
         }
@@ -95,6 +90,14 @@ impl Progress {
     }
 }
 
+/// `[=====>    ]`
+fn drawn(purge: &Purge) -> String {
+    let share = purge.done().saturating_mul(BAR as u64) / purge.total().max(1);
+    let filled = usize::try_from(share).unwrap_or(BAR).min(BAR);
+    let head = if filled < BAR { ">" } else { "" };
+    format!("[{:BAR$}]", format!("{}{head}", "=".repeat(filled)))
+}
+
 fn style(bar: &ProgressBar, template: &str) {
     // A constant: it can be read.
     if let Ok(style) = ProgressStyle::with_template(template) {
@@ -102,13 +105,12 @@ fn style(bar: &ProgressBar, template: &str) {
     }
 }
 
-fn line(purge: &Purge) -> String {
+/// What must change for a further line: the pace alone always does.
+fn seen(purge: &Purge) -> String {
     let waits = purge.waits_for().map(|reason| format!("waits: {reason}")).unwrap_or_default();
-    let parts = [
-        format!("{} {}/{}", purge.state, purge.done(), purge.total()),
-        purge.outcomes(),
-        purge.pace(),
-        waits,
-    ];
+    joined([format!("{} {}/{}", purge.state, purge.done(), purge.total()), purge.outcomes(), waits])
+}
+
+fn joined<const N: usize>(parts: [String; N]) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }

@@ -32,6 +32,8 @@ pub(super) struct Service {
     /// Without a slash at its end.
     url: String,
     key: SecretString,
+    /// The options that lead here, for another command line.
+    options: String,
 }
 
 impl Service {
@@ -57,7 +59,15 @@ impl Service {
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().context("no HTTP client can be set up")?;
-        Ok(Self { client, url, key })
+        let named = connection.url.as_ref().map(|url| format!(" --url {url}"));
+        let file = connection.key_file.as_ref().map(|file| format!(" --key-file {}", file.display()));
+        let options = [named, file].into_iter().flatten().collect();
+        Ok(Self { client, url, key, options })
+    }
+
+    /// The command that watches a purge there.
+    pub(super) fn watch_command(&self, id: Uuid) -> String {
+        format!("genesys-purge purge watch {id}{}", self.options)
     }
 
     /// The address of a path, for a person.

@@ -226,10 +226,15 @@ impl Upload<'_> {
             sent = &mut sending => sent,
             () = show(progress, &meter, size) => return Err(Trouble::Lost("it took too long".to_owned())),
         };
-        if let (Err(_), Stage::Broken(why)) = (&sent, meter.stage()) {
-            return Err(anyhow::anyhow!(why).context(self.input.name()).into());
+        match (sent.is_err(), meter.stage()) {
+            (true, Stage::Broken(why)) => Err(anyhow::anyhow!(why).context(self.input.name()).into()),
+            (true, Stage::Reading | Stage::Sent(_)) => Err(match read(sent).await {
+                Err(Trouble::Lost(why)) => Trouble::Cut(why),
+                Err(trouble) => trouble,
+                Ok(answer) => return Ok(answer),
+            }),
+            _ => read(sent).await,
         }
-        read(sent).await
     }
 
     fn request(&self) -> RequestBuilder {

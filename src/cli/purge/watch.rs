@@ -41,9 +41,8 @@ impl Watch<'_> {
         };
         progress.clear();
         let Some(seen) = seen else {
-            output::note(format_args!(
-                "interrupted; the purge goes on. Watch it again: genesys-purge purge watch {id}"
-            ));
+            let again = self.service.watch_command(id);
+            output::note(format_args!("interrupted; the purge goes on. Watch it again: {again}"));
             return Ok(ExitCode::from(INTERRUPTED));
         };
         let (answer, purge) = seen?;
