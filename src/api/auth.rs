@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
+use uuid::Uuid;
 
 use super::ApiState;
 use super::problem::Problem;
@@ -24,6 +25,18 @@ impl<S: Sync> FromRequestParts<S> for Authorized {
     }
 }
 
+/// The id of the key that the caller, whom [`guard`] has checked, has sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyId(pub(super) Uuid);
+
+impl<S: Sync> FromRequestParts<S> for KeyId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().copied().ok_or_else(no_key)
+    }
+}
+
 #[derive(Clone)]
 struct Guard {
     state: ApiState,
@@ -37,8 +50,8 @@ pub(super) fn guard(router: Router<ApiState>, state: &ApiState, scope: Scope) ->
 
 async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
     let Some(key) = bearer(request.headers()) else { return refuse() };
-    let caller = match guard.state.store.find_caller(key).await {
-        Ok(Some(caller)) => caller,
+    let (id, caller) = match guard.state.store.find_caller(key).await {
+        Ok(Some(known)) => known,
         Ok(None) => return refuse(),
         Err(error) => return Problem::from(error).into_response(),
     };
@@ -47,6 +60,7 @@ async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> 
         return Problem::new(StatusCode::FORBIDDEN, "missing_scope", detail).into_response();
     }
     request.extensions_mut().insert(Authorized(caller));
+    request.extensions_mut().insert(KeyId(id));
     next.run(request).await
 }
 

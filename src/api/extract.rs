@@ -51,6 +51,22 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
+/// No query string at all: a wish in it would be ignored.
+#[derive(Debug)]
+pub(super) struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let sent = parts.uri.query().unwrap_or_default();
+        match form_urlencoded::parse(sent.as_bytes()).next() {
+            None => Ok(Self),
+            Some((name, _)) => Err(Problem::invalid_query(&name, "is not known; this call takes no query")),
+        }
+    }
+}
+
 fn has_parameter(query: &str, name: &str) -> bool {
     form_urlencoded::parse(query.as_bytes()).any(|(sent, _)| sent == name)
 }
@@ -69,6 +85,16 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
         refuse_encoded(request.headers())?;
         let bytes = read_bounded(request, state.intake.max_json).await?;
         parse_json(&bytes).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned> JsonBody<T> {
+    /// A body that may be left out.
+    pub(super) async fn if_any(request: Request, state: &ApiState) -> Result<Option<T>, Problem> {
+        if axum::body::HttpBody::is_end_stream(request.body()) {
+            return Ok(None);
+        }
+        Self::from_request(request, state).await.map(|Self(body)| Some(body))
     }
 }
 

@@ -9,6 +9,7 @@ mod extract;
 mod health;
 mod holds;
 mod openapi;
+mod orgs;
 mod page;
 mod patience;
 mod problem;
@@ -74,11 +75,15 @@ fn router(state: ApiState) -> Router {
     let (open, _) = open().split_for_parts();
     let (reading, _) = reading().split_for_parts();
     let (holding, _) = holding().split_for_parts();
+    let (steering, _) = steering().split_for_parts();
+    let (braking, _) = braking().split_for_parts();
     let (patient, _) = patient().split_for_parts();
     let (uploading, _) = uploading().split_for_parts();
     let guarded = |router: Router<ApiState>, scope| auth::guard(router, &state, scope);
     open.merge(guarded(reading, Scope::PurgesRead))
         .merge(guarded(holding, Scope::HoldsWrite))
+        .merge(guarded(steering, Scope::PurgesWrite))
+        .merge(guarded(braking, Scope::Admin))
         .merge(unbuilt::router(&state))
         .layer(from_fn_with_state(state.clone(), patience::limit))
         .merge(guarded(patient, Scope::PurgesRead))
@@ -118,6 +123,20 @@ fn holding() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(holds::create::create_hold))
         .routes(routes!(holds::release::release_hold))
+}
+
+/// Calls that steer a purge, and need `purges:write`.
+fn steering() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(purges::steer::cancel_purge))
+        .routes(routes!(purges::steer::pause_purge))
+        .routes(routes!(purges::steer::resume_purge))
+        .routes(routes!(purges::steer::retry_purge))
+}
+
+/// Calls that stop and resume an org, and need `admin`.
+fn braking() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(orgs::steer::stop_org)).routes(routes!(orgs::steer::resume_org))
 }
 
 /// Calls that may wait, and need `purges:read`.

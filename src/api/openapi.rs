@@ -41,6 +41,8 @@ fn document() -> utoipa::openapi::OpenApi {
         .merge(super::patient())
         .merge(super::reading())
         .merge(super::holding())
+        .merge(super::steering())
+        .merge(super::braking())
         .merge(super::open());
     router.into_openapi()
 }

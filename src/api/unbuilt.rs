@@ -14,10 +14,6 @@ const POST: MethodFilter = MethodFilter::POST;
 /// Each call with the scope that it will need.
 const CALLS: &[(MethodFilter, &str, Scope)] = &[
     (GET, "/purges", Scope::PurgesRead),
-    (POST, "/purges/{id}/cancel", Scope::PurgesWrite),
-    (POST, "/purges/{id}/pause", Scope::PurgesWrite),
-    (POST, "/purges/{id}/resume", Scope::PurgesWrite),
-    (POST, "/purges/{id}/retry", Scope::PurgesWrite),
     (POST, "/purges/{id}/approve", Scope::PurgesApprove),
     (POST, "/purges/{id}/reject", Scope::PurgesApprove),
     (GET, "/purges/{id}/events", Scope::PurgesRead),
@@ -28,8 +24,6 @@ const CALLS: &[(MethodFilter, &str, Scope)] = &[
     (GET, "/erasures", Scope::PurgesRead),
     (GET, "/orgs", Scope::PurgesRead),
     (GET, "/orgs/{org}", Scope::PurgesRead),
-    (POST, "/orgs/{org}/stop", Scope::Admin),
-    (POST, "/orgs/{org}/resume", Scope::Admin),
     (GET, "/webhook-endpoints", Scope::WebhooksWrite),
     (POST, "/webhook-endpoints", Scope::WebhooksWrite),
     (GET, "/webhook-endpoints/{id}", Scope::WebhooksWrite),

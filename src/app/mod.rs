@@ -114,6 +114,7 @@ impl Service {
             }
             let heard = listen::forward(place.clone(), engine.wakes(), deliveries, stop_background.clone());
             background.spawn(heard);
+            background.spawn(upkeep::repeats::run(store.clone(), stop_background.clone()));
             let orgs = settings.orgs.keys().cloned().collect();
             background.spawn(upkeep::leases::run(
                 store.clone(),

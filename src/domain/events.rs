@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::act::Act;
 use super::counts::Tally;
 use super::state::PurgeState;
 use super::words::words;
@@ -15,6 +16,14 @@ words! {
         PurgeAccepted = "purge_accepted",
         /// The first question about it was asked.
         PurgeStarted = "purge_started",
+        /// Nothing new of it is begun.
+        PurgePaused = "purge_paused",
+        /// It goes on.
+        PurgeResumed = "purge_resumed",
+        /// Somebody canceled it; it is final when its live jobs are.
+        PurgeCanceling = "purge_canceling",
+        /// Its failed conversations are taken up again.
+        PurgeRetried = "purge_retried",
         /// An upstream job that carried some of it ended.
         PurgeJobCompleted = "purge_job_completed",
         /// Final: every conversation ended lawfully.
@@ -31,6 +40,10 @@ words! {
         OrgBlocked = "org_blocked",
         /// Upstream accepts it again.
         OrgUnblocked = "org_unblocked",
+        /// An operator stopped an org: nothing is begun.
+        OrgStopped = "org_stopped",
+        /// It goes on.
+        OrgResumed = "org_resumed",
         /// Conversations were found gone after their job was given up; their outcome stays.
         GoneLate = "gone_late",
     }
@@ -44,6 +57,16 @@ impl EventType {
             PurgeState::Failed => Some(Self::PurgeFailed),
             PurgeState::Canceled => Some(Self::PurgeCanceled),
             _ => None,
+        }
+    }
+
+    /// The event of an act.
+    pub const fn of_act(act: Act) -> Self {
+        match act {
+            Act::Cancel => Self::PurgeCanceling,
+            Act::Pause => Self::PurgePaused,
+            Act::Resume => Self::PurgeResumed,
+            Act::Retry => Self::PurgeRetried,
         }
     }
 }

@@ -21,6 +21,12 @@ words! {
         Verify = "verify",
         /// What a look after a lost submit showed.
         Reread = "reread",
+        /// A caller canceled the purge.
+        Cancel = "cancel",
+        /// A caller paused the purge.
+        Pause = "pause",
+        /// A caller had the purge retried.
+        Retry = "retry",
     }
 }
 
@@ -92,4 +98,6 @@ pub mod codes {
     pub const PRESENT_AFTER_LOST_SUBMIT: Reason = Reason::code("present_after_lost_submit");
     /// The purge was canceled.
     pub const CANCELED: Reason = Reason::code("purge_canceled");
+    /// It had failed, and a retry takes it up again.
+    pub const RETRIED: Reason = Reason::code("retried");
 }

@@ -91,7 +91,7 @@ impl PurgeState {
     pub const fn followers(self) -> &'static [Self] {
         use PurgeState::{AwaitingApproval, Canceled, Canceling, Completed, Failed, Paused, Queued, Running};
         match self {
-            AwaitingApproval => &[Queued, Canceled],
+            AwaitingApproval => &[Queued, Canceling],
             Queued => &[Running, Paused, Canceling],
             Running => &[Paused, Canceling, Completed, Failed],
             Paused => &[Queued, Running, Canceling, Completed, Failed],

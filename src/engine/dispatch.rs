@@ -123,8 +123,15 @@ impl Dispatcher {
         self.expected_job = survey.expected_job;
         self.org.remember(&survey);
         let (mut has_moved, mut put_off, mut failed) = (false, FALLBACK, None);
+        if survey.has_to_sweep {
+            // No call is made for it, so neither budget nor block nor stop holds it up.
+            match self.org.store.sweep(&self.org.terms.name).await {
+                Ok(has_swept) => has_moved = has_swept,
+                Err(error) => failed = Some(error),
+            }
+        }
         if survey.permit_at <= survey.now {
-            let is_paused = self.org.engine.paused;
+            let is_paused = self.org.engine.paused || survey.is_stopped;
             let kinds = Kind::in_order(survey.refused_call.as_deref());
             for kind in kinds.into_iter().filter(|kind| !(is_paused && kind.begins())) {
                 let round = match kind {

@@ -3,3 +3,4 @@
 //! Invariant: upkeep only finds what somebody else left; no purge needs it while everybody lives.
 
 pub mod leases;
+pub mod repeats;

@@ -21,6 +21,8 @@ mod packing;
 mod paused;
 mod reading;
 mod refusing;
+mod repeats;
+mod steering;
 mod support;
 mod tidy;
 mod unbuilt;

@@ -21,10 +21,16 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/holds/{id}/release", &["post"]),
     ("/openapi.json", &["get"]),
     ("/openapi.yaml", &["get"]),
+    ("/orgs/{org}/resume", &["post"]),
+    ("/orgs/{org}/stop", &["post"]),
     ("/purges", &["post"]),
     ("/purges/{id}", &["get"]),
+    ("/purges/{id}/cancel", &["post"]),
     ("/purges/{id}/conversations", &["get"]),
     ("/purges/{id}/jobs", &["get"]),
+    ("/purges/{id}/pause", &["post"]),
+    ("/purges/{id}/resume", &["post"]),
+    ("/purges/{id}/retry", &["post"]),
 ];
 
 #[test]

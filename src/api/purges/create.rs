@@ -7,21 +7,24 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::{FromRequest as _, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::body::PurgeBody;
 use super::fields::Fields;
-use super::visible;
+use super::{repeat, visible};
 use crate::api::ApiState;
-use crate::api::auth::Authorized;
+use crate::api::auth::{Authorized, KeyId};
 use crate::api::checks::check_ids;
 use crate::api::extract::{JsonBody, media_type, refuse_encoded, unique_texts, unsupported};
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
+use crate::domain::keys::Caller;
 use crate::intake::{self, Format, Limits, Spooled};
+use crate::store::purges::accept::{Accepted, NewPurge};
+use crate::store::purges::repeat::Before;
 
 /// What to purge.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -57,11 +60,13 @@ pub(in crate::api) struct NewPurgeBody {
 ///
 /// The ids come as JSON, or stream in any number as CSV (`text/csv`: a header with a column `conversationId`, other
 /// columns ignored, or one id a line) or NDJSON (`application/x-ndjson`: an id or an object with `conversationId` a
-/// line), with the other fields in the query string. A bad line refuses the whole.
+/// line), with the other fields in the query string. A bad line refuses the whole. The answer is the purge as it was
+/// accepted, also to a repeat that comes when it has long ended.
 #[utoipa::path(
     post, path = "/purges", tag = "purges",
     request_body(content((NewPurgeBody = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))),
     params(
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable ASCII characters: a repeat of the request with this key within 7 days makes no second purge and gets the first answer again."),
         ("org" = Option<String>, Query, description = "Uploads only: the org."),
         ("reason" = Option<String>, Query, description = "Uploads only: why."),
         ("reference" = Option<String>, Query, description = "Uploads only: the caller's own name for it."),
@@ -71,13 +76,13 @@ pub(in crate::api) struct NewPurgeBody {
         ("expectedCount" = Option<u64>, Query, description = "Uploads only: how many ids are sent, repeats included."),
     ),
     responses(
-        (status = 202, description = "Accepted.", body = PurgeBody, headers(("Location" = String, description = "Where to read it."))),
-        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`", body = Problem, content_type = "application/problem+json"),
+        (status = 202, description = "Accepted.", body = PurgeBody, headers(("Location" = String, description = "Where to read it."), ("Idempotent-Replayed" = Option<String>, description = "`true`: this answers a repeat."))),
+        (status = 400, description = "`invalid_json`, `invalid_query`, `invalid_idempotency_key`, `broken_body`", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "`missing_scope`, `no_org`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`body_too_large`, `too_many_ids`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_request`, `invalid_lines`, `invalid_file`, `count_mismatch`, `not_supported_yet`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_request`, `invalid_lines`, `invalid_file`, `count_mismatch`, `idempotency_key_reused`, `not_supported_yet`", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`unavailable`", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "`spool_full`", body = Problem, content_type = "application/problem+json"),
     )
@@ -85,12 +90,13 @@ pub(in crate::api) struct NewPurgeBody {
 pub(in crate::api) async fn create_purge(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
+    KeyId(key_id): KeyId,
     RequestId(request_id): RequestId,
     request: Request,
 ) -> Result<Response, Problem> {
-    refuse_unbuilt(request.headers())?;
+    let key = repeat::key(request.headers())?;
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let (new, spooled) = match media_type(request.headers()).as_deref() {
+    let (new, expected, spooled) = match media_type(request.headers()).as_deref() {
         Some("application/json") => {
             if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).next() {
                 return Err(Problem::invalid_query(&name, "belongs into the JSON body"));
@@ -98,9 +104,7 @@ pub(in crate::api) async fn create_purge(
             let JsonBody(body) = JsonBody::<NewPurgeBody>::from_request(request, &state).await?;
             let (ids, fields) = body.split();
             let (new, expected) = fields.check(&state, &caller, request_id)?;
-            let spooled = check_list(&ids, state.intake.max_ids)?;
-            check_count(&spooled, expected)?;
-            (new, spooled)
+            (new, expected, check_list(&ids, state.intake.max_ids)?)
         }
         Some("text/csv") => upload(Format::Csv, &state, &caller, request_id, &query, request).await?,
         Some("application/x-ndjson") => {
@@ -108,19 +112,24 @@ pub(in crate::api) async fn create_purge(
         }
         _ => return Err(unsupported("application/json, text/csv or application/x-ndjson")),
     };
-    let id = state.store.accept_purge(&new, spooled).await?;
-    tracing::info!(purge = %id, org = new.org, by = new.requested_by, "accepted a purge");
-    let purge = visible(&state, &caller, id).await?;
-    let location = [(header::LOCATION, format!("/purges/{id}"))];
-    Ok((StatusCode::ACCEPTED, location, Json(PurgeBody::from(purge))).into_response())
-}
-
-/// Wishes that this version can't fulfil.
-fn refuse_unbuilt(headers: &HeaderMap) -> Result<(), Problem> {
-    if headers.contains_key("idempotency-key") {
-        return Err(Problem::not_supported_yet("the header Idempotency-Key"));
+    check_count(&spooled, expected)?;
+    let key = key.map(|key| repeat::bind(key, key_id, &new, expected, &spooled));
+    let (id, is_repeat) = match state.store.accept_purge(&new, spooled, key.as_ref()).await? {
+        Accepted::New(id) => (id, false),
+        Accepted::Before(Before::Repeated(id)) => (id, true),
+        Accepted::Before(Before::Misused) => {
+            let detail =
+                "this Idempotency-Key came before with another request; use a new key for a new purge";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail));
+        }
+    };
+    if !is_repeat {
+        tracing::info!(purge = %id, org = new.org, by = new.requested_by, "accepted a purge");
     }
-    Ok(())
+    let purge = visible(&state, &caller, id).await?.as_accepted();
+    let location = [(header::LOCATION, format!("/purges/{id}"))];
+    let replayed = is_repeat.then_some([(repeat::REPLAYED, "true")]);
+    Ok((StatusCode::ACCEPTED, location, replayed, Json(PurgeBody::from(purge))).into_response())
 }
 
 impl NewPurgeBody {
@@ -142,18 +151,17 @@ impl NewPurgeBody {
 async fn upload(
     format: Format,
     state: &ApiState,
-    caller: &crate::domain::keys::Caller,
+    caller: &Caller,
     request_id: String,
     query: &str,
     request: Request,
-) -> Result<(crate::store::purges::accept::NewPurge, Spooled), Problem> {
+) -> Result<(NewPurge, Option<u64>, Spooled), Problem> {
     refuse_encoded(request.headers())?;
     let (new, expected) = Fields::from_query(query)?.check(state, caller, request_id)?;
     let limits = Limits { max_ids: state.intake.max_ids, ..Limits::default() };
     let body = request.into_body().into_data_stream();
     let spooled = intake::spool(format, body, &state.intake.spool_dir, limits).await?;
-    check_count(&spooled, expected)?;
-    Ok((new, spooled))
+    Ok((new, expected, spooled))
 }
 
 fn check_list(ids: &[String], max_ids: u64) -> Result<Spooled, Problem> {

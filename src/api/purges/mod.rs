@@ -6,6 +6,8 @@ pub(super) mod create;
 mod fields;
 pub(super) mod get;
 pub(super) mod jobs;
+mod repeat;
+pub(super) mod steer;
 
 use uuid::Uuid;
 

@@ -17,5 +17,6 @@ mod settle_decide;
 mod settle_write;
 mod split;
 pub mod submitted;
+pub(super) mod withdraw;
 
 pub use lease::JobLease;

@@ -5,15 +5,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::settle::{Settlement, Unanswered};
 use super::{finish, parts, reserve};
 use crate::domain::outcome::Outcome;
-use crate::domain::reason::Reason;
+use crate::domain::reason::{Reason, codes};
 use crate::domain::state::JobResult;
 use crate::domain::terms::EngineTerms;
 use crate::store::StoreError;
 use crate::store::error::ensure_rows;
+use crate::store::slices::Place;
+use crate::store::slices::patch::Patch;
 use crate::store::tx::Tx;
 
 pub(super) fn fail_open(settlement: &mut Settlement, reason: &Reason) -> Result<(), StoreError> {
@@ -34,6 +37,9 @@ pub(super) async fn done(
 ) -> Result<(), StoreError> {
     let job = &settlement.job;
     let carried = parts::with_ids(&settlement.parts, &settlement.patch);
+    if job.overdue_since.is_some() {
+        ask_retried_afresh(&mut settlement.patch, &carried)?;
+    }
     reserve::release(tx, &mut settlement.patch, org, job.id, &settlement.parts, &carried).await?;
     let is_completed =
         job.upstream_state.as_deref().is_some_and(|state| state.eq_ignore_ascii_case("completed"));
@@ -47,6 +53,16 @@ pub(super) async fn done(
         JobResult::Failed
     };
     finish::finish(tx, job.id, result, error).await
+}
+
+/// What a retry took up while upstream might still delete it was judged by facts from before the job's end.
+fn ask_retried_afresh(patch: &mut Patch, carried: &[(Place, Uuid)]) -> Result<(), StoreError> {
+    for (place, _) in carried {
+        if patch.cell(*place).is_some_and(|cell| cell.outcome == Outcome::Eligible) {
+            patch.decide(*place, Outcome::Eligible, Outcome::Pending, codes::FACTS_STALE)?;
+        }
+    }
+    Ok(())
 }
 
 /// Looks again after `wait`; `unanswered`: because this look had no whole answer.

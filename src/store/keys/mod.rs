@@ -52,19 +52,20 @@ impl Store {
         Ok(id)
     }
 
-    /// Whose key this is; `None` for an unknown or revoked one.
-    pub async fn find_caller(&self, key: &str) -> Result<Option<Caller>, StoreError> {
+    /// The id of this key and whose it is; `None` for an unknown or revoked one.
+    pub async fn find_caller(&self, key: &str) -> Result<Option<(Uuid, Caller)>, StoreError> {
         let mut tx = self.begin_request("find_caller").await?;
         let failed = tx.failed();
         let row = sqlx::query!(
             "-- find_caller
-            select name, scopes, orgs from api_keys where sha256 = $1 and revoked_at is null",
+            select id, name, scopes, orgs from api_keys where sha256 = $1 and revoked_at is null",
             digest(key)
         )
         .fetch_optional(&mut *tx)
         .await
         .map_err(failed)?;
-        row.map(|row| Ok(Caller { name: row.name, scopes: scopes(&row.scopes)?, orgs: row.orgs })).transpose()
+        row.map(|row| Ok((row.id, Caller { name: row.name, scopes: scopes(&row.scopes)?, orgs: row.orgs })))
+            .transpose()
     }
 
     /// All keys, oldest first.

@@ -11,7 +11,7 @@ use crate::store::tx::Tx;
 #[derive(Debug)]
 pub(in crate::store) struct LockedOrg {
     pub(in crate::store) policy_epoch: i64,
-    /// It is blocked, and the next try is not due, or is not one of submitting.
+    /// It is stopped; or it is blocked, and the next try is not due, or is not one of submitting.
     pub(in crate::store) is_shut: bool,
     /// It is blocked.
     pub(in crate::store) is_blocked: bool,
@@ -26,9 +26,14 @@ pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, 
     let failed = tx.failed();
     let row = sqlx::query!(
         r#"-- lock_org
-        select policy_epoch, blocked_call, exists (
-                   select from slices where org = $1 and state in ('queued', 'validating')
-               ) as "has_questions!", probe_at as "probe_at: SqlTimestamp" from orgs where name = $1 for no key update"#,
+        select policy_epoch, blocked_call, probe_at as "probe_at: SqlTimestamp", stopped_at is not null as "is_stopped!",
+               exists (
+                   select from purges
+                   where org = $1 and pending > 0 and finished_at is null and state in ('queued', 'running')
+               ) as "has_questions!"
+        from orgs
+        where name = $1
+        for no key update"#,
         org
     )
     .fetch_one(&mut **tx)
@@ -38,7 +43,8 @@ pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, 
     let probe_at = row.probe_at.map(SqlTimestamp::to_jiff);
     Ok(LockedOrg {
         policy_epoch: row.policy_epoch,
-        is_shut: probe_at.is_some_and(|probe_at| probe_at > now)
+        is_shut: row.is_stopped
+            || probe_at.is_some_and(|probe_at| probe_at > now)
             || row.has_questions && row.blocked_call.is_some_and(|call| blocks_facts(&call)),
         is_blocked: probe_at.is_some(),
         is_probe: probe_at.is_some_and(|probe_at| probe_at <= now),

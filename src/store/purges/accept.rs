@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::repeat::{self, Before, RepeatKey};
 use crate::domain::events::EventType;
 use crate::domain::outcome::Cell;
 use crate::intake::{IntakeError, Spooled};
@@ -34,23 +35,64 @@ pub struct NewPurge {
     pub request_id: String,
 }
 
+/// What came of the wish for a purge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// This purge.
+    New(Uuid),
+    /// The request's key stands for something already.
+    Before(Before),
+}
+
 /// Rows of the index that are sent at once.
 const COPY_CHUNK: usize = 64 * 1024;
 
 impl Store {
-    /// Accepts a purge of everything that was spooled; from the return on it is worked on.
-    pub async fn accept_purge(&self, new: &NewPurge, spooled: Spooled) -> Result<Uuid, StoreError> {
+    /// Accepts a purge of everything that was spooled; from the return on it is worked on. Where the key of a repeat
+    /// stands for a purge already, nothing is accepted.
+    pub async fn accept_purge(
+        &self,
+        new: &NewPurge,
+        spooled: Spooled,
+        repeat: Option<&RepeatKey>,
+    ) -> Result<Accepted, StoreError> {
+        // A key whose row was forgotten between the two looks at it is free again.
+        loop {
+            if let Some(key) = repeat
+                && let Some(before) = self.find_repeat(key).await?
+            {
+                return Ok(Accepted::Before(before));
+            }
+            if let Some(id) = self.accept(new, &spooled, repeat).await? {
+                return Ok(Accepted::New(id));
+            }
+        }
+    }
+
+    /// `None` where the key of a repeat turned out to be taken.
+    async fn accept(
+        &self,
+        new: &NewPurge,
+        spooled: &Spooled,
+        repeat: Option<&RepeatKey>,
+    ) -> Result<Option<Uuid>, StoreError> {
         let _turn = self.accepts.acquire().await.map_err(|_| StoreError::Database {
             transaction: "accept_purge",
             source: sqlx::Error::PoolClosed,
         })?;
         let id = self.new_id();
         let mut tx = self.begin_request("accept_purge").await?;
-        insert_purge(&mut tx, id, new, &spooled).await?;
+        insert_purge(&mut tx, id, new, spooled).await?;
+        if let Some(key) = repeat {
+            let now = tx.now().await?;
+            if !repeat::claim(&mut tx, key, id, now).await? {
+                return Ok(None);
+            }
+        }
         let distinct = usize::try_from(spooled.distinct()).unwrap_or(usize::MAX);
         // What was read back from the spool must be all of it, or nothing is accepted.
-        ensure_rows("insert_slices", insert_slices(&mut tx, id, new, &spooled).await?, distinct)?;
-        ensure_rows("insert_index", insert_index(&mut tx, id, &spooled).await?, distinct)?;
+        ensure_rows("insert_slices", insert_slices(&mut tx, id, new, spooled).await?, distinct)?;
+        ensure_rows("insert_index", insert_index(&mut tx, id, spooled).await?, distinct)?;
         let now = tx.now().await?;
         let payload = serde_json::json!({
             "total": spooled.distinct(), "duplicates": spooled.duplicates(), "dryRun": new.is_dry_run,
@@ -61,7 +103,7 @@ impl Store {
         write_for_purges(self, &mut tx, now, actor, vec![accepted]).await?;
         notify(&mut tx, &new.org).await?;
         tx.commit().await?;
-        Ok(id)
+        Ok(Some(id))
     }
 }
 

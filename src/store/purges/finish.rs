@@ -29,7 +29,7 @@ pub(in crate::store) async fn finish(
         select id, state::text as "state!", run, org, reference, started_at, duplicates, purged, already_purged,
                on_hold, retained, not_found, active, failed, canceled, would_purge
         from purges
-        where id = any($1) and finished_at is null and pending + eligible + submitted = 0
+        where id = any($1) and finished_at is null and pending + eligible + submitted = 0 and retry_from is null
         order by id"#,
         purges
     )

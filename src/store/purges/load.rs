@@ -46,6 +46,24 @@ pub struct Purge {
     pub read_at: Timestamp,
 }
 
+impl Purge {
+    /// The purge as it was when it was accepted: the answer to the request for it and to every repeat of that.
+    #[must_use]
+    pub fn as_accepted(self) -> Self {
+        let mut counts = Counts::default();
+        counts[Outcome::Pending] = self.counts.total;
+        Self {
+            state: PurgeState::Queued,
+            run: 1,
+            counts: Tally::new(&counts, self.counts.duplicates),
+            started_at: None,
+            finished_at: None,
+            blocked: None,
+            ..self
+        }
+    }
+}
+
 impl Store {
     /// One purge.
     pub async fn purge(&self, id: Uuid) -> Result<Option<Purge>, StoreError> {
@@ -57,6 +75,7 @@ impl Store {
                    p.created_at, p.started_at, p.finished_at, p.requested_by, p.duplicates, p.pending, p.eligible,
                    p.submitted, p.purged, p.already_purged, p.on_hold, p.retained, p.not_found, p.active, p.failed,
                    p.canceled, p.would_purge, o.blocked_code, o.blocked_detail,
+                   o.stopped_by, o.stopped_reason,
                    clock_timestamp() as "read_at!: SqlTimestamp"
             from purges p
             join orgs o on o.name = p.org
@@ -81,6 +100,10 @@ impl Store {
         counts[Outcome::Canceled] = row.canceled;
         counts[Outcome::WouldPurge] = row.would_purge;
         let state: PurgeState = word("state of a purge", &row.state)?;
+        let stopped = row.stopped_by.map(|by| {
+            let reason = row.stopped_reason.map_or_else(String::new, |reason| format!(": {reason}"));
+            ("org_stopped".to_owned(), format!("{by} stopped the org{reason}; it goes on when it is resumed"))
+        });
         Ok(Some(Purge {
             id: row.id,
             state,
@@ -95,7 +118,7 @@ impl Store {
             started_at: row.started_at.map(SqlTimestamp::to_jiff),
             finished_at: row.finished_at.map(SqlTimestamp::to_jiff),
             requested_by: row.requested_by,
-            blocked: row.blocked_code.zip(row.blocked_detail).filter(|_| !state.is_final()),
+            blocked: stopped.or(row.blocked_code.zip(row.blocked_detail)).filter(|_| !state.is_final()),
             read_at: row.read_at.to_jiff(),
         }))
     }

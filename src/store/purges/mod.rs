@@ -3,4 +3,7 @@
 pub mod accept;
 pub(super) mod finish;
 pub mod load;
+pub mod repeat;
 pub(super) mod start;
+pub mod steer;
+mod sweep;

@@ -3,30 +3,46 @@
 use uuid::Uuid;
 
 use crate::domain::events::EventType;
+use crate::domain::state::PurgeState;
+use crate::store::error::{ensure_rows, word};
 use crate::store::events::{Actor, OfPurge, write_for_purges};
 use crate::store::tx::Tx;
 use crate::store::{Store, StoreError};
 
-/// Marks those of the purges that are still queued as running.
-pub(in crate::store) async fn start(store: &Store, tx: &mut Tx, purges: &[Uuid]) -> Result<(), StoreError> {
+/// Marks those of the purges that are still queued as running; `false` where one of them may not be asked about any
+/// more: the lock makes that exact, so that nothing is asked once a pause or a cancel was answered.
+pub(in crate::store) async fn start(store: &Store, tx: &mut Tx, purges: &[Uuid]) -> Result<bool, StoreError> {
     let failed = tx.failed();
-    let started = sqlx::query_scalar!(
-        "-- start_purges
-        with queued as (
-            select id from purges where id = any($1) and state = 'queued' order by id for no key update
-        )
-        update purges p set state = 'running', started_at = coalesce(started_at, clock_timestamp())
-        from queued
-        where p.id = queued.id
-        returning p.id",
+    let rows = sqlx::query!(
+        r#"-- lock_purges_to_start
+        select id, state::text as "state!" from purges where id = any($1) order by id for no key update"#,
         purges
     )
     .fetch_all(&mut **tx)
     .await
     .map_err(failed)?;
-    if started.is_empty() {
-        return Ok(());
+    let mut queued = Vec::new();
+    for row in rows {
+        match word("state of a purge", &row.state)? {
+            PurgeState::Queued => queued.push(row.id),
+            PurgeState::Running => {}
+            _ => return Ok(false),
+        }
     }
+    if queued.is_empty() {
+        return Ok(true);
+    }
+    let failed = tx.failed();
+    let started = sqlx::query!(
+        "-- start_purges
+        update purges set state = 'running', started_at = coalesce(started_at, clock_timestamp())
+        where id = any($1)",
+        &queued
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    ensure_rows("start_purges", started.rows_affected(), queued.len())?;
     let now = tx.now().await?;
     let event = |purge| OfPurge {
         purge,
@@ -35,5 +51,6 @@ pub(in crate::store) async fn start(store: &Store, tx: &mut Tx, purges: &[Uuid])
         payload: serde_json::json!({}),
         webhook: None,
     };
-    write_for_purges(store, tx, now, Actor::ENGINE, started.into_iter().map(event).collect()).await
+    write_for_purges(store, tx, now, Actor::ENGINE, queued.into_iter().map(event).collect()).await?;
+    Ok(true)
 }

@@ -99,7 +99,9 @@ impl Store {
         }
         let mut purges: Vec<Uuid> = slices.iter().map(|asked| asked.slice.purge).collect();
         purges.dedup();
-        start::start(self, &mut tx, &purges).await?;
+        if !start::start(self, &mut tx, &purges).await? {
+            return Ok(Claim::Nothing);
+        }
         let rules = policy::in_force(&mut tx, &org.name).await?;
         let Ok(permit) = limiter::take(&mut tx, org, limiter::Call::Details).await? else {
             return Ok(Claim::NoPermit);

@@ -37,6 +37,12 @@ impl Patch {
         write_purges(store, tx, now, &changes).await
     }
 
+    /// Locks the purges of its slices and one more, for a transaction that changes that one's state before it writes.
+    pub(in crate::store) async fn lock_purges(&self, tx: &mut Tx, also: Uuid) -> Result<(), StoreError> {
+        let ids: Vec<Uuid> = self.slices.keys().map(|slice| slice.purge).chain([also]).collect();
+        lock_purges(tx, &ids).await
+    }
+
     /// The differences in outcomes, which the decisions tell.
     fn purge_changes(&self) -> BTreeMap<Uuid, PurgeChange> {
         let mut changes = BTreeMap::<Uuid, PurgeChange>::new();
@@ -176,15 +182,7 @@ async fn write_purges(
     let ids: Vec<Uuid> = changes.keys().copied().collect();
     let differences =
         |outcome: Outcome| changes.values().map(|change| change.counts[outcome]).collect::<Vec<_>>();
-    let failed = tx.failed();
-    sqlx::query!(
-        "-- lock_purges
-        select id from purges where id = any($1) order by id for no key update",
-        &ids
-    )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    lock_purges(tx, &ids).await?;
     let failed = tx.failed();
     let ended = sqlx::query_scalar!(
         "-- write_counts
@@ -223,6 +221,20 @@ async fn write_purges(
     ensure_rows("write_counts", ended.len() as u64, ids.len())?;
     let ended: Vec<Uuid> = ended.into_iter().flatten().collect();
     finish::finish(store, tx, now, &ended).await
+}
+
+/// Locks purges in their order; the slices of theirs that the transaction needs are locked by now.
+async fn lock_purges(tx: &mut Tx, ids: &[Uuid]) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query!(
+        "-- lock_purges
+        select id from purges where id = any($1) order by id for no key update",
+        ids
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(())
 }
 
 /// `{1,2,3}`: Postgres takes no arrays of arrays that differ in length.

@@ -13,11 +13,16 @@ use crate::store::{Store, StoreError};
 
 /// An org's work at a moment.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub struct Survey {
     /// The moment, by the database's clock.
     pub now: Timestamp,
     /// The org is blocked.
     pub is_blocked: bool,
+    /// An operator stopped it: nothing is begun.
+    pub is_stopped: bool,
+    /// Canceled or retried purges wait to be swept.
+    pub has_to_sweep: bool,
     /// It is blocked for what facts need: their call, or clocks that agree. Then nothing is submitted, and the tries
     /// that are let through ask for facts.
     pub are_facts_blocked: bool,
@@ -73,6 +78,7 @@ impl Store {
 struct Live {
     now: SqlTimestamp,
     probe_at: Option<SqlTimestamp>,
+    is_stopped: bool,
     blocked_call: Option<String>,
     arrival_at: SqlTimestamp,
     closed_until: SqlTimestamp,
@@ -97,6 +103,7 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
         select
             clock_timestamp() as "now!: SqlTimestamp",
             o.probe_at as "probe_at: SqlTimestamp", o.blocked_call,
+            o.stopped_at is not null as "is_stopped!",
             l.arrival_at, l.closed_until,
             l.allowed_per_minute, l.refused_call, l.refusals, p.expected_job_seconds,
             j.slots_taken as "slots_taken!", j.freeing as "freeing!",
@@ -150,6 +157,7 @@ struct Open {
     asking: i64,
     first_at: Option<SqlTimestamp>,
     any_at: Option<SqlTimestamp>,
+    has_to_sweep: bool,
 }
 
 /// The earliest are read in order, one row each: right after a large accept the planner has no statistics, and would
@@ -193,8 +201,20 @@ async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
                 )
             ) as "first_at: SqlTimestamp",
             (
-                select run_at from slices where org = $1 and state = 'queued' order by run_at limit 1
-            ) as "any_at: SqlTimestamp""#,
+                select run_at from slices
+                where org = $1 and state = 'queued'
+                  and purge_id <> all (array(
+                      select id from purges
+                      where org = $1 and state in ('paused', 'canceling', 'awaiting_approval')
+                  ))
+                order by run_at
+                limit 1
+            ) as "any_at: SqlTimestamp",
+            exists (
+                select from purges where org = $1 and state = 'canceling' and pending + eligible > 0
+                union all
+                select from purges where org = $1 and retry_from is not null and state <> 'canceling'
+            ) as "has_to_sweep!""#,
         org.name
     )
     .fetch_one(&mut **tx)
@@ -216,6 +236,8 @@ fn weigh(org: &OrgTerms, live: Live, open: &Open) -> Survey {
     Survey {
         now,
         is_blocked: live.probe_at.is_some(),
+        is_stopped: live.is_stopped,
+        has_to_sweep: open.has_to_sweep,
         are_facts_blocked: live.blocked_call.is_some_and(|call| block::blocks_facts(&call)),
         shut_until: live.probe_at.map(SqlTimestamp::to_jiff).filter(|probe_at| *probe_at > now),
         permit_at: opens_at.max(live.closed_until.to_jiff()),

@@ -1,0 +1,3 @@
+//! `/orgs`.
+
+pub(super) mod steer;

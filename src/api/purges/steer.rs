@@ -1,0 +1,147 @@
+//! `POST /purges/{id}/cancel`, `/pause`, `/resume`, `/retry`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::body::PurgeBody;
+use super::visible;
+use crate::api::ApiState;
+use crate::api::auth::Authorized;
+use crate::api::extract::{NoQuery, PathId};
+use crate::api::problem::Problem;
+use crate::api::request_id::RequestId;
+use crate::domain::act::Act;
+use crate::domain::state::PurgeState;
+use crate::store::purges::steer::Steered;
+
+/// A purge after an act that holds something back.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct QuietPurge {
+    #[serde(flatten)]
+    purge: PurgeBody,
+    /// No call that names one of its conversations leaves after this moment, until the purge goes on.
+    quiet_at: Timestamp,
+}
+
+/// Cancel a purge.
+///
+/// What was not submitted ends `canceled`; live jobs run to their end and count. The purge is `canceling` until then, and
+/// ends `canceled` whatever the jobs did. Canceling again is no error.
+#[utoipa::path(
+    post, path = "/purges/{id}/cancel", tag = "purges",
+    params(("id" = uuid::Uuid, Path, description = "The purge.")),
+    responses(
+        (status = 200, description = "It is being canceled.", body = QuietPurge),
+        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`wrong_state`: it is final", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn cancel_purge(
+    state: State<ApiState>,
+    caller: Authorized,
+    request_id: RequestId,
+    id: PathId,
+    _: NoQuery,
+) -> Result<Json<QuietPurge>, Problem> {
+    steer(state, caller, request_id, id, Act::Cancel).await
+}
+
+/// Pause a purge.
+///
+/// From the answer on nothing of it is asked or submitted; live jobs run to their end, which may end the purge.
+#[utoipa::path(
+    post, path = "/purges/{id}/pause", tag = "purges",
+    params(("id" = uuid::Uuid, Path, description = "The purge.")),
+    responses(
+        (status = 200, description = "It is paused.", body = QuietPurge),
+        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`wrong_state`: it is neither queued nor running", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn pause_purge(
+    state: State<ApiState>,
+    caller: Authorized,
+    request_id: RequestId,
+    id: PathId,
+    _: NoQuery,
+) -> Result<Json<QuietPurge>, Problem> {
+    steer(state, caller, request_id, id, Act::Pause).await
+}
+
+/// Resume a paused purge.
+#[utoipa::path(
+    post, path = "/purges/{id}/resume", tag = "purges",
+    params(("id" = uuid::Uuid, Path, description = "The purge.")),
+    responses(
+        (status = 200, description = "It goes on.", body = PurgeBody),
+        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`wrong_state`: it is not paused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn resume_purge(
+    state: State<ApiState>,
+    caller: Authorized,
+    request_id: RequestId,
+    id: PathId,
+    _: NoQuery,
+) -> Result<Json<PurgeBody>, Problem> {
+    steer(state, caller, request_id, id, Act::Resume).await.map(|Json(done)| Json(done.purge))
+}
+
+/// Retry a failed purge.
+///
+/// Its `failed` conversations are taken up again, and `run` goes up by one. The end of the new run is told anew.
+#[utoipa::path(
+    post, path = "/purges/{id}/retry", tag = "purges",
+    params(("id" = uuid::Uuid, Path, description = "The purge.")),
+    responses(
+        (status = 200, description = "It runs again.", body = PurgeBody),
+        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`wrong_state`: it has not failed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn retry_purge(
+    state: State<ApiState>,
+    caller: Authorized,
+    request_id: RequestId,
+    id: PathId,
+    _: NoQuery,
+) -> Result<Json<PurgeBody>, Problem> {
+    steer(state, caller, request_id, id, Act::Retry).await.map(|Json(done)| Json(done.purge))
+}
+
+async fn steer(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    RequestId(request_id): RequestId,
+    PathId(id): PathId,
+    act: Act,
+) -> Result<Json<QuietPurge>, Problem> {
+    let purge = visible(&state, &caller, id).await?;
+    match state.store.steer_purge(&purge.org, id, act, &caller.name, &request_id).await? {
+        Steered::Done { quiet_at } => {
+            tracing::info!(purge = %id, act = act.as_str(), by = caller.name, "steered a purge");
+            let purge = visible(&state, &caller, id).await?;
+            Ok(Json(QuietPurge { purge: purge.into(), quiet_at }))
+        }
+        Steered::Forbidden(found) => {
+            let allowed: Vec<&str> = act.allowed_in().map(PurgeState::as_str).collect();
+            let detail =
+                format!("the purge is {found}; {act} is possible while it is {}", allowed.join(", "));
+            Err(Problem::new(StatusCode::CONFLICT, "wrong_state", detail))
+        }
+    }
+}

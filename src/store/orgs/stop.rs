@@ -1,0 +1,116 @@
+//! An org that an operator stops: nothing is begun for it, what runs upstream is followed to its end.
+
+use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
+
+use super::lock::lock;
+use crate::domain::events::EventType;
+use crate::store::events::{Actor, NewEvent, write};
+use crate::store::tx::Tx;
+use crate::store::wake::notify;
+use crate::store::{Store, StoreError};
+
+/// Who stopped an org, when and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// The name of the key.
+    pub by: String,
+    /// Why, where it was told.
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A stopped org.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped {
+    /// Who stopped it first.
+    pub stop: Stop,
+    /// No submit leaves after this moment, until the org goes on.
+    pub quiet_at: Timestamp,
+}
+
+impl Store {
+    /// Stops the org: from the return on no intent is committed. An org that is stopped already stays so.
+    pub async fn stop_org(
+        &self,
+        org: &str,
+        by: &str,
+        reason: Option<&str>,
+        request_id: &str,
+    ) -> Result<Stopped, StoreError> {
+        let mut tx = self.begin_request("stop_org").await?;
+        lock(&mut tx, org).await?;
+        let failed = tx.failed();
+        let newly = sqlx::query!(
+            "-- stop_org
+            update orgs set stopped_at = clock_timestamp(), stopped_by = $2, stopped_reason = $3
+            where name = $1 and stopped_at is null",
+            org,
+            by,
+            reason
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        if newly.rows_affected() > 0 {
+            let payload = serde_json::json!({ "reason": reason });
+            let actor = Actor { name: by, request_id: Some(request_id) };
+            self.write_steering(&mut tx, org, EventType::OrgStopped, actor, payload).await?;
+        }
+        let failed = tx.failed();
+        // One statement: a call that its snapshot does not show as under way left before its clock is read.
+        let row = sqlx::query!(
+            r#"-- stopped_org
+            select o.stopped_by as "by!", o.stopped_reason, o.stopped_at as "since!: SqlTimestamp",
+                   (
+                       select greatest(max(call_before), clock_timestamp())
+                       from jobs where org = $1 and state = 'submitting'
+                   ) as "quiet_at!: SqlTimestamp"
+            from orgs o
+            where name = $1"#,
+            org
+        )
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed)?;
+        tx.commit().await?;
+        let stop = Stop { by: row.by, reason: row.stopped_reason, since: row.since.to_jiff() };
+        Ok(Stopped { stop, quiet_at: row.quiet_at.to_jiff() })
+    }
+
+    /// The org goes on; one that is not stopped does so anyway.
+    pub async fn resume_org(&self, org: &str, by: &str, request_id: &str) -> Result<(), StoreError> {
+        let mut tx = self.begin_request("resume_org").await?;
+        lock(&mut tx, org).await?;
+        let failed = tx.failed();
+        let resumed = sqlx::query!(
+            "-- resume_org
+            update orgs set stopped_at = null, stopped_by = null, stopped_reason = null
+            where name = $1 and stopped_at is not null",
+            org
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        if resumed.rows_affected() > 0 {
+            let actor = Actor { name: by, request_id: Some(request_id) };
+            self.write_steering(&mut tx, org, EventType::OrgResumed, actor, serde_json::json!({})).await?;
+            notify(&mut tx, org).await?;
+        }
+        tx.commit().await
+    }
+
+    async fn write_steering(
+        &self,
+        tx: &mut Tx,
+        org: &str,
+        event: EventType,
+        actor: Actor<'_>,
+        payload: serde_json::Value,
+    ) -> Result<(), StoreError> {
+        let at = tx.now().await?;
+        let event = NewEvent { event, org: Some(org), job: None, hold: None, payload, webhook: None };
+        write(self, tx, at, actor, event).await
+    }
+}

@@ -1,0 +1,102 @@
+//! Repeats of requests: a caller's key stands for one purge, so that sending again what may have arrived is safe.
+//!
+//! The key is written in the transaction that accepts the purge: either both are there or neither. Two requests with
+//! one key meet at the table's key, where the second waits for the first.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use uuid::Uuid;
+
+use crate::store::tx::Tx;
+use crate::store::{Store, StoreError};
+
+/// Keys are kept so long, counted from the accept.
+pub const KEPT_DAYS: i32 = 7;
+
+/// What makes a repeat known for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepeatKey {
+    /// Whose key it is: the id of the API key.
+    pub caller: Uuid,
+    /// The caller's key.
+    pub key: String,
+    /// Of everything that was asked for.
+    pub fingerprint: [u8; 32],
+}
+
+/// What a key stands for already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// The same was asked for before: this purge came of it.
+    Repeated(Uuid),
+    /// Something else was asked for.
+    Misused,
+}
+
+impl Store {
+    /// What the key stands for, if it stands for anything yet.
+    pub async fn find_repeat(&self, key: &RepeatKey) -> Result<Option<Before>, StoreError> {
+        let mut tx = self.begin_request("find_repeat").await?;
+        let failed = tx.failed();
+        let row = sqlx::query!(
+            "-- find_repeat
+            select purge_id, fingerprint
+            from idempotency_keys
+            where key_id = $1 and key = $2 and created_at >= clock_timestamp() - make_interval(days => $3)",
+            key.caller,
+            key.key,
+            KEPT_DAYS
+        )
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed)?;
+        Ok(row.map(|row| {
+            let is_same = row.fingerprint == key.fingerprint;
+            if is_same { Before::Repeated(row.purge_id) } else { Before::Misused }
+        }))
+    }
+
+    /// Removes keys that have been kept long enough; tells how many.
+    pub async fn forget_repeats(&self) -> Result<u64, StoreError> {
+        let mut tx = self.begin("forget_repeats").await?;
+        let failed = tx.failed();
+        let done = sqlx::query!(
+            "-- forget_repeats
+            delete from idempotency_keys where created_at < clock_timestamp() - make_interval(days => $1)",
+            KEPT_DAYS
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        tx.commit().await?;
+        Ok(done.rows_affected())
+    }
+}
+
+/// Has the key stand for this purge; `false` where it stands for another one. Waits for whoever is about to do the same.
+pub(super) async fn claim(
+    tx: &mut Tx,
+    key: &RepeatKey,
+    purge: Uuid,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let failed = tx.failed();
+    let claimed = sqlx::query!(
+        "-- claim_repeat_key
+        insert into idempotency_keys as k (key_id, key, fingerprint, purge_id, created_at)
+        values ($1, $2, $3, $4, $5)
+        on conflict (key_id, key) do update
+        set fingerprint = excluded.fingerprint, purge_id = excluded.purge_id, created_at = excluded.created_at
+        where k.created_at < excluded.created_at - make_interval(days => $6)",
+        key.caller,
+        key.key,
+        &key.fingerprint[..],
+        purge,
+        now.to_sqlx() as _,
+        KEPT_DAYS
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(claimed.rows_affected() == 1)
+}

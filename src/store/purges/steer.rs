@@ -1,0 +1,145 @@
+//! What a caller does to a purge: cancel, pause, resume, retry; each one transaction under the org's lock, so that it is
+//! exactly before or after every intent.
+
+use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
+use uuid::Uuid;
+
+use super::finish;
+use crate::domain::act::Act;
+use crate::domain::events::EventType;
+use crate::domain::outcome::Outcome;
+use crate::domain::reason::{Step, codes};
+use crate::domain::state::PurgeState;
+use crate::store::error::{ensure_rows, word};
+use crate::store::events::{Actor, OfPurge, write_for_purges};
+use crate::store::jobs::withdraw::{waiting_with, withdraw};
+use crate::store::orgs::lock;
+use crate::store::slices::patch::Patch;
+use crate::store::tx::Tx;
+use crate::store::wake::notify;
+use crate::store::{Store, StoreError};
+
+/// What became of the wish to do something to a purge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steered {
+    /// It is done. No call that names a conversation of the purge leaves after `quiet_at`, until the purge goes on.
+    Done {
+        /// The latest deadline of the purge's intents, or the time of the act where none is open.
+        quiet_at: Timestamp,
+    },
+    /// The purge's state does not allow it.
+    Forbidden(PurgeState),
+}
+
+impl Store {
+    /// Does it, for the caller of this name.
+    pub async fn steer_purge(
+        &self,
+        org: &str,
+        purge: Uuid,
+        act: Act,
+        by: &str,
+        request_id: &str,
+    ) -> Result<Steered, StoreError> {
+        let mut tx = self.begin_request("steer_purge").await?;
+        lock::lock(&mut tx, org).await?;
+        let (waiting, keys) = match act {
+            Act::Cancel | Act::Pause => waiting_with(&mut tx, org, purge).await?,
+            Act::Resume | Act::Retry => (Vec::new(), Vec::new()),
+        };
+        let (step, outcome) = match act {
+            Act::Cancel => (Step::Cancel, Some((Outcome::Canceled, codes::CANCELED))),
+            Act::Pause | Act::Resume => (Step::Pause, None),
+            Act::Retry => (Step::Retry, None),
+        };
+        let mut patch = Patch::lock(&mut tx, step, None, keys).await?;
+        withdraw(&mut tx, &mut patch, org, purge, waiting, outcome).await?;
+        patch.lock_purges(&mut tx, purge).await?;
+        let standing = standing(&mut tx, purge).await?;
+        let Some(next) = act.leads_to(standing.state, standing.has_started) else {
+            return Ok(Steered::Forbidden(standing.state));
+        };
+        if next != standing.state {
+            set_state(&mut tx, purge, act, next).await?;
+            let now = tx.now().await?;
+            let payload = match act {
+                Act::Retry => serde_json::json!({ "run": standing.run + 1 }),
+                Act::Cancel | Act::Pause | Act::Resume => serde_json::json!({}),
+            };
+            let event = OfPurge { purge, event: EventType::of_act(act), job: None, payload, webhook: None };
+            let actor = Actor { name: by, request_id: Some(request_id) };
+            write_for_purges(self, &mut tx, now, actor, vec![event]).await?;
+        }
+        patch.write(self, &mut tx).await?;
+        if act == Act::Cancel {
+            // A retry that has not taken anything up yet leaves nothing open.
+            let now = tx.now().await?;
+            finish::finish(self, &mut tx, now, &[purge]).await?;
+        }
+        let quiet_at = quiet_at(&mut tx, org, purge).await?;
+        notify(&mut tx, org).await?;
+        tx.commit().await?;
+        Ok(Steered::Done { quiet_at })
+    }
+}
+
+/// How a purge stands whose row is locked.
+struct Standing {
+    state: PurgeState,
+    has_started: bool,
+    run: i32,
+}
+
+async fn standing(tx: &mut Tx, purge: Uuid) -> Result<Standing, StoreError> {
+    let failed = tx.failed();
+    let row = sqlx::query!(
+        r#"-- standing_of_purge
+        select state::text as "state!", started_at is not null as "has_started!", run from purges where id = $1"#,
+        purge
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(Standing { state: word("state of a purge", &row.state)?, has_started: row.has_started, run: row.run })
+}
+
+/// A retry begins a new run, and has the failed conversations looked for from the first slice on; a cancel ends a retry
+/// that is under way.
+async fn set_state(tx: &mut Tx, purge: Uuid, act: Act, next: PurgeState) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    let changed = sqlx::query!(
+        "-- steer_purge
+        update purges
+        set state = $2::text::purge_state, run = run + $3::boolean::int,
+            finished_at = case when $3 then null else finished_at end,
+            retry_from = case when $3 then 0 when $4 then null else retry_from end
+        where id = $1",
+        purge,
+        next.as_str(),
+        act == Act::Retry,
+        act == Act::Cancel
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(failed)?;
+    ensure_rows("steer_purge", changed.rows_affected(), 1)
+}
+
+/// One statement: a call that its snapshot does not show as under way any more left before its clock is read.
+async fn quiet_at(tx: &mut Tx, org: &str, purge: Uuid) -> Result<Timestamp, StoreError> {
+    let failed = tx.failed();
+    let quiet_at = sqlx::query_scalar!(
+        r#"-- quiet_at_of_purge
+        select greatest(max(call_before), clock_timestamp()) as "quiet_at!: SqlTimestamp"
+        from jobs j
+        where org = $1 and state = 'submitting'
+          and exists (select from job_parts where job_id = j.id and purge_id = $2)"#,
+        org,
+        purge
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(quiet_at.to_jiff())
+}

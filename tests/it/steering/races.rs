@@ -1,0 +1,287 @@
+//! Cancel, pause, stop and hold race against intents on several connections: each is exactly before or after each.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use genesys_purge::app::{Role, World, engine_terms, org_terms, policy};
+use genesys_purge::domain::act::Act;
+use genesys_purge::domain::facts::{End, Facts, Presence};
+use genesys_purge::domain::terms::{EngineTerms, OrgTerms};
+use genesys_purge::intake::Spooled;
+use genesys_purge::sandbox::Kind;
+use genesys_purge::store::Store;
+use genesys_purge::store::holds::create::NewHold;
+use genesys_purge::store::jobs::intend::Intended;
+use genesys_purge::store::jobs::pack::Packed;
+use genesys_purge::store::jobs::submitted::Accepted;
+use genesys_purge::store::purges::accept::{self, NewPurge};
+use genesys_purge::store::purges::steer::Steered;
+use genesys_purge::store::slices::claim::{Claim, Reach};
+use genesys_purge::store::slices::validated::{Again, Answers};
+use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
+use serde_json::json;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use super::{submits, time_in};
+use crate::support::books::assert_books;
+use crate::support::{Setup, TestService};
+
+/// Rounds of each of the four acts: a thousand in all.
+const ROUNDS: u32 = 250;
+
+/// The intent waits so long, so that its rival can come before.
+const HEAD_START: Duration = Duration::from_millis(2);
+
+/// Waits more exactly than a timer does.
+async fn in_exactly(wait: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < wait {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What races against the intent.
+#[derive(Debug, Clone, Copy)]
+enum Rival {
+    Cancel,
+    Pause,
+    Stop,
+    Hold,
+}
+
+/// An org of its own, two stores with connections of their own, and one to look at the tables.
+struct Lane {
+    rival: Rival,
+    org: OrgTerms,
+    terms: EngineTerms,
+    engine: Store,
+    steering: Store,
+    connection: PgConnection,
+    /// How long the rival waits, steered towards the very moment of the intent.
+    wait_us: AtomicU64,
+}
+
+impl Lane {
+    async fn open(test: &TestService, rival: Rival) -> Self {
+        let settings = &test.settings;
+        let name = format!("{rival:?}").to_lowercase();
+        let org = OrgTerms { slots: 100_000, ..org_terms(&name, &settings.orgs["default"]) };
+        let (engine, steering) = (test.store().await, test.store().await);
+        engine.enroll_org(&name, &policy(settings)).await.unwrap();
+        let connection = test.database.connect().await;
+        let wait_us = AtomicU64::new(2000);
+        Self { rival, org, terms: engine_terms(settings), engine, steering, connection, wait_us }
+    }
+
+    /// A purge of two conversations that waits, packed, for its intent.
+    async fn packed(&self, ids: &[Uuid]) -> Uuid {
+        let new = NewPurge {
+            org: self.org.name.clone(),
+            reason: None,
+            reference: None,
+            labels: json!({}),
+            is_dry_run: false,
+            requested_by: "racer".to_owned(),
+            request_id: "race".to_owned(),
+        };
+        let spooled = Spooled::from_list(ids.to_vec());
+        let accept::Accepted::New(purge) = self.steering.accept_purge(&new, spooled, None).await.unwrap()
+        else {
+            panic!("nobody asked for it before")
+        };
+        let reach = Reach::FirstAndDryRuns;
+        let claim = self.engine.claim_slices(&self.org, reach, self.terms.lease, false).await.unwrap();
+        let Claim::Claimed(question, _) = claim else { panic!("nothing to ask about: {claim:?}") };
+        let ended = "2020-01-01T00:00:00Z".parse().unwrap();
+        let facts = Facts { presence: Presence::Present, end: End::At(ended) };
+        let answers = Answers {
+            facts: question.ids().into_iter().map(|id| (id, facts.clone())).collect(),
+            told: question.ids().into_iter().collect(),
+            ..Answers::default()
+        };
+        let again = Again { wait: Duration::ZERO, is_fruitless: false };
+        let now = World::machine().clock()();
+        let recorded =
+            self.engine.record_answers(&self.org.name, &question, &answers, now, Duration::ZERO, again);
+        recorded.await.unwrap().unwrap();
+        assert_eq!(self.engine.pack(&self.org).await.unwrap(), Packed::Job(2));
+        purge
+    }
+
+    /// Does what the rival does; no call that it forbids leaves after the time that it tells.
+    async fn rival(&self, purge: Uuid, ids: &[Uuid]) -> Timestamp {
+        let act = match self.rival {
+            Rival::Cancel => Act::Cancel,
+            Rival::Pause => Act::Pause,
+            Rival::Stop => {
+                let stopped = self.steering.stop_org(&self.org.name, "racer", None, "race").await.unwrap();
+                return stopped.quiet_at;
+            }
+            Rival::Hold => {
+                let hold = NewHold {
+                    matter: "race".to_owned(),
+                    conversation_ids: ids.to_vec(),
+                    orgs: vec![self.org.name.clone()],
+                    created_by: "racer".to_owned(),
+                    request_id: "race".to_owned(),
+                };
+                return self.steering.create_hold(&hold).await.unwrap().quiet_at;
+            }
+        };
+        match self.steering.steer_purge(&self.org.name, purge, act, "racer", "race").await.unwrap() {
+            Steered::Done { quiet_at } => quiet_at,
+            Steered::Forbidden(state) => panic!("{act} is forbidden in {state}"),
+        }
+    }
+
+    async fn now(&mut self) -> Timestamp {
+        let now: SqlTimestamp =
+            sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut self.connection).await.unwrap();
+        now.to_jiff()
+    }
+
+    /// When the purge's intents were committed at the earliest, and until when their calls may begin.
+    async fn intents(&mut self, purge: Uuid) -> Vec<(Timestamp, Timestamp)> {
+        let rows: Vec<(SqlTimestamp, SqlTimestamp)> = sqlx::query_as(
+            "select d.decided_at, j.call_before
+             from decisions d join jobs j on j.id = d.job_id
+             where d.purge_id = $1 and d.step = 'intend' and d.code = 'intent'",
+        )
+        .bind(purge)
+        .fetch_all(&mut self.connection)
+        .await
+        .unwrap();
+        rows.into_iter().map(|(at, before)| (at.to_jiff(), before.to_jiff())).collect()
+    }
+
+    /// Tells whether the rival came before the intent.
+    async fn round(&mut self, round: u32) -> bool {
+        let ids = [2 * round, 2 * round + 1].map(|id| Uuid::from_u128(u128::from(id)));
+        let purge = self.packed(&ids).await;
+        let wait = Duration::from_micros(self.wait_us.load(Ordering::Relaxed));
+        let intending = async {
+            in_exactly(HEAD_START).await;
+            self.engine.intend(&self.org, &self.terms).await
+        };
+        let rival = async {
+            in_exactly(wait).await;
+            self.rival(purge, &ids).await
+        };
+        let (intended, quiet_at) = tokio::join!(intending, rival);
+        let answered_at = self.now().await;
+        let mut intended = vec![intended.unwrap()];
+        for _ in 0..2 {
+            intended.push(self.engine.intend(&self.org, &self.terms).await.unwrap());
+        }
+        let intents = self.intents(purge).await;
+        assert!(
+            intents.iter().all(|(at, before)| *at <= answered_at && *before <= quiet_at),
+            "{:?}: answered at {answered_at}, quiet at {quiet_at}: {intents:?}",
+            self.rival
+        );
+        self.clear(intended).await;
+        intents.is_empty()
+    }
+
+    /// Leaves nothing that waits, so that the next round is alone.
+    async fn clear(&self, mut intended: Vec<Intended>) {
+        if matches!(self.rival, Rival::Stop) {
+            self.steering.resume_org(&self.org.name, "racer", "race").await.unwrap();
+            intended.push(self.engine.intend(&self.org, &self.terms).await.unwrap());
+        }
+        for intended in intended {
+            let Intended::Intent(intent) = intended else { continue };
+            let accepted = Accepted {
+                upstream_job_id: intent.lease.job.to_string(),
+                body_sha256: [0; 32],
+                first_poll: Duration::from_hours(1),
+            };
+            self.engine.record_accepted(intent.lease, &accepted).await.unwrap();
+        }
+    }
+
+    async fn run(mut self) -> u32 {
+        let mut before = 0;
+        for round in 0..ROUNDS {
+            let came_before = self.round(round).await;
+            before += u32::from(came_before);
+            let steer = |wait: u64| Some(if came_before { wait * 8 / 7 + 20 } else { wait * 7 / 8 });
+            self.wait_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, steer).unwrap();
+        }
+        self.engine.close().await;
+        self.steering.close().await;
+        before
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_races_of_steering_against_intents_have_no_violation() {
+    let test = Setup::new().role(Role::Api).start().await;
+    let rivals = [Rival::Cancel, Rival::Pause, Rival::Stop, Rival::Hold];
+    let mut lanes = Vec::new();
+    for rival in rivals {
+        lanes.push(tokio::spawn(Lane::open(&test, rival).await.run()));
+    }
+    for (lane, rival) in lanes.into_iter().zip(rivals) {
+        let before = lane.await.unwrap();
+        assert!(
+            (ROUNDS / 10..=ROUNDS * 9 / 10).contains(&before),
+            "no race: {rival:?} came before in {before}"
+        );
+    }
+    let sum =
+        "select count(*) from slices s where get_byte(s.outcomes, 0) & 15 <> get_byte(s.outcomes, 1) & 15";
+    assert_eq!(test.number(sum).await, 0, "both conversations of a purge share its fate");
+}
+
+/// The same from end to end: over HTTP, with the engine at work, judged by what arrived at Genesys.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn steering_that_races_with_the_engine_is_quiet_when_it_says() {
+    const PURGES: usize = 60;
+    let test = Setup::new()
+        .sandbox(|org| {
+            org.conversations = 4 * u32::try_from(PURGES).unwrap();
+            org.max_concurrent_jobs = 1000;
+            org.job_duration.base_ms = 20;
+        })
+        .env("PURGE__ORGS__DEFAULT__MAX_CONCURRENT_JOBS", "20")
+        .start()
+        .await;
+    let ids = test.ids_of(Kind::Eligible);
+    let wait_us = AtomicU64::new(20_000);
+    let race = async |round: usize| {
+        let own = &ids[round * 4..][..4];
+        let purge = test.purge(own).await;
+        tokio::time::sleep(Duration::from_micros(wait_us.load(Ordering::Relaxed))).await;
+        let act = if round.is_multiple_of(2) { "cancel" } else { "pause" };
+        let (status, body) = test.post(&format!("/purges/{purge}/{act}"), &json!({})).await;
+        let quiet_at = status.is_success().then(|| time_in(&body["quietAt"]));
+        let came_too_late = body["counts"]["submitted"] != 0;
+        let steer = |wait: u64| Some(if came_too_late { wait * 7 / 8 } else { wait * 8 / 7 + 100 });
+        wait_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, steer).unwrap();
+        (purge, quiet_at)
+    };
+    let mut steered = Vec::new();
+    for wave in (0..PURGES).collect::<Vec<_>>().chunks(6) {
+        steered.extend(futures_util::future::join_all(wave.iter().map(|&round| race(round))).await);
+    }
+    let (mut untouched, mut submitted) = (0, 0);
+    for (round, (purge, quiet_at)) in steered.iter().enumerate() {
+        let Some(quiet_at) = quiet_at else { continue };
+        let state = test.purge_when(*purge, |body| body["counts"]["submitted"] == 0).await["state"].clone();
+        let calls: Vec<Timestamp> = ids[round * 4..][..4].iter().flat_map(|&id| submits(&test, id)).collect();
+        assert!(calls.iter().all(|at| at <= quiet_at), "{purge} is quiet at {quiet_at}, went at {calls:?}");
+        *(if calls.is_empty() { &mut untouched } else { &mut submitted }) += 1;
+        if state == "paused" {
+            test.post(&format!("/purges/{purge}/resume"), &json!({})).await;
+        }
+    }
+    assert!(untouched > 5 && submitted > 5, "no race: {untouched} before, {submitted} after their submit");
+    for (purge, _) in &steered {
+        test.finished(*purge).await;
+    }
+    test.assert_no_breach();
+    assert_books(&test).await;
+}

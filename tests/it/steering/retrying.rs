@@ -1,0 +1,127 @@
+//! Retry: what failed is taken up again, in a new run whose end is told anew.
+
+use genesys_purge::domain::act::Act;
+use genesys_purge::sandbox::{Call, JobDuration, Kind};
+use genesys_purge::store::purges::steer::Steered;
+use serde_json::{Value, json};
+
+use super::{act, history};
+use crate::support::books::assert_books;
+use crate::support::trouble::endings;
+use crate::support::{Setup, TestService};
+
+#[tokio::test]
+async fn a_retry_takes_up_what_failed_and_nothing_else_in_a_new_run() {
+    let test = Setup::new()
+        .env("PURGE__ENGINE__VERIFY_TIMEOUT", "100ms")
+        .env("PURGE__ENGINE__MAX_ATTEMPTS", "2")
+        .sandbox(|org| {
+            org.failed_share = 1.0;
+            org.shares.held = 1.0;
+        })
+        .start()
+        .await;
+    let (ids, held) = (test.ids_of(Kind::Eligible), test.ids_of(Kind::Held));
+    let purge = test.purge(&[&ids[..3], &held[..2]].concat()).await;
+    let failed = test.finished(purge).await;
+    assert_eq!((&failed["state"], &failed["run"]), (&json!("failed"), &json!(1)), "{failed}");
+    assert_eq!(test.calls(Call::Submit, "200"), 2, "max_attempts");
+
+    let again = act(&test, purge, "retry").await;
+    assert_eq!(
+        (&again["state"], &again["run"], &again["finishedAt"]),
+        (&json!("running"), &json!(2), &json!(null))
+    );
+    assert_eq!(test.finished(purge).await["state"], "failed");
+    assert_eq!(test.calls(Call::Submit, "200"), 4, "the new run has attempts of its own");
+
+    test.sandbox.sandbox().patch_settings(json!({ "failedShare": 0.0 })).unwrap();
+    act(&test, purge, "retry").await;
+    let body = test.finished(purge).await;
+    assert_eq!((&body["state"], &body["run"]), (&json!("completed"), &json!(3)), "{body}");
+    assert_eq!(test.endings(purge).await, endings([("purged gone", 3), ("on_hold upstream_legal_hold", 2)]));
+    let told = test
+        .receiver
+        .wait_for(3, |hook| hook.event().starts_with("purge_") && hook.body["run"].is_u64())
+        .await;
+    let mut told: Vec<(u64, String)> =
+        told.iter().map(|hook| (hook.body["run"].as_u64().unwrap(), hook.event().to_owned())).collect();
+    told.sort();
+    let end = |run, event: &str| (run, event.to_owned());
+    assert_eq!(told, [end(1, "purge_failed"), end(2, "purge_failed"), end(3, "purge_completed")]);
+    let retried: Vec<_> =
+        history(&test, purge).await.into_iter().filter(|(event, ..)| event == "purge_retried").collect();
+    let by_tester = ("purge_retried".to_owned(), "tester".to_owned(), Some("retry-1".to_owned()));
+    assert_eq!(retried, [by_tester.clone(), by_tester]);
+    assert_eq!(test.number("select count(distinct run) from decisions where step = 'retry'").await, 2);
+    test.assert_no_breach();
+    assert_books(&test).await;
+}
+
+#[tokio::test]
+async fn a_large_purge_is_taken_up_slice_by_slice_and_ends_only_after_the_last() {
+    let test = Setup::new()
+        .sandbox(|org| org.conversations = 10_600)
+        .env("PURGE__ORGS__DEFAULT__MAX_BATCH", "1000")
+        .env("PURGE__ORGS__DEFAULT__DETAILS_BATCH", "1000")
+        .start()
+        .await;
+    let ids = test.ids_of(Kind::Eligible);
+    // Upstream does not know such a call for once: nothing is submitted, all fails.
+    test.fault(json!({ "call": "submit", "fault": { "status": 501 } }));
+    let purge = test.purge(&ids).await;
+    let body = test.finished(purge).await;
+    assert_eq!((&body["state"], &body["counts"]["failed"]), (&json!("failed"), &json!(10_600)), "{body}");
+    test.sandbox.sandbox().clear_faults();
+    act(&test, purge, "retry").await;
+    let body = test.finished(purge).await;
+    assert_eq!((&body["state"], &body["counts"]["purged"]), (&json!("completed"), &json!(10_600)), "{body}");
+    assert_books(&test).await;
+}
+
+#[tokio::test]
+async fn what_an_overdue_job_still_has_waits_for_it_and_is_judged_afresh() {
+    let test = Setup::new()
+        .sandbox(|org| org.job_duration = JobDuration { base_ms: 5000, jitter_ms: 0 })
+        .env("PURGE__ENGINE__JOB_DEADLINE", "3s")
+        .start()
+        .await;
+    let ids = &test.ids_of(Kind::Eligible)[..3];
+    let purge = test.purge(ids).await;
+    assert_eq!(test.finished(purge).await["counts"]["failed"], 3);
+    assert_eq!(test.endings(purge).await, endings([("failed timed_out", 3)]));
+    act(&test, purge, "retry").await;
+    test.purge_when(purge, |body| body["counts"]["eligible"] == 3).await;
+    assert_eq!(test.log(Call::Submit).len(), 1, "upstream may still be at it");
+
+    let body = test.finished(purge).await;
+    assert_eq!((&body["state"], &body["run"]), (&json!("completed"), &json!(2)), "{body}");
+    assert_eq!(test.endings(purge).await, endings([("purged seen_gone_later", 3)]));
+    assert_eq!(test.log(Call::Submit).len(), 1);
+    test.assert_purged_once(ids);
+    test.wait_until("the end of the job", async || test.jobs(purge).await[0]["state"] == "done").await;
+}
+
+#[tokio::test]
+async fn a_cancel_before_anything_was_taken_up_ends_the_retry() {
+    let mut test = TestService::start().await;
+    test.fault(json!({ "call": "submit", "fault": { "status": 501 } }));
+    let purge = test.purge(&test.ids_of(Kind::Eligible)[..3]).await;
+    assert_eq!(test.finished(purge).await["state"], "failed");
+    test.stop_service().await;
+    let store = test.store().await;
+    for act in [Act::Retry, Act::Cancel] {
+        let steered = store.steer_purge("default", purge, act, "tester", "r").await.unwrap();
+        assert!(matches!(steered, Steered::Done { .. }), "{act}: {steered:?}");
+    }
+    store.close().await;
+    test.start_service().await;
+    let body: Value = test.get(&format!("/purges/{purge}")).await;
+    let counts = &body["counts"];
+    assert_eq!(
+        (&body["state"], &body["run"], &counts["failed"]),
+        (&json!("canceled"), &json!(2), &json!(3)),
+        "{body}"
+    );
+    assert_books(&test).await;
+}
