@@ -7,11 +7,10 @@ mod support;
 
 use std::time::Instant;
 
-use genesys_purge::sandbox::{Call, JobDuration, Sandbox, Settings, Shares};
-use reqwest::header;
+use genesys_purge::sandbox::{Call, Sandbox};
 use serde_json::Value;
 
-use support::{Process, spread};
+use support::{Process, organization, spread};
 
 const CONVERSATIONS: u32 = 100_000;
 const SLOTS: u32 = 10;
@@ -25,7 +24,10 @@ async fn main() {
     let least = f64::from(CONVERSATIONS) / f64::from(BATCH * SLOTS);
     let (mut ratios, mut calls, mut fullness) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let sandbox = Sandbox::start(organization(round), ([127, 0, 0, 1], 0).into(), false).await.unwrap();
+        let sandbox =
+            Sandbox::start(organization(round, CONVERSATIONS, SLOTS), ([127, 0, 0, 1], 0).into(), false)
+                .await
+                .unwrap();
         let slots = SLOTS.to_string();
         let variables = [
             ("PURGE__ORGS__DEFAULT__MAX_CONCURRENT_JOBS", slots.as_str()),
@@ -64,33 +66,12 @@ async fn main() {
     told("upstream calls / the fewest (at most 1.2)", calls);
 }
 
-fn organization(seed: u64) -> Settings {
-    Settings {
-        seed,
-        conversations: CONVERSATIONS,
-        shares: Shares { eligible: 1.0, ..Shares::none() },
-        job_duration: JobDuration { base_ms: 1000, jitter_ms: 0 },
-        failed_share: 0.0,
-        partial_share: 0.0,
-        job_unknown_ms: 0,
-        deletion_lag_ms: 0,
-        leave_out_share: 0.0,
-        requests_per_minute: 0,
-        max_concurrent_jobs: SLOTS,
-        ..Settings::default()
-    }
-}
-
 /// From the request to the last verified outcome.
 async fn purge(process: &Process, sandbox: &Sandbox) -> f64 {
-    let csv: String = std::iter::once("conversationId\n".to_owned())
-        .chain(sandbox.ids().map(|id| format!("{id}\n")))
-        .collect();
+    let ids: Vec<_> = sandbox.ids().collect();
     let began = Instant::now();
-    let request = process.client.post(format!("{}/purges", process.url)).bearer_auth(&process.key);
-    let response = request.header(header::CONTENT_TYPE, "text/csv").body(csv).send().await.unwrap();
-    let purge: Value = response.json().await.unwrap();
-    let url = format!("{}/purges/{}?wait=60", process.url, purge["id"].as_str().unwrap());
+    let (_, purge) = process.upload(ids.into_iter()).await;
+    let url = format!("{}/purges/{purge}?wait=60", process.url);
     loop {
         let purge: Value =
             process.client.get(&url).bearer_auth(&process.key).send().await.unwrap().json().await.unwrap();

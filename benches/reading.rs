@@ -13,7 +13,7 @@ use genesys_purge::domain::terms::OrgTerms;
 use genesys_purge::store::Store;
 use genesys_purge::store::slices::claim::{Claim, Reach};
 
-use support::Process;
+use support::{Process, quantiles};
 
 const READS: usize = 500;
 const CLAIMS: usize = 50;
@@ -61,12 +61,6 @@ async fn main() {
         few.1,
         many.0 / few.0
     );
-}
-
-/// Median and 99th percentile, in milliseconds.
-fn quantiles(mut figures: Vec<f64>) -> (f64, f64) {
-    figures.sort_by(f64::total_cmp);
-    (figures[figures.len() / 2] * 1e3, figures[figures.len() * 99 / 100] * 1e3)
 }
 
 async fn reads(process: &Process, purge: &str) -> (f64, f64) {

@@ -10,6 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::stream;
 use genesys_purge::postgres::{self, Address};
+use genesys_purge::sandbox::{JobDuration, Settings, Shares};
 use genesys_purge::store::Place;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -67,7 +68,16 @@ impl Process {
             })
             .expect("the service did not start");
         std::thread::spawn(move || lines.for_each(drop));
-        let scopes = ["--scope", "purges:read", "--scope", "purges:write", "--scope", "holds:write"];
+        let scopes = [
+            "--scope",
+            "purges:read",
+            "--scope",
+            "purges:write",
+            "--scope",
+            "holds:write",
+            "--scope",
+            "admin",
+        ];
         let made = command().args(["keys", "create", "--name", "bench"]).args(scopes).output().unwrap();
         let key = String::from_utf8(made.stdout).unwrap().lines().last().expect("no key was made").to_owned();
         let client = Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
@@ -92,7 +102,11 @@ impl Process {
 
     /// Uploads a CSV of so many random ids; seconds from the first byte to the answer, and the purge's id.
     pub async fn accept(&self, seed: u64, number: usize) -> (f64, String) {
-        let mut ids = random_ids(seed, number);
+        self.upload(random_ids(seed, number)).await
+    }
+
+    /// Uploads a CSV of these ids; seconds from the first byte to the answer, and the purge's id.
+    pub async fn upload(&self, mut ids: impl Iterator<Item = Uuid> + Send + 'static) -> (f64, String) {
         let mut is_first = true;
         let chunks = std::iter::from_fn(move || {
             let mut chunk = String::with_capacity(64 * 1024);
@@ -150,6 +164,30 @@ fn options(address: &Address) -> PgConnectOptions {
         .username(&address.user)
         .database("genesys_purge")
         .ssl_mode(PgSslMode::Disable)
+}
+
+/// A calm organization of eligible conversations, whose jobs take a second.
+pub fn organization(seed: u64, conversations: u32, slots: u32) -> Settings {
+    Settings {
+        seed,
+        conversations,
+        shares: Shares { eligible: 1.0, ..Shares::none() },
+        job_duration: JobDuration { base_ms: 1000, jitter_ms: 0 },
+        failed_share: 0.0,
+        partial_share: 0.0,
+        job_unknown_ms: 0,
+        deletion_lag_ms: 0,
+        leave_out_share: 0.0,
+        requests_per_minute: 0,
+        max_concurrent_jobs: slots,
+        ..Settings::default()
+    }
+}
+
+/// Median and 99th percentile of seconds, in milliseconds.
+pub fn quantiles(mut figures: Vec<f64>) -> (f64, f64) {
+    figures.sort_by(f64::total_cmp);
+    (figures[figures.len() / 2] * 1e3, figures[figures.len() * 99 / 100] * 1e3)
 }
 
 /// Smallest, median and largest.

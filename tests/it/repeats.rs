@@ -26,6 +26,11 @@ async fn accepted(request: RequestBuilder) -> (String, bool, Value) {
     (location.unwrap(), replayed.as_deref() == Some("true"), body)
 }
 
+/// One id a line.
+fn lines(ids: &[Uuid]) -> String {
+    ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join("\n")
+}
+
 async fn purges(test: &TestService) -> i64 {
     test.number("select count(*) from purges").await
 }
@@ -76,8 +81,7 @@ async fn another_request_under_the_same_key_is_refused_whatever_differs() {
         refused(post(&test, "key", other.to_string()), 422, "idempotency_key_reused").await;
     }
     let csv = |query: &str, ids: &[Uuid]| {
-        let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
-        test.upload("text/csv", query, lines).header("idempotency-key", "key")
+        test.upload("text/csv", query, lines(ids)).header("idempotency-key", "key")
     };
     refused(csv("?org=default&expectedCount=2", &ids[..2]), 422, "idempotency_key_reused").await;
     refused(csv("?org=default&expectedCount=3&reason=why", &ids), 422, "idempotency_key_reused").await;
@@ -90,7 +94,7 @@ async fn fifty_repeats_at_once_make_one_purge_and_all_get_its_answer() {
     let test = Setup::new().role(Role::Api).start().await;
     let ids: Vec<Uuid> = (0..2000).map(Uuid::from_u128).collect();
     let json = json!({ "conversationIds": ids }).to_string();
-    let csv: String = ids.iter().map(|id| format!("{id}\n")).collect();
+    let csv = lines(&ids);
     let all = (0..50).map(|number| {
         let request = if number % 2 == 0 {
             post(&test, "one", json.clone())
