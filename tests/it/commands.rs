@@ -8,3 +8,4 @@ mod operator;
 mod purge;
 mod refusals;
 mod serve;
+mod shell;
