@@ -84,7 +84,18 @@ impl Sender {
     /// an event. Any answer will do; its status.
     pub async fn probe(&self, url: &Url, timeout: Duration) -> Result<u16, SendError> {
         let sent = self.client(url)?.head(url.clone()).timeout(timeout).send().await;
-        sent.map(|response| response.status().as_u16()).map_err(|error| no_answer(error, timeout))
+        sent.map(|response| response.status().as_u16()).map_err(|error| {
+            // For a person: what happened at last, without the layers that it came through.
+            let mut last: &dyn Error = &error;
+            while let Some(cause) = last.source() {
+                last = cause;
+            }
+            if error.is_timeout() {
+                SendError::Timeout(timeout)
+            } else {
+                SendError::Transport(last.to_string())
+            }
+        })
     }
 
     /// Posts a payload, signed. `Ok` is the receiver's 2xx status: delivered. `timeout` is for all of it.
@@ -119,16 +130,9 @@ impl Sender {
                 let status = response.status().as_u16();
                 Err(SendError::Status { status, excerpt: excerpt(response).await })
             }
-            Err(error) => Err(no_answer(error, timeout)),
+            Err(error) if error.is_timeout() && !error.is_connect() => Err(SendError::Timeout(timeout)),
+            Err(error) => Err(SendError::Transport(causes(&error.without_url()))),
         }
-    }
-}
-
-fn no_answer(error: reqwest::Error, timeout: Duration) -> SendError {
-    if error.is_timeout() && !error.is_connect() {
-        SendError::Timeout(timeout)
-    } else {
-        SendError::Transport(causes(&error.without_url()))
     }
 }
 

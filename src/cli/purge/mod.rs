@@ -33,7 +33,7 @@ Exit codes:
     4  the purge was canceled
     5  the service refused the request; what it said is printed
     6  the service is out of reach, or can't answer
-  130  interrupted; the purge goes on";
+  130  interrupted; a purge that was accepted goes on";
 
 /// How long the service may be out of reach while a purge is watched.
 const GIVE_UP_AFTER: &str = "10m";

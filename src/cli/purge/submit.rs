@@ -13,10 +13,11 @@ use super::display::Purge;
 use super::problem::Trouble;
 use super::progress::Progress;
 use super::service::{Service, read};
-use super::watch::{Watch, pause};
+use super::watch::{INTERRUPTED, Watch, pause};
 use super::{Connection, Watching};
 use crate::cli::output;
 use crate::cli::setting::Setting;
+use crate::cli::signals::Signals;
 
 /// So often an upload is tried, if it can be read again.
 const TRIES: u32 = 5;
@@ -148,8 +149,17 @@ pub(super) async fn run(setting: &Setting, args: Args) -> Result<ExitCode, Troub
     let key = args.idempotency_key.unwrap_or_else(|| hex::encode(&random[..16]));
     let upload = Upload { service: &service, input, format, query, key, seed: setting.world.seed() };
     let progress = Progress::new();
-    let accepted = upload.accepted(&progress).await;
+    let mut signals = Signals::listen().map_err(anyhow::Error::new)?;
+    let accepted = tokio::select! {
+        accepted = upload.accepted(&progress) => Some(accepted),
+        () = signals.told_to_stop() => None,
+    };
     progress.clear();
+    let Some(accepted) = accepted else {
+        output::note("interrupted");
+        upload.advise();
+        return Ok(ExitCode::from(INTERRUPTED));
+    };
     let answer = accepted?;
     let purge = Purge::read(&answer)?;
     if args.json {
@@ -199,10 +209,7 @@ impl Upload<'_> {
             if !trouble.may_pass() || !self.input.is_repeatable() || tries == TRIES {
                 if may_be_done && trouble.may_pass() {
                     progress.clear();
-                    output::note(format_args!(
-                        "Whether it was accepted is not known. Submitted again with --idempotency-key {} it purges once.",
-                        self.key
-                    ));
+                    self.advise();
                 }
                 return Err(trouble);
             }
@@ -215,6 +222,14 @@ impl Upload<'_> {
             }
             tokio::time::sleep(wait).await;
         }
+    }
+
+    /// What to do where nobody can tell whether the service has it.
+    fn advise(&self) {
+        output::note(format_args!(
+            "Whether it was accepted is not known. Submitted again with --idempotency-key {} it purges once.",
+            self.key
+        ));
     }
 
     async fn send(&self, progress: &Progress) -> Result<Value, Trouble> {

@@ -19,7 +19,7 @@ const WAIT: u64 = 1;
 /// Tries to reach a service that is away are never further apart.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// What a shell expects of a command that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
+pub(super) const INTERRUPTED: u8 = 130;
 
 /// How a purge is watched.
 pub(super) struct Watch<'a> {

@@ -20,7 +20,15 @@ pub struct Asked {
     pub body: String,
 }
 
-type Desk = Arc<Mutex<(VecDeque<(u16, Value)>, Vec<Asked>)>>;
+#[derive(Default)]
+struct Book {
+    answers: VecDeque<(u16, Value)>,
+    /// Requests whose head came, whole or not.
+    begun: usize,
+    asked: Vec<Asked>,
+}
+
+type Desk = Arc<Mutex<Book>>;
 
 pub struct Fake {
     pub url: String,
@@ -30,7 +38,7 @@ pub struct Fake {
 
 impl Fake {
     pub async fn start<const N: usize>(answers: [(u16, Value); N]) -> Self {
-        let desk: Desk = Arc::new(Mutex::new((answers.into(), Vec::new())));
+        let desk: Desk = Arc::new(Mutex::new(Book { answers: answers.into(), ..Book::default() }));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(take).with_state(Arc::clone(&desk));
@@ -40,7 +48,12 @@ impl Fake {
 
     /// The requests so far.
     pub fn asked(&self) -> Vec<Asked> {
-        self.desk.lock().unwrap().1.clone()
+        self.desk.lock().unwrap().asked.clone()
+    }
+
+    /// How many began to come.
+    pub fn begun(&self) -> usize {
+        self.desk.lock().unwrap().begun
     }
 }
 
@@ -51,14 +64,19 @@ impl Drop for Fake {
 }
 
 async fn take(State(desk): State<Desk>, request: Request<Body>) -> Response {
+    desk.lock().unwrap().begun += 1;
     let (head, body) = request.into_parts();
     let header = |name: &str| {
         head.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
     };
     let (authorization, idempotency_key) = (header("authorization"), header("idempotency-key"));
-    let body = to_bytes(body, 1 << 20).await.unwrap();
+    let Ok(body) = to_bytes(body, 1 << 20).await else { return StatusCode::BAD_REQUEST.into_response() };
     let mut desk = desk.lock().unwrap();
-    desk.1.push(Asked { authorization, idempotency_key, body: String::from_utf8(body.to_vec()).unwrap() });
-    let (status, answer) = desk.0.pop_front().expect("as many answers as requests");
+    desk.asked.push(Asked {
+        authorization,
+        idempotency_key,
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    });
+    let (status, answer) = desk.answers.pop_front().expect("as many answers as requests");
     (StatusCode::from_u16(status).unwrap(), [("retry-after", "1")], axum::Json(answer)).into_response()
 }

@@ -1,18 +1,19 @@
 //! `purge submit | watch`: what a shell script sees of them: two streams, an exit code, and a key that is nowhere.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use genesys_purge::sandbox::Kind;
 use nix::sys::signal::Signal;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::ChildStderr;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::fake::Fake;
-use super::home::{LONG, send};
+use super::home::{LONG, send, until};
 use super::shell::Shell;
 use crate::support::{Setup, TestService};
 
@@ -311,4 +312,22 @@ async fn an_interrupted_watch_says_that_the_purge_goes_on() {
     assert_eq!(timeout(LONG, process.wait()).await.unwrap().unwrap().code(), Some(130));
     assert_eq!(test.get(&format!("/purges/{purge}")).await["state"], "queued");
     test.end().await;
+}
+
+#[tokio::test]
+async fn an_interrupted_upload_says_how_to_submit_it_again() {
+    let fake = Fake::start([]).await;
+    let shell = Shell::new(&fake.url, "gpk_key");
+    let mut process = shell.command(&["submit", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = process.stdin.take().unwrap();
+    stdin.write_all(b"the first of many\n").await.unwrap();
+    assert!(until(|| fake.begun() == 1).await, "the upload begins before its input ends");
+    send(&process, Signal::SIGINT);
+    let said = shell.said(&timeout(LONG, process.wait_with_output()).await.unwrap().unwrap());
+    said.assert(130, &["interrupted\n", "--idempotency-key "]);
+    assert_eq!(
+        (said.out.as_str(), fake.asked().len()),
+        ("", 0),
+        "what came in part is never taken for the whole"
+    );
 }
