@@ -83,7 +83,7 @@ impl Database {
     }
 }
 
-fn place(address: &Address) -> Place {
+pub(super) fn place(address: &Address) -> Place {
     Place::Socket {
         directory: address.socket_directory.clone(),
         port: address.port,

@@ -5,6 +5,7 @@
 //! database, so that no step loses it under its feet.
 
 mod database;
+pub mod doctor;
 mod listen;
 mod terms;
 mod world;
@@ -22,7 +23,7 @@ pub use terms::{engine_terms, org_terms, policy};
 pub use world::World;
 
 use crate::api::{self, ApiState, IntakeTerms};
-use crate::config::Settings;
+use crate::config::{OrgSettings, Settings};
 use crate::engine::{Chance, Engine, OrgEngine};
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
 use crate::store::{Place, Store, StoreError};
@@ -167,18 +168,23 @@ pub async fn connect(settings: &Settings, world: &World, place: &Place) -> Resul
     Store::connect(place, settings.database.max_connections, world.new_id(), tells_retention).await
 }
 
+/// The client of an org; nothing is called yet.
+fn driver(name: &str, org: &OrgSettings, world: &World) -> Result<AnalyticsPurge, SettingsError> {
+    let wire = analytics_purge::Settings {
+        org: name.to_owned(),
+        base_url: org.base_url.to_string(),
+        login_url: org.login_url.to_string(),
+        client_id: org.client_id.clone(),
+        client_secret: org.client_secret.clone(),
+    };
+    AnalyticsPurge::new(wire, world.clock())
+}
+
 fn start_engine(settings: &Settings, world: &World, store: &Store) -> Result<Engine, StartError> {
     let terms = engine_terms(settings);
     let orgs = settings.orgs.iter().map(|(name, org)| {
-        let wire = analytics_purge::Settings {
-            org: name.clone(),
-            base_url: org.base_url.to_string(),
-            login_url: org.login_url.to_string(),
-            client_id: org.client_id.clone(),
-            client_secret: org.client_secret.clone(),
-        };
-        let upstream = AnalyticsPurge::new(wire, world.clock())
-            .map_err(|source| StartError::Upstream { org: name.clone(), source })?;
+        let upstream =
+            driver(name, org, world).map_err(|source| StartError::Upstream { org: name.clone(), source })?;
         let chance = Chance::new(world.seed());
         Ok(OrgEngine::new(
             org_terms(name, org),

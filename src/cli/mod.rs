@@ -1,10 +1,12 @@
 //! The command line: a file a command. Results go to standard output, everything else to standard error.
 
 mod demo;
+mod doctor;
 mod keys;
 mod migrate;
 mod openapi;
 mod output;
+mod purge;
 mod sandbox;
 mod serve;
 mod setting;
@@ -47,6 +49,11 @@ enum Command {
     /// Make, list and revoke API keys.
     #[command(subcommand)]
     Keys(keys::Action),
+    /// Look for what is wrong: configuration, database, Genesys, webhooks, and what waits for somebody.
+    Doctor(doctor::Args),
+    /// Submit and watch purges, as a caller of a running service.
+    #[command(subcommand)]
+    Purge(purge::Action),
     /// What receivers of webhooks need.
     #[command(subcommand)]
     Webhooks(webhooks::Action),
@@ -74,6 +81,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Openapi(args) => openapi::run(&args),
         Command::Sandbox(args) => sandbox::run(&setting, args).await,
         Command::Keys(action) => keys::run(&setting, action).await,
+        Command::Doctor(args) => doctor::run(&setting, args).await,
+        Command::Purge(action) => purge::run(&setting, action).await,
         Command::Webhooks(action) => webhooks::run(&setting, action).await,
     }
 }

@@ -18,6 +18,12 @@ pub(super) fn write(text: impl Display) -> anyhow::Result<()> {
     }
 }
 
+/// Tells a person something beside the result: a line on standard error.
+pub(super) fn note(text: impl Display) {
+    // Nowhere is left to tell it where standard error is closed.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
 /// Says what went wrong, in one line, and fails.
 pub(super) fn fail(error: &anyhow::Error) -> ExitCode {
     // Nowhere is left to complain to where standard error is closed.

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
+use secrecy::SecretString;
+
 use super::ConfigError;
 
 /// A snapshot of environment variables. Debug output shows the names alone, since values may be secrets.
@@ -47,6 +49,21 @@ impl Environment {
     /// `RUST_LOG`: which log lines are wanted.
     pub fn log_filter(&self) -> Result<Option<&str>, ConfigError> {
         self.text("RUST_LOG")
+    }
+
+    /// `PURGE_URL`: where the commands that are callers of the service find it.
+    pub fn service_url(&self) -> Result<Option<&str>, ConfigError> {
+        self.text("PURGE_URL")
+    }
+
+    /// `PURGE_API_KEY`: the key of the commands that are callers of the service.
+    pub fn api_key(&self) -> Result<Option<SecretString>, ConfigError> {
+        Ok(self.text("PURGE_API_KEY")?.map(SecretString::from))
+    }
+
+    /// `NO_COLOR`: what is printed has no colours (no-color.org).
+    pub fn wants_no_color(&self) -> bool {
+        self.get("NO_COLOR").is_some()
     }
 
     /// The same snapshot with one variable set, over what it was.

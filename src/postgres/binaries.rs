@@ -44,6 +44,11 @@ impl Binaries {
         Ok(Binaries { folders, search_path: with_standard_folders(path_variable) })
     }
 
+    /// The folder of the one that is tried first.
+    pub fn best(&self) -> &Path {
+        self.folders.first().map_or(Path::new(""), PathBuf::as_path)
+    }
+
     /// The best installation that `account` can run and that understands data made by the major version
     /// `made_by`: a newer Postgres installed beside the old one must not lock the service out of its data.
     pub(super) fn choose(

@@ -71,6 +71,33 @@ impl Sender {
         Ok(Self { http, https: builder().build().map_err(|error| causes(&error)) })
     }
 
+    fn client(&self, url: &Url) -> Result<&Client, SendError> {
+        match (url.scheme(), &self.https) {
+            ("http", _) => Ok(&self.http),
+            ("https", Ok(https)) => Ok(https),
+            ("https", Err(why)) => Err(SendError::NoHttps(why.clone())),
+            _ => Err(SendError::Unsendable("the address is neither https nor http")),
+        }
+    }
+
+    /// Whether somebody answers there: a `HEAD` without a payload, an id or a signature, which no receiver can take for
+    /// an event. Any answer will do; its status.
+    pub async fn probe(&self, url: &Url, timeout: Duration) -> Result<u16, SendError> {
+        let sent = self.client(url)?.head(url.clone()).timeout(timeout).send().await;
+        sent.map(|response| response.status().as_u16()).map_err(|error| {
+            // For a person: what happened at last, without the layers that it came through.
+            let mut last: &dyn Error = &error;
+            while let Some(cause) = last.source() {
+                last = cause;
+            }
+            if error.is_timeout() {
+                SendError::Timeout(timeout)
+            } else {
+                SendError::Transport(last.to_string())
+            }
+        })
+    }
+
     /// Posts a payload, signed. `Ok` is the receiver's 2xx status: delivered. `timeout` is for all of it.
     pub async fn send(
         &self,
@@ -81,12 +108,7 @@ impl Sender {
         payload: &str,
         timeout: Duration,
     ) -> Result<u16, SendError> {
-        let client = match (url.scheme(), &self.https) {
-            ("http", _) => &self.http,
-            ("https", Ok(https)) => https,
-            ("https", Err(why)) => return Err(SendError::NoHttps(why.clone())),
-            _ => return Err(SendError::Unsendable("the address is neither https nor http")),
-        };
+        let client = self.client(url)?;
         let id_header =
             HeaderValue::from_str(id).map_err(|_| SendError::Unsendable("the id can't stand in a header"))?;
         let signature = HeaderValue::from_str(&secret.sign(id, timestamp, payload))

@@ -1,7 +1,11 @@
 //! The program itself, as operators run it: its commands, its exit codes, its signals, and what it leaves behind.
 
 mod demo;
+mod doctor;
+mod fake;
 mod home;
 mod operator;
+mod purge;
 mod refusals;
 mod serve;
+mod shell;

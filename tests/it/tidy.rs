@@ -48,12 +48,13 @@ const CRATES: &[(&str, &[&str])] = &[
     // The words of the contract are described where they are defined.
     ("utoipa", &["api", "domain"]),
     // The demo plays the caller; config checks URLs with the type that will call them.
-    ("reqwest", &["genesys", "webhooks", "config", "cli/demo"]),
+    ("reqwest", &["genesys", "webhooks", "config", "cli/demo", "cli/purge"]),
     ("anyhow", &["cli"]),
     ("clap", &["cli", "app/mod.rs"]),
-    ("nix", &["postgres"]),
+    // Doctor asks the system how much room a folder has.
+    ("nix", &["postgres", "app/doctor/machine.rs"]),
     ("dotenvy", &["config"]),
-    ("indicatif", &["cli/demo"]),
+    ("indicatif", &["cli/demo", "cli/purge"]),
     ("csv_core", &["intake"]),
     // Chance is handed in: the engine's is seeded, the sandbox has its own.
     ("rand", &["app/world.rs", "engine/chance.rs", "sandbox"]),

@@ -1,5 +1,6 @@
 //! Reading: rows as callers and the engine look at them. Nothing here changes anything.
 
+pub mod condition;
 pub mod conversation;
 pub mod conversations;
 pub mod jobs;

@@ -1,0 +1,206 @@
+//! The database: is there one, does it answer, can we work with it?
+
+use std::time::Instant;
+
+use jiff::SignedDuration;
+
+use super::finding::Finding;
+use super::{LONGEST, Practice, asked, clock, too_long};
+use crate::app::database::place;
+use crate::config::Settings;
+use crate::postgres::{self, Binaries};
+use crate::store::views::condition::{OrgCondition, ServerCondition, reach};
+use crate::store::{Place, Store, StoreError};
+
+/// The oldest Postgres that the tests run on.
+const OLDEST: i32 = 15;
+/// One connection more than the pools have listens for notifications.
+const LISTENERS: i64 = 1;
+
+/// A database that answers.
+pub(super) struct Connected {
+    pub(super) store: Store,
+    /// Its tables are the ones that this binary knows.
+    pub(super) is_current: bool,
+    /// The orgs that a service was started with.
+    pub(super) orgs: Vec<OrgCondition>,
+    /// By how much its clock is ahead of ours.
+    pub(super) ahead: SignedDuration,
+}
+
+impl Connected {
+    /// Whether it keeps a limiter of that org.
+    pub(super) fn knows(&self, org: &str) -> bool {
+        self.orgs.iter().any(|known| known.name == org)
+    }
+}
+
+pub(super) async fn examine(
+    practice: &Practice<'_>,
+    settings: &Settings,
+) -> (Vec<Finding>, Option<Connected>) {
+    let (mut findings, place) = match find(practice, settings) {
+        Ok((found, Some(place))) => (found, place),
+        Ok((found, None)) => return (found, None),
+        Err(finding) => return (vec![finding], None),
+    };
+    match connect(practice, settings, &place).await {
+        Err(finding) => findings.push(finding),
+        Ok((found, connected)) => {
+            findings.extend(found);
+            return (findings, Some(connected));
+        }
+    }
+    (findings, None)
+}
+
+/// The configured one, or the one that `serve` runs on the data directory; none is made.
+fn find(practice: &Practice<'_>, settings: &Settings) -> Result<(Vec<Finding>, Option<Place>), Finding> {
+    if let Some(url) = &settings.database.url {
+        return Ok((Vec::new(), Some(Place::Url(url.clone()))));
+    }
+    let data_dir = practice.data_dir.display();
+    let mut findings = vec![match Binaries::find(practice.environment().path()) {
+        Ok(binaries) => Finding::ok("postgres", format_args!("programs in {}", binaries.best().display())),
+        Err(error) => Finding::fail("postgres", error, "or set DATABASE_URL"),
+    }];
+    match postgres::running(practice.data_dir) {
+        Ok(Some(address)) => Ok((findings, Some(place(&address)))),
+        Ok(None) => {
+            let detail = format!("none runs on {data_dir}; what needs one is not looked at");
+            findings.push(Finding::warn(
+                "database",
+                detail,
+                "`genesys-purge serve` starts one, or set DATABASE_URL",
+            ));
+            Ok((findings, None))
+        }
+        Err(error) => Err(Finding::fail(
+            "database",
+            error,
+            "run doctor as the user that runs `serve`, with its --data-dir",
+        )),
+    }
+}
+
+async fn connect(
+    practice: &Practice<'_>,
+    settings: &Settings,
+    place: &Place,
+) -> Result<(Vec<Finding>, Connected), Finding> {
+    let remedy = match place {
+        Place::Url(_) => {
+            "check DATABASE_URL, that the server runs, and that it lets this machine in".to_owned()
+        }
+        Place::Socket { .. } => format!("look at {}/postgres.log", practice.data_dir.display()),
+    };
+    match tokio::time::timeout(LONGEST, reach(place)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(Finding::fail("database", error, remedy)),
+        Err(_) => return Err(Finding::fail("database", too_long(), remedy)),
+    }
+    // Two connections are plenty, and no receiver is told of anything.
+    let store = asked("database", Store::connect(place, 2, practice.world.new_id(), false)).await?;
+    let clock = practice.world.clock();
+    asked("database", store.server_condition()).await?;
+    let (before, began) = (clock(), Instant::now());
+    let server = asked("database", store.server_condition()).await?;
+    let took = began.elapsed();
+    let half = SignedDuration::try_from(took / 2).unwrap_or_default();
+    let own = before.checked_add(half).unwrap_or(before);
+    let (schema, is_current) = schema(place, asked_schema(&store).await);
+    let mut findings = vec![
+        version(&server, took.as_secs_f64() * 1000.0),
+        connections(&server, settings.database.max_connections),
+        clock::compare("database clock", ("this machine's", own), server.now, half),
+        schema,
+    ];
+    let orgs = if is_current { asked("orgs", store.org_conditions()).await } else { Ok(Vec::new()) };
+    let orgs = orgs.unwrap_or_else(|failed| {
+        findings.push(failed);
+        Vec::new()
+    });
+    Ok((findings, Connected { store, is_current, orgs, ahead: server.now.duration_since(own) }))
+}
+
+fn version(server: &ServerCondition, millis: f64) -> Finding {
+    let told = format!("PostgreSQL {}, answers in {millis:.1} ms", server.version);
+    if server.major < OLDEST {
+        return Finding::warn(
+            "database",
+            told,
+            format_args!("the tests run on {OLDEST} and newer: upgrade it"),
+        );
+    }
+    Finding::ok("database", told)
+}
+
+/// What runs here now may be our own service, so what is taken says little: the limit itself must be wide enough.
+fn connections(server: &ServerCondition, ours: u32) -> Finding {
+    let ours = i64::from(ours) + LISTENERS;
+    let (allowed, taken) = (server.allowed, server.taken);
+    let told = format!("a process takes {ours} at most, the server allows {allowed}; {taken} are taken now");
+    let remedy = "lower database.max_connections, or raise max_connections of the server";
+    if ours > allowed {
+        Finding::fail("connections", told, remedy)
+    } else if ours > allowed - taken && taken > ours {
+        Finding::warn("connections", told, remedy)
+    } else {
+        Finding::ok("connections", told)
+    }
+}
+
+async fn asked_schema(store: &Store) -> Result<(), StoreError> {
+    let timed_out = StoreError::Unreadable { what: "the schema", detail: too_long() };
+    tokio::time::timeout(LONGEST, store.check_ready()).await.unwrap_or(Err(timed_out))
+}
+
+fn schema(place: &Place, checked: Result<(), StoreError>) -> (Finding, bool) {
+    let finding = match checked {
+        Ok(()) => return (Finding::ok("schema", "up to date"), true),
+        Err(StoreError::Schema { found: Some(found), needed }) if found > needed => {
+            let detail = format!("it is at {found}, and this binary knows {needed} only");
+            Finding::fail("schema", detail, "run the newer version of this program")
+        }
+        Err(StoreError::Schema { found, needed }) => {
+            let detail = format!("it is at {}, and this binary needs {needed}", found.unwrap_or(0));
+            let remedy = match place {
+                Place::Url(_) => "run `genesys-purge migrate`",
+                Place::Socket { .. } => "run `genesys-purge migrate`, or start `serve` again",
+            };
+            Finding::fail("schema", detail, remedy)
+        }
+        Err(error) => Finding::fail("schema", error, "does the user of DATABASE_URL own the tables?"),
+    };
+    (finding, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::app::doctor::Verdict;
+
+    #[test]
+    fn an_old_server_and_one_with_too_few_connections_are_told() {
+        let server = |major: i32, allowed, taken| ServerCondition {
+            version: major.to_string(),
+            major,
+            allowed,
+            taken,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        assert_eq!(version(&server(15, 97, 1), 1.0).verdict, Verdict::Ok);
+        assert_eq!(version(&server(14, 97, 1), 1.0).verdict, Verdict::Warn);
+        for (allowed, taken, expected) in [
+            (97, 1, Verdict::Ok),
+            (97, 11, Verdict::Ok),
+            (11, 11, Verdict::Ok),
+            (97, 90, Verdict::Warn),
+            (10, 1, Verdict::Fail),
+        ] {
+            assert_eq!(connections(&server(15, allowed, taken), 10).verdict, expected, "{allowed} {taken}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What `doctor` looks at before somebody else finds out: a file a group of checks.
+//!
+//! Invariant: doctor changes nothing. It makes no database, no key and no secret, sends no event, and asks Genesys one
+//! question an org, under a permit of that org's own limiter where there is a database to ask for one.
+
+mod clock;
+mod database;
+mod finding;
+mod machine;
+mod receiver;
+mod records;
+mod upstream;
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+pub use finding::{Finding, Verdict};
+
+use super::World;
+use crate::config::{Environment, Settings, Sources};
+use crate::store::StoreError;
+use database::Connected;
+
+/// No check takes longer.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Where doctor looks.
+#[derive(Debug)]
+pub struct Practice<'a> {
+    /// Where the settings come from.
+    pub sources: &'a Sources,
+    /// The folder of the embedded server.
+    pub data_dir: &'a Path,
+    /// Clock and ids.
+    pub world: &'a World,
+    /// Genesys and the receiver of webhooks are left alone.
+    pub is_offline: bool,
+}
+
+impl Practice<'_> {
+    fn environment(&self) -> &Environment {
+        &self.sources.environment
+    }
+}
+
+/// Looks at everything; a configuration that can't be read ends it.
+pub async fn examine(practice: &Practice<'_>) -> Vec<Finding> {
+    let settings = match Settings::load(practice.sources) {
+        Ok(settings) => settings,
+        Err(error) => {
+            let remedy = "config/default.toml tells every setting; what stands in the environment wins";
+            return vec![Finding::fail("configuration", error, remedy)];
+        }
+    };
+    let mut findings = vec![match settings.require_orgs() {
+        Ok(()) => {
+            let names: Vec<&str> = settings.orgs.keys().map(String::as_str).collect();
+            Finding::ok("configuration", format_args!("orgs: {}", names.join(", ")))
+        }
+        Err(_) => Finding::fail(
+            "configuration",
+            "no Genesys organization: `serve` does not start",
+            "set GENESYS_BASE_URL, GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, or write a section [orgs.NAME]",
+        ),
+    }];
+    findings.extend(machine::examine(&settings).await);
+    let (found, connected) = database::examine(practice, &settings).await;
+    findings.extend(found);
+    let store = connected.as_ref();
+    if let Some(connected) = store {
+        findings.extend(records::examine(&settings, connected).await);
+    }
+    let orgs =
+        join_all(settings.orgs.iter().map(|(name, org)| upstream::examine(practice, name, org, store)));
+    let (orgs, receiver) =
+        futures_util::future::join(orgs, receiver::examine(practice, &settings, store)).await;
+    findings.extend(orgs.into_iter().flatten().chain(receiver));
+    if let Some(Connected { store, .. }) = connected {
+        store.close().await;
+    }
+    findings
+}
+
+/// Asks the database; what it can't tell in time has failed.
+async fn asked<T>(
+    check: &'static str,
+    asking: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, Finding> {
+    let remedy = "look at the logs of the database";
+    match tokio::time::timeout(LONGEST, asking).await {
+        Ok(Ok(told)) => Ok(told),
+        Ok(Err(error)) => Err(Finding::fail(check, error, remedy)),
+        Err(_) => Err(Finding::fail(check, too_long(), remedy)),
+    }
+}
+
+fn too_long() -> String {
+    format!("no answer within {} s", LONGEST.as_secs())
+}

@@ -1,0 +1,78 @@
+//! What the database says of keys, orgs, jobs and deliveries.
+
+use super::asked;
+use super::database::Connected;
+use super::finding::Finding;
+use crate::config::Settings;
+use crate::store::keys::KeyRow;
+use crate::store::views::condition::OrgCondition;
+
+/// More dead deliveries than these are not counted.
+const MANY: i64 = 1000;
+
+pub(super) async fn examine(settings: &Settings, connected: &Connected) -> Vec<Finding> {
+    if !connected.is_current {
+        return vec![Finding::skipped(
+            "records",
+            "keys, orgs, jobs and deliveries: the schema is not current",
+        )];
+    }
+    let store = &connected.store;
+    let mut findings =
+        vec![asked("keys", store.list_keys()).await.map_or_else(|failed| failed, |rows| keys(&rows))];
+    findings.extend(connected.orgs.iter().flat_map(|org| org_findings(settings, org)));
+    let dead = asked("deliveries", store.dead_deliveries(MANY)).await;
+    findings.push(dead.map_or_else(|failed| failed, deliveries));
+    findings
+}
+
+fn keys(rows: &[KeyRow]) -> Finding {
+    let remedy = "genesys-purge keys create --name NAME --scope purges:read --scope purges:write";
+    match rows.iter().filter(|row| row.revoked_at.is_none()).count() {
+        0 => Finding::warn("keys", "no API key is in force: nobody can submit a purge", remedy),
+        1 => Finding::ok("keys", "1 API key is in force"),
+        number => Finding::ok("keys", format_args!("{number} API keys are in force")),
+    }
+}
+
+fn org_findings(settings: &Settings, org: &OrgCondition) -> Vec<Finding> {
+    let name = org.name.as_str();
+    let mut findings = Vec::new();
+    if let Some((code, detail, since)) = &org.blocked {
+        let remedy = "docs/operations.md, \"A blocked org\"; a try is made each minute, and one that succeeds lifts it";
+        findings.push(Finding::warn(
+            "org",
+            format_args!("blocked since {since:.0} ({code}): {detail}"),
+            remedy,
+        ));
+    }
+    if let Some((since, by, reason)) = &org.stopped {
+        let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let remedy = format!("POST /orgs/{name}/resume lets it go on");
+        findings.push(Finding::warn("org", format_args!("stopped since {since:.0} by {by}{reason}"), remedy));
+    }
+    if !settings.orgs.contains_key(name) {
+        let detail = "the database knows it, the configuration does not: its purges wait";
+        findings.push(Finding::warn("org", detail, format_args!("write a section [orgs.{name}]")));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok("org", "neither blocked nor stopped"));
+    }
+    if org.in_doubt > 0 {
+        let detail = format!("{} whose submit got no answer", org.in_doubt);
+        let remedy = "nothing: the service looks what became of them once engine.ambiguity_grace has passed";
+        findings.push(Finding::warn("jobs in doubt", detail, remedy));
+    }
+    findings.into_iter().map(|finding| finding.of(name)).collect()
+}
+
+fn deliveries(dead: i64) -> Finding {
+    match dead {
+        0 => Finding::ok("deliveries", "none was given up"),
+        dead => {
+            let at_least = if dead == MANY { "at least " } else { "" };
+            let detail = format!("{at_least}{dead} were given up: their receiver never took them");
+            Finding::warn("deliveries", detail, "docs/operations.md, \"Webhooks\", tells how to find them")
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The service as a caller meets it: an address, a key, and what its answers mean.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use reqwest::header::{ACCEPT, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, Response, Url, redirect, retry};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Connection;
+use super::problem::{Refusal, Trouble};
+use crate::cli::setting::Setting;
+use crate::config::Environment;
+
+const USUAL_URL: &str = "http://127.0.0.1:8080";
+/// Name look-up, TCP and TLS together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a short answer may take, beside what it was asked to wait.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// No answer to these calls is longer.
+const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
+/// Nobody asks a person to wait for longer before the next try.
+const LONGEST_WAIT: Duration = Duration::from_mins(2);
+const LARGEST_KEY_FILE: u64 = 64 * 1024;
+
+/// A service and the key to it.
+pub(super) struct Service {
+    client: Client,
+    /// Without a slash at its end.
+    url: String,
+    key: SecretString,
+    /// The options that lead here, for another command line.
+    options: String,
+}
+
+impl Service {
+    pub(super) fn new(setting: &Setting, connection: &Connection) -> anyhow::Result<Self> {
+        let url = match &connection.url {
+            Some(url) => checked(url).with_context(|| format!("--url {url}"))?,
+            None => match setting.environment.service_url()? {
+                Some(url) => checked(url).with_context(|| format!("PURGE_URL={url}"))?,
+                None => USUAL_URL.to_owned(),
+            },
+        };
+        let key = key(&setting.environment, connection.key_file.as_deref())?;
+        let mut builder = Client::builder()
+            .user_agent(concat!("genesys-purge/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_keepalive(Duration::from_secs(30))
+            // The key goes to the address that it was given for, and nowhere else.
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .no_proxy();
+        if url.starts_with("http:") {
+            // Without TLS a machine without CA certificates will do.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().context("no HTTP client can be set up")?;
+        let named = connection.url.as_ref().map(|url| format!(" --url {url}"));
+        let file = connection.key_file.as_ref().map(|file| format!(" --key-file {}", file.display()));
+        let options = [named, file].into_iter().flatten().collect();
+        Ok(Self { client, url, key, options })
+    }
+
+    /// The command that watches a purge there.
+    pub(super) fn watch_command(&self, id: Uuid) -> String {
+        format!("genesys-purge purge watch {id}{}", self.options)
+    }
+
+    /// The address of a path, for a person.
+    pub(super) fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// A request with the key.
+    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client
+            .request(method, self.address(path))
+            .header(ACCEPT, "application/json")
+            .bearer_auth(self.key.expose_secret())
+    }
+
+    /// Reads a purge; the answer comes when it is final, or after `wait` seconds.
+    pub(super) async fn purge(&self, id: Uuid, wait: u64) -> Result<Value, Trouble> {
+        let request = self
+            .request(Method::GET, &format!("/purges/{id}?wait={wait}"))
+            .timeout(ANSWER_TIMEOUT + Duration::from_secs(wait));
+        read(request.send().await).await
+    }
+}
+
+/// What an answer means.
+pub(super) async fn read(sent: Result<Response, reqwest::Error>) -> Result<Value, Trouble> {
+    let mut response = sent.map_err(no_answer)?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = whole(&mut response).await?;
+    if response.status().is_success() {
+        let not_json = |error| {
+            anyhow::Error::new(error).context("the answer is not JSON; is the URL that of the service?")
+        };
+        return Ok(serde_json::from_slice(&body).map_err(not_json)?);
+    }
+    let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+    let refusal = Refusal::read(status, &body, request_id);
+    Err(match status {
+        429 | 502..=504 => Trouble::NotNow(refusal, retry_after(&headers)),
+        _ => Trouble::Refused(refusal),
+    })
+}
+
+async fn whole(response: &mut Response) -> Result<Vec<u8>, Trouble> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
+        if body.len() + chunk.len() > LONGEST_ANSWER {
+            return Err(anyhow::anyhow!("the answer is too long; is the URL that of the service?").into());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn no_answer(error: reqwest::Error) -> Trouble {
+    let (is_connect, is_timeout) = (error.is_connect(), error.is_timeout());
+    // The causes in between say that a request could not be sent, which is known.
+    let why = anyhow::Error::new(error.without_url()).root_cause().to_string();
+    match (is_connect, is_timeout) {
+        (true, true) => Trouble::Unreachable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())),
+        (true, false) => Trouble::Unreachable(why),
+        (false, true) => Trouble::Lost("it took too long".to_owned()),
+        (false, false) => Trouble::Lost(why),
+    }
+}
+
+/// Seconds, or a date, which is measured with the clock of who wrote it.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = if let Ok(seconds) = text.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let now = httpdate::parse_http_date(headers.get("date")?.to_str().ok()?).ok()?;
+        httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default()
+    };
+    Some(wait.min(LONGEST_WAIT))
+}
+
+fn checked(text: &str) -> anyhow::Result<String> {
+    let url = Url::parse(text).context("expected a URL such as http://127.0.0.1:8080")?;
+    ensure!(matches!(url.scheme(), "http" | "https"), "expected a URL that begins with http:// or https://");
+    ensure!(
+        url.username().is_empty() && url.password().is_none(),
+        "expected a URL without a user or password"
+    );
+    ensure!(url.query().is_none() && url.fragment().is_none(), "expected a URL without `?` and `#`");
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// From the file that was named, else from the environment.
+fn key(environment: &Environment, file: Option<&Path>) -> anyhow::Result<SecretString> {
+    let key = match file {
+        Some(file) => key_in(file).with_context(|| format!("--key-file {}", file.display()))?,
+        None => environment.api_key()?.context(
+            "no API key: set PURGE_API_KEY or give --key-file FILE; on the service's machine \
+             `genesys-purge keys create` makes one",
+        )?,
+    };
+    let is_key = key.expose_secret().bytes().all(|byte| byte.is_ascii_graphic());
+    ensure!(is_key, "the API key holds characters that no key has");
+    Ok(key)
+}
+
+/// The last line that is not empty: `keys create` puts the key there.
+fn key_in(file: &Path) -> anyhow::Result<SecretString> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(file)?.take(LARGEST_KEY_FILE).read_to_string(&mut text)?;
+    let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
+    Ok(last.context("the file is empty")?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_taken_as_it_is_meant_and_one_with_secrets_is_refused() {
+        for (text, expected) in [
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://purge:8080/", "http://purge:8080"),
+            ("https://gate.example/purge/", "https://gate.example/purge"),
+        ] {
+            assert_eq!(checked(text).unwrap(), expected);
+        }
+        for text in ["", "localhost:8080", "ftp://a", "http://u:p@a", "http://a?x=1", "http://a#x"] {
+            assert!(checked(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_read_from_seconds_and_from_dates() {
+        let wait = |after: &str, date: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, after.parse().unwrap());
+            headers.insert("date", date.parse().unwrap());
+            retry_after(&headers)
+        };
+        let now = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for (after, expected) in [
+            ("7", Some(7)),
+            ("99999", Some(120)),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            ("soon", None),
+        ] {
+            assert_eq!(wait(after, now), expected.map(Duration::from_secs), "{after}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_the_last_line_of_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, "a note\n gpk_abc \n\n").unwrap();
+        assert_eq!(key_in(&file).unwrap().expose_secret(), "gpk_abc");
+        std::fs::write(&file, "\n").unwrap();
+        assert!(key_in(&file).is_err());
+    }
+}
