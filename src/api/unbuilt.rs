@@ -13,21 +13,15 @@ const POST: MethodFilter = MethodFilter::POST;
 
 /// Each call with the scope that it will need.
 const CALLS: &[(MethodFilter, &str, Scope)] = &[
-    (GET, "/purges", Scope::PurgesRead),
     (POST, "/purges/{id}/cancel", Scope::PurgesWrite),
     (POST, "/purges/{id}/pause", Scope::PurgesWrite),
     (POST, "/purges/{id}/resume", Scope::PurgesWrite),
     (POST, "/purges/{id}/retry", Scope::PurgesWrite),
     (POST, "/purges/{id}/approve", Scope::PurgesApprove),
     (POST, "/purges/{id}/reject", Scope::PurgesApprove),
-    (GET, "/purges/{id}/events", Scope::PurgesRead),
-    (GET, "/purges/{id}/report", Scope::PurgesRead),
     (GET, "/purges/{id}/certificate", Scope::PurgesRead),
-    (GET, "/jobs/{id}", Scope::PurgesRead),
     (GET, "/events", Scope::PurgesRead),
     (GET, "/erasures", Scope::PurgesRead),
-    (GET, "/orgs", Scope::PurgesRead),
-    (GET, "/orgs/{org}", Scope::PurgesRead),
     (POST, "/orgs/{org}/stop", Scope::Admin),
     (POST, "/orgs/{org}/resume", Scope::Admin),
     (GET, "/webhook-endpoints", Scope::WebhooksWrite),

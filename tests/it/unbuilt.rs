@@ -10,17 +10,12 @@ use crate::support::problem::refused;
 /// The calls of the contract that wait for their issue, with the scope that each will need. Whoever builds one takes
 /// it out here, and gives it tests of its own.
 const UNBUILT: &[(&str, &str, Scope)] = &[
-    ("GET", "/purges", Scope::PurgesRead),
-    ("GET", "/purges?state=running&org=default&reference=x&label=a:b", Scope::PurgesRead),
-    ("GET", "/jobs/1", Scope::PurgesRead),
     ("POST", "/purges/1/cancel", Scope::PurgesWrite),
     ("POST", "/purges/1/pause", Scope::PurgesWrite),
     ("POST", "/purges/1/resume", Scope::PurgesWrite),
     ("POST", "/purges/1/retry", Scope::PurgesWrite),
     ("POST", "/purges/1/approve", Scope::PurgesApprove),
     ("POST", "/purges/1/reject", Scope::PurgesApprove),
-    ("GET", "/purges/1/events", Scope::PurgesRead),
-    ("GET", "/purges/1/report", Scope::PurgesRead),
     ("GET", "/purges/1/certificate", Scope::PurgesRead),
     ("GET", "/events?since=1", Scope::PurgesRead),
     ("GET", "/erasures?since=1", Scope::PurgesRead),
@@ -34,8 +29,6 @@ const UNBUILT: &[(&str, &str, Scope)] = &[
     ("POST", "/webhook-endpoints/1/rotate-secret", Scope::WebhooksWrite),
     ("GET", "/webhook-deliveries", Scope::WebhooksWrite),
     ("POST", "/webhook-deliveries/1/redeliver", Scope::WebhooksWrite),
-    ("GET", "/orgs", Scope::PurgesRead),
-    ("GET", "/orgs/default", Scope::PurgesRead),
     ("POST", "/orgs/default/stop", Scope::Admin),
     ("POST", "/orgs/default/resume", Scope::Admin),
     ("GET", "/audit", Scope::Admin),

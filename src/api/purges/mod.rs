@@ -3,9 +3,12 @@
 pub(super) mod body;
 pub(super) mod conversations;
 pub(super) mod create;
+pub(super) mod events;
 mod fields;
 pub(super) mod get;
 pub(super) mod jobs;
+pub(super) mod list;
+pub(super) mod report;
 
 use uuid::Uuid;
 

@@ -6,3 +6,4 @@ pub mod limiter;
 pub(super) mod lock;
 pub mod pace;
 pub(super) mod policy;
+pub mod token;

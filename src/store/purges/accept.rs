@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::tags;
 use crate::domain::events::EventType;
 use crate::domain::outcome::Cell;
 use crate::intake::{IntakeError, Spooled};
@@ -47,6 +48,7 @@ impl Store {
         let id = self.new_id();
         let mut tx = self.begin_request("accept_purge").await?;
         insert_purge(&mut tx, id, new, &spooled).await?;
+        tags::insert(&mut tx, id, new.reference.as_deref(), &new.labels).await?;
         let distinct = usize::try_from(spooled.distinct()).unwrap_or(usize::MAX);
         // What was read back from the spool must be all of it, or nothing is accepted.
         ensure_rows("insert_slices", insert_slices(&mut tx, id, new, &spooled).await?, distinct)?;

@@ -2,5 +2,7 @@
 
 pub mod accept;
 pub(super) mod finish;
+pub mod list;
 pub mod load;
 pub(super) mod start;
+mod tags;

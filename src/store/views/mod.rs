@@ -2,5 +2,8 @@
 
 pub mod conversation;
 pub mod conversations;
+pub mod events;
+pub mod job;
 pub mod jobs;
+pub mod orgs;
 pub mod survey;

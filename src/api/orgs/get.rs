@@ -1,0 +1,33 @@
+//! `GET /orgs/{org}`.
+
+use axum::Json;
+use axum::extract::State;
+
+use super::body::OrgBody;
+use crate::api::ApiState;
+use crate::api::auth::Authorized;
+use crate::api::extract::PathText;
+use crate::api::problem::Problem;
+
+/// Read an org.
+#[utoipa::path(
+    get, path = "/orgs/{org}", tag = "orgs",
+    params(("org" = String, Path, description = "Its name in the settings.", example = "default")),
+    responses(
+        (status = 200, description = "The org.", body = OrgBody),
+        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn get_org(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    PathText(name): PathText,
+) -> Result<Json<OrgBody>, Problem> {
+    let unknown = || Problem::not_found("org");
+    let reached = state.orgs.iter().find(|org| org.name == name && caller.reaches(&org.name));
+    let terms = reached.ok_or_else(unknown)?;
+    let row = state.store.orgs(std::slice::from_ref(&terms.name)).await?.pop().ok_or_else(unknown)?;
+    Ok(Json(OrgBody::new(terms, row)))
+}
