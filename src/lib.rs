@@ -7,7 +7,7 @@
 //! - [`api`]: HTTP, a file an operation; [`intake`]: bytes to ids in constant memory
 //! - [`store`]: all the SQL, a file an operation
 //! - [`engine`]: a file a step: validate, submit, poll, look; [`upkeep`]: what the dead left behind
-//! - [`domain`]: the decisions, pure and table-tested
+//! - [`domain`]: the decisions, pure and table-tested; [`evidence`]: reports, from rows that it is given
 //! - [`genesys`]: the wire to upstream, a file a driver; [`webhooks`]: signed deliveries
 //! - [`sandbox`]: the simulated Genesys; [`postgres`]: the embedded server; [`telemetry`]: logs
 
@@ -17,6 +17,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod evidence;
 pub mod genesys;
 pub mod intake;
 pub mod postgres;

@@ -21,10 +21,21 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let axum::extract::Path(text) = axum::extract::Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| Problem::not_found("resource"))?;
+        let PathText(text) = PathText::from_request_parts(parts, state).await?;
         Uuid::try_parse(&text).map(Self).map_err(|_| Problem::not_found("resource"))
+    }
+}
+
+/// The name in a path, whatever it is; what is no text names nothing.
+#[derive(Debug)]
+pub(super) struct PathText(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathText {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = axum::extract::Path::<String>::from_request_parts(parts, state).await;
+        text.map(|text| Self(text.0)).map_err(|_| Problem::not_found("resource"))
     }
 }
 

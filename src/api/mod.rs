@@ -2,12 +2,14 @@
 //!
 //! Invariant: api never asks Genesys and holds no SQL; what it can't do yet it refuses, it never ignores a wish.
 
+mod accept;
 mod auth;
 mod checks;
 mod conversations;
 mod extract;
 mod health;
 mod holds;
+mod jobs;
 mod openapi;
 mod orgs;
 mod page;
@@ -32,6 +34,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::domain::keys::Scope;
+use crate::domain::terms::OrgTerms;
 use crate::store::Store;
 
 pub use openapi::{document_json, document_yaml};
@@ -41,11 +44,11 @@ pub use openapi::{document_json, document_yaml};
 pub struct ApiState {
     /// The database.
     pub store: Store,
-    /// The configured orgs, sorted.
-    pub orgs: Arc<[String]>,
+    /// The configured orgs, sorted by name.
+    pub orgs: Arc<[OrgTerms]>,
     /// What one request may bring.
     pub intake: IntakeTerms,
-    /// No request may take longer, except waits and uploads.
+    /// No request may take longer, except waits, uploads and reports, of which no piece may.
     pub request_timeout: Duration,
     /// Makes the ids of requests that bring none.
     pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
@@ -111,11 +114,16 @@ fn open() -> OpenApiRouter<ApiState> {
 /// Calls that need `purges:read`.
 fn reading() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
+        .routes(routes!(purges::list::list_purges))
         .routes(routes!(purges::conversations::conversations))
         .routes(routes!(purges::jobs::jobs))
+        .routes(routes!(purges::events::events))
+        .routes(routes!(jobs::job))
         .routes(routes!(conversations::conversation))
         .routes(routes!(holds::list::list_holds))
         .routes(routes!(holds::get::get_hold))
+        .routes(routes!(orgs::list::list_orgs))
+        .routes(routes!(orgs::get::get_org))
 }
 
 /// Calls that need `holds:write`.
@@ -139,9 +147,9 @@ fn braking() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(orgs::steer::stop_org)).routes(routes!(orgs::steer::resume_org))
 }
 
-/// Calls that may wait, and need `purges:read`.
+/// Calls that may wait or stream, and need `purges:read`.
 fn patient() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(purges::get::get_purge))
+    OpenApiRouter::new().routes(routes!(purges::get::get_purge)).routes(routes!(purges::report::report))
 }
 
 /// Calls that take uploads, and need `purges:write`.

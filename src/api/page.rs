@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use super::problem::Problem;
@@ -38,6 +39,30 @@ struct Token<K> {
     after: K,
 }
 
+/// The name of a list with these filters, so that a cursor of other filters is refused. The filters themselves may be
+/// long, and somebody's names, so only their digest stands in cursors.
+pub(super) fn list(name: &str, filters: &impl Serialize) -> String {
+    let filters = serde_json::to_vec(filters).unwrap_or_default();
+    format!("{name}/{}", URL_SAFE_NO_PAD.encode(&Sha256::digest(filters)[..12]))
+}
+
+/// Cuts the one row off that was fetched beyond the page, and writes the cursor of the row before it.
+pub(super) fn cut<R, K: Serialize>(
+    list: &str,
+    rows: &mut Vec<R>,
+    limit: usize,
+    key: impl Fn(&R) -> K,
+) -> Option<String> {
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    rows.last().filter(|_| has_more).and_then(|last| cursor(list, key(last)))
+}
+
+/// So many rows are fetched for a page: one more tells whether there are more.
+pub(super) fn fetched(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+}
+
 /// Writes a cursor of this list.
 pub(super) fn cursor<K: Serialize>(list: &str, after: K) -> Option<String> {
     let json = serde_json::to_vec(&Token { list: list.to_owned(), after }).ok()?;
@@ -64,6 +89,27 @@ pub(super) fn after<K: for<'de> Deserialize<'de>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_with_other_filters_is_another_list() {
+        let lists = [("a", None), ("a", Some("x")), ("a", Some("")), ("b", Some("x"))];
+        let names: std::collections::BTreeSet<_> = lists.iter().map(|(name, by)| list(name, by)).collect();
+        assert_eq!(names.len(), lists.len());
+        assert_eq!(list("a", &"x"), list("a", &"x"));
+        assert!(list("a", &"x".repeat(1000)).len() < 30);
+    }
+
+    #[test]
+    fn a_page_ends_with_a_cursor_where_there_is_more() {
+        for (fetched, limit, has_more) in [(0, 3, false), (3, 3, false), (4, 3, true), (2, 1, true)] {
+            let mut rows: Vec<usize> = (0..fetched).collect();
+            let next = cut("list", &mut rows, limit, |row| *row);
+            assert_eq!((rows.len(), next.is_some()), (fetched.min(limit), has_more));
+            if let Some(next) = next {
+                assert_eq!(after::<usize>("list", Some(&next)), Ok(rows.last().copied()));
+            }
+        }
+    }
 
     #[test]
     fn a_cursor_belongs_to_one_list_and_junk_is_refused() {

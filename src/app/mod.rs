@@ -233,7 +233,7 @@ async fn start_deliveries(
 fn api_state(settings: &Settings, world: &World, store: &Store) -> ApiState {
     ApiState {
         store: store.clone(),
-        orgs: settings.orgs.keys().cloned().collect(),
+        orgs: settings.orgs.iter().map(|(name, org)| org_terms(name, org)).collect(),
         intake: IntakeTerms {
             spool_dir: settings.intake.spool_dir.clone(),
             max_ids: settings.intake.max_ids,

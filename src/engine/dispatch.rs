@@ -122,6 +122,7 @@ impl Dispatcher {
         let survey = self.org.store.survey(&self.org.terms, horizon(self.expected_job)).await?;
         self.expected_job = survey.expected_job;
         self.org.remember(&survey);
+        self.org.tell_token().await;
         let (mut has_moved, mut put_off, mut failed) = (false, FALLBACK, None);
         if survey.has_to_sweep {
             // No call is made for it, so neither budget nor block nor stop holds it up.

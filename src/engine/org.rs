@@ -1,7 +1,7 @@
 //! What the steps of one org share.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -32,6 +32,8 @@ pub struct OrgEngine {
     /// Jitter.
     pub chance: Chance,
     memory: Mutex<Memory>,
+    /// When the token was asked for that the database knows of.
+    told_token: Mutex<Option<Instant>>,
 }
 
 /// What the last survey said, so that a success that changes nothing costs no query.
@@ -44,6 +46,9 @@ struct Memory {
     expected_job: Option<Duration>,
 }
 
+/// Two looks at one token differ by less in when it was asked for.
+const SAME_TOKEN: Duration = Duration::from_millis(100);
+
 impl OrgEngine {
     /// An org that was not surveyed yet.
     pub fn new(
@@ -55,7 +60,7 @@ impl OrgEngine {
         chance: Chance,
     ) -> Self {
         let memory = Mutex::new(Memory::default());
-        Self { terms, engine, upstream, store, clock, chance, memory }
+        Self { terms, engine, upstream, store, clock, chance, memory, told_token: Mutex::default() }
     }
 
     /// The settings of polling.
@@ -72,6 +77,22 @@ impl OrgEngine {
             is_blocked: survey.is_blocked,
             expected_job: survey.expected_job,
         };
+    }
+
+    /// Tells the database of a token that it does not know of yet; nothing waits for that to succeed.
+    pub(super) async fn tell_token(&self) {
+        let Some(life) = self.upstream.token_life() else { return };
+        let Some(asked_at) = Instant::now().checked_sub(life.age) else { return };
+        let told = *self.told_token.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|told| asked_at <= told + SAME_TOKEN) {
+            return;
+        }
+        match self.store.note_token(&self.terms.name, life.age, life.expires_in).await {
+            Ok(()) => *self.told_token.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked_at),
+            Err(error) => {
+                tracing::warn!(org = self.terms.name, %error, "the age of the token could not be told");
+            }
+        }
     }
 
     /// What is known of how long jobs take.

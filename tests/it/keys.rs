@@ -23,8 +23,8 @@ fn calls() -> Vec<(Method, String, bool)> {
     let mut calls = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, call) in methods.as_object().unwrap() {
-            let path = path.replace("{id}", NOBODY).replace("{conversationId}", NOBODY);
-            let path = path.replace("{org}", "default");
+            let path =
+                path.replace("{id}", NOBODY).replace("{conversationId}", NOBODY).replace("{org}", "default");
             assert!(!path.contains('{'), "a parameter that this test can't fill in: {path}");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             calls.push((method, path, call["security"] == json!([{}])));

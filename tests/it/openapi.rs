@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use genesys_purge::api;
 use genesys_purge::app::Role;
+use genesys_purge::domain::events::EventType;
 use genesys_purge::domain::outcome::Outcome;
 use genesys_purge::domain::state::{JobResult, JobState, PurgeState};
 use serde_json::{Value, json};
@@ -19,18 +20,23 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/holds", &["get", "post"]),
     ("/holds/{id}", &["get"]),
     ("/holds/{id}/release", &["post"]),
+    ("/jobs/{id}", &["get"]),
     ("/openapi.json", &["get"]),
     ("/openapi.yaml", &["get"]),
+    ("/orgs", &["get"]),
+    ("/orgs/{org}", &["get"]),
     ("/orgs/{org}/resume", &["post"]),
     ("/orgs/{org}/stop", &["post"]),
-    ("/purges", &["post"]),
+    ("/purges", &["get", "post"]),
     ("/purges/{id}", &["get"]),
     ("/purges/{id}/cancel", &["post"]),
     ("/purges/{id}/conversations", &["get"]),
+    ("/purges/{id}/events", &["get"]),
     ("/purges/{id}/jobs", &["get"]),
     ("/purges/{id}/pause", &["post"]),
     ("/purges/{id}/resume", &["post"]),
     ("/purges/{id}/retry", &["post"]),
+    ("/purges/{id}/report", &["get"]),
 ];
 
 #[test]
@@ -76,6 +82,7 @@ fn the_words_of_the_document_are_those_of_the_answers() {
         ("JobState", words(JobState::ALL)),
         ("JobResult", words(JobResult::ALL)),
         ("Outcome", words(Outcome::ALL)),
+        ("EventType", words(EventType::ALL)),
     ];
     for (name, words) in expected {
         assert_eq!(document["components"]["schemas"][name]["enum"], json!(words), "{name}");

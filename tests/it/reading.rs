@@ -1,10 +1,18 @@
-//! Reading: one purge, its conversations and jobs, the history of a conversation, health.
+//! Reading: purges, their conversations, jobs, events and reports, the history of a conversation, orgs, health.
 
+mod cursors;
+mod events;
 mod history;
+mod job;
 mod jobs;
+mod lists;
+mod org_state;
 mod orgs;
 mod pages;
+mod progress;
+mod report;
 mod service;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -52,6 +60,20 @@ async fn mixed() -> (TestService, Vec<Uuid>) {
 
 fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// Reads a list page by page.
+async fn all(test: &TestService, path: &str) -> Vec<Vec<Value>> {
+    let (mut pages, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = test.get(&format!("{path}{cursor}")).await;
+        assert_eq!(keys(&page), ["items", "nextCursor"]);
+        pages.push(page["items"].as_array().unwrap().clone());
+        match page["nextCursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return pages,
+        }
+    }
 }
 
 #[tokio::test]

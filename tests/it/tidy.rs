@@ -23,11 +23,12 @@ const FOLDERS: &[(&str, &[&str])] = &[
     // Its wire types are its own: sharing ours, it would share our misreadings.
     ("sandbox", &[]),
     ("genesys", &["domain"]),
+    ("evidence", &["domain"]),
     ("store", &["domain", "intake"]),
     ("webhooks", &["domain", "store"]),
     // They meet in Postgres: `api` never calls Genesys, `engine` never knows HTTP from below.
     ("engine", &["domain", "genesys", "store"]),
-    ("api", &["domain", "intake", "store"]),
+    ("api", &["domain", "evidence", "intake", "store"]),
     ("upkeep", &["domain", "engine", "store"]),
     ("telemetry", &["config"]),
     ("app", &["api", "config", "domain", "engine", "genesys", "postgres", "store", "upkeep", "webhooks"]),

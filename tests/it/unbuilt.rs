@@ -15,8 +15,6 @@ const UNBUILT: &[(&str, &str, Scope)] = &[
     ("GET", "/jobs/1", Scope::PurgesRead),
     ("POST", "/purges/1/approve", Scope::PurgesApprove),
     ("POST", "/purges/1/reject", Scope::PurgesApprove),
-    ("GET", "/purges/1/events", Scope::PurgesRead),
-    ("GET", "/purges/1/report", Scope::PurgesRead),
     ("GET", "/purges/1/certificate", Scope::PurgesRead),
     ("GET", "/events?since=1", Scope::PurgesRead),
     ("GET", "/erasures?since=1", Scope::PurgesRead),

@@ -48,6 +48,10 @@ async fn every_migration_runs_over_what_its_predecessors_left_and_the_work_goes_
         end("canceled", 1, 0),
     ];
     assert_eq!(endings, expected);
+    for filter in ["reference=R-1", "label=team:a"] {
+        let found = test.get(&format!("/purges?{filter}")).await;
+        assert_eq!(found["items"].as_array().unwrap().len(), 1, "what was there before is found: {found}");
+    }
     test.receiver.wait_for(5, |hook| hook.body["purgeId"].is_string() && hook.body["run"].is_u64()).await;
     test.assert_no_breach();
     assert_books(&test).await;

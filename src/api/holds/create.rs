@@ -112,7 +112,7 @@ pub(in crate::api) async fn create_hold(
 
 /// The named org, or every configured one that the key reaches.
 fn orgs(state: &ApiState, caller: &Caller, named: Option<String>) -> Result<Vec<String>, Problem> {
-    let reached = state.orgs.iter().filter(|org| caller.reaches(org));
+    let reached = state.orgs.iter().map(|org| &org.name).filter(|org| caller.reaches(org));
     let orgs: Vec<String> = match &named {
         Some(named) => reached.filter(|org| *org == named).cloned().collect(),
         None => reached.cloned().collect(),

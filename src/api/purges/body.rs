@@ -1,13 +1,12 @@
 //! A purge as callers read it.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::counts::Tally;
+use crate::domain::progress;
 use crate::domain::state::PurgeState;
 use crate::store::purges::load::Purge;
 
@@ -41,9 +40,12 @@ pub(in crate::api) struct PurgeBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Progress {
-    /// Conversations that reached a final outcome, a minute, since the start.
+    /// Conversations that reached a final outcome, a minute: in the last two to four minutes, or since the start where that
+    /// is not so long ago; of a final purge from its start to its end. Null before the start. After a rest of ten minutes
+    /// or more it begins anew.
     per_minute: Option<f64>,
-    /// When the last will, at this rate.
+    /// When the last will, at this rate. Null where nothing can be said: not started, paused, blocked, stopped, final, or
+    /// nothing became final in the last minutes.
     estimated_finish_at: Option<Timestamp>,
 }
 
@@ -78,20 +80,23 @@ impl From<Purge> for PurgeBody {
     }
 }
 
+/// A purge that has ended went at the rate of its whole; one that has not at that of its last minutes. What waits for
+/// somebody or something has no end that could be told.
 fn progress(purge: &Purge) -> Progress {
-    let until = purge.finished_at.unwrap_or(purge.read_at);
     let open = purge.counts.pending + purge.counts.eligible + purge.counts.submitted;
     let settled = purge.counts.total - open;
-    let elapsed = purge.started_at.map(|started| until.duration_since(started).as_secs_f64());
-    let Some(elapsed) = elapsed.filter(|elapsed| *elapsed > 0.0 && settled > 0) else {
-        return Progress { per_minute: None, estimated_finish_at: None };
+    let per_second = match (purge.started_at, purge.finished_at) {
+        (Some(started), Some(finished)) => progress::rate(settled, finished.duration_since(started)),
+        (Some(_), None) => {
+            purge.milestones.and_then(|milestones| milestones.per_second(purge.read_at, settled))
+        }
+        (None, _) => None,
     };
-    #[expect(clippy::cast_precision_loss, reason = "a rate is no count")]
-    let (settled, open) = (settled as f64, open as f64);
-    let per_second = settled / elapsed;
-    let left = Duration::try_from_secs_f64(open / per_second).ok().filter(|_| purge.finished_at.is_none());
+    let is_under_way =
+        matches!(purge.state, PurgeState::Running | PurgeState::Canceling) && purge.blocked.is_none();
+    let left = per_second.filter(|_| is_under_way).and_then(|per_second| progress::left(open, per_second));
     Progress {
-        per_minute: Some((per_second * 600.0).round() / 10.0),
+        per_minute: per_second.map(|per_second| (per_second * 600.0).round() / 10.0),
         estimated_finish_at: left.and_then(|left| purge.read_at.checked_add(left).ok()),
     }
 }

@@ -1,5 +1,7 @@
 //! `GET /purges/{id}/conversations`: what became of each, in the order of the request.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
@@ -46,23 +48,18 @@ pub(in crate::api) struct Conversation {
 
 impl From<ConversationRow> for Conversation {
     fn from(row: ConversationRow) -> Self {
-        let Some(decided) = row.decided else {
-            return Self {
-                conversation_id: row.conversation_id,
-                outcome: row.outcome,
-                code: None,
-                detail: None,
-                job_id: None,
-                decided_at: None,
-            };
-        };
+        // Most decisions are about many conversations, so only the last of them can take the words away.
+        let decided = row.decided.map(Arc::unwrap_or_clone);
+        let at = decided.as_ref().map(|decided| decided.at);
+        let words = decided.map(|decided| (decided.code, decided.detail, decided.upstream_job_id));
+        let (code, detail, job_id) = words.unwrap_or_default();
         Self {
             conversation_id: row.conversation_id,
             outcome: row.outcome,
-            code: decided.code,
-            detail: decided.detail,
-            job_id: decided.upstream_job_id,
-            decided_at: Some(decided.at),
+            code,
+            detail,
+            job_id,
+            decided_at: at,
         }
     }
 }

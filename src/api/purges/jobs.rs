@@ -27,7 +27,7 @@ pub(in crate::api) struct JobsPage {
     cursor: Option<String>,
 }
 
-/// One job, as seen from a purge.
+/// One job, as seen from a purge or as a whole.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_field_names, reason = "the contract names the fields")]
@@ -41,7 +41,7 @@ pub(in crate::api) struct Job {
     /// The same.
     upstream_job_id: Option<String>,
     upstream_state: Option<String>,
-    /// How many of this purge's conversations it carries.
+    /// How many conversations it carries: in the list of a purge of that purge, else of all.
     conversations: i64,
     records_processed: Option<i64>,
     /// Submits so far.

@@ -3,10 +3,13 @@
 pub(super) mod body;
 pub(super) mod conversations;
 pub(super) mod create;
+pub(super) mod events;
 mod fields;
 pub(super) mod get;
 pub(super) mod jobs;
+pub(super) mod list;
 mod repeat;
+pub(super) mod report;
 pub(super) mod steer;
 
 use uuid::Uuid;

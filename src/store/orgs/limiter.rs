@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx as _;
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
 
 use crate::domain::limiter::{Budget, PERMIT_LIFE, Permission, in_force};
+use crate::domain::recent::RecentCalls;
 use crate::domain::terms::OrgTerms;
 use crate::store::tx::Tx;
 use crate::store::{Store, StoreError};
@@ -50,7 +51,7 @@ pub(in crate::store) async fn take(
     let failed = tx.failed();
     let row = sqlx::query!(
         r#"-- lock_limiter
-        select arrival_at, closed_until, allowed_per_minute from limiters where org = $1 for update"#,
+        select arrival_at, closed_until, allowed_per_minute, calls, called_at from limiters where org = $1 for update"#,
         org.name
     )
     .fetch_one(&mut **tx)
@@ -62,16 +63,24 @@ pub(in crate::store) async fn take(
         return Ok(Err(until(closed_until, now)));
     }
     let told = row.allowed_per_minute.and_then(|allowed| u32::try_from(allowed).ok());
-    let Some(per_minute) = in_force(org.per_minute, told) else { return Ok(Ok(permit)) };
-    let arrival_at = match Budget::per_minute(per_minute).take(row.arrival_at.to_jiff(), now) {
-        Permission::Granted(arrival_at) => arrival_at,
-        Permission::NotBefore(then) => return Ok(Err(until(then, now))),
+    let arrival_at = row.arrival_at.to_jiff();
+    let arrival_at = match in_force(org.per_minute, told).map(Budget::per_minute) {
+        None => arrival_at,
+        Some(budget) => match budget.take(arrival_at, now) {
+            Permission::Granted(arrival_at) => arrival_at,
+            Permission::NotBefore(then) => return Ok(Err(until(then, now))),
+        },
     };
+    let mut recent = RecentCalls::new(row.calls, row.called_at.map(SqlTimestamp::to_jiff));
+    recent.note(now);
     let failed = tx.failed();
     sqlx::query!(
-        "-- take_permit\nupdate limiters set arrival_at = $2 where org = $1",
+        "-- take_permit
+        update limiters set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4) where org = $1",
         org.name,
-        arrival_at.to_sqlx() as _
+        arrival_at.to_sqlx() as _,
+        recent.per_second(),
+        now.to_sqlx() as _
     )
     .execute(&mut **tx)
     .await

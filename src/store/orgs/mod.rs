@@ -7,3 +7,4 @@ pub(super) mod lock;
 pub mod pace;
 pub(super) mod policy;
 pub mod stop;
+pub mod token;

@@ -21,24 +21,16 @@ pub struct Stop {
     pub since: Timestamp,
 }
 
-/// A stopped org.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stopped {
-    /// Who stopped it first.
-    pub stop: Stop,
-    /// No submit leaves after this moment, until the org goes on.
-    pub quiet_at: Timestamp,
-}
-
 impl Store {
-    /// Stops the org: from the return on no intent is committed. An org that is stopped already stays so.
+    /// Stops the org: from the return on no intent is committed, and no submit leaves after the moment that is returned,
+    /// until the org goes on. An org that is stopped already stays so.
     pub async fn stop_org(
         &self,
         org: &str,
         by: &str,
         reason: Option<&str>,
         request_id: &str,
-    ) -> Result<Stopped, StoreError> {
+    ) -> Result<Timestamp, StoreError> {
         let mut tx = self.begin_request("stop_org").await?;
         lock(&mut tx, org).await?;
         let failed = tx.failed();
@@ -60,23 +52,17 @@ impl Store {
         }
         let failed = tx.failed();
         // One statement: a call that its snapshot does not show as under way left before its clock is read.
-        let row = sqlx::query!(
-            r#"-- stopped_org
-            select o.stopped_by as "by!", o.stopped_reason, o.stopped_at as "since!: SqlTimestamp",
-                   (
-                       select greatest(max(call_before), clock_timestamp())
-                       from jobs where org = $1 and state = 'submitting'
-                   ) as "quiet_at!: SqlTimestamp"
-            from orgs o
-            where name = $1"#,
+        let quiet_at = sqlx::query_scalar!(
+            r#"-- quiet_at_of_org
+            select greatest(max(call_before), clock_timestamp()) as "quiet_at!: SqlTimestamp"
+            from jobs where org = $1 and state = 'submitting'"#,
             org
         )
         .fetch_one(&mut *tx)
         .await
         .map_err(failed)?;
         tx.commit().await?;
-        let stop = Stop { by: row.by, reason: row.stopped_reason, since: row.since.to_jiff() };
-        Ok(Stopped { stop, quiet_at: row.quiet_at.to_jiff() })
+        Ok(quiet_at.to_jiff())
     }
 
     /// The org goes on; one that is not stopped does so anyway.

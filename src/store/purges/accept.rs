@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::repeat::{self, Before, RepeatKey};
+use super::tags;
 use crate::domain::events::EventType;
 use crate::domain::outcome::Cell;
 use crate::intake::{IntakeError, Spooled};
@@ -83,6 +84,7 @@ impl Store {
         let id = self.new_id();
         let mut tx = self.begin_request("accept_purge").await?;
         insert_purge(&mut tx, id, new, spooled).await?;
+        tags::insert(&mut tx, id, new.reference.as_deref(), &new.labels).await?;
         if let Some(key) = repeat {
             let now = tx.now().await?;
             if !repeat::claim(&mut tx, key, id, now).await? {

@@ -1,4 +1,4 @@
-//! Reads one purge: the same few bytes, however many conversations it has.
+//! Reads purges: the same few bytes of each, however many conversations it has.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -7,8 +7,11 @@ use uuid::Uuid;
 
 use crate::domain::counts::{Counts, Tally};
 use crate::domain::outcome::Outcome;
+use crate::domain::progress::Milestones;
 use crate::domain::state::PurgeState;
 use crate::store::error::word;
+use crate::store::slices::milestones;
+use crate::store::tx::Tx;
 use crate::store::{Store, StoreError};
 
 /// A purge as it stands.
@@ -32,6 +35,8 @@ pub struct Purge {
     pub is_dry_run: bool,
     /// How its conversations stand.
     pub counts: Tally,
+    /// How they stood at two moments before; nothing until the first changed.
+    pub milestones: Option<Milestones>,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When its first question was asked.
@@ -56,6 +61,7 @@ impl Purge {
             state: PurgeState::Queued,
             run: 1,
             counts: Tally::new(&counts, self.counts.duplicates),
+            milestones: None,
             started_at: None,
             finished_at: None,
             blocked: None,
@@ -68,43 +74,103 @@ impl Store {
     /// One purge.
     pub async fn purge(&self, id: Uuid) -> Result<Option<Purge>, StoreError> {
         let mut tx = self.begin_request("purge").await?;
-        let failed = tx.failed();
-        let row = sqlx::query!(
-            r#"-- purge
-            select p.id, p.state::text as "state!", p.run, p.org, p.reason, p.reference, p.labels, p.dry_run,
-                   p.created_at, p.started_at, p.finished_at, p.requested_by, p.duplicates, p.pending, p.eligible,
-                   p.submitted, p.purged, p.already_purged, p.on_hold, p.retained, p.not_found, p.active, p.failed,
-                   p.canceled, p.would_purge, o.blocked_code, o.blocked_detail,
-                   o.stopped_by, o.stopped_reason,
-                   clock_timestamp() as "read_at!: SqlTimestamp"
-            from purges p
-            join orgs o on o.name = p.org
-            where p.id = $1"#,
-            id
-        )
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed)?;
-        let Some(row) = row else { return Ok(None) };
+        Ok(load(&mut tx, &[id]).await?.pop())
+    }
+}
+
+/// The purges with these ids, newest first.
+pub(in crate::store) async fn load(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Purge>, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"-- purges
+        select p.id, p.state::text as "state!", p.run, p.org, p.reason, p.reference, p.labels, p.dry_run,
+               p.created_at, p.started_at, p.finished_at, p.requested_by, p.duplicates, p.pending, p.eligible,
+               p.submitted, p.purged, p.already_purged, p.on_hold, p.retained, p.not_found, p.active, p.failed,
+               p.canceled, p.would_purge, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
+               o.blocked_code, o.blocked_detail, o.stopped_by as "stopped_by?", o.stopped_reason as "stopped_reason?",
+               clock_timestamp() as "read_at!: SqlTimestamp"
+        from purges p
+        join orgs o on o.name = p.org
+        where p.id = any($1)
+        order by p.id desc"#,
+        ids
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    rows.into_iter().map(Purge::try_from).collect()
+}
+
+/// A purge as it is stored.
+struct Row {
+    id: Uuid,
+    state: String,
+    run: i32,
+    org: String,
+    reason: Option<String>,
+    reference: Option<String>,
+    labels: Value,
+    dry_run: bool,
+    created_at: SqlTimestamp,
+    started_at: Option<SqlTimestamp>,
+    finished_at: Option<SqlTimestamp>,
+    requested_by: String,
+    duplicates: i64,
+    pending: i64,
+    eligible: i64,
+    submitted: i64,
+    purged: i64,
+    already_purged: i64,
+    on_hold: i64,
+    retained: i64,
+    not_found: i64,
+    active: i64,
+    failed: i64,
+    canceled: i64,
+    would_purge: i64,
+    rate_at: Option<SqlTimestamp>,
+    rate_settled: Option<i64>,
+    rate_from_at: Option<SqlTimestamp>,
+    rate_from_settled: Option<i64>,
+    blocked_code: Option<String>,
+    blocked_detail: Option<String>,
+    stopped_by: Option<String>,
+    stopped_reason: Option<String>,
+    read_at: SqlTimestamp,
+}
+
+impl Row {
+    fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        counts[Outcome::Pending] = row.pending;
-        counts[Outcome::Eligible] = row.eligible;
-        counts[Outcome::Submitted] = row.submitted;
-        counts[Outcome::Purged] = row.purged;
-        counts[Outcome::AlreadyPurged] = row.already_purged;
-        counts[Outcome::OnHold] = row.on_hold;
-        counts[Outcome::Retained] = row.retained;
-        counts[Outcome::NotFound] = row.not_found;
-        counts[Outcome::Active] = row.active;
-        counts[Outcome::Failed] = row.failed;
-        counts[Outcome::Canceled] = row.canceled;
-        counts[Outcome::WouldPurge] = row.would_purge;
+        counts[Outcome::Pending] = self.pending;
+        counts[Outcome::Eligible] = self.eligible;
+        counts[Outcome::Submitted] = self.submitted;
+        counts[Outcome::Purged] = self.purged;
+        counts[Outcome::AlreadyPurged] = self.already_purged;
+        counts[Outcome::OnHold] = self.on_hold;
+        counts[Outcome::Retained] = self.retained;
+        counts[Outcome::NotFound] = self.not_found;
+        counts[Outcome::Active] = self.active;
+        counts[Outcome::Failed] = self.failed;
+        counts[Outcome::Canceled] = self.canceled;
+        counts[Outcome::WouldPurge] = self.would_purge;
+        counts
+    }
+}
+
+impl TryFrom<Row> for Purge {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let counts = row.counts();
         let state: PurgeState = word("state of a purge", &row.state)?;
         let stopped = row.stopped_by.map(|by| {
             let reason = row.stopped_reason.map_or_else(String::new, |reason| format!(": {reason}"));
             ("org_stopped".to_owned(), format!("{by} stopped the org{reason}; it goes on when it is resumed"))
         });
-        Ok(Some(Purge {
+        let blocked = stopped.or(row.blocked_code.zip(row.blocked_detail));
+        Ok(Self {
             id: row.id,
             state,
             run: row.run,
@@ -114,12 +180,16 @@ impl Store {
             labels: row.labels,
             is_dry_run: row.dry_run,
             counts: Tally::new(&counts, row.duplicates),
+            milestones: milestones::read(
+                (row.rate_at, row.rate_settled),
+                (row.rate_from_at, row.rate_from_settled),
+            ),
             created_at: row.created_at.to_jiff(),
             started_at: row.started_at.map(SqlTimestamp::to_jiff),
             finished_at: row.finished_at.map(SqlTimestamp::to_jiff),
             requested_by: row.requested_by,
-            blocked: stopped.or(row.blocked_code.zip(row.blocked_detail)).filter(|_| !state.is_final()),
+            blocked: blocked.filter(|_| !state.is_final()),
             read_at: row.read_at.to_jiff(),
-        }))
+        })
     }
 }

@@ -2,8 +2,10 @@
 
 pub mod accept;
 pub(super) mod finish;
+pub mod list;
 pub mod load;
 pub mod repeat;
 pub(super) mod start;
 pub mod steer;
 mod sweep;
+mod tags;

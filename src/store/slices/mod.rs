@@ -3,6 +3,7 @@
 mod carried;
 pub mod claim;
 pub mod expire;
+pub(super) mod milestones;
 pub(super) mod patch;
 mod patch_write;
 pub(super) use patch_write::array_literal;

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 use uuid::Uuid;
 
-use super::SliceKey;
 use super::patch::{Draft, Patch};
+use super::{SliceKey, milestones};
 use crate::domain::counts::Counts;
 use crate::domain::outcome::{Cell, Outcome};
+use crate::domain::progress::{Milestones, Moment};
 use crate::domain::state::SliceState;
 use crate::store::error::ensure_rows;
 use crate::store::purges::finish;
@@ -18,8 +19,8 @@ use crate::store::{Store, StoreError};
 
 /// What a patch did to one purge.
 #[derive(Debug, Clone, Copy, Default)]
-struct PurgeChange {
-    counts: Counts,
+pub(super) struct PurgeChange {
+    pub(super) counts: Counts,
     drawable: i64,
 }
 
@@ -180,9 +181,14 @@ async fn write_purges(
     changes: &BTreeMap<Uuid, PurgeChange>,
 ) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = changes.keys().copied().collect();
+    let milestones = milestones::lock(tx, now, changes).await?;
     let differences =
         |outcome: Outcome| changes.values().map(|change| change.counts[outcome]).collect::<Vec<_>>();
-    lock_purges(tx, &ids).await?;
+    let moments = |pick: &dyn Fn(&Milestones) -> Moment| -> (Vec<SqlTimestamp>, Vec<i64>) {
+        milestones.iter().map(pick).map(|moment| (moment.at.to_sqlx(), moment.settled)).unzip()
+    };
+    let (rate_at, rate_settled) = moments(&|milestones| milestones.last);
+    let (rate_from_at, rate_from_settled) = moments(&|milestones| milestones.from);
     let failed = tx.failed();
     let ended = sqlx::query_scalar!(
         "-- write_counts
@@ -192,12 +198,13 @@ async fn write_purges(
             already_purged = p.already_purged + d.already_purged, on_hold = p.on_hold + d.on_hold,
             retained = p.retained + d.retained, not_found = p.not_found + d.not_found, active = p.active + d.active,
             failed = p.failed + d.failed, canceled = p.canceled + d.canceled,
-            would_purge = p.would_purge + d.would_purge
+            would_purge = p.would_purge + d.would_purge, rate_at = d.rate_at, rate_settled = d.rate_settled,
+            rate_from_at = d.rate_from_at, rate_from_settled = d.rate_from_settled
         from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
-                    $14::bigint[])
+                    $14::bigint[], $15::timestamptz[], $16::bigint[], $17::timestamptz[], $18::bigint[])
              as d (id, drawable, pending, eligible, submitted, purged, already_purged, on_hold, retained, not_found,
-                   active, failed, canceled, would_purge)
+                   active, failed, canceled, would_purge, rate_at, rate_settled, rate_from_at, rate_from_settled)
         where p.id = d.id
         returning case when p.pending + p.eligible + p.submitted = 0 and p.finished_at is null then p.id end",
         &ids,
@@ -213,7 +220,11 @@ async fn write_purges(
         &differences(Outcome::Active),
         &differences(Outcome::Failed),
         &differences(Outcome::Canceled),
-        &differences(Outcome::WouldPurge)
+        &differences(Outcome::WouldPurge),
+        &rate_at as _,
+        &rate_settled,
+        &rate_from_at as _,
+        &rate_from_settled
     )
     .fetch_all(&mut **tx)
     .await
@@ -227,7 +238,7 @@ async fn write_purges(
 async fn lock_purges(tx: &mut Tx, ids: &[Uuid]) -> Result<(), StoreError> {
     let failed = tx.failed();
     sqlx::query!(
-        "-- lock_purges
+        "-- lock_purges_to_steer
         select id from purges where id = any($1) order by id for no key update",
         ids
     )

@@ -1,6 +1,7 @@
 //! The conversations of a purge, in the order of the request, a page at a time.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -21,7 +22,7 @@ pub struct ConversationRow {
     /// What became of it.
     pub outcome: Outcome,
     /// Why, and when that was decided; nothing while it is as it was accepted.
-    pub decided: Option<Decided>,
+    pub decided: Option<Arc<Decided>>,
 }
 
 /// The last decision about a conversation.
@@ -45,6 +46,15 @@ const SLICES_AT_ONCE: i64 = 4;
 /// So many rounds are made for one page, so that a filter that matches nothing answers soon all the same.
 const ROUNDS: usize = 50;
 
+/// Some conversations of a purge, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scanned {
+    /// Those that the filter lets through.
+    pub rows: Vec<ConversationRow>,
+    /// The ordinal to go on with, unless these were the last.
+    pub next: Option<i32>,
+}
+
 impl Store {
     /// Up to `limit` conversations after the ordinal `after`, and the ordinal to go on after, unless this was all.
     pub async fn conversations(
@@ -57,77 +67,131 @@ impl Store {
         let mut next = after.map_or(0, |after| after.saturating_add(1));
         let mut page = Vec::new();
         for _ in 0..ROUNDS {
-            let (rows, scanned_to, is_last) = self.scan(purge, outcome, next).await?;
-            for row in rows {
+            let scanned = self.scan_conversations(purge, outcome, next).await?;
+            for row in scanned.rows {
                 if page.len() == limit {
                     let last = page.last().map(|row: &ConversationRow| row.ordinal);
                     return Ok((page, last));
                 }
                 page.push(row);
             }
-            if is_last {
-                return Ok((page, None));
+            match scanned.next {
+                Some(on) => next = on,
+                None => return Ok((page, None)),
             }
-            next = scanned_to;
         }
         Ok((page, Some(next - 1)))
     }
 
-    /// The conversations from `next` on in the next few slices, the ordinal after them, and whether those were the last.
-    async fn scan(
+    /// The conversations from the ordinal `next` on in the next few slices: one short transaction.
+    pub async fn scan_conversations(
         &self,
         purge: Uuid,
         outcome: Option<Outcome>,
         next: i32,
-    ) -> Result<(Vec<ConversationRow>, i32, bool), StoreError> {
+    ) -> Result<Scanned, StoreError> {
         let mut tx = self.begin_request("conversations").await?;
-        let (first_slice, _) = locate(next);
-        let failed = tx.failed();
-        let slices = sqlx::query!(
-            "-- conversations
-            select slice_no, ids, outcomes from slices
-            where purge_id = $1 and slice_no >= $2
-            order by slice_no
-            limit $3",
-            purge,
-            first_slice,
-            SLICES_AT_ONCE
-        )
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)?;
+        let slices = slices_from(&mut tx, purge, next).await?;
+        let is_wanted = |cell: Cell| outcome.is_none_or(|outcome| outcome == cell.outcome);
+        let numbers: Vec<i32> = slices
+            .iter()
+            .filter(|slice| slice.cells.iter().copied().any(is_wanted))
+            .map(|slice| slice.no)
+            .collect();
+        let mut decided = decisions_on(&mut tx, purge, &numbers).await?;
+        drop(tx);
         let is_last = i64::try_from(slices.len()).unwrap_or(i64::MAX) < SLICES_AT_ONCE;
-        let numbers: Vec<i32> = slices.iter().map(|slice| slice.slice_no).collect();
-        let decided = last_decisions(&mut tx, purge, &numbers).await?;
-        let slice_size = i32::try_from(crate::domain::SLICE_SIZE).unwrap_or(i32::MAX);
+        let scanned_to = slices.last().map(|slice| ordinal(slice.no + 1, 0));
         let mut rows = Vec::new();
-        for slice in &slices {
-            for (position, (&conversation_id, &byte)) in slice.ids.iter().zip(&slice.outcomes).enumerate() {
-                let ordinal = slice.slice_no * slice_size + i32::try_from(position).unwrap_or_default();
-                let cell = Cell::from_byte(byte).ok_or(StoreError::Unreadable {
-                    what: "outcomes of a slice",
-                    detail: format!("slice {} of purge {purge}", slice.slice_no),
-                })?;
-                if ordinal >= next && outcome.is_none_or(|outcome| outcome == cell.outcome) {
-                    let decided = decided.get(&(slice.slice_no, position)).cloned();
+        for slice in slices {
+            let last = last_decisions(&slice.cells, &decided.remove(&slice.no).unwrap_or_default());
+            let cells = slice.ids.into_iter().zip(slice.cells).zip(last);
+            for (position, ((conversation_id, cell), decided)) in cells.enumerate() {
+                let ordinal = ordinal(slice.no, position);
+                if ordinal >= next && is_wanted(cell) {
                     rows.push(ConversationRow { ordinal, conversation_id, outcome: cell.outcome, decided });
                 }
             }
         }
-        let scanned_to = numbers.last().map_or(next, |last| (last + 1) * slice_size);
-        Ok((rows, scanned_to, is_last))
+        Ok(Scanned { rows, next: scanned_to.filter(|_| !is_last) })
+    }
+
+    /// The ordinal of a conversation in a purge; `None` where the purge does not name it.
+    pub async fn ordinal_of(&self, purge: Uuid, conversation: Uuid) -> Result<Option<i32>, StoreError> {
+        let mut tx = self.begin_request("ordinal_of").await?;
+        let failed = tx.failed();
+        sqlx::query_scalar!(
+            "-- ordinal_of
+            select ordinal from conversations where conversation_id = $1 and purge_id = $2",
+            conversation,
+            purge
+        )
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed)
     }
 }
 
-/// The last decision about each conversation of some slices.
-async fn last_decisions(
+fn ordinal(slice_no: i32, position: usize) -> i32 {
+    let size = i32::try_from(crate::domain::SLICE_SIZE).unwrap_or(i32::MAX);
+    slice_no.saturating_mul(size).saturating_add(i32::try_from(position).unwrap_or_default())
+}
+
+/// A slice as it is read.
+struct Slice {
+    no: i32,
+    ids: Vec<Uuid>,
+    cells: Vec<Cell>,
+}
+
+/// The slices from that of the ordinal on.
+async fn slices_from(tx: &mut Tx, purge: Uuid, ordinal: i32) -> Result<Vec<Slice>, StoreError> {
+    let (first, _) = locate(ordinal);
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        "-- conversations
+        select slice_no, ids, outcomes from slices
+        where purge_id = $1 and slice_no >= $2
+        order by slice_no
+        limit $3",
+        purge,
+        first,
+        SLICES_AT_ONCE
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    rows.into_iter()
+        .map(|row| {
+            let cells: Option<Vec<Cell>> = row.outcomes.iter().copied().map(Cell::from_byte).collect();
+            let cells = cells.ok_or_else(|| StoreError::Unreadable {
+                what: "outcomes of a slice",
+                detail: format!("slice {} of purge {purge}", row.slice_no),
+            })?;
+            Ok(Slice { no: row.slice_no, ids: row.ids, cells })
+        })
+        .collect()
+}
+
+/// A decision about some conversations of a slice.
+struct Decision {
+    positions: Vec<i16>,
+    decided: Arc<Decided>,
+}
+
+/// The decisions about each of the slices, oldest first.
+async fn decisions_on(
     tx: &mut Tx,
     purge: Uuid,
     slices: &[i32],
-) -> Result<HashMap<(i32, usize), Decided>, StoreError> {
+) -> Result<HashMap<i32, Vec<Decision>>, StoreError> {
+    let mut decisions = HashMap::<i32, Vec<Decision>>::new();
+    if slices.is_empty() {
+        return Ok(decisions);
+    }
     let failed = tx.failed();
     let rows = sqlx::query!(
-        r#"-- last_decisions
+        r#"-- decisions_on
         select d.slice_no, d.positions, d.to_outcome, d.code, d.detail, d.decided_at, j.upstream_job_id as "upstream_job_id?"
         from decisions d
         left join jobs j on j.id = d.job_id
@@ -139,20 +203,36 @@ async fn last_decisions(
     .fetch_all(&mut **tx)
     .await
     .map_err(failed)?;
-    let mut decided = HashMap::new();
     for row in rows {
-        let last = Decided {
+        let decided = Decided {
             outcome: outcome_of(row.to_outcome)?,
             code: row.code,
             detail: row.detail,
             upstream_job_id: row.upstream_job_id,
             at: SqlTimestamp::to_jiff(row.decided_at),
         };
-        for position in row.positions.into_iter().filter_map(|position| usize::try_from(position).ok()) {
-            decided.insert((row.slice_no, position), last.clone());
+        let decision = Decision { positions: row.positions, decided: Arc::new(decided) };
+        decisions.entry(row.slice_no).or_default().push(decision);
+    }
+    Ok(decisions)
+}
+
+/// For each conversation of a slice the last decision that led to its outcome.
+///
+/// The decisions are read after the outcomes: one that came in between tells of an outcome that was not read.
+fn last_decisions(cells: &[Cell], decisions: &[Decision]) -> Vec<Option<Arc<Decided>>> {
+    let mut last = vec![None; cells.len()];
+    for decision in decisions {
+        let positions = decision.positions.iter().filter_map(|&position| usize::try_from(position).ok());
+        for position in positions {
+            let is_of_outcome =
+                cells.get(position).is_some_and(|cell| cell.outcome == decision.decided.outcome);
+            if is_of_outcome && let Some(slot) = last.get_mut(position) {
+                *slot = Some(Arc::clone(&decision.decided));
+            }
         }
     }
-    Ok(decided)
+    last
 }
 
 /// Reads the number of an outcome.

@@ -9,7 +9,7 @@ use crate::domain::state::{JobResult, JobState};
 use crate::store::error::word;
 use crate::store::{Store, StoreError};
 
-/// One job, as seen from a purge.
+/// One job, as seen from a purge or as a whole.
 #[derive(Debug, Clone)]
 pub struct JobRow {
     /// Its id here.
@@ -22,7 +22,7 @@ pub struct JobRow {
     pub upstream_job_id: Option<String>,
     /// Its state, as upstream said it last.
     pub upstream_state: Option<String>,
-    /// How many of this purge's conversations it carries.
+    /// How many conversations it carries: of the purge that it is seen from, or all.
     pub conversations: i64,
     /// As upstream said it last.
     pub records_processed: Option<i64>,
@@ -48,7 +48,8 @@ impl Store {
     ) -> Result<Vec<JobRow>, StoreError> {
         let mut tx = self.begin_request("jobs_of").await?;
         let failed = tx.failed();
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            Row,
             r#"-- jobs_of
             select j.id, j.state::text as "state!", j.result::text as result, j.upstream_job_id, j.upstream_state,
                    p.conversations as "conversations!", j.records_processed, j.attempt, j.submitted_at, j.finished_at,
@@ -70,23 +71,43 @@ impl Store {
         .fetch_all(&mut *tx)
         .await
         .map_err(failed)?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(JobRow {
-                    id: row.id,
-                    state: word("state of a job", &row.state)?,
-                    result: row.result.map(|result| word("result of a job", &result)).transpose()?,
-                    upstream_job_id: row.upstream_job_id,
-                    upstream_state: row.upstream_state,
-                    conversations: row.conversations,
-                    records_processed: row.records_processed,
-                    attempt: row.attempt,
-                    submitted_at: row.submitted_at.map(SqlTimestamp::to_jiff),
-                    finished_at: row.finished_at.map(SqlTimestamp::to_jiff),
-                    latency_seconds: row.latency_seconds,
-                    last_error: row.last_error,
-                })
-            })
-            .collect()
+        rows.into_iter().map(JobRow::try_from).collect()
+    }
+}
+
+/// A job as it is stored.
+pub(super) struct Row {
+    pub(super) id: Uuid,
+    pub(super) state: String,
+    pub(super) result: Option<String>,
+    pub(super) upstream_job_id: Option<String>,
+    pub(super) upstream_state: Option<String>,
+    pub(super) conversations: i64,
+    pub(super) records_processed: Option<i64>,
+    pub(super) attempt: i32,
+    pub(super) submitted_at: Option<SqlTimestamp>,
+    pub(super) finished_at: Option<SqlTimestamp>,
+    pub(super) latency_seconds: Option<f64>,
+    pub(super) last_error: Option<Value>,
+}
+
+impl TryFrom<Row> for JobRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id,
+            state: word("state of a job", &row.state)?,
+            result: row.result.map(|result| word("result of a job", &result)).transpose()?,
+            upstream_job_id: row.upstream_job_id,
+            upstream_state: row.upstream_state,
+            conversations: row.conversations,
+            records_processed: row.records_processed,
+            attempt: row.attempt,
+            submitted_at: row.submitted_at.map(SqlTimestamp::to_jiff),
+            finished_at: row.finished_at.map(SqlTimestamp::to_jiff),
+            latency_seconds: row.latency_seconds,
+            last_error: row.last_error,
+        })
     }
 }

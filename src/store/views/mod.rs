@@ -3,5 +3,8 @@
 pub mod condition;
 pub mod conversation;
 pub mod conversations;
+pub mod events;
+pub mod job;
 pub mod jobs;
+pub mod orgs;
 pub mod survey;

@@ -5,23 +5,9 @@ use reqwest::Method;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{keys, mixed};
+use super::{all, keys, mixed};
+use crate::support::Setup;
 use crate::support::problem::{pointers, refused};
-use crate::support::{Setup, TestService};
-
-/// Reads a list page by page.
-async fn all(test: &TestService, path: &str) -> Vec<Vec<Value>> {
-    let (mut pages, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = test.get(&format!("{path}{cursor}")).await;
-        assert_eq!(keys(&page), ["items", "nextCursor"]);
-        pages.push(page["items"].as_array().unwrap().clone());
-        match page["nextCursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return pages,
-        }
-    }
-}
 
 fn ids_of(pages: &[Vec<Value>]) -> Vec<Uuid> {
     let rows = pages.iter().flatten();

@@ -19,6 +19,10 @@ async fn what_nobody_knows_is_not_found() {
             format!("/purges/{id}?wait=1"),
             format!("/purges/{id}/conversations"),
             format!("/purges/{id}/jobs"),
+            format!("/purges/{id}/events"),
+            format!("/purges/{id}/report"),
+            format!("/jobs/{id}"),
+            format!("/orgs/{id}"),
             format!("/conversations/{id}"),
             format!("/holds/{id}"),
         ] {
@@ -67,11 +71,19 @@ async fn a_path_that_does_not_take_the_method_says_which_it_takes() {
 async fn a_page_that_can_not_be_is_refused_by_the_name_of_the_parameter() {
     let desk = Desk::open().await;
     let id = desk.test.purge(&[Uuid::from_u128(7)]).await;
-    for path in [format!("/purges/{id}/conversations"), format!("/purges/{id}/jobs"), "/holds".to_owned()] {
+    for path in [
+        format!("/purges/{id}/conversations"),
+        format!("/purges/{id}/jobs"),
+        format!("/purges/{id}/events"),
+        "/purges".to_owned(),
+        "/orgs".to_owned(),
+        "/holds".to_owned(),
+    ] {
         for (query, told) in [
             ("limit=0", "limit"),
             ("limit=1001", "limit"),
             ("limit=-1", "limit"),
+            ("limit=99999999999999999999", "limit"),
             ("limit=ten", "limit"),
             ("limit=", "limit"),
             ("limit=1&limit=2", "limit"),

@@ -116,8 +116,7 @@ impl Lane {
             Rival::Cancel => Act::Cancel,
             Rival::Pause => Act::Pause,
             Rival::Stop => {
-                let stopped = self.steering.stop_org(&self.org.name, "racer", None, "race").await.unwrap();
-                return stopped.quiet_at;
+                return self.steering.stop_org(&self.org.name, "racer", None, "race").await.unwrap();
             }
             Rival::Hold => {
                 let hold = NewHold {

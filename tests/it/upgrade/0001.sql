@@ -24,6 +24,8 @@ values
      now() - interval '1 hour', now() - interval '1 hour', now() - interval '1 hour', now() - interval '1 hour', 3, 0,
      1, 0, 0, 0, 1);
 
+update purges set reference = 'R-1', labels = '{"team": "a"}' where id = '01900000-0000-7000-8000-000000000001';
+
 insert into slices (purge_id, slice_no, org, state, ids, outcomes, pending, drawable, facts_at, facts_epoch, run_at)
 values
     ('01900000-0000-7000-8000-000000000001', 0, 'default', 'queued', '{$1,$2,$3}', '\x000000', 3, 0, null, null,

@@ -1,0 +1,31 @@
+//! `GET /orgs/{org}`.
+
+use axum::Json;
+use axum::extract::State;
+
+use super::body::OrgBody;
+use super::{known, read};
+use crate::api::ApiState;
+use crate::api::auth::Authorized;
+use crate::api::extract::PathText;
+use crate::api::problem::Problem;
+
+/// Read an org.
+#[utoipa::path(
+    get, path = "/orgs/{org}", tag = "orgs",
+    params(("org" = String, Path, description = "Its name in the settings.", example = "default")),
+    responses(
+        (status = 200, description = "The org.", body = OrgBody),
+        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn get_org(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    PathText(name): PathText,
+) -> Result<Json<OrgBody>, Problem> {
+    let terms = known(&state, &caller, &name)?;
+    read(&state, terms).await.map(Json)
+}

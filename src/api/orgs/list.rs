@@ -1,0 +1,55 @@
+//! `GET /orgs`: those that are configured and that the key reaches, by name.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::body::OrgBody;
+use crate::api::ApiState;
+use crate::api::auth::Authorized;
+use crate::api::extract::Query;
+use crate::api::page::{self, Page};
+use crate::api::problem::Problem;
+use crate::domain::terms::OrgTerms;
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct OrgsPage {
+    /// Rows a page, 1 to 1000.
+    limit: Option<usize>,
+    /// The `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// List the orgs, by name.
+#[utoipa::path(
+    get, path = "/orgs", tag = "orgs",
+    params(OrgsPage),
+    responses(
+        (status = 200, description = "A page of orgs.", body = Page<OrgBody>),
+        (status = 400, description = "`invalid_query`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn list_orgs(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    Query(wanted): Query<OrgsPage>,
+) -> Result<Json<Page<OrgBody>>, Problem> {
+    let limit = page::limit(wanted.limit)?;
+    let after: Option<String> = page::after("orgs", wanted.cursor.as_deref())?;
+    let is_after = |name: &str| after.as_deref().is_none_or(|after| name > after);
+    let mut reached: Vec<&OrgTerms> =
+        state.orgs.iter().filter(|org| caller.reaches(&org.name) && is_after(&org.name)).collect();
+    let next_cursor = page::cut("orgs", &mut reached, limit, |org| org.name.clone());
+    let names: Vec<String> = reached.iter().map(|org| org.name.clone()).collect();
+    let rows = state.store.orgs(&names).await?;
+    let items = rows.into_iter().filter_map(|row| {
+        let terms = reached.iter().find(|terms| terms.name == row.name)?;
+        Some(OrgBody::new(terms, row))
+    });
+    Ok(Json(Page { items: items.collect(), next_cursor }))
+}

@@ -1,0 +1,115 @@
+//! `GET /purges/{id}/events`: its history.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::IntoResponse;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::visible;
+use crate::api::ApiState;
+use crate::api::accept::{not_acceptable, preferred};
+use crate::api::auth::Authorized;
+use crate::api::extract::{PathId, Query};
+use crate::api::page::{self, Page};
+use crate::api::problem::Problem;
+use crate::domain::events::EventType;
+use crate::store::views::events::EventRow;
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct EventsPage {
+    /// Rows a page, 1 to 1000.
+    limit: Option<usize>,
+    /// The `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// One thing that happened to a purge.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Event)]
+pub(in crate::api) struct EventBody {
+    /// Counts within the purge, from 1, without gaps.
+    event_no: i32,
+    id: Uuid,
+    /// What happened.
+    #[serde(rename = "type")]
+    kind: EventType,
+    at: Timestamp,
+    /// The name of the key, or `engine`.
+    #[schema(example = "engine")]
+    actor: String,
+    /// The request that did it.
+    request_id: Option<String>,
+    /// Genesys' id of the job that it is about.
+    job_id: Option<String>,
+    /// Our id of that job.
+    our_job_id: Option<Uuid>,
+    /// What is said of it; the members depend on the type.
+    #[schema(value_type = std::collections::BTreeMap<String, serde_json::Value>)]
+    payload: serde_json::Value,
+}
+
+impl From<EventRow> for EventBody {
+    fn from(row: EventRow) -> Self {
+        Self {
+            event_no: row.event_no,
+            id: row.id,
+            kind: row.event,
+            at: row.at,
+            actor: row.actor,
+            request_id: row.request_id,
+            job_id: row.upstream_job_id,
+            our_job_id: row.job,
+            payload: row.payload,
+        }
+    }
+}
+
+/// Read the history of a purge, oldest first.
+///
+/// Live streams (`Accept: text/event-stream`) are not supported by this version.
+#[utoipa::path(
+    get, path = "/purges/{id}/events", tag = "purges",
+    params(("id" = uuid::Uuid, Path, description = "The purge."), EventsPage),
+    responses(
+        (status = 200, description = "A page of events.", body = Page<EventBody>),
+        (status = 400, description = "`invalid_query`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 406, description = "`not_acceptable`: a live stream, or another form than JSON", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn events(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    PathId(id): PathId,
+    headers: HeaderMap,
+    Query(wanted): Query<EventsPage>,
+) -> Result<impl IntoResponse, Problem> {
+    accepts_json(&headers)?;
+    let purge = visible(&state, &caller, id).await?;
+    let limit = page::limit(wanted.limit)?;
+    let list = format!("events/{id}");
+    let after = page::after(&list, wanted.cursor.as_deref())?.unwrap_or_default();
+    let mut rows = state.store.events_of(purge.id, after, page::fetched(limit)).await?;
+    let next_cursor = page::cut(&list, &mut rows, limit, |row| row.event_no);
+    let items = rows.into_iter().map(EventBody::from).collect();
+    Ok(([(header::VARY, "Accept")], Json(Page { items, next_cursor })))
+}
+
+fn accepts_json(headers: &HeaderMap) -> Result<(), Problem> {
+    if preferred(headers, &[("application/json", ())]).is_some() {
+        return Ok(());
+    }
+    Err(match preferred(headers, &[("text/event-stream", ())]) {
+        Some(()) => not_acceptable("live streams are not supported by this version; accept application/json"),
+        None => not_acceptable("this call answers with application/json"),
+    })
+}

@@ -1,0 +1,172 @@
+//! `GET /purges/{id}/report`: what became of each conversation, streamed in constant memory at any size.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream::{Stream, try_unfold};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::visible;
+use crate::api::ApiState;
+use crate::api::accept::{not_acceptable, preferred};
+use crate::api::auth::Authorized;
+use crate::api::extract::{PathId, Query};
+use crate::api::problem::Problem;
+use crate::domain::outcome::Outcome;
+use crate::evidence::report::{CSV_HEAD, Form, Row};
+use crate::store::views::conversations::ConversationRow;
+use crate::store::{Store, StoreError};
+
+/// Which rows.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct Rows {
+    /// Only conversations with this outcome.
+    outcome: Option<Outcome>,
+    /// Go on after this row: the `conversationId` of the last complete row that you have.
+    #[param(example = "1b4e28ba-2fa1-4d2b-883f-0016d3cca427")]
+    cursor: Option<String>,
+}
+
+/// Download the report of a purge.
+///
+/// One row a conversation, in the order of the request, with the fields of `GET /purges/{id}/conversations`. It is streamed:
+/// any size, and as fast as it is taken. The report of a purge that is not final tells of each conversation what became of it
+/// by the time that its row is written.
+///
+/// **CSV** (RFC 4180) has a head and lines that end with CR and LF. In `code`, `detail` and `jobId`, which may carry words of
+/// Genesys, a first `=`, `+`, `-`, `@`, tab, CR or LF has a single quote put before it, so that no spreadsheet takes it for a
+/// formula; NDJSON has the words as they are. **NDJSON** has one object a line.
+///
+/// **Going on after a broken connection.** A report that could not be told to its end is cut off: its connection breaks, it
+/// never ends like a whole one. Drop the last line if its end is missing, and ask again with `cursor` = the `conversationId`
+/// of the last row that you have, and the same `outcome` and `Accept`. The answer has exactly the rows after it, and as CSV
+/// no head. With not even one whole row, ask again without `cursor`.
+#[utoipa::path(
+    get, path = "/purges/{id}/report", tag = "purges",
+    params(("id" = uuid::Uuid, Path, description = "The purge."), Rows),
+    responses(
+        (status = 200, description = "The rows.", content(
+            (String = "text/csv", example = "conversationId,outcome,code,detail,jobId,decidedAt\r\n1b4e28ba-2fa1-4d2b-883f-0016d3cca427,purged,gone,,7f3c,2026-11-25T12:00:00Z\r\n"),
+            (String = "application/x-ndjson", example = "{\"conversationId\":\"1b4e28ba-2fa1-4d2b-883f-0016d3cca427\",\"outcome\":\"purged\",\"code\":\"gone\",\"detail\":null,\"jobId\":\"7f3c\",\"decidedAt\":\"2026-11-25T12:00:00Z\"}\n"),
+        )),
+        (status = 400, description = "`invalid_query`; also a `cursor` that is no conversation of this purge", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 406, description = "`not_acceptable`: neither text/csv nor application/x-ndjson", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::api) async fn report(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    PathId(id): PathId,
+    headers: HeaderMap,
+    Query(rows): Query<Rows>,
+) -> Result<Response, Problem> {
+    let offered = [("text/csv", Form::Csv), ("application/x-ndjson", Form::Ndjson)];
+    let form = preferred(&headers, &offered)
+        .ok_or_else(|| not_acceptable("a report comes as text/csv or as application/x-ndjson"))?;
+    let purge = visible(&state, &caller, id).await?;
+    let next = match &rows.cursor {
+        Some(cursor) => after(&state.store, purge.id, cursor).await?,
+        None => 0,
+    };
+    let has_head = form == Form::Csv && rows.cursor.is_none();
+    let media_type = match form {
+        Form::Csv if has_head => "text/csv; charset=utf-8; header=present",
+        Form::Csv => "text/csv; charset=utf-8; header=absent",
+        Form::Ndjson => "application/x-ndjson",
+    };
+    let reading = Reading {
+        store: state.store,
+        purge: purge.id,
+        outcome: rows.outcome,
+        form,
+        head: if has_head { CSV_HEAD } else { "" },
+        next: Some(next),
+        patience: state.request_timeout,
+    };
+    let headers = [(header::CONTENT_TYPE, media_type), (header::VARY, "Accept")];
+    Ok((headers, Body::from_stream(chunks(reading))).into_response())
+}
+
+/// The ordinal after the row that the caller has.
+async fn after(store: &Store, purge: Uuid, cursor: &str) -> Result<i32, Problem> {
+    let wrong = || Problem::invalid_query("cursor", "is not the conversationId of a row of this report");
+    let conversation = Uuid::try_parse(cursor).map_err(|_| wrong())?;
+    let ordinal = store.ordinal_of(purge, conversation).await?.ok_or_else(wrong)?;
+    Ok(ordinal.saturating_add(1))
+}
+
+/// Where a report is.
+struct Reading {
+    store: Store,
+    purge: Uuid,
+    outcome: Option<Outcome>,
+    form: Form,
+    /// What stands before the first row.
+    head: &'static str,
+    /// The ordinal to go on with; `None` at the end.
+    next: Option<i32>,
+    /// No piece may take longer to read.
+    patience: Duration,
+}
+
+/// Why a report is cut off.
+#[derive(Debug, thiserror::Error)]
+enum CutOff {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a row can't be written: {0}")]
+    Row(#[from] serde_json::Error),
+    #[error("the database took longer than server.request_timeout")]
+    TooSlow,
+}
+
+/// The report in pieces, each read when it is asked for: whoever takes none holds no connection, and whoever went away
+/// asks for none.
+fn chunks(reading: Reading) -> impl Stream<Item = Result<Bytes, CutOff>> + Send {
+    try_unfold(reading, |mut reading| async {
+        let chunk = reading.chunk().await.inspect_err(|error| {
+            tracing::error!(purge = %reading.purge, %error, "a report is cut off");
+        })?;
+        Ok(chunk.map(|chunk| (chunk, reading)))
+    })
+}
+
+impl Reading {
+    /// The next piece that has something in it.
+    async fn chunk(&mut self) -> Result<Option<Bytes>, CutOff> {
+        let mut chunk = Vec::from(std::mem::take(&mut self.head));
+        while let Some(next) = self.next {
+            let scan = self.store.scan_conversations(self.purge, self.outcome, next);
+            let scanned = tokio::time::timeout(self.patience, scan).await.map_err(|_| CutOff::TooSlow)??;
+            self.next = scanned.next;
+            for row in &scanned.rows {
+                of(row).append(self.form, &mut chunk)?;
+            }
+            if !chunk.is_empty() {
+                return Ok(Some(chunk.into()));
+            }
+        }
+        Ok((!chunk.is_empty()).then(|| chunk.into()))
+    }
+}
+
+fn of(row: &ConversationRow) -> Row<'_> {
+    let decided = row.decided.as_deref();
+    Row {
+        conversation_id: row.conversation_id,
+        outcome: row.outcome,
+        code: decided.and_then(|decided| decided.code.as_deref()),
+        detail: decided.and_then(|decided| decided.detail.as_deref()),
+        job_id: decided.and_then(|decided| decided.upstream_job_id.as_deref()),
+        decided_at: decided.map(|decided| decided.at),
+    }
+}

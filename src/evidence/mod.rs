@@ -1,0 +1,5 @@
+//! What is handed to others as evidence, rendered from rows that are given: today the report of a purge.
+//!
+//! Invariant: evidence never asks the database, never knows HTTP, and never changes what it is told but for the form.
+
+pub mod report;

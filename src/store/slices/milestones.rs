@@ -1,0 +1,55 @@
+//! Where a purge stood at two moments, so that the rate of the last minutes can be told; written with its counts.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
+use uuid::Uuid;
+
+use super::patch_write::PurgeChange;
+use crate::domain::progress::{Milestones, Moment};
+use crate::store::StoreError;
+use crate::store::error::ensure_rows;
+use crate::store::tx::Tx;
+
+/// Reads two moments as they are stored; none where nothing of the purge has changed yet.
+pub(in crate::store) fn read(
+    last: (Option<SqlTimestamp>, Option<i64>),
+    from: (Option<SqlTimestamp>, Option<i64>),
+) -> Option<Milestones> {
+    let moment = |(at, settled): (Option<SqlTimestamp>, Option<i64>)| {
+        Some(Moment { at: at?.to_jiff(), settled: settled? })
+    };
+    Some(Milestones { from: moment(from)?, last: moment(last)? })
+}
+
+/// Locks the purges, by id, and tells their milestones once these changes are written.
+pub(super) async fn lock(
+    tx: &mut Tx,
+    now: Timestamp,
+    changes: &BTreeMap<Uuid, PurgeChange>,
+) -> Result<Vec<Milestones>, StoreError> {
+    let ids: Vec<Uuid> = changes.keys().copied().collect();
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        r#"-- lock_purges
+        select id, total - pending - eligible - submitted as "settled!", started_at, rate_at, rate_settled,
+               rate_from_at, rate_from_settled
+        from purges
+        where id = any($1)
+        order by id
+        for no key update"#,
+        &ids
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    ensure_rows("lock_purges", rows.len() as u64, ids.len())?;
+    let milestones = rows.into_iter().zip(changes.values()).map(|(row, change)| {
+        let stored = read((row.rate_at, row.rate_settled), (row.rate_from_at, row.rate_from_settled));
+        let started = row.started_at.map(SqlTimestamp::to_jiff);
+        let after = row.settled - change.counts.open();
+        Milestones::advance(stored, started, now, row.settled, after)
+    });
+    Ok(milestones.collect())
+}

@@ -1,0 +1,153 @@
+//! How orgs stand: their budget, what is in their way, what is under way.
+
+use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
+
+use crate::domain::recent::RecentCalls;
+use crate::store::orgs::stop::Stop;
+use crate::store::{Store, StoreError};
+
+/// One org at a moment.
+#[derive(Debug, Clone)]
+pub struct OrgRow {
+    /// Its name.
+    pub name: String,
+    /// The calls a minute that upstream's headers told last.
+    pub allowed_per_minute: Option<u32>,
+    /// Permits for calls that were taken in the last minute.
+    pub calls_last_minute: u32,
+    /// Jobs that hold a slot.
+    pub live_jobs: i64,
+    /// Jobs that wait for one.
+    pub waiting_jobs: i64,
+    /// Purges that are not final.
+    pub open_purges: i64,
+    /// When the last token was got, and when upstream lets it expire.
+    pub token: Option<(Timestamp, Timestamp)>,
+    /// Why upstream refuses it.
+    pub blocked: Option<Blocked>,
+    /// Who stopped it.
+    pub stopped: Option<Stop>,
+    /// Upstream asked for silence until then.
+    pub closed_until: Option<Timestamp>,
+    /// When this was read.
+    pub read_at: Timestamp,
+}
+
+/// Why work of an org waits for upstream.
+#[derive(Debug, Clone)]
+pub struct Blocked {
+    /// A stable code.
+    pub code: String,
+    /// What is missing and what to do, in a sentence.
+    pub detail: String,
+    /// The kind of call that is refused, or `clock`.
+    pub call: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When the next try is let through.
+    pub next_try_at: Timestamp,
+}
+
+impl Store {
+    /// The orgs with these names, by name.
+    pub async fn orgs(&self, names: &[String]) -> Result<Vec<OrgRow>, StoreError> {
+        let mut tx = self.begin_request("orgs").await?;
+        let failed = tx.failed();
+        let rows = sqlx::query_as!(
+            Row,
+            r#"-- orgs
+            select
+                o.name, o.blocked_call, o.blocked_code, o.blocked_detail, o.blocked_at, o.probe_at, o.stopped_at,
+                o.stopped_by, o.stopped_reason, l.closed_until, l.allowed_per_minute, l.calls, l.called_at,
+                t.got_at as "got_at?", t.expires_at as "expires_at?", j.live as "live!", j.waiting as "waiting!",
+                (
+                    select count(*) from purges
+                    where org = o.name and state in ('awaiting_approval', 'queued', 'running', 'paused', 'canceling')
+                ) as "open_purges!",
+                clock_timestamp() as "read_at!: SqlTimestamp"
+            from orgs o
+            join limiters l on l.org = o.name
+            left join tokens t on t.org = o.name
+            cross join lateral (
+                select count(*) filter (where state in ('submitting', 'in_doubt', 'submitted')) as live,
+                       count(*) filter (where state = 'waiting') as waiting
+                from jobs
+                where org = o.name and state <> 'done'
+            ) j
+            where o.name = any($1)
+            order by o.name"#,
+            names
+        )
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(failed)?;
+        Ok(rows.into_iter().map(OrgRow::from).collect())
+    }
+}
+
+/// An org as it is stored.
+struct Row {
+    name: String,
+    blocked_call: Option<String>,
+    blocked_code: Option<String>,
+    blocked_detail: Option<String>,
+    blocked_at: Option<SqlTimestamp>,
+    probe_at: Option<SqlTimestamp>,
+    stopped_at: Option<SqlTimestamp>,
+    stopped_by: Option<String>,
+    stopped_reason: Option<String>,
+    closed_until: SqlTimestamp,
+    allowed_per_minute: Option<i32>,
+    calls: Vec<i16>,
+    called_at: Option<SqlTimestamp>,
+    got_at: Option<SqlTimestamp>,
+    expires_at: Option<SqlTimestamp>,
+    live: i64,
+    waiting: i64,
+    open_purges: i64,
+    read_at: SqlTimestamp,
+}
+
+impl Row {
+    /// The columns of a block are all there, or none is.
+    fn blocked(&mut self) -> Option<Blocked> {
+        Some(Blocked {
+            code: self.blocked_code.take()?,
+            detail: self.blocked_detail.take()?,
+            call: self.blocked_call.take()?,
+            since: self.blocked_at?.to_jiff(),
+            next_try_at: self.probe_at?.to_jiff(),
+        })
+    }
+
+    fn stopped(&mut self) -> Option<Stop> {
+        Some(Stop {
+            by: self.stopped_by.take()?,
+            reason: self.stopped_reason.take(),
+            since: self.stopped_at?.to_jiff(),
+        })
+    }
+}
+
+impl From<Row> for OrgRow {
+    fn from(mut row: Row) -> Self {
+        let read_at = row.read_at.to_jiff();
+        let called_at = row.called_at.map(SqlTimestamp::to_jiff);
+        let calls = RecentCalls::new(std::mem::take(&mut row.calls), called_at);
+        let told = |at: Option<SqlTimestamp>| at.map(SqlTimestamp::to_jiff);
+        Self {
+            allowed_per_minute: row.allowed_per_minute.and_then(|allowed| u32::try_from(allowed).ok()),
+            calls_last_minute: calls.within_a_minute(read_at),
+            live_jobs: row.live,
+            waiting_jobs: row.waiting,
+            open_purges: row.open_purges,
+            token: told(row.got_at).zip(told(row.expires_at)),
+            blocked: row.blocked(),
+            stopped: row.stopped(),
+            closed_until: Some(row.closed_until.to_jiff()).filter(|until| *until > read_at),
+            read_at,
+            name: row.name,
+        }
+    }
+}
