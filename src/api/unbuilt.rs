@@ -13,14 +13,11 @@ const POST: MethodFilter = MethodFilter::POST;
 
 /// Each call with the scope that it will need.
 const CALLS: &[(MethodFilter, &str, Scope)] = &[
-    (GET, "/purges", Scope::PurgesRead),
     (POST, "/purges/{id}/approve", Scope::PurgesApprove),
     (POST, "/purges/{id}/reject", Scope::PurgesApprove),
     (GET, "/purges/{id}/certificate", Scope::PurgesRead),
     (GET, "/events", Scope::PurgesRead),
     (GET, "/erasures", Scope::PurgesRead),
-    (GET, "/orgs", Scope::PurgesRead),
-    (GET, "/orgs/{org}", Scope::PurgesRead),
     (GET, "/webhook-endpoints", Scope::WebhooksWrite),
     (POST, "/webhook-endpoints", Scope::WebhooksWrite),
     (GET, "/webhook-endpoints/{id}", Scope::WebhooksWrite),

@@ -10,9 +10,6 @@ use crate::support::problem::refused;
 /// The calls of the contract that wait for their issue, with the scope that each will need. Whoever builds one takes
 /// it out here, and gives it tests of its own.
 const UNBUILT: &[(&str, &str, Scope)] = &[
-    ("GET", "/purges", Scope::PurgesRead),
-    ("GET", "/purges?state=running&org=default&reference=x&label=a:b", Scope::PurgesRead),
-    ("GET", "/jobs/1", Scope::PurgesRead),
     ("POST", "/purges/1/approve", Scope::PurgesApprove),
     ("POST", "/purges/1/reject", Scope::PurgesApprove),
     ("GET", "/purges/1/certificate", Scope::PurgesRead),
@@ -28,8 +25,6 @@ const UNBUILT: &[(&str, &str, Scope)] = &[
     ("POST", "/webhook-endpoints/1/rotate-secret", Scope::WebhooksWrite),
     ("GET", "/webhook-deliveries", Scope::WebhooksWrite),
     ("POST", "/webhook-deliveries/1/redeliver", Scope::WebhooksWrite),
-    ("GET", "/orgs", Scope::PurgesRead),
-    ("GET", "/orgs/default", Scope::PurgesRead),
     ("GET", "/audit", Scope::Admin),
     ("GET", "/audit/verify", Scope::Admin),
     ("GET", "/metrics", Scope::Admin),

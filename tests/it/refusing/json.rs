@@ -145,7 +145,6 @@ async fn every_wrong_field_and_up_to_twenty_wrong_ids_are_told_at_once() {
 async fn wishes_of_the_contract_that_are_not_built_are_refused_and_never_ignored() {
     let desk = Desk::open().await;
     let id = desk.test.ids_of(Kind::Eligible)[0];
-    let purge = json!({ "conversationIds": [id] });
     let hook = json!({ "conversationIds": [id], "webhookUrl": "https://example.com/hook" });
     let selector = json!({ "matter": "M", "selector": { "queueId": ID } });
     let both = json!({ "matter": "M", "conversationIds": [id], "selector": {} });
@@ -153,8 +152,6 @@ async fn wishes_of_the_contract_that_are_not_built_are_refused_and_never_ignored
     let requests = [
         (post("/purges").json(&hook), "webhookUrl"),
         (desk.test.upload("text/csv", "?webhookUrl=https://example.com/hook", id.to_string()), "webhookUrl"),
-        (post("/purges").header("Idempotency-Key", "one").json(&purge), "Idempotency-Key"),
-        (desk.test.upload("text/csv", "", id.to_string()).header("idempotency-key", "x"), "Idempotency-Key"),
         (post("/holds").json(&selector), "selector"),
         (post("/holds").json(&both), "selector"),
     ];
