@@ -6,6 +6,7 @@ mod accept;
 mod auth;
 mod checks;
 mod conversations;
+mod examples;
 mod extract;
 mod health;
 mod holds;

@@ -35,7 +35,7 @@ impl Modify for BearerKey {
     }
 }
 
-fn document() -> utoipa::openapi::OpenApi {
+fn document() -> Result<utoipa::openapi::OpenApi, String> {
     let router = OpenApiRouter::<super::ApiState>::with_openapi(Document::openapi())
         .merge(super::uploading())
         .merge(super::patient())
@@ -44,17 +44,19 @@ fn document() -> utoipa::openapi::OpenApi {
         .merge(super::steering())
         .merge(super::braking())
         .merge(super::open());
-    router.into_openapi()
+    let mut document = router.into_openapi();
+    super::examples::add(&mut document).map_err(|error| error.to_string())?;
+    Ok(document)
 }
 
 /// The document as YAML, as it is committed.
 pub fn document_yaml() -> Result<String, String> {
-    document().to_yaml().map_err(|error| error.to_string())
+    document()?.to_yaml().map_err(|error| error.to_string())
 }
 
 /// The document as JSON.
 pub fn document_json() -> Result<String, String> {
-    document().to_pretty_json().map_err(|error| error.to_string())
+    document()?.to_pretty_json().map_err(|error| error.to_string())
 }
 
 /// This document as JSON.

@@ -110,6 +110,70 @@ fn every_reference_of_the_document_leads_somewhere_and_every_call_tells_its_refu
     }
 }
 
+/// What an example shows is what its schema tells, name by name, so that neither outlives a change of the other.
+#[test]
+fn every_document_of_a_call_has_an_example_that_fits_its_schema() {
+    let document: Value = serde_json::from_str(&api::document_json().unwrap()).unwrap();
+    let mut seen = 0;
+    for (path, calls) in document["paths"].as_object().unwrap() {
+        for (method, call) in calls.as_object().unwrap() {
+            let good =
+                call["responses"].as_object().unwrap().iter().filter(|(status, _)| status.starts_with('2'));
+            let answers = good.filter_map(|(_, answer)| answer.get("content"));
+            for content in answers.chain(call.pointer("/requestBody/content")) {
+                let Some(json) = content.get("application/json") else { continue };
+                if path.starts_with("/openapi") {
+                    continue;
+                }
+                let example = json.get("example").unwrap_or_else(|| panic!("{method} {path} has no example"));
+                let is_whole = content != call.pointer("/requestBody/content").unwrap_or(&Value::Null);
+                fits(&document, &json["schema"], example, is_whole, &format!("{method} {path}"));
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+/// `is_whole`: the example must have every property.
+fn fits(document: &Value, schema: &Value, example: &Value, is_whole: bool, place: &str) {
+    if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+        return fits(document, document.pointer(&reference[1..]).unwrap(), example, is_whole, place);
+    }
+    if let Some(choices) = schema.get("oneOf").and_then(Value::as_array) {
+        let is_null = |choice: &&Value| (choice["type"] == "null") == example.is_null();
+        return fits(document, choices.iter().find(is_null).unwrap(), example, is_whole, place);
+    }
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        assert!(words.contains(example), "{place}: {example} is none of {words:?}");
+    }
+    if let (Some(items), Some(examples)) = (schema.get("items"), example.as_array()) {
+        for example in examples {
+            fits(document, items, example, is_whole, place);
+        }
+    }
+    let properties = properties(document, schema);
+    let Some(members) = example.as_object().filter(|_| !properties.is_empty()) else { return };
+    for (name, value) in members {
+        let schema = properties.get(name).unwrap_or_else(|| panic!("{place}: no property {name}"));
+        fits(document, schema, value, is_whole, &format!("{place}/{name}"));
+    }
+    let missing: Vec<_> = properties.keys().filter(|name| !members.contains_key(*name)).collect();
+    assert!(missing.is_empty() || !is_whole, "{place}: the example lacks {missing:?}");
+}
+
+/// Those of the schema and of everything that it is made of.
+fn properties(document: &Value, schema: &Value) -> BTreeMap<String, Value> {
+    if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+        return properties(document, document.pointer(&reference[1..]).unwrap());
+    }
+    let parts = schema.get("allOf").and_then(Value::as_array).into_iter().flatten();
+    let mut all: BTreeMap<String, Value> = parts.flat_map(|part| properties(document, part)).collect();
+    let own = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    all.extend(own.map(|(name, schema)| (name.clone(), schema.clone())));
+    all
+}
+
 fn collect(value: &Value, references: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
