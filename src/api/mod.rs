@@ -4,16 +4,22 @@
 
 mod auth;
 mod checks;
+mod compress;
 mod conversations;
+mod etag;
 mod extract;
 mod health;
 mod holds;
+mod incoming;
+mod negotiate;
 mod openapi;
 mod page;
 mod patience;
 mod problem;
 mod purges;
 mod request_id;
+mod serve;
+mod trace_context;
 mod unbuilt;
 
 use std::path::PathBuf;
@@ -21,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -34,6 +40,7 @@ use crate::domain::keys::Scope;
 use crate::store::Store;
 
 pub use openapi::{document_json, document_yaml};
+pub use serve::ConnectionTerms;
 
 /// What the handlers are handed.
 #[derive(Clone)]
@@ -46,6 +53,8 @@ pub struct ApiState {
     pub intake: IntakeTerms,
     /// No request may take longer, except waits and uploads.
     pub request_timeout: Duration,
+    /// How long callers may take.
+    pub connections: ConnectionTerms,
     /// Makes the ids of requests that bring none.
     pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
 }
@@ -63,10 +72,8 @@ pub struct IntakeTerms {
 
 /// Serves the API until it is told to stop; requests that are under way then may end.
 pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationToken) {
-    let served = axum::serve(listener, router(state)).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the HTTP server ended");
-    }
+    let terms = state.connections;
+    serve::serve(listener, router(state), terms, stop).await;
 }
 
 /// The whole API.
@@ -77,7 +84,9 @@ fn router(state: ApiState) -> Router {
     let (patient, _) = patient().split_for_parts();
     let (uploading, _) = uploading().split_for_parts();
     let guarded = |router: Router<ApiState>, scope| auth::guard(router, &state, scope);
-    open.merge(guarded(reading, Scope::PurgesRead))
+    let routes = open
+        .route_layer(from_fn(negotiate::check))
+        .merge(guarded(reading, Scope::PurgesRead))
         .merge(guarded(holding, Scope::HoldsWrite))
         .merge(unbuilt::router(&state))
         .layer(from_fn_with_state(state.clone(), patience::limit))
@@ -85,13 +94,15 @@ fn router(state: ApiState) -> Router {
         .merge(guarded(uploading, Scope::PurgesWrite))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
+        .layer(from_fn(etag::tag))
         .layer(CatchPanicLayer::custom(problem::after_panic))
         .layer(SetResponseHeaderLayer::if_not_present(
             axum::http::header::CACHE_CONTROL,
             axum::http::HeaderValue::from_static("no-store"),
         ))
-        .layer(from_fn_with_state(state.clone(), request_id::carry))
-        .with_state(state)
+        .layer(from_fn_with_state(state.clone(), request_id::carry));
+    // Outside of the request's id, which is written into problems.
+    compress::fold(routes).with_state(state)
 }
 
 /// Calls that anybody may make.

@@ -15,12 +15,12 @@ use utoipa::ToSchema;
 use super::body::PurgeBody;
 use super::fields::Fields;
 use super::visible;
-use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::checks::check_ids;
-use crate::api::extract::{JsonBody, media_type, refuse_encoded, unique_texts, unsupported};
+use crate::api::extract::{JsonBody, media_type, unique_texts, unsupported};
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
+use crate::api::{ApiState, incoming};
 use crate::intake::{self, Format, Limits, Spooled};
 
 /// What to purge.
@@ -147,10 +147,9 @@ async fn upload(
     query: &str,
     request: Request,
 ) -> Result<(crate::store::purges::accept::NewPurge, Spooled), Problem> {
-    refuse_encoded(request.headers())?;
     let (new, expected) = Fields::from_query(query)?.check(state, caller, request_id)?;
     let limits = Limits { max_ids: state.intake.max_ids, ..Limits::default() };
-    let body = request.into_body().into_data_stream();
+    let body = incoming::upload(request, state)?;
     let spooled = intake::spool(format, body, &state.intake.spool_dir, limits).await?;
     check_count(&spooled, expected)?;
     Ok((new, spooled))
