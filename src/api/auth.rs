@@ -9,8 +9,8 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
-use super::ApiState;
 use super::problem::Problem;
+use super::{ApiState, negotiate};
 use crate::domain::keys::{Caller, Scope};
 
 /// The caller, whom [`guard`] has checked.
@@ -43,7 +43,8 @@ struct Guard {
     scope: Scope,
 }
 
-/// Lets only keys with this scope reach the routes; nothing of a request is read before.
+/// Lets only keys with this scope reach the routes, and only those who take what they answer; nothing of a request is
+/// read before.
 pub(super) fn guard(router: Router<ApiState>, state: &ApiState, scope: Scope) -> Router<ApiState> {
     router.route_layer(from_fn_with_state(Guard { state: state.clone(), scope }, check))
 }
@@ -58,6 +59,9 @@ async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> 
     if !caller.may(guard.scope) {
         let detail = format!("this key lacks the scope {}", guard.scope);
         return Problem::new(StatusCode::FORBIDDEN, "missing_scope", detail).into_response();
+    }
+    if let Some(problem) = negotiate::refusal(&request) {
+        return problem.into_response();
     }
     request.extensions_mut().insert(Authorized(caller));
     request.extensions_mut().insert(KeyId(id));

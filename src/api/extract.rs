@@ -10,8 +10,8 @@ use serde::Deserializer;
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use uuid::Uuid;
 
-use super::ApiState;
 use super::problem::{FieldError, Problem};
+use super::{ApiState, incoming};
 
 /// The id in a path; what is no UUID names nothing.
 #[derive(Debug)]
@@ -108,26 +108,8 @@ impl<T: DeserializeOwned> JsonBody<T> {
         if media_type(request.headers()).as_deref() != Some("application/json") {
             return Err(unsupported("application/json"));
         }
-        refuse_encoded(request.headers())?;
-        read_bounded(request, state.intake.max_json).await
+        incoming::json(request, state).await
     }
-}
-
-/// Reads a body that must fit into memory.
-pub(super) async fn read_bounded(request: Request, limit: usize) -> Result<Bytes, Problem> {
-    axum::body::to_bytes(request.into_body(), limit).await.map_err(|error| {
-        let is_too_large = std::error::Error::source(&error)
-            .is_some_and(|source| source.to_string().contains("length limit exceeded"));
-        if is_too_large {
-            let detail = format!(
-                "a JSON body may have {limit} bytes; send longer lists as text/csv or application/x-ndjson"
-            );
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-        } else {
-            let detail = "the body broke off before its end; nothing was accepted";
-            Problem::new(StatusCode::BAD_REQUEST, "broken_body", detail)
-        }
-    })
 }
 
 /// Reads a JSON object; an error names the field that is wrong.
@@ -172,16 +154,6 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 pub(super) fn media_type(headers: &axum::http::HeaderMap) -> Option<String> {
     let value = headers.get(axum::http::header::CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
-}
-
-/// Bodies are read as they come: one that is compressed would be taken for something else.
-pub(super) fn refuse_encoded(headers: &axum::http::HeaderMap) -> Result<(), Problem> {
-    let mut encodings = headers.get_all(axum::http::header::CONTENT_ENCODING).iter();
-    if encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Ok(());
-    }
-    let detail = "send the body as it is, without Content-Encoding";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
 }
 
 /// Reads a JSON object whose members must have different names, as all readers agree only on those.

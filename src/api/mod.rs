@@ -2,15 +2,18 @@
 //!
 //! Invariant: api never asks Genesys and holds no SQL; what it can't do yet it refuses, it never ignores a wish.
 
-mod accept;
 mod auth;
 mod checks;
+mod compress;
 mod conversations;
+mod etag;
 mod examples;
 mod extract;
 mod health;
 mod holds;
+mod incoming;
 mod jobs;
+mod negotiate;
 mod openapi;
 mod orgs;
 mod page;
@@ -18,6 +21,8 @@ mod patience;
 mod problem;
 mod purges;
 mod request_id;
+mod serve;
+mod trace_context;
 mod unbuilt;
 
 use std::path::PathBuf;
@@ -25,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -39,6 +44,7 @@ use crate::domain::terms::OrgTerms;
 use crate::store::Store;
 
 pub use openapi::{document_json, document_yaml};
+pub use serve::ConnectionTerms;
 
 /// What the handlers are handed.
 #[derive(Clone)]
@@ -51,6 +57,8 @@ pub struct ApiState {
     pub intake: IntakeTerms,
     /// No request may take longer, except waits, uploads and reports, of which no piece may.
     pub request_timeout: Duration,
+    /// How long callers may take.
+    pub connections: ConnectionTerms,
     /// Makes the ids of requests that bring none.
     pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
 }
@@ -68,10 +76,8 @@ pub struct IntakeTerms {
 
 /// Serves the API until it is told to stop; requests that are under way then may end.
 pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationToken) {
-    let served = axum::serve(listener, router(state)).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the HTTP server ended");
-    }
+    let terms = state.connections;
+    serve::serve(listener, router(state), terms, stop).await;
 }
 
 /// The whole API.
@@ -84,7 +90,9 @@ fn router(state: ApiState) -> Router {
     let (patient, _) = patient().split_for_parts();
     let (uploading, _) = uploading().split_for_parts();
     let guarded = |router: Router<ApiState>, scope| auth::guard(router, &state, scope);
-    open.merge(guarded(reading, Scope::PurgesRead))
+    let routes = open
+        .route_layer(from_fn(negotiate::check))
+        .merge(guarded(reading, Scope::PurgesRead))
         .merge(guarded(holding, Scope::HoldsWrite))
         .merge(guarded(steering, Scope::PurgesWrite))
         .merge(guarded(braking, Scope::Admin))
@@ -94,13 +102,15 @@ fn router(state: ApiState) -> Router {
         .merge(guarded(uploading, Scope::PurgesWrite))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
+        .layer(from_fn(etag::tag))
         .layer(CatchPanicLayer::custom(problem::after_panic))
         .layer(SetResponseHeaderLayer::if_not_present(
             axum::http::header::CACHE_CONTROL,
             axum::http::HeaderValue::from_static("no-store"),
         ))
-        .layer(from_fn_with_state(state.clone(), request_id::carry))
-        .with_state(state)
+        .layer(from_fn_with_state(state.clone(), request_id::carry));
+    // Outside of the request's id, which is written into problems.
+    compress::fold(routes).with_state(state)
 }
 
 /// Calls that anybody may make.

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::incoming;
 use crate::intake::IntakeError;
 use crate::store::StoreError;
 
@@ -122,6 +123,9 @@ impl IntoResponse for Problem {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.code == incoming::UNSUPPORTED_ENCODING {
+            response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         // The outermost layer knows the request's id and writes the document again with it.
         response.extensions_mut().insert(self);
         response
@@ -168,7 +172,7 @@ impl From<IntakeError> for Problem {
                 tracing::error!(%detail, "an upload could not be spooled");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
             }
-            IntakeError::Broken { .. } => Self::new(StatusCode::BAD_REQUEST, "broken_body", detail),
+            IntakeError::Broken { source } => incoming::problem(&*source),
             IntakeError::Utf16
             | IntakeError::NoIdColumn { .. }
             | IntakeError::TwoIdColumns { .. }

@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 
 use super::ApiState;
 use super::problem::Problem;
+use super::trace_context;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST: usize = 128;
@@ -37,7 +38,15 @@ pub(super) async fn carry(State(state): State<ApiState>, mut request: Request, n
         .map_or_else(|| (state.new_id)().to_string(), str::to_owned);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     request.extensions_mut().insert(RequestId(id.clone()));
-    let span = tracing::info_span!("request", %method, path, request_id = id);
+    let trace = trace_context::of(request.headers());
+    let span = tracing::info_span!(
+        "request",
+        %method,
+        path,
+        request_id = id,
+        trace_id = trace.map(|trace| trace.trace_id),
+        parent_id = trace.map(|trace| trace.parent_id),
+    );
     let mut response = next.run(request).instrument(span.clone()).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let headers = std::mem::take(response.headers_mut());

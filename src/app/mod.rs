@@ -22,7 +22,7 @@ pub use database::{Database, DatabaseError};
 pub use terms::{engine_terms, org_terms, policy};
 pub use world::World;
 
-use crate::api::{self, ApiState, IntakeTerms};
+use crate::api::{self, ApiState, ConnectionTerms, IntakeTerms};
 use crate::config::{OrgSettings, Settings};
 use crate::engine::{Chance, Engine, OrgEngine};
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
@@ -98,6 +98,17 @@ impl Service {
         place: &Place,
         role: Role,
     ) -> Result<Self, StartError> {
+        Self::start_on(settings, world, place, role, ConnectionTerms::default()).await
+    }
+
+    /// The same, with other patience for those who call.
+    pub async fn start_on(
+        settings: &Settings,
+        world: &World,
+        place: &Place,
+        role: Role,
+        connections: ConnectionTerms,
+    ) -> Result<Self, StartError> {
         let store = connect(settings, world, place).await?;
         store.check_ready().await?;
         for name in settings.orgs.keys() {
@@ -131,7 +142,11 @@ impl Service {
             let bound =
                 TcpListener::bind(bind).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
             let (address, listener) = bound.map_err(|source| StartError::Bind { bind, source })?;
-            http.spawn(api::serve(listener, api_state(settings, world, &store), stop_http.clone()));
+            http.spawn(api::serve(
+                listener,
+                api_state(settings, world, &store, connections),
+                stop_http.clone(),
+            ));
             Some(address)
         };
         http.close();
@@ -230,7 +245,7 @@ async fn start_deliveries(
     Ok(Some(Courier::new(store.clone(), receiver, world.clock(), jitter)?))
 }
 
-fn api_state(settings: &Settings, world: &World, store: &Store) -> ApiState {
+fn api_state(settings: &Settings, world: &World, store: &Store, connections: ConnectionTerms) -> ApiState {
     ApiState {
         store: store.clone(),
         orgs: settings.orgs.iter().map(|(name, org)| org_terms(name, org)).collect(),
@@ -240,6 +255,7 @@ fn api_state(settings: &Settings, world: &World, store: &Store) -> ApiState {
             max_json: usize::try_from(settings.intake.max_json.bytes()).unwrap_or(usize::MAX),
         },
         request_timeout: settings.server.request_timeout,
+        connections,
         new_id: world.new_id(),
     }
 }

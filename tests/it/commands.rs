@@ -4,6 +4,7 @@ mod demo;
 mod doctor;
 mod fake;
 mod home;
+mod logs;
 mod operator;
 mod purge;
 mod refusals;

@@ -15,6 +15,7 @@ mod in_doubt;
 mod keys;
 mod limits;
 mod main_job;
+mod manners;
 mod openapi;
 mod overlap;
 mod packing;

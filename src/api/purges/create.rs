@@ -15,12 +15,12 @@ use utoipa::ToSchema;
 use super::body::PurgeBody;
 use super::fields::Fields;
 use super::{fields, repeat, visible};
-use crate::api::ApiState;
 use crate::api::auth::{Authorized, KeyId};
 use crate::api::checks::{check_ids, not_yet};
-use crate::api::extract::{JsonBody, media_type, refuse_encoded, unique_texts, unsupported};
+use crate::api::extract::{JsonBody, media_type, unique_texts, unsupported};
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
+use crate::api::{ApiState, incoming};
 use crate::domain::keys::Caller;
 use crate::intake::{self, Format, Limits, Spooled};
 use crate::store::purges::accept::{Accepted, NewPurge};
@@ -159,10 +159,9 @@ async fn upload(
     query: &str,
     request: Request,
 ) -> Result<(NewPurge, Option<u64>, Spooled), Problem> {
-    refuse_encoded(request.headers())?;
     let (new, expected) = Fields::from_query(query)?.check(state, caller, request_id)?;
     let limits = Limits { max_ids: state.intake.max_ids, ..Limits::default() };
-    let body = request.into_body().into_data_stream();
+    let body = incoming::upload(request, state)?;
     let spooled = intake::spool(format, body, &state.intake.spool_dir, limits).await?;
     Ok((new, expected, spooled))
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use super::visible;
 use crate::api::ApiState;
-use crate::api::accept::{not_acceptable, preferred};
 use crate::api::auth::Authorized;
 use crate::api::extract::{PathId, Query};
+use crate::api::negotiate::{self, JSON};
 use crate::api::page::{self, Page};
 use crate::api::problem::Problem;
 use crate::domain::events::EventType;
@@ -104,12 +104,14 @@ pub(in crate::api) async fn events(
     Ok(([(header::VARY, "Accept")], Json(Page { items, next_cursor })))
 }
 
+/// Who takes a live stream alone is told that there is none yet.
 fn accepts_json(headers: &HeaderMap) -> Result<(), Problem> {
-    if preferred(headers, &[("application/json", ())]).is_some() {
+    if negotiate::best(headers, JSON).is_some() {
         return Ok(());
     }
-    Err(match preferred(headers, &[("text/event-stream", ())]) {
-        Some(()) => not_acceptable("live streams are not supported by this version; accept application/json"),
-        None => not_acceptable("this call answers with application/json"),
-    })
+    if negotiate::best(headers, &["text/event-stream"]).is_none() {
+        return Err(negotiate::not_acceptable(JSON));
+    }
+    let detail = "live streams are not supported by this version; accept application/json";
+    Err(Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail))
 }

@@ -13,14 +13,17 @@ use uuid::Uuid;
 
 use super::visible;
 use crate::api::ApiState;
-use crate::api::accept::{not_acceptable, preferred};
 use crate::api::auth::Authorized;
 use crate::api::extract::{PathId, Query};
+use crate::api::negotiate;
 use crate::api::problem::Problem;
 use crate::domain::outcome::Outcome;
 use crate::evidence::report::{CSV_HEAD, Form, Row};
 use crate::store::views::conversations::ConversationRow;
 use crate::store::{Store, StoreError};
+
+/// The forms of a report; the first where the caller does not mind.
+const FORMS: &[&str] = &["text/csv", "application/x-ndjson"];
 
 /// Which rows.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -69,9 +72,11 @@ pub(in crate::api) async fn report(
     headers: HeaderMap,
     Query(rows): Query<Rows>,
 ) -> Result<Response, Problem> {
-    let offered = [("text/csv", Form::Csv), ("application/x-ndjson", Form::Ndjson)];
-    let form = preferred(&headers, &offered)
-        .ok_or_else(|| not_acceptable("a report comes as text/csv or as application/x-ndjson"))?;
+    let form = match negotiate::best(&headers, FORMS) {
+        Some("text/csv") => Form::Csv,
+        Some(_) => Form::Ndjson,
+        None => return Err(negotiate::not_acceptable(FORMS)),
+    };
     let purge = visible(&state, &caller, id).await?;
     let next = match &rows.cursor {
         Some(cursor) => after(&state.store, purge.id, cursor).await?,

@@ -16,6 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 /// So long that only a real failure takes longer.
@@ -144,6 +145,7 @@ pub struct Serving {
     process: Child,
     pub url: String,
     client: Client,
+    log: watch::Receiver<Vec<Value>>,
 }
 
 impl Serving {
@@ -162,9 +164,14 @@ impl Serving {
             }
             said.push(line);
         };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let (told, log) = watch::channel(Vec::new());
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                told.send_modify(|lines| lines.push(serde_json::from_str(&line).unwrap_or_default()));
+            }
+        });
         let client = Client::builder().tls_certs_only([]).no_proxy().timeout(LONG).build().unwrap();
-        Self { process, url, client }
+        Self { process, url, client, log }
     }
 
     pub fn request(&self, key: &str, method: Method, path: &str) -> RequestBuilder {
@@ -175,6 +182,14 @@ impl Serving {
     pub async fn get(&self, key: &str, path: &str) -> Value {
         let response = self.request(key, Method::GET, path).send().await.unwrap();
         response.error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// Waits until it has logged a line like that.
+    pub async fn logged(&self, is_so: impl Fn(&Value) -> bool) -> Value {
+        let mut log = self.log.clone();
+        let found = timeout(LONG, log.wait_for(|lines| lines.iter().any(&is_so))).await;
+        let lines = found.expect("nothing like that was logged").unwrap();
+        lines.iter().find(|line| is_so(line)).unwrap().clone()
     }
 
     /// Sends it a signal and waits for its end: the exit code, none where the signal ended it.

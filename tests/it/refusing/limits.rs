@@ -80,12 +80,15 @@ async fn a_body_of_another_type_is_refused_with_the_types_that_are_taken() {
 }
 
 #[tokio::test]
-async fn a_compressed_body_is_refused_instead_of_being_misread() {
+async fn a_coding_that_is_not_gzip_is_refused_with_the_one_that_is_taken() {
     let desk = Desk::open().await;
     for media_type in ["text/csv", "application/json", "application/x-ndjson"] {
-        let request = desk.test.upload(media_type, "", ID).header("content-encoding", "gzip");
-        let problem = refused(request, 415, "unsupported_media_type").await;
-        assert!(problem["detail"].as_str().unwrap().contains("Content-Encoding"), "{problem}");
+        for coding in ["br", "deflate", "zstd", "gzip, gzip"] {
+            let request = || desk.test.upload(media_type, "", ID).header("content-encoding", coding);
+            let problem = refused(request(), 415, "unsupported_encoding").await;
+            assert!(problem["detail"].as_str().unwrap().contains("Content-Encoding"), "{problem}");
+            assert_eq!(request().send().await.unwrap().headers()["accept-encoding"], "gzip");
+        }
     }
     desk.assert_left_nothing().await;
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use genesys_purge::api::ConnectionTerms;
 use genesys_purge::app::{Role, Service, World};
 use genesys_purge::config::{Environment, Settings, Sources};
 use genesys_purge::domain::keys::{Caller, Scope, format_key};
@@ -19,6 +20,7 @@ pub struct Setup {
     sandbox: sandbox::Settings,
     variables: Vec<(String, String)>,
     role: Role,
+    connections: ConnectionTerms,
     has_second_org: bool,
     database: Option<TestDatabase>,
 }
@@ -49,7 +51,14 @@ impl Setup {
             ("RETENTION_WEBHOOK_SECRET", SECRET),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        Self { sandbox, variables, role: Role::All, has_second_org: false, database: None }
+        Self {
+            sandbox,
+            variables,
+            role: Role::All,
+            connections: ConnectionTerms::default(),
+            has_second_org: false,
+            database: None,
+        }
     }
 
     /// Changes the organization.
@@ -87,6 +96,12 @@ impl Setup {
         self
     }
 
+    /// How long callers may take.
+    pub fn connections(mut self, change: impl FnOnce(&mut ConnectionTerms)) -> Self {
+        change(&mut self.connections);
+        self
+    }
+
     /// Starts everything.
     pub async fn start(self) -> TestService {
         let database = match self.database {
@@ -116,7 +131,9 @@ impl Setup {
         let sources = Sources { config_file: None, working_dir: working_dir.path().to_owned(), environment };
         let settings = Settings::load(&sources).unwrap();
         let service =
-            Service::start(&settings, &World::machine(), &database.place(), self.role).await.unwrap();
+            Service::start_on(&settings, &World::machine(), &database.place(), self.role, self.connections)
+                .await
+                .unwrap();
         let url = service.address().map(|address| format!("http://{address}")).unwrap_or_default();
         let client =
             Client::builder().tls_certs_only([]).no_proxy().timeout(Duration::from_mins(2)).build().unwrap();

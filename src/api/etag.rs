@@ -1,0 +1,121 @@
+//! A tag for each state of a resource, so that who asks again is told in a few bytes that nothing has changed.
+//!
+//! The tag is a digest of the document. It is weak, as the same document goes out folded and as it is.
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http_body::Body as _;
+use sha2::{Digest as _, Sha256};
+
+use super::problem::Problem;
+
+/// The resources that have one.
+pub(super) const TAGGED: &[&str] = &[
+    "/conversations/{conversationId}",
+    "/holds/{id}",
+    "/jobs/{id}",
+    "/openapi.json",
+    "/openapi.yaml",
+    "/orgs/{org}",
+    "/purges/{id}",
+];
+
+/// So much of the digest is enough to tell states apart.
+const LENGTH: usize = 16;
+
+/// Tags what is read, and answers 304 where the caller has it already.
+pub(super) async fn tag(request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>();
+    let is_tagged = path.is_some_and(|path| TAGGED.contains(&path.as_str()))
+        && [Method::GET, Method::HEAD].contains(request.method());
+    let had = is_tagged.then(|| request.headers().clone());
+    let response = next.run(request).await;
+    match had {
+        // What streams has no end that could be digested.
+        Some(had) if response.status() == StatusCode::OK && response.body().size_hint().exact().is_some() => {
+            tagged(&had, response).await
+        }
+        _ => response,
+    }
+}
+
+async fn tagged(had: &HeaderMap, response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let bytes = match axum::body::to_bytes(body, usize::MAX).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be made");
+            let detail = "this is an error of the service; the request id finds it in the logs";
+            return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response();
+        }
+    };
+    let opaque = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&bytes)[..LENGTH]));
+    let is_known = has(had, &opaque);
+    if let Ok(value) = HeaderValue::from_str(&format!("W/{opaque}")) {
+        parts.headers.insert(ETAG, value);
+    }
+    if !is_known {
+        return Response::from_parts(parts, Body::from(bytes));
+    }
+    parts.status = StatusCode::NOT_MODIFIED;
+    parts.headers.remove(CONTENT_TYPE);
+    parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, Body::empty())
+}
+
+/// Whether one of the tags that the caller has is this one, weakly compared (RFC 9110, 8.8.3.2).
+fn has(headers: &HeaderMap, opaque: &str) -> bool {
+    headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|list| {
+        let mut rest = list.trim();
+        if rest == "*" {
+            return true;
+        }
+        // A tag may hold commas, so the quotes tell where it ends.
+        while let Some(begin) = rest.find('"') {
+            let Some(length) = rest[begin + 1..].find('"') else { return false };
+            let end = begin + length + 2;
+            if rest[begin..end] == *opaque {
+                return true;
+            }
+            rest = &rest[end..];
+        }
+        false
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_found_in_lists_however_it_is_written() {
+        let table: &[(&[&str], bool)] = &[
+            (&[], false),
+            (&[""], false),
+            (&["*"], true),
+            (&[" * "], true),
+            (&["\"abc\""], true),
+            (&["W/\"abc\""], true),
+            (&["\"x\", W/\"abc\", \"y\""], true),
+            (&["\"x\",\"abc\""], true),
+            (&["\"x\"", "W/\"abc\""], true),
+            (&["\"a,b\", \"abc\""], true),
+            (&["\"ab\", \"abcd\""], false),
+            (&["\"*\""], false),
+            (&["abc"], false),
+            (&["\"abc"], false),
+            (&["\"ABC\""], false),
+        ];
+        for (values, expected) in table {
+            let headers: HeaderMap =
+                values.iter().map(|value| (IF_NONE_MATCH, HeaderValue::from_str(value).unwrap())).collect();
+            assert_eq!(has(&headers, "\"abc\""), *expected, "{values:?}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Bodies of requests, as they come over the wire: unfolded where they are gzip, and given up where nothing more comes.
+//!
+//! Invariant: nothing here holds more of a body than a piece, but for JSON, which has its limit.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use async_compression::tokio::bufread::GzipDecoder;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use axum::http::{HeaderMap, StatusCode};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt as _, TryStreamExt as _};
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use super::ApiState;
+use super::problem::Problem;
+
+/// The code of a refusal for the sake of `Content-Encoding`.
+pub(super) const UNSUPPORTED_ENCODING: &str = "unsupported_encoding";
+
+/// So much is unfolded at once.
+const PIECE: usize = 64 * 1024;
+/// So many bytes of an unfolded upload may belong to an id; exports with longer lines come as they are.
+const BYTES_AN_ID: u64 = 256;
+/// And so many to none.
+const BYTES_BESIDE: u64 = 1024 * 1024;
+
+/// Why a body ended before its end.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("no byte of the body came for {0:?}; nothing was accepted")]
+    Stalled(Duration),
+    #[error("the body is no whole gzip: {0}; nothing was accepted")]
+    Folded(String),
+    #[error(
+        "a gzip upload may unfold to {0} bytes here; send it in parts, without columns that are not needed, or without \
+         Content-Encoding"
+    )]
+    UnfoldsTooFar(u64),
+}
+
+/// The pieces of a body.
+pub(super) type Pieces = BoxStream<'static, io::Result<Bytes>>;
+
+/// The pieces of an upload, unfolded.
+pub(super) fn upload(request: Request, state: &ApiState) -> Result<Pieces, Problem> {
+    let is_folded = is_folded(request.headers())?;
+    let pieces = unstalled(request.into_body(), state.connections.stalled);
+    if !is_folded {
+        return Ok(pieces.boxed());
+    }
+    let most = state.intake.max_ids.saturating_mul(BYTES_AN_ID).saturating_add(BYTES_BESIDE);
+    Ok(no_longer_than(most, unfolded(pieces)).boxed())
+}
+
+/// A JSON body, unfolded: at most `intake.max_json` bytes.
+pub(super) async fn json(request: Request, state: &ApiState) -> Result<Bytes, Problem> {
+    let limit = state.intake.max_json;
+    let is_folded = is_folded(request.headers())?;
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
+    }
+    let pieces = unstalled(request.into_body(), state.connections.stalled);
+    let mut pieces = if is_folded { unfolded(pieces).boxed() } else { pieces.boxed() };
+    let mut body = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|error| problem(&error))?;
+        if body.len() + piece.len() > limit {
+            return Err(too_large(limit));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.into())
+}
+
+/// What to answer where a body could not be read to its end.
+pub(super) fn problem(error: &(dyn Error + 'static)) -> Problem {
+    let fault = fault(error);
+    let detail = fault.map_or_else(
+        || "the body broke off before its end; nothing was accepted".to_owned(),
+        ToString::to_string,
+    );
+    match fault {
+        Some(Fault::Stalled(_)) => Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail),
+        Some(Fault::UnfoldsTooFar(_)) => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+        }
+        Some(Fault::Folded(_)) | None => Problem::new(StatusCode::BAD_REQUEST, "broken_body", detail),
+    }
+}
+
+/// Looks for a fault among the causes. An `io::Error` hides what it carries from `source`.
+fn fault<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Fault> {
+    let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error
+        .downcast_ref()
+        .or_else(|| carried.and_then(|carried| fault(carried)))
+        .or_else(|| error.source().and_then(fault))
+}
+
+fn too_large(limit: usize) -> Problem {
+    let detail =
+        format!("a JSON body may have {limit} bytes; send longer lists as text/csv or application/x-ndjson");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+/// Whether the body is gzip; any other coding is refused, as it would be taken for something else.
+fn is_folded(headers: &HeaderMap) -> Result<bool, Problem> {
+    let unsupported = || {
+        let detail = "send the body with Content-Encoding gzip, or without one";
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_ENCODING, detail)
+    };
+    let mut is_folded = false;
+    for value in headers.get_all(CONTENT_ENCODING) {
+        for coding in value.to_str().map_err(|_| unsupported())?.split(',').map(str::trim) {
+            match coding.to_ascii_lowercase().as_str() {
+                "" | "identity" => {}
+                // Its older name is the same coding (RFC 9110, 8.4.1.3).
+                "gzip" | "x-gzip" if !is_folded => is_folded = true,
+                _ => return Err(unsupported()),
+            }
+        }
+    }
+    Ok(is_folded)
+}
+
+/// Ends with an error once nothing came for so long.
+fn unstalled(body: Body, patience: Duration) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    stream::try_unfold(body.into_data_stream(), move |mut body| async move {
+        match tokio::time::timeout(patience, body.next()).await {
+            Ok(Some(Ok(piece))) => Ok(Some((piece, body))),
+            Ok(Some(Err(error))) => Err(io::Error::other(error)),
+            Ok(None) => Ok(None),
+            Err(_) => Err(io::Error::other(Fault::Stalled(patience))),
+        }
+    })
+}
+
+/// Unfolds gzip of one or more members.
+fn unfolded(
+    pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let mut decoder = GzipDecoder::new(StreamReader::new(pieces.boxed()));
+    decoder.multiple_members(true);
+    ReaderStream::with_capacity(decoder, PIECE).map_err(|error| {
+        // What the wire said carries an error of its own; the decoder's do not carry one of ours.
+        let is_of_the_wire =
+            error.get_ref().is_some_and(|carried| carried.is::<Fault>() || carried.is::<axum::Error>());
+        if is_of_the_wire { error } else { io::Error::other(Fault::Folded(error.to_string())) }
+    })
+}
+
+/// Ends with an error after so many bytes.
+fn no_longer_than(
+    most: u64,
+    pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let mut left = most;
+    pieces.map(move |piece| {
+        let piece = piece?;
+        let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        left = left.checked_sub(length).ok_or_else(|| io::Error::other(Fault::UnfoldsTooFar(most)))?;
+        Ok(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn folded(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// Unfolds what comes in pieces of that size.
+    async fn unfold(bytes: &[u8], piece: usize) -> io::Result<Vec<u8>> {
+        let pieces: Vec<_> = bytes.chunks(piece).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        unfolded(stream::iter(pieces))
+            .try_fold(Vec::new(), |all, piece| async move { Ok([all, piece.to_vec()].concat()) })
+            .await
+    }
+
+    #[tokio::test]
+    async fn gzip_of_any_number_of_members_is_unfolded_however_it_is_cut() {
+        let long = b"0123456789".repeat(50_000);
+        let members = [folded(b"one\n"), folded(b""), folded(&long), folded(b"four\n")].concat();
+        let whole = [b"one\n".as_slice(), &long, b"four\n"].concat();
+        for piece in [1, 7, 64, members.len()] {
+            assert_eq!(unfold(&members, piece).await.unwrap(), whole, "{piece}");
+        }
+        assert_eq!(unfold(&folded(b""), 5).await.unwrap(), b"");
+    }
+
+    #[tokio::test]
+    async fn gzip_that_is_cut_anywhere_or_changed_or_followed_by_something_else_is_broken() {
+        let (first, second) = (folded(b"one line\nanother line\n"), folded(b"a third\n"));
+        let both = [first.clone(), second.clone()].concat();
+        for end in (0..both.len()).filter(|end| *end != first.len()) {
+            for piece in [1, both.len()] {
+                let error = unfold(&both[..end], piece).await.unwrap_err();
+                assert_eq!(problem(&error).code, "broken_body", "{end}: {error}");
+                assert!(problem(&error).detail.contains("no whole gzip"), "{end}: {error}");
+            }
+        }
+        let mut changed = first.clone();
+        let trailer = changed.len() - 8;
+        for place in [0, 2, 3, trailer, trailer + 4] {
+            changed[place] ^= 0x80;
+            assert!(unfold(&changed, 9).await.is_err(), "{place}");
+            changed[place] ^= 0x80;
+        }
+        for rest in [b"x".as_slice(), b"\0", b"\x1f", b"plain text that is no gzip"] {
+            assert!(unfold(&[&first, rest].concat(), 1000).await.is_err(), "{rest:?}");
+        }
+        for text in [b"".as_slice(), b"plain text", b"\x1f\x8b"] {
+            assert!(unfold(text, 4).await.is_err(), "{text:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_ends_a_body_is_told_as_such_through_every_wrapping() {
+        let wire = || io::Error::other(Fault::Stalled(Duration::from_secs(7)));
+        let cut = folded(b"a line\n");
+        let pieces = vec![Ok(Bytes::copy_from_slice(&cut[..9])), Err(wire())];
+        let error = unfolded(stream::iter(pieces)).try_for_each(|_| async { Ok(()) }).await.unwrap_err();
+        assert_eq!(problem(&error).code, "request_timeout");
+        assert_eq!(&*problem(&error).detail, "no byte of the body came for 7s; nothing was accepted");
+        let wrapped = crate::intake::IntakeError::Broken { source: Box::new(wire()) };
+        assert_eq!(problem(&wrapped).code, "request_timeout");
+        assert_eq!(problem(&io::Error::other("reset")).code, "broken_body");
+        let long = stream::iter([3, 4, 1].map(|length| Ok(Bytes::from(vec![b'x'; length]))));
+        let read: Vec<_> = no_longer_than(7, long).collect().await;
+        assert!(read[0].is_ok() && read[1].is_ok(), "exactly the limit is taken");
+        assert_eq!(problem(read[2].as_ref().unwrap_err()).code, "body_too_large");
+    }
+
+    #[test]
+    fn codings_that_are_not_gzip_once_are_refused() {
+        let told = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(CONTENT_ENCODING, HeaderValue::from_str(value).unwrap());
+            }
+            is_folded(&headers).map_err(|problem| problem.code)
+        };
+        for values in [&[][..], &[""], &["identity"], &["Identity, identity"]] {
+            assert_eq!(told(values), Ok(false), "{values:?}");
+        }
+        for values in [&["gzip"][..], &["GZIP"], &["x-gzip"], &["identity, gzip"], &["identity", "gzip"]] {
+            assert_eq!(told(values), Ok(true), "{values:?}");
+        }
+        for values in
+            [&["br"][..], &["deflate"], &["zstd"], &["gzip, gzip"], &["gzip", "gzip"], &["gzip;q=1"], &["*"]]
+        {
+            assert_eq!(told(values), Err(UNSUPPORTED_ENCODING), "{values:?}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The server: HTTP/1.1, and HTTP/2 by prior knowledge, on one port.
+//!
+//! A connection costs a task and one look at it now and then. The looks end those on which a peer is slow: with a head,
+//! between requests, or with taking an answer. What a body may take is told in `incoming`, what a call may take in
+//! `patience`.
+//!
+//! Invariant: no peer keeps a connection for longer than [`ConnectionTerms`] say by doing nothing.
+
+mod pulse;
+mod socket;
+
+use std::convert::Infallible;
+use std::io::{self, ErrorKind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::header::{CONNECTION, CONTENT_LENGTH};
+use axum::http::{HeaderValue, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use pulse::{Overdue, Pulse, Watched};
+use socket::Socket;
+
+/// How long peers may take, and how many there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionTerms {
+    /// So many connections are served at once; who comes then waits to be accepted.
+    pub most: usize,
+    /// From the opening of a connection, or the first byte of a later request, to the end of the request's head.
+    pub head: Duration,
+    /// A connection without a request may stay so long.
+    pub idle: Duration,
+    /// The body of a request may pause so long.
+    pub stalled: Duration,
+    /// A client may take nothing of an answer for so long.
+    pub unread: Duration,
+}
+
+impl Default for ConnectionTerms {
+    /// What holds in production. `idle` is longer than what usual proxies keep a connection for: who closes first must
+    /// be the one that sends requests, or some of them get lost on the way.
+    fn default() -> Self {
+        Self {
+            most: 1024,
+            head: Duration::from_secs(15),
+            idle: Duration::from_secs(75),
+            stalled: Duration::from_secs(30),
+            unread: Duration::from_mins(2),
+        }
+    }
+}
+
+impl ConnectionTerms {
+    /// How often a connection is looked at: each patience is kept to a quarter of the shortest.
+    fn look(&self) -> Duration {
+        self.head.min(self.idle).min(self.unread) / 4
+    }
+}
+
+/// The most bytes of a head, and of what is read at once of a body; a longer head is 431.
+const LARGEST_HEAD: usize = 64 * 1024;
+/// The most header fields of a request.
+const MOST_FIELDS: usize = 100;
+/// The most bytes of an HTTP/2 header list, unfolded.
+const LARGEST_FIELDS: u32 = 64 * 1024;
+/// The most requests at once on one HTTP/2 connection.
+const MOST_STREAMS: u32 = 100;
+/// An HTTP/2 peer is asked so often whether it lives.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// It may take so long to say so.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// What was told to close, and does nothing more, is cut after so long.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// After an error that is not of one connection (no file handle is left), accepting pauses for so long.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Serves until it is told to stop; requests that are under way then may end.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    terms: ConnectionTerms,
+    stop: CancellationToken,
+) {
+    let (connections, server) = (TaskTracker::new(), server());
+    let permits = Arc::new(Semaphore::new(terms.most));
+    while let Some((stream, permit)) = stop.run_until_cancelled(accept(&listener, &permits)).await {
+        let served = connection(server.clone(), stream, router.clone(), terms, stop.clone());
+        connections.spawn(async move {
+            served.await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+fn server() -> auto::Builder<TokioExecutor> {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    // Its own time-out would also cut connections that rest between two requests; ours tells the two apart.
+    server.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    server.http1().max_buf_size(LARGEST_HEAD).max_headers(MOST_FIELDS);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .max_concurrent_streams(MOST_STREAMS)
+        .max_header_list_size(LARGEST_FIELDS);
+    server
+}
+
+/// The next connection, once there is room for it.
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+    loop {
+        // Nobody closes the semaphore.
+        let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
+            return std::future::pending().await;
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "small answers of a connection may be late");
+                }
+                return (stream, permit);
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "no connection can be accepted; trying again in a moment");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The peer went away before it was accepted; the next one may be well.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Serves one connection until it ends, is overdue, or the service stops.
+async fn connection(
+    server: auto::Builder<TokioExecutor>,
+    stream: TcpStream,
+    router: Router,
+    terms: ConnectionTerms,
+    stop: CancellationToken,
+) {
+    let pulse = Arc::new(Pulse::new());
+    let io = TokioIo::new(Socket::new(stream, Arc::clone(&pulse)));
+    let requests = Arc::clone(&pulse);
+    let service = service_fn(move |request| answer(router.clone(), Arc::clone(&requests), request));
+    let mut served = pin!(server.serve_connection(io, service));
+    let mut closing: Option<Instant> = None;
+    loop {
+        let pause = closing.map_or_else(|| terms.look(), |_| LAST_WORDS);
+        tokio::select! {
+            ended = &mut served => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection broke");
+                }
+                return;
+            }
+            () = stop.cancelled(), if closing.is_none() => {
+                served.as_mut().graceful_shutdown();
+                closing = Some(Instant::now());
+            }
+            () = tokio::time::sleep(pause) => match (pulse.overdue(&terms, Instant::now()), closing) {
+                (Some(Overdue::Unread), _) => return,
+                (None, Some(_)) if !pulse.is_quiet() => {}
+                (_, Some(since)) if since.elapsed() >= LAST_WORDS => return,
+                (Some(Overdue::Quiet), None) => {
+                    served.as_mut().graceful_shutdown();
+                    closing = Some(Instant::now());
+                }
+                _ => {}
+            },
+        }
+    }
+}
+
+/// Answers one request; it is under way until its answer was handed over to the last byte.
+async fn answer(
+    router: Router,
+    pulse: Arc<Pulse>,
+    request: Request<Incoming>,
+) -> Result<Response<Watched>, Infallible> {
+    let version = request.version();
+    let under_way = Pulse::begin(pulse, version);
+    let mut response = TowerToHyperService::new(router).call(request).await?;
+    if version < Version::HTTP_2 && response.status() == StatusCode::REQUEST_TIMEOUT {
+        // The rest of the body may still come: nobody must take it for the next request.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    } else if response.status() == StatusCode::NOT_MODIFIED {
+        // Of a body that is not sent; nothing is the length of none.
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
+    Ok(response.map(|body| Watched::new(body, under_way)))
+}

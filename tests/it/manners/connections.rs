@@ -1,0 +1,142 @@
+//! Slow peers, and too many of them: each delays only itself, and not for ever.
+
+use std::time::Duration;
+
+use genesys_purge::app::Role;
+use genesys_purge::sandbox::Kind;
+use uuid::Uuid;
+
+use super::{Wire, desk};
+use crate::support::spool::SpoolDir;
+use crate::support::{Setup, TestService};
+
+const SHORT: Duration = Duration::from_millis(400);
+
+#[tokio::test]
+async fn a_head_that_is_not_sent_to_its_end_costs_the_connection() {
+    let test = Setup::new().role(Role::Api).connections(|terms| terms.head = SHORT).start().await;
+    for beginning in ["", "GET /health/live HTTP/1.1\r\nHost: x\r\n", "PRI * HTTP/2.0\r\n"] {
+        let mut wire = Wire::open(&test).await;
+        wire.send(beginning).await;
+        let rest = wire.rest().await;
+        assert!(!rest.starts_with("HTTP/1.1 2"), "{beginning:?}: {rest}");
+    }
+    // Byte by byte buys no time.
+    let mut wire = Wire::open(&test).await;
+    wire.send("GET /health/live HTTP/1.1\r\nX-Slow: ").await;
+    let dripping = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            pause.tick().await;
+            if tokio::io::AsyncWriteExt::write_all(&mut wire.0, b"x").await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(super::LONG, dripping).await.expect("the slow sender was never cut");
+}
+
+#[tokio::test]
+async fn a_connection_that_rests_between_requests_is_closed_in_the_end_and_served_before() {
+    let test = Setup::new().role(Role::Api).connections(|terms| terms.idle = SHORT).start().await;
+    let mut wire = Wire::open(&test).await;
+    for _ in 0..2 {
+        wire.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        wire.until("{\"status\":\"ok\"}").await;
+    }
+    assert_eq!(wire.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_answered_408_and_leaves_nothing() {
+    let spool = SpoolDir::new();
+    let test = Setup::new()
+        .role(Role::Api)
+        .env("PURGE__INTAKE__SPOOL_DIR", spool.path())
+        .connections(|terms| terms.stalled = SHORT)
+        .start()
+        .await;
+    let lines: String = (0..100).flat_map(|id| [Uuid::from_u128(id).to_string(), "\n".to_owned()]).collect();
+    for (media_type, beginning) in
+        [("text/csv", lines.as_str()), ("application/x-ndjson", "\"1b4e"), ("application/json", "{\"conv")]
+    {
+        let mut wire = Wire::open(&test).await;
+        let media_type = format!("Content-Type: {media_type}");
+        wire.send_head(&test, "POST /purges", &[&media_type, "Content-Length: 9999999"]).await;
+        wire.send(beginning).await;
+        let answer = wire.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{media_type}: {answer}");
+        assert!(answer.contains("\"code\":\"request_timeout\""), "{answer}");
+        assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
+        spool.until(false).await;
+    }
+    assert_eq!(test.number("select count(*) from purges").await, 0);
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_an_answer_is_cut_off() {
+    let test = Setup::new().role(Role::Api).connections(|terms| terms.unread = SHORT).start().await;
+    // Far more than the buffers of both sides hold.
+    let ids: Vec<Uuid> = (0..200_000).map(Uuid::from_u128).collect();
+    let purge = test.purge(&ids).await;
+    let mut wire = Wire::open(&test).await;
+    wire.send_head(&test, &format!("GET /purges/{purge}/report"), &["Accept: application/x-ndjson"]).await;
+    // Until the service has hung up, nothing is read: the end of its side shows in the list of connections.
+    let port = wire.0.local_addr().unwrap().port();
+    test.wait_until("the end of the connection", async || !is_established(&test, port)).await;
+    let read = wire.rest().await.matches("conversationId").count();
+    assert!(read < ids.len(), "all {read} rows came");
+}
+
+/// Whether the service's side of the connection from this port is open, as the kernel lists it.
+fn is_established(test: &TestService, port: u16) -> bool {
+    let own: u16 = test.url.rsplit(':').next().unwrap().parse().unwrap();
+    let ends = format!("0100007F:{own:04X} 0100007F:{port:04X} 01");
+    std::fs::read_to_string("/proc/self/net/tcp").unwrap().lines().any(|line| line.contains(&ends))
+}
+
+#[tokio::test]
+async fn who_comes_when_all_places_are_taken_waits_for_one() {
+    let test = Setup::new().role(Role::Api).connections(|terms| terms.most = 2).start().await;
+    let mut wires = Vec::new();
+    for _ in 0..2 {
+        let mut wire = Wire::open(&test).await;
+        wire.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        wire.until("ok").await;
+        wires.push(wire);
+    }
+    let mut late = Wire::open(&test).await;
+    late.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    // Those who have a place are served meanwhile.
+    wires[1].send("GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    wires[1].until("ok").await;
+    let mut byte = [0];
+    assert!(late.0.try_read(&mut byte).is_err(), "it was served beyond the limit");
+    drop(wires.remove(0));
+    assert!(late.rest().await.contains("\"ok\""));
+}
+
+#[tokio::test]
+async fn connections_that_rest_do_not_keep_the_service_from_stopping() {
+    let mut test = desk().await;
+    let mut wire = Wire::open(&test).await;
+    wire.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    wire.until("{\"status\":\"ok\"}").await;
+    let began = std::time::Instant::now();
+    test.stop_service().await;
+    assert_eq!(wire.rest().await, "");
+    assert!(began.elapsed() < Duration::from_secs(4), "it was cut, not closed");
+}
+
+#[tokio::test]
+async fn an_answer_that_tells_to_stop_sending_arrives() {
+    let test = desk().await;
+    // Refused before its body is read, while much of it is still to come.
+    let body = vec![b'x'; 8 * 1024 * 1024];
+    for _ in 0..5 {
+        let request = test.client.post(format!("{}/purges", test.url)).header("content-type", "text/csv");
+        let response = request.bearer_auth("gpk_unknown").body(body.clone()).send().await.unwrap();
+        assert_eq!(response.status(), 401);
+    }
+    assert_eq!(test.ids_of(Kind::Eligible).len(), 100);
+}
