@@ -6,7 +6,7 @@ use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 
 use super::ApiState;
 use super::problem::Problem;
@@ -36,29 +36,67 @@ pub(super) fn guard(router: Router<ApiState>, state: &ApiState, scope: Scope) ->
 }
 
 async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let Some(key) = bearer(request.headers()) else { return refuse() };
-    let caller = match guard.state.store.find_caller(key).await {
-        Ok(Some(caller)) => caller,
-        Ok(None) => return refuse(),
-        Err(error) => return Problem::from(error).into_response(),
-    };
-    if !caller.may(guard.scope) {
-        let detail = format!("this key lacks the scope {}", guard.scope);
-        return Problem::new(StatusCode::FORBIDDEN, "missing_scope", detail).into_response();
+    match authorize(&guard.state, request.headers(), guard.scope).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(Authorized(caller));
+            next.run(request).await
+        }
+        Err(refusal) => refusal.into_response(),
     }
-    request.extensions_mut().insert(Authorized(caller));
-    next.run(request).await
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// Why a request may not pass.
+pub(super) enum Refusal {
+    /// It brings no key in force.
+    NoKey,
+    /// Its key does not allow it, or can't be looked up.
+    Problem(Problem),
+}
+
+impl Refusal {
+    /// The key could not be looked up.
+    pub(super) fn is_outage(&self) -> bool {
+        matches!(self, Self::Problem(problem) if problem.status == StatusCode::SERVICE_UNAVAILABLE.as_u16())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Problem(problem) => problem.into_response(),
+            Self::NoKey => {
+                let mut response = no_key().into_response();
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                response
+            }
+        }
+    }
+}
+
+/// Whose key a request with these headers carries, where it has this scope.
+pub(super) async fn authorize(
+    state: &ApiState,
+    headers: &HeaderMap,
+    scope: Scope,
+) -> Result<Caller, Refusal> {
+    let key = bearer(headers).ok_or(Refusal::NoKey)?;
+    let caller = match state.store.find_caller(key).await {
+        Ok(Some(caller)) => caller,
+        Ok(None) => return Err(Refusal::NoKey),
+        Err(error) => return Err(Refusal::Problem(error.into())),
+    };
+    if caller.may(scope) {
+        Ok(caller)
+    } else {
+        let detail = format!("this key lacks the scope {scope}");
+        Err(Refusal::Problem(Problem::new(StatusCode::FORBIDDEN, "missing_scope", detail)))
+    }
+}
+
+/// The key that a request brings.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
-}
-
-fn refuse() -> Response {
-    let mut response = no_key().into_response();
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response
 }
 
 fn no_key() -> Problem {

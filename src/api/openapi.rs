@@ -41,6 +41,8 @@ fn document() -> utoipa::openapi::OpenApi {
         .merge(super::patient())
         .merge(super::reading())
         .merge(super::holding())
+        .merge(super::health())
+        .merge(super::measuring())
         .merge(super::open());
     router.into_openapi()
 }

@@ -21,10 +21,11 @@ pub use database::{Database, DatabaseError};
 pub use terms::{engine_terms, org_terms, policy};
 pub use world::World;
 
-use crate::api::{self, ApiState, IntakeTerms};
-use crate::config::Settings;
+use crate::api::{self, ApiState, Calls, IntakeTerms, MetricsDesk};
+use crate::config::{MetricsAccess, Settings};
 use crate::engine::{Chance, Engine, OrgEngine};
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
+use crate::meters::Meters;
 use crate::store::{Place, Store, StoreError};
 use crate::upkeep;
 use crate::webhooks::deliver::{Courier, Receiver};
@@ -37,7 +38,7 @@ pub enum Role {
     All,
     /// Takes requests.
     Api,
-    /// Does the work.
+    /// Does the work; of requests, only those for health and metrics.
     Worker,
 }
 
@@ -74,7 +75,7 @@ pub enum StartError {
 /// The running service.
 #[derive(Debug)]
 pub struct Service {
-    address: Option<SocketAddr>,
+    address: SocketAddr,
     http: TaskTracker,
     background: TaskTracker,
     stop_http: CancellationToken,
@@ -97,16 +98,19 @@ impl Service {
         place: &Place,
         role: Role,
     ) -> Result<Self, StartError> {
-        let store = connect(settings, world, place).await?;
+        let meters = Meters::new(settings.orgs.keys().map(String::as_str));
+        let store = connect(settings, world, place).await?.measured(meters.clone());
         store.check_ready().await?;
         for name in settings.orgs.keys() {
             store.enroll_org(name, &policy(settings)).await?;
         }
         let (stop_http, stop_background) = (CancellationToken::new(), CancellationToken::new());
         let (http, background) = (TaskTracker::new(), TaskTracker::new());
-        let engine = if role == Role::Api { None } else { Some(start_engine(settings, world, &store)?) };
+        let engine =
+            if role == Role::Api { None } else { Some(start_engine(settings, world, &store, &meters)?) };
+        background.spawn(upkeep::meters::run(meters.clone(), stop_background.clone()));
         if let Some(engine) = &engine {
-            let courier = start_deliveries(settings, world, &store).await?;
+            let courier = start_deliveries(settings, world, &store, &meters).await?;
             let deliveries = courier.as_ref().map(Courier::wake);
             if let Some(courier) = courier {
                 background.spawn(courier.run(stop_background.clone()));
@@ -122,23 +126,19 @@ impl Service {
                 stop_background.clone(),
             ));
         }
-        let address = if role == Role::Worker {
-            None
-        } else {
-            let bind = settings.server.bind;
-            let bound =
-                TcpListener::bind(bind).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
-            let (address, listener) = bound.map_err(|source| StartError::Bind { bind, source })?;
-            http.spawn(api::serve(listener, api_state(settings, world, &store), stop_http.clone()));
-            Some(address)
-        };
+        let bind = settings.server.bind;
+        let bound = TcpListener::bind(bind).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (address, listener) = bound.map_err(|source| StartError::Bind { bind, source })?;
+        let calls = if role == Role::Worker { Calls::Operations } else { Calls::All };
+        let state = api_state(settings, world, &store, meters, calls);
+        http.spawn(api::serve(listener, state, stop_http.clone()));
         http.close();
         background.close();
         Ok(Self { address, http, background, stop_http, stop_background, engine, store })
     }
 
     /// Where it listens.
-    pub fn address(&self) -> Option<SocketAddr> {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
@@ -166,7 +166,12 @@ pub async fn connect(settings: &Settings, world: &World, place: &Place) -> Resul
     Store::connect(place, settings.database.max_connections, world.new_id(), tells_retention).await
 }
 
-fn start_engine(settings: &Settings, world: &World, store: &Store) -> Result<Engine, StartError> {
+fn start_engine(
+    settings: &Settings,
+    world: &World,
+    store: &Store,
+    meters: &Meters,
+) -> Result<Engine, StartError> {
     let terms = engine_terms(settings);
     let orgs = settings.orgs.iter().map(|(name, org)| {
         let wire = analytics_purge::Settings {
@@ -177,16 +182,18 @@ fn start_engine(settings: &Settings, world: &World, store: &Store) -> Result<Eng
             client_secret: org.client_secret.clone(),
         };
         let upstream = AnalyticsPurge::new(wire, world.clock())
-            .map_err(|source| StartError::Upstream { org: name.clone(), source })?;
+            .map_err(|source| StartError::Upstream { org: name.clone(), source })?
+            .measured(meters.clone());
         let chance = Chance::new(world.seed());
-        Ok(OrgEngine::new(
+        let org = OrgEngine::new(
             org_terms(name, org),
             terms,
             Arc::new(upstream),
             store.clone(),
             world.clock(),
             chance,
-        ))
+        );
+        Ok(org.measured(meters.clone()))
     });
     let orgs = orgs.collect::<Result<Vec<_>, StartError>>()?;
     Ok(Engine::start(orgs, terms.workers, terms.shutdown_grace))
@@ -209,6 +216,7 @@ async fn start_deliveries(
     settings: &Settings,
     world: &World,
     store: &Store,
+    meters: &Meters,
 ) -> Result<Option<Courier>, StartError> {
     let Some(url) = &settings.webhooks.url else { return Ok(None) };
     let secret = retention_secret(settings, world, store).await?;
@@ -220,10 +228,11 @@ async fn start_deliveries(
     };
     let chance = Chance::new(world.seed());
     let jitter = Arc::new(move || chance.fraction());
-    Ok(Some(Courier::new(store.clone(), receiver, world.clock(), jitter)?))
+    Ok(Some(Courier::new(store.clone(), receiver, world.clock(), jitter, meters.clone())?))
 }
 
-fn api_state(settings: &Settings, world: &World, store: &Store) -> ApiState {
+fn api_state(settings: &Settings, world: &World, store: &Store, meters: Meters, calls: Calls) -> ApiState {
+    let is_open = settings.telemetry.metrics == MetricsAccess::Open;
     ApiState {
         store: store.clone(),
         orgs: settings.orgs.keys().cloned().collect(),
@@ -234,5 +243,7 @@ fn api_state(settings: &Settings, world: &World, store: &Store) -> ApiState {
         },
         request_timeout: settings.server.request_timeout,
         new_id: world.new_id(),
+        metrics: Arc::new(MetricsDesk::new(meters, is_open)),
+        calls,
     }
 }

@@ -19,6 +19,7 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/holds", &["get", "post"]),
     ("/holds/{id}", &["get"]),
     ("/holds/{id}/release", &["post"]),
+    ("/metrics", &["get"]),
     ("/openapi.json", &["get"]),
     ("/openapi.yaml", &["get"]),
     ("/purges", &["post"]),

@@ -22,15 +22,22 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ("postgres", &[]),
     // Its wire types are its own: sharing ours, it would share our misreadings.
     ("sandbox", &[]),
-    ("genesys", &["domain"]),
-    ("store", &["domain", "intake"]),
-    ("webhooks", &["domain", "store"]),
+    ("meters", &["domain"]),
+    ("genesys", &["domain", "meters"]),
+    ("store", &["domain", "intake", "meters"]),
+    ("webhooks", &["domain", "meters", "store"]),
     // They meet in Postgres: `api` never calls Genesys, `engine` never knows HTTP from below.
-    ("engine", &["domain", "genesys", "store"]),
-    ("api", &["domain", "intake", "store"]),
-    ("upkeep", &["domain", "engine", "store"]),
+    ("engine", &["domain", "genesys", "meters", "store"]),
+    ("api", &["domain", "intake", "meters", "store"]),
+    ("upkeep", &["domain", "engine", "meters", "store"]),
     ("telemetry", &["config"]),
-    ("app", &["api", "config", "domain", "engine", "genesys", "postgres", "store", "upkeep", "webhooks"]),
+    (
+        "app",
+        &[
+            "api", "config", "domain", "engine", "genesys", "meters", "postgres", "store", "upkeep",
+            "webhooks",
+        ],
+    ),
     ("cli", &["api", "app", "config", "domain", "postgres", "sandbox", "store", "telemetry", "webhooks"]),
     ("main", &["cli"]),
 ];
@@ -45,6 +52,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tower", &["genesys"]),
     ("tower_http", &["api"]),
     ("utoipa_axum", &["api"]),
+    ("utoipa_swagger_ui", &["api"]),
+    // Nobody else makes a name or a label.
+    ("metrics", &["meters"]),
+    ("metrics_exporter_prometheus", &["meters"]),
     // The words of the contract are described where they are defined.
     ("utoipa", &["api", "domain"]),
     // The demo plays the caller; config checks URLs with the type that will call them.

@@ -40,8 +40,6 @@ const UNBUILT: &[(&str, &str, Scope)] = &[
     ("POST", "/orgs/default/resume", Scope::Admin),
     ("GET", "/audit", Scope::Admin),
     ("GET", "/audit/verify", Scope::Admin),
-    ("GET", "/metrics", Scope::Admin),
-    ("GET", "/docs", Scope::PurgesRead),
     ("GET", "/admin", Scope::Admin),
 ];
 

@@ -59,13 +59,17 @@ pub(in crate::store) async fn take(
     let now = tx.now().await?;
     let closed_until = row.closed_until.to_jiff();
     if closed_until > now {
+        tx.meters.permit_refused(&org.name, call.as_str());
         return Ok(Err(until(closed_until, now)));
     }
     let told = row.allowed_per_minute.and_then(|allowed| u32::try_from(allowed).ok());
     let Some(per_minute) = in_force(org.per_minute, told) else { return Ok(Ok(permit)) };
     let arrival_at = match Budget::per_minute(per_minute).take(row.arrival_at.to_jiff(), now) {
         Permission::Granted(arrival_at) => arrival_at,
-        Permission::NotBefore(then) => return Ok(Err(until(then, now))),
+        Permission::NotBefore(then) => {
+            tx.meters.permit_refused(&org.name, call.as_str());
+            return Ok(Err(until(then, now)));
+        }
     };
     let failed = tx.failed();
     sqlx::query!(

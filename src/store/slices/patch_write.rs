@@ -177,14 +177,23 @@ async fn write_purges(
     let differences =
         |outcome: Outcome| changes.values().map(|change| change.counts[outcome]).collect::<Vec<_>>();
     let failed = tx.failed();
-    sqlx::query!(
+    let locked = sqlx::query!(
         "-- lock_purges
-        select id from purges where id = any($1) order by id for no key update",
+        select id, org from purges where id = any($1) order by id for no key update",
         &ids
     )
     .fetch_all(&mut **tx)
     .await
     .map_err(failed)?;
+    for row in locked {
+        let Some(change) = changes.get(&row.id) else { continue };
+        for outcome in Outcome::ALL.iter().filter(|outcome| outcome.is_final()) {
+            // A retry takes failed conversations up again: that undoes no count.
+            if let Some(number) = u64::try_from(change.counts[*outcome]).ok().filter(|number| *number > 0) {
+                tx.will_decide(&row.org, *outcome, number);
+            }
+        }
+    }
     let failed = tx.failed();
     let ended = sqlx::query_scalar!(
         "-- write_counts

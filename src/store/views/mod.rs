@@ -3,4 +3,5 @@
 pub mod conversation;
 pub mod conversations;
 pub mod jobs;
+pub mod metrics;
 pub mod survey;
