@@ -9,7 +9,7 @@
 //! - [`engine`]: a file a step: validate, submit, poll, look; [`upkeep`]: what the dead left behind
 //! - [`domain`]: the decisions, pure and table-tested; [`evidence`]: reports, from rows that it is given
 //! - [`genesys`]: the wire to upstream, a file a driver; [`webhooks`]: signed deliveries
-//! - [`sandbox`]: the simulated Genesys; [`postgres`]: the embedded server; [`telemetry`]: logs
+//! - [`sandbox`]: the simulated Genesys; [`postgres`]: the embedded server; [`telemetry`]: logs; [`meters`]: metrics
 
 pub mod api;
 pub mod app;
@@ -20,6 +20,7 @@ pub mod engine;
 pub mod evidence;
 pub mod genesys;
 pub mod intake;
+pub mod meters;
 pub mod postgres;
 pub mod sandbox;
 pub mod store;

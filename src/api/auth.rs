@@ -6,7 +6,7 @@ use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
 use super::problem::Problem;
@@ -50,16 +50,10 @@ pub(super) fn guard(router: Router<ApiState>, state: &ApiState, scope: Scope) ->
 }
 
 async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let Some(key) = bearer(request.headers()) else { return refuse() };
-    let (id, caller) = match guard.state.store.find_caller(key).await {
-        Ok(Some(known)) => known,
-        Ok(None) => return refuse(),
-        Err(error) => return Problem::from(error).into_response(),
+    let (id, caller) = match authorize(&guard.state, request.headers(), guard.scope).await {
+        Ok(known) => known,
+        Err(refusal) => return refusal.into_response(),
     };
-    if !caller.may(guard.scope) {
-        let detail = format!("this key lacks the scope {}", guard.scope);
-        return Problem::new(StatusCode::FORBIDDEN, "missing_scope", detail).into_response();
-    }
     if let Some(problem) = negotiate::refusal(&request) {
         return problem.into_response();
     }
@@ -68,15 +62,58 @@ async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> 
     next.run(request).await
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+/// Why a request may not pass.
+pub(super) enum Refusal {
+    /// It brings no key in force.
+    NoKey,
+    /// Its key does not allow it, or can't be looked up.
+    Problem(Problem),
 }
 
-fn refuse() -> Response {
-    let mut response = no_key().into_response();
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response
+impl Refusal {
+    /// The key could not be looked up.
+    pub(super) fn is_outage(&self) -> bool {
+        matches!(self, Self::Problem(problem) if problem.status == StatusCode::SERVICE_UNAVAILABLE.as_u16())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Problem(problem) => problem.into_response(),
+            Self::NoKey => {
+                let mut response = no_key().into_response();
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                response
+            }
+        }
+    }
+}
+
+/// The id of the key that a request with these headers carries, and whose it is, where it has this scope.
+pub(super) async fn authorize(
+    state: &ApiState,
+    headers: &HeaderMap,
+    scope: Scope,
+) -> Result<(Uuid, Caller), Refusal> {
+    let key = bearer(headers).ok_or(Refusal::NoKey)?;
+    let (id, caller) = match state.store.find_caller(key).await {
+        Ok(Some(known)) => known,
+        Ok(None) => return Err(Refusal::NoKey),
+        Err(error) => return Err(Refusal::Problem(error.into())),
+    };
+    if caller.may(scope) {
+        Ok((id, caller))
+    } else {
+        let detail = format!("this key lacks the scope {scope}");
+        Err(Refusal::Problem(Problem::new(StatusCode::FORBIDDEN, "missing_scope", detail)))
+    }
+}
+
+/// The key that a request brings.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
 
 fn no_key() -> Problem {

@@ -6,6 +6,7 @@ mod auth;
 mod checks;
 mod compress;
 mod conversations;
+mod docs_page;
 mod etag;
 mod examples;
 mod extract;
@@ -13,6 +14,8 @@ mod health;
 mod holds;
 mod incoming;
 mod jobs;
+mod measure;
+mod metrics;
 mod negotiate;
 mod openapi;
 mod orgs;
@@ -43,6 +46,7 @@ use crate::domain::keys::Scope;
 use crate::domain::terms::OrgTerms;
 use crate::store::Store;
 
+pub use metrics::MetricsDesk;
 pub use openapi::{document_json, document_yaml};
 pub use serve::ConnectionTerms;
 
@@ -61,6 +65,19 @@ pub struct ApiState {
     pub connections: ConnectionTerms,
     /// Makes the ids of requests that bring none.
     pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
+    /// What the metrics are shown from.
+    pub metrics: Arc<MetricsDesk>,
+    /// Which calls there are.
+    pub calls: Calls,
+}
+
+/// Which calls a process answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Calls {
+    /// All.
+    All,
+    /// What operators ask of every process: health and metrics.
+    Operations,
 }
 
 /// What one request may bring.
@@ -80,26 +97,17 @@ pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationTok
     serve::serve(listener, router(state), terms, stop).await;
 }
 
-/// The whole API.
+/// The calls that there are, and what all of them have around them.
 fn router(state: ApiState) -> Router {
-    let (open, _) = open().split_for_parts();
-    let (reading, _) = reading().split_for_parts();
-    let (holding, _) = holding().split_for_parts();
-    let (steering, _) = steering().split_for_parts();
-    let (braking, _) = braking().split_for_parts();
-    let (patient, _) = patient().split_for_parts();
-    let (uploading, _) = uploading().split_for_parts();
-    let guarded = |router: Router<ApiState>, scope| auth::guard(router, &state, scope);
-    let routes = open
-        .route_layer(from_fn(negotiate::check))
-        .merge(guarded(reading, Scope::PurgesRead))
-        .merge(guarded(holding, Scope::HoldsWrite))
-        .merge(guarded(steering, Scope::PurgesWrite))
-        .merge(guarded(braking, Scope::Admin))
-        .merge(unbuilt::router(&state))
-        .layer(from_fn_with_state(state.clone(), patience::limit))
-        .merge(guarded(patient, Scope::PurgesRead))
-        .merge(guarded(uploading, Scope::PurgesWrite))
+    let (health, _) = health().split_for_parts();
+    let (measuring, _) = measuring().split_for_parts();
+    let negotiated = |router: Router<ApiState>| router.route_layer(from_fn(negotiate::check));
+    let operations = negotiated(health).merge(metrics::guard(negotiated(measuring), &state));
+    let calls = match state.calls {
+        Calls::All => calls(operations, &state),
+        Calls::Operations => operations.layer(from_fn_with_state(state.clone(), patience::limit)),
+    };
+    let routes = calls
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(from_fn(etag::tag))
@@ -108,18 +116,48 @@ fn router(state: ApiState) -> Router {
             axum::http::header::CACHE_CONTROL,
             axum::http::HeaderValue::from_static("no-store"),
         ))
-        .layer(from_fn_with_state(state.clone(), request_id::carry));
+        .layer(from_fn_with_state(state.clone(), request_id::carry))
+        .layer(from_fn_with_state(state.clone(), measure::requests));
     // Outside of the request's id, which is written into problems.
     compress::fold(routes).with_state(state)
 }
 
-/// Calls that anybody may make.
+/// The whole API.
+fn calls(operations: Router<ApiState>, state: &ApiState) -> Router<ApiState> {
+    let (open, _) = open().split_for_parts();
+    let (reading, _) = reading().split_for_parts();
+    let (holding, _) = holding().split_for_parts();
+    let (steering, _) = steering().split_for_parts();
+    let (braking, _) = braking().split_for_parts();
+    let (patient, _) = patient().split_for_parts();
+    let (uploading, _) = uploading().split_for_parts();
+    let guarded = |router: Router<ApiState>, scope| auth::guard(router, state, scope);
+    operations
+        .merge(open.route_layer(from_fn(negotiate::check)))
+        .merge(docs_page::router())
+        .merge(guarded(reading, Scope::PurgesRead))
+        .merge(guarded(holding, Scope::HoldsWrite))
+        .merge(guarded(steering, Scope::PurgesWrite))
+        .merge(guarded(braking, Scope::Admin))
+        .merge(unbuilt::router(state))
+        .layer(from_fn_with_state(state.clone(), patience::limit))
+        .merge(guarded(patient, Scope::PurgesRead))
+        .merge(guarded(uploading, Scope::PurgesWrite))
+}
+
+/// Calls about the process itself, which anybody may make.
+fn health() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(health::live)).routes(routes!(health::ready))
+}
+
+/// The call that needs `admin`, or nothing where it is open.
+fn measuring() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(metrics::metrics))
+}
+
+/// Calls about the API, which anybody may make.
 fn open() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
-        .routes(routes!(health::live))
-        .routes(routes!(health::ready))
-        .routes(routes!(openapi::json))
-        .routes(routes!(openapi::yaml))
+    OpenApiRouter::new().routes(routes!(openapi::json)).routes(routes!(openapi::yaml))
 }
 
 /// Calls that need `purges:read`.

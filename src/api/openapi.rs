@@ -43,6 +43,8 @@ fn document() -> Result<utoipa::openapi::OpenApi, String> {
         .merge(super::holding())
         .merge(super::steering())
         .merge(super::braking())
+        .merge(super::health())
+        .merge(super::measuring())
         .merge(super::open());
     let mut document = router.into_openapi();
     super::examples::add(&mut document).map_err(|error| error.to_string())?;

@@ -106,6 +106,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
     }
 
+    /// The database can't be reached.
+    pub(super) fn unavailable() -> Self {
+        let detail = "the database can't be reached; try again in a moment";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+    }
+
     /// A wish of the contract that this version can't fulfil.
     pub(super) fn not_supported_yet(what: &str) -> Self {
         Self::new(
@@ -138,8 +144,7 @@ impl From<StoreError> for Problem {
             StoreError::Spool(error) => error.into(),
             error if error.is_outage() => {
                 tracing::error!(%error, "the database can't be reached");
-                let detail = "the database can't be reached; try again in a moment";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+                Self::unavailable()
             }
             error => {
                 tracing::error!(%error, "a request failed");

@@ -30,9 +30,7 @@ const CALLS: &[(MethodFilter, &str, Scope)] = &[
     (POST, "/webhook-deliveries/{id}/redeliver", Scope::WebhooksWrite),
     (GET, "/audit", Scope::Admin),
     (GET, "/audit/verify", Scope::Admin),
-    (GET, "/metrics", Scope::Admin),
     (GET, "/admin", Scope::Admin),
-    (GET, "/docs", Scope::PurgesRead),
 ];
 
 /// Routes for all of them.

@@ -22,10 +22,11 @@ pub use database::{Database, DatabaseError};
 pub use terms::{engine_terms, org_terms, policy};
 pub use world::World;
 
-use crate::api::{self, ApiState, ConnectionTerms, IntakeTerms};
-use crate::config::{OrgSettings, Settings};
+use crate::api::{self, ApiState, Calls, ConnectionTerms, IntakeTerms, MetricsDesk};
+use crate::config::{MetricsAccess, OrgSettings, Settings};
 use crate::engine::{Chance, Engine, OrgEngine};
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
+use crate::meters::Meters;
 use crate::store::{Place, Store, StoreError};
 use crate::upkeep;
 use crate::webhooks::deliver::{Courier, Receiver};
@@ -38,7 +39,7 @@ pub enum Role {
     All,
     /// Takes requests.
     Api,
-    /// Does the work.
+    /// Does the work; of requests, only those for health and metrics.
     Worker,
 }
 
@@ -75,7 +76,7 @@ pub enum StartError {
 /// The running service.
 #[derive(Debug)]
 pub struct Service {
-    address: Option<SocketAddr>,
+    address: SocketAddr,
     http: TaskTracker,
     background: TaskTracker,
     stop_http: CancellationToken,
@@ -109,16 +110,19 @@ impl Service {
         role: Role,
         connections: ConnectionTerms,
     ) -> Result<Self, StartError> {
-        let store = connect(settings, world, place).await?;
+        let meters = Meters::new(settings.orgs.keys().map(String::as_str));
+        let store = connect(settings, world, place).await?.measured(meters.clone());
         store.check_ready().await?;
         for name in settings.orgs.keys() {
             store.enroll_org(name, &policy(settings)).await?;
         }
         let (stop_http, stop_background) = (CancellationToken::new(), CancellationToken::new());
         let (http, background) = (TaskTracker::new(), TaskTracker::new());
-        let engine = if role == Role::Api { None } else { Some(start_engine(settings, world, &store)?) };
+        let engine =
+            if role == Role::Api { None } else { Some(start_engine(settings, world, &store, &meters)?) };
+        background.spawn(upkeep::meters::run(meters.clone(), stop_background.clone()));
         if let Some(engine) = &engine {
-            let courier = start_deliveries(settings, world, &store).await?;
+            let courier = start_deliveries(settings, world, &store, &meters).await?;
             let deliveries = courier.as_ref().map(Courier::wake);
             if let Some(courier) = courier {
                 background.spawn(courier.run(stop_background.clone()));
@@ -135,27 +139,19 @@ impl Service {
                 stop_background.clone(),
             ));
         }
-        let address = if role == Role::Worker {
-            None
-        } else {
-            let bind = settings.server.bind;
-            let bound =
-                TcpListener::bind(bind).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
-            let (address, listener) = bound.map_err(|source| StartError::Bind { bind, source })?;
-            http.spawn(api::serve(
-                listener,
-                api_state(settings, world, &store, connections),
-                stop_http.clone(),
-            ));
-            Some(address)
-        };
+        let bind = settings.server.bind;
+        let bound = TcpListener::bind(bind).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (address, listener) = bound.map_err(|source| StartError::Bind { bind, source })?;
+        let calls = if role == Role::Worker { Calls::Operations } else { Calls::All };
+        let state = ApiState { connections, ..api_state(settings, world, &store, meters, calls) };
+        http.spawn(api::serve(listener, state, stop_http.clone()));
         http.close();
         background.close();
         Ok(Self { address, http, background, stop_http, stop_background, engine, store })
     }
 
     /// Where it listens.
-    pub fn address(&self) -> Option<SocketAddr> {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
@@ -195,20 +191,27 @@ fn driver(name: &str, org: &OrgSettings, world: &World) -> Result<AnalyticsPurge
     AnalyticsPurge::new(wire, world.clock())
 }
 
-fn start_engine(settings: &Settings, world: &World, store: &Store) -> Result<Engine, StartError> {
+fn start_engine(
+    settings: &Settings,
+    world: &World,
+    store: &Store,
+    meters: &Meters,
+) -> Result<Engine, StartError> {
     let terms = engine_terms(settings);
     let orgs = settings.orgs.iter().map(|(name, org)| {
-        let upstream =
-            driver(name, org, world).map_err(|source| StartError::Upstream { org: name.clone(), source })?;
+        let upstream = driver(name, org, world)
+            .map_err(|source| StartError::Upstream { org: name.clone(), source })?
+            .measured(meters.clone());
         let chance = Chance::new(world.seed());
-        Ok(OrgEngine::new(
+        let org = OrgEngine::new(
             org_terms(name, org),
             terms,
             Arc::new(upstream),
             store.clone(),
             world.clock(),
             chance,
-        ))
+        );
+        Ok(org.measured(meters.clone()))
     });
     let orgs = orgs.collect::<Result<Vec<_>, StartError>>()?;
     Ok(Engine::start(orgs, terms.workers, terms.shutdown_grace))
@@ -231,6 +234,7 @@ async fn start_deliveries(
     settings: &Settings,
     world: &World,
     store: &Store,
+    meters: &Meters,
 ) -> Result<Option<Courier>, StartError> {
     let Some(url) = &settings.webhooks.url else { return Ok(None) };
     let secret = retention_secret(settings, world, store).await?;
@@ -242,10 +246,11 @@ async fn start_deliveries(
     };
     let chance = Chance::new(world.seed());
     let jitter = Arc::new(move || chance.fraction());
-    Ok(Some(Courier::new(store.clone(), receiver, world.clock(), jitter)?))
+    Ok(Some(Courier::new(store.clone(), receiver, world.clock(), jitter, meters.clone())?))
 }
 
-fn api_state(settings: &Settings, world: &World, store: &Store, connections: ConnectionTerms) -> ApiState {
+fn api_state(settings: &Settings, world: &World, store: &Store, meters: Meters, calls: Calls) -> ApiState {
+    let is_open = settings.telemetry.metrics == MetricsAccess::Open;
     ApiState {
         store: store.clone(),
         orgs: settings.orgs.iter().map(|(name, org)| org_terms(name, org)).collect(),
@@ -255,7 +260,9 @@ fn api_state(settings: &Settings, world: &World, store: &Store, connections: Con
             max_json: usize::try_from(settings.intake.max_json.bytes()).unwrap_or(usize::MAX),
         },
         request_timeout: settings.server.request_timeout,
-        connections,
+        connections: ConnectionTerms::default(),
         new_id: world.new_id(),
+        metrics: Arc::new(MetricsDesk::new(meters, is_open)),
+        calls,
     }
 }

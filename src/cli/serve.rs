@@ -36,7 +36,7 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
             return Err(error.into());
         }
     };
-    let address = service.address().map(|address| format!("http://{address}"));
+    let address = format!("http://{}", service.address());
     tracing::info!(role = ?args.role, address, orgs = settings.orgs.len(), "genesys-purge is up");
     signals.told_to_stop().await;
     tracing::info!("told to stop: no new work is begun");

@@ -52,7 +52,7 @@ pub use intake::IntakeSettings;
 pub use orgs::{Driver, OrgSettings};
 pub use retention::{RetentionSettings, UnknownAge};
 pub use server::ServerSettings;
-pub use telemetry::{LogFormat, TelemetrySettings};
+pub use telemetry::{LogFormat, MetricsAccess, TelemetrySettings};
 pub use unbuilt::NotBuiltYet;
 pub use webhooks::{ReceiverUrl, WebhookSettings};
 

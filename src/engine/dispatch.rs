@@ -184,7 +184,10 @@ impl Dispatcher {
                 if drawable == 0 || round.put_off.is_some() {
                     break;
                 }
-                match self.org.store.pack(&self.org.terms).await? {
+                let timed = self.org.meters.step("pack", &self.org.terms.name);
+                let packed = self.org.store.pack(&self.org.terms).await;
+                timed.end(ending(&packed, matches!(packed, Ok(Packed::Nothing))));
+                match packed? {
                     Packed::Job(size) => drawable = drawable.saturating_sub(size),
                     Packed::Waiting => {
                         round.has_moved = true;
@@ -193,10 +196,13 @@ impl Dispatcher {
                     Packed::Nothing => break,
                 }
             }
-            match self.org.store.intend(&self.org.terms, &self.org.engine).await? {
+            let timed = self.org.meters.step("intend", &self.org.terms.name);
+            let intended = self.org.store.intend(&self.org.terms, &self.org.engine).await;
+            timed.end(ending(&intended, matches!(intended, Ok(Intended::Nothing | Intended::NoPermit))));
+            match intended? {
                 Intended::Intent(intent) => {
                     let org = Arc::clone(&self.org);
-                    self.spawn(worker, async move { org.submit(&intent).await });
+                    self.spawn(worker, "submit", async move { org.submit(&intent).await });
                     round.has_moved = true;
                     free -= 1;
                     intents_due = intents_due.saturating_sub(1);
@@ -256,7 +262,7 @@ impl Dispatcher {
                 break;
             };
             let org = Arc::clone(&self.org);
-            self.spawn(worker, async move { org.poll(&poll, permit).await });
+            self.spawn(worker, "poll", async move { org.poll(&poll, permit).await });
             has_launched = true;
         }
         Ok(has_launched)
@@ -272,7 +278,7 @@ impl Dispatcher {
                 break;
             };
             let org = Arc::clone(&self.org);
-            self.spawn(worker, async move { org.look(&look, permit).await });
+            self.spawn(worker, "look", async move { org.look(&look, permit).await });
             has_launched = true;
         }
         Ok(has_launched)
@@ -321,7 +327,7 @@ impl Dispatcher {
             let Claim::Claimed(question, permit) = claim else { break };
             stock.asking += question.ids().len();
             let org = Arc::clone(&self.org);
-            self.spawn(worker, async move { org.validate(&question, permit).await });
+            self.spawn(worker, "validate", async move { org.validate(&question, permit).await });
             has_launched = true;
         }
         Ok(has_launched)
@@ -339,13 +345,18 @@ impl Dispatcher {
     fn spawn(
         &self,
         worker: OwnedSemaphorePermit,
+        name: &'static str,
         step: impl Future<Output = Result<(), StoreError>> + Send + 'static,
     ) {
         let (wake, abort) = (Arc::clone(&self.wake), self.crew.abort.clone());
         let org = self.org.terms.name.clone();
+        let timed = self.org.meters.step(name, &org);
         self.crew.tasks.spawn(async move {
             let done = abort.run_until_cancelled(step).await;
             drop(worker);
+            if let Some(done) = &done {
+                timed.end(ending(done, false));
+            }
             match done {
                 Some(Err(error @ StoreError::LeaseLost { .. })) => {
                     tracing::warn!(org, %error, "a step came too late");
@@ -355,5 +366,15 @@ impl Dispatcher {
             }
             wake.notify_one();
         });
+    }
+}
+
+/// How a step ended, in a word of the metrics.
+fn ending<T>(done: &Result<T, StoreError>, is_idle: bool) -> &'static str {
+    match done {
+        Ok(_) if is_idle => "idle",
+        Ok(_) => "ok",
+        Err(StoreError::LeaseLost { .. }) => "lease_lost",
+        Err(_) => "failed",
     }
 }

@@ -9,6 +9,7 @@ use super::Chance;
 use crate::domain::pace::{Bounds, Pace};
 use crate::domain::terms::{EngineTerms, OrgTerms};
 use crate::genesys::{Observed, Upstream};
+use crate::meters::Meters;
 use crate::store::orgs::block::Hurdle;
 use crate::store::orgs::limiter::Call;
 use crate::store::views::survey::Survey;
@@ -31,6 +32,8 @@ pub struct OrgEngine {
     pub clock: Clock,
     /// Jitter.
     pub chance: Chance,
+    /// Where its steps are timed.
+    pub meters: Meters,
     memory: Mutex<Memory>,
     /// When the token was asked for that the database knows of.
     told_token: Mutex<Option<Instant>>,
@@ -60,7 +63,23 @@ impl OrgEngine {
         chance: Chance,
     ) -> Self {
         let memory = Mutex::new(Memory::default());
-        Self { terms, engine, upstream, store, clock, chance, memory, told_token: Mutex::default() }
+        Self {
+            terms,
+            engine,
+            upstream,
+            store,
+            clock,
+            chance,
+            meters: Meters::silent(),
+            memory,
+            told_token: Mutex::default(),
+        }
+    }
+
+    /// Records its steps there.
+    #[must_use]
+    pub fn measured(self, meters: Meters) -> Self {
+        Self { meters, ..self }
     }
 
     /// The settings of polling.

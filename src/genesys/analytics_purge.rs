@@ -29,6 +29,7 @@ use super::{
     upstream::{Answer, JobStatus, Observed, Permit, TokenLife, Upstream, UpstreamJobId},
 };
 use crate::domain::facts::Facts;
+use crate::meters::Meters;
 
 /// The scope that a token needs.
 const NEEDED_SCOPE: &str = "analytics:conversation:delete";
@@ -84,6 +85,13 @@ impl AnalyticsPurge {
         Self::with_timeouts(settings, wall_clock, Timeouts::POLICY)
     }
 
+    /// Records its calls there.
+    #[must_use]
+    pub fn measured(mut self, meters: Meters) -> Self {
+        self.session.clients.meters = meters;
+        self
+    }
+
     fn with_timeouts(
         settings: Settings,
         wall_clock: WallClock,
@@ -93,7 +101,7 @@ impl AnalyticsPurge {
         let base = upstream_url(&org, "base_url", &base_url)?;
         let login = upstream_url(&org, "login_url", &login_url)?;
         let https = [&base, &login].iter().any(|url| url.scheme() == "https");
-        let clients = match Clients::build(https, timeouts) {
+        let clients = match Clients::build(&org, https, timeouts) {
             Ok(clients) => clients,
             Err(source) => return Err(SettingsError::Client { org, source }),
         };

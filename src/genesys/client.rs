@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tower::util::MapFutureLayer;
 
 use super::failure::with_causes;
+use crate::meters::Meters;
 
 /// The longest that name look-up, TCP and TLS may take together. Between regions they take well under a second;
 /// what takes longer than this is not going to work out, and nothing was written yet.
@@ -69,25 +70,42 @@ pub(super) enum Lane {
 pub(super) enum Lost {
     /// Surely, nothing of it was written.
     NotSent(String),
+    /// Perhaps it was received, but no answer came in time.
+    Silent(String),
     /// Perhaps it was received.
     Unknown(String),
+}
+
+impl Lost {
+    /// A word for it in the metrics.
+    pub(super) const fn word(&self) -> &'static str {
+        match self {
+            Self::NotSent(_) => "not_sent",
+            Self::Silent(_) => "timeout",
+            Self::Unknown(_) => "no_answer",
+        }
+    }
 }
 
 /// The HTTP clients of one org.
 #[derive(Debug)]
 pub(super) struct Clients {
+    pub(super) org: String,
+    pub(super) meters: Meters,
     query: Client,
     submit: Client,
 }
 
 impl Clients {
     /// Without `https` they need no CA certificates, and so can be built on a machine that has none.
-    pub(super) fn build(https: bool, timeouts: Timeouts) -> Result<Self, ClientError> {
+    pub(super) fn build(org: &str, https: bool, timeouts: Timeouts) -> Result<Self, ClientError> {
         let build = |builder: ClientBuilder| {
             let builder = if https { builder } else { builder.tls_certs_only([]) };
             builder.build().map_err(|error| ClientError(with_causes(&error)))
         };
         Ok(Self {
+            org: org.to_owned(),
+            meters: Meters::silent(),
             query: build(builder(timeouts).pool_idle_timeout(IDLE_TIMEOUT))?,
             submit: build(builder(timeouts).pool_max_idle_per_host(0))?,
         })
@@ -145,7 +163,11 @@ async fn connected_in_time<C>(
 
 /// Only a failure to connect proves that nothing was written: hyper begins to write once it is connected.
 fn lost(error: reqwest::Error) -> Lost {
-    let not_sent = error.is_connect() || error.is_builder();
+    let (not_sent, is_late) = (error.is_connect() || error.is_builder(), error.is_timeout());
     let message = with_causes(&error.without_url());
-    if not_sent { Lost::NotSent(message) } else { Lost::Unknown(message) }
+    match (not_sent, is_late) {
+        (true, _) => Lost::NotSent(message),
+        (false, true) => Lost::Silent(message),
+        (false, false) => Lost::Unknown(message),
+    }
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::{
     client::{Clients, Lane, Lost},
+    error_answer::Call,
     failure::{name, with_causes},
     retry_after,
 };
@@ -37,19 +38,28 @@ pub(super) struct Reply {
 /// Sends the request and reads the answer to its end.
 pub(super) async fn exchange(
     clients: &Clients,
-    lane: Lane,
+    call: Call,
     request: Request,
     write_before: Instant,
 ) -> Result<Reply, Lost> {
-    let response = clients.send(lane, request, write_before).await?;
+    let lane = if call == Call::Submit { Lane::Submit } else { Lane::Query };
+    let timed = clients.meters.upstream_call(&clients.org, call.name());
+    let response = match clients.send(lane, request, write_before).await {
+        Ok(response) => response,
+        Err(lost) => {
+            timed.end(lost.word());
+            return Err(lost);
+        }
+    };
     let headers = response.headers().clone();
     let correlation_id = headers.get(CORRELATION_ID).and_then(|value| name(value.to_str().ok()?));
-    Ok(Reply {
-        status: response.status().as_u16(),
-        correlation_id,
-        headers,
-        body: read_whole(response, MAX_BODY).await,
-    })
+    let status = response.status().as_u16();
+    let body = read_whole(response, MAX_BODY).await;
+    match &body {
+        Ok(_) => timed.end_with_status(status),
+        Err(_) => timed.end("broken_off"),
+    }
+    Ok(Reply { status, correlation_id, body, headers })
 }
 
 impl Reply {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     WallClock,
-    client::{CALL_TIMEOUT, Clients, Lane, Lost},
+    client::{CALL_TIMEOUT, Clients, Lost},
     error_answer::{Call, ErrorAnswer},
     exchange::{Reply, exchange},
     failure::{Detail, Failure, name},
@@ -47,10 +47,10 @@ impl Login {
     pub(super) async fn token(&self, clients: &Clients) -> Result<Grant, Failure> {
         // A token waits for no permit of the limiter: it can be written for as long as the call may take.
         let write_before = Instant::now() + CALL_TIMEOUT;
-        match exchange(clients, Lane::Query, self.request(), write_before).await {
+        match exchange(clients, Call::Token, self.request(), write_before).await {
             Ok(reply) if reply.is_success() => grant(&reply),
             Ok(reply) => Err(self.failure(&reply)),
-            Err(Lost::NotSent(message) | Lost::Unknown(message)) => {
+            Err(Lost::NotSent(message) | Lost::Silent(message) | Lost::Unknown(message)) => {
                 Err(Failure::NotSent(Detail::new(Call::Token.name(), &message).into()))
             }
         }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     WallClock,
-    client::{Clients, Lane, Lost, TOO_LATE},
+    client::{Clients, Lost, TOO_LATE},
     error_answer::{Access, Call, ErrorAnswer, Meaning, meaning},
     exchange::{Reply, exchange},
     failure::{Detail, Failure},
@@ -106,11 +106,12 @@ impl Session {
             .map_err(|_| not_sent(TOO_LATE))??;
         request.headers_mut().insert(AUTHORIZATION, token.authorization.clone());
 
-        let lane = if call == Call::Submit { Lane::Submit } else { Lane::Query };
-        let reply = match exchange(&self.clients, lane, request, write_before).await {
+        let reply = match exchange(&self.clients, call, request, write_before).await {
             Ok(reply) => reply,
             Err(Lost::NotSent(why)) => return Err(not_sent(&why)),
-            Err(Lost::Unknown(why)) => return Err(Failure::Unknown(Detail::new(call.name(), &why).into())),
+            Err(Lost::Silent(why) | Lost::Unknown(why)) => {
+                return Err(Failure::Unknown(Detail::new(call.name(), &why).into()));
+            }
         };
         observed.allowed_per_minute = reply.allowed_per_minute();
         observed.upstream_time = reply.upstream_time();

@@ -27,6 +27,8 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::meters::Meters;
+
 pub use error::StoreError;
 pub use wake::Listener;
 
@@ -83,6 +85,7 @@ pub struct Store {
     /// So many purges are accepted at once: a large one takes a connection for a while, and others must get through.
     accepts: Arc<Semaphore>,
     new_id: NewId,
+    meters: Meters,
     /// The operator's receiver is configured, so that events owe it a delivery.
     tells_retention: bool,
 }
@@ -111,7 +114,18 @@ impl Store {
         let api = pool(max_connections / 2).connect_lazy_with(options);
         let at_once = usize::try_from(max_connections / 4).unwrap_or_default().max(1);
         let accepts = Arc::new(Semaphore::new(at_once));
-        Ok(Self { engine, api, accepts, new_id, tells_retention })
+        Ok(Self { engine, api, accepts, new_id, meters: Meters::silent(), tells_retention })
+    }
+
+    /// Records what it does there.
+    #[must_use]
+    pub fn measured(self, meters: Meters) -> Self {
+        Self { meters, ..self }
+    }
+
+    /// The connections at this moment.
+    pub fn pools(&self) -> [PoolState; 2] {
+        [PoolState::of(ENGINE, &self.engine), PoolState::of(REQUESTS, &self.api)]
     }
 
     /// Ends all connections.
@@ -122,6 +136,32 @@ impl Store {
 
     fn new_id(&self) -> Uuid {
         (self.new_id)()
+    }
+}
+
+/// What the two pools are called.
+const ENGINE: &str = "engine";
+const REQUESTS: &str = "requests";
+
+/// The connections of one pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// Whose it is: `engine` or `requests`.
+    pub name: &'static str,
+    /// Connections that nobody uses.
+    pub idle: u32,
+    /// Connections that somebody uses, or that are being made.
+    pub in_use: u32,
+    /// As many as it may have.
+    pub max: u32,
+}
+
+impl PoolState {
+    fn of(name: &'static str, pool: &PgPool) -> Self {
+        // The two are not read at one moment.
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX).min(pool.size());
+        let in_use = pool.size().saturating_sub(idle);
+        Self { name, idle, in_use, max: pool.options().get_max_connections() }
     }
 }
 

@@ -1,6 +1,7 @@
-//! Periodic tasks, a file each: no input but the store, safe to repeat, safe to run in every replica at once.
+//! Periodic tasks, a file each: no input but the store or the meters, safe to repeat, safe to run in every replica at once.
 //!
 //! Invariant: upkeep only finds what somebody else left; no purge needs it while everybody lives.
 
 pub mod leases;
+pub mod meters;
 pub mod repeats;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{SendError, Sender, SigningSecret};
 use crate::domain::backoff;
+use crate::meters::Meters;
 use crate::store::deliveries::{Attempt, Delivery};
 use crate::store::{Store, StoreError};
 
@@ -48,17 +49,19 @@ struct Errand {
     receiver: Receiver,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     jitter: Jitter,
+    meters: Meters,
 }
 
 impl Courier {
-    /// A courier for one receiver.
+    /// A courier for one receiver, who records his attempts.
     pub fn new(
         store: Store,
         receiver: Receiver,
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
         jitter: Jitter,
+        meters: Meters,
     ) -> Result<Self, SendError> {
-        let errand = Errand { store, sender: Sender::new()?, receiver, clock, jitter };
+        let errand = Errand { store, sender: Sender::new()?, receiver, clock, jitter, meters };
         Ok(Self { errand: Arc::new(errand), wake: Arc::new(Notify::new()) })
     }
 
@@ -110,12 +113,17 @@ impl Errand {
     async fn attempt(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let id = delivery.event_id.to_string();
         let Receiver { url, secret, timeout, schedule } = &self.receiver;
+        let timed = self.meters.webhook_attempt();
         let sent = self.sender.send(url, secret, &id, (self.clock)(), &delivery.payload, *timeout).await;
         let attempt = match sent {
-            Ok(status) => Attempt::Delivered(status),
+            Ok(status) => {
+                timed.end("delivered");
+                Attempt::Delivered(status)
+            }
             Err(error) => {
                 let again = backoff::delivery(schedule, delivery.attempt, (self.jitter)());
                 let is_dead = again.is_none();
+                timed.end(if is_dead { "dead" } else { "failed" });
                 tracing::warn!(delivery = %delivery.id, attempt = delivery.attempt, is_dead, %error, "a webhook was not taken");
                 Attempt::Failed { again, status: status(&error), error: error.to_string() }
             }

@@ -22,16 +22,23 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ("postgres", &[]),
     // Its wire types are its own: sharing ours, it would share our misreadings.
     ("sandbox", &[]),
-    ("genesys", &["domain"]),
+    ("meters", &["domain"]),
     ("evidence", &["domain"]),
-    ("store", &["domain", "intake"]),
-    ("webhooks", &["domain", "store"]),
+    ("genesys", &["domain", "meters"]),
+    ("store", &["domain", "intake", "meters"]),
+    ("webhooks", &["domain", "meters", "store"]),
     // They meet in Postgres: `api` never calls Genesys, `engine` never knows HTTP from below.
-    ("engine", &["domain", "genesys", "store"]),
-    ("api", &["domain", "evidence", "intake", "store"]),
-    ("upkeep", &["domain", "engine", "store"]),
+    ("engine", &["domain", "genesys", "meters", "store"]),
+    ("api", &["domain", "evidence", "intake", "meters", "store"]),
+    ("upkeep", &["domain", "engine", "meters", "store"]),
     ("telemetry", &["config"]),
-    ("app", &["api", "config", "domain", "engine", "genesys", "postgres", "store", "upkeep", "webhooks"]),
+    (
+        "app",
+        &[
+            "api", "config", "domain", "engine", "genesys", "meters", "postgres", "store", "upkeep",
+            "webhooks",
+        ],
+    ),
     ("cli", &["api", "app", "config", "domain", "postgres", "sandbox", "store", "telemetry", "webhooks"]),
     ("main", &["cli"]),
 ];
@@ -46,6 +53,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tower", &["genesys"]),
     ("tower_http", &["api"]),
     ("utoipa_axum", &["api"]),
+    ("utoipa_swagger_ui", &["api"]),
+    // Nobody else makes a name or a label.
+    ("metrics_exporter_prometheus", &["meters"]),
     // The words of the contract are described where they are defined.
     ("utoipa", &["api", "domain"]),
     // The demo plays the caller; config checks URLs with the type that will call them.

@@ -27,8 +27,6 @@ const UNBUILT: &[(&str, &str, Scope)] = &[
     ("POST", "/webhook-deliveries/1/redeliver", Scope::WebhooksWrite),
     ("GET", "/audit", Scope::Admin),
     ("GET", "/audit/verify", Scope::Admin),
-    ("GET", "/metrics", Scope::Admin),
-    ("GET", "/docs", Scope::PurgesRead),
     ("GET", "/admin", Scope::Admin),
 ];
 

@@ -67,7 +67,7 @@ pub(in crate::api) struct NewPurgeBody {
 /// accepted, also to a repeat that comes when it has long ended.
 #[utoipa::path(
     post, path = "/purges", tag = "purges",
-    request_body(content((NewPurgeBody = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"))),
+    request_body(content((NewPurgeBody = "application/json"), (String = "text/csv", example = "conversationId,source\r\na1b2c3d4-e5f6-4890-abcd-ef1234567890,export\r\n"), (String = "application/x-ndjson", example = "{\"conversationId\": \"a1b2c3d4-e5f6-4890-abcd-ef1234567890\"}\n"))),
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable ASCII characters: a repeat of the request with this key within 7 days makes no second purge and gets the first answer again."),
         ("org" = Option<String>, Query, description = "Uploads only: the org."),

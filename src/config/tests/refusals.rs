@@ -36,6 +36,7 @@ const LAWFUL: &[(&str, &str)] = &[
     ("webhooks.timeout", "30s"),
     ("webhooks.allowed_networks", ""),
     ("telemetry.log_format", "json"),
+    ("telemetry.metrics", "open"),
     ("telemetry.otlp_endpoint", ""),
 ];
 
@@ -126,6 +127,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("webhooks.retry_schedule", "5s,,6s", DURATION),
     ("webhooks.allowed_networks", "10.0.0.0/8", "not built yet"),
     ("telemetry.log_format", "xml", "expected \"text\" or \"json\""),
+    ("telemetry.metrics", "yes", "expected \"key\" or \"open\""),
     ("telemetry.otlp_endpoint", "http://localhost:4318", "not built yet"),
 ];
 

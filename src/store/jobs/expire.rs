@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::meters::Leased;
 use crate::store::orgs::pace::{Observed, observed};
 use crate::store::{Store, StoreError};
 
@@ -31,6 +32,7 @@ impl Store {
         .await
         .map_err(failed)?;
         tx.commit().await?;
+        self.meters.leases_expired(org, Leased::Submits, expired.rows_affected());
         Ok(expired.rows_affected())
     }
 }

@@ -60,6 +60,7 @@ pub(in crate::store) async fn take(
     let now = tx.now().await?;
     let closed_until = row.closed_until.to_jiff();
     if closed_until > now {
+        tx.meters.permit_refused(&org.name, call.as_str());
         return Ok(Err(until(closed_until, now)));
     }
     let told = row.allowed_per_minute.and_then(|allowed| u32::try_from(allowed).ok());
@@ -68,7 +69,10 @@ pub(in crate::store) async fn take(
         None => arrival_at,
         Some(budget) => match budget.take(arrival_at, now) {
             Permission::Granted(arrival_at) => arrival_at,
-            Permission::NotBefore(then) => return Ok(Err(until(then, now))),
+            Permission::NotBefore(then) => {
+                tx.meters.permit_refused(&org.name, call.as_str());
+                return Ok(Err(until(then, now)));
+            }
         },
     };
     let mut recent = RecentCalls::new(row.calls, row.called_at.map(SqlTimestamp::to_jiff));

@@ -1,5 +1,6 @@
 //! Leases that ended: their worker is gone or too slow, and the slices are asked about again.
 
+use crate::meters::Leased;
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -25,6 +26,7 @@ impl Store {
         .await
         .map_err(failed)?;
         tx.commit().await?;
+        self.meters.leases_expired(org, Leased::Slices, expired.rows_affected());
         Ok(expired.rows_affected())
     }
 }

@@ -23,17 +23,25 @@ pub(in crate::store) fn read(
     Some(Milestones { from: moment(from)?, last: moment(last)? })
 }
 
+/// A purge under lock.
+pub(super) struct Locked {
+    pub(super) id: Uuid,
+    pub(super) org: String,
+    /// As they are once the changes are written.
+    pub(super) milestones: Milestones,
+}
+
 /// Locks the purges, by id, and tells their milestones once these changes are written.
 pub(super) async fn lock(
     tx: &mut Tx,
     now: Timestamp,
     changes: &BTreeMap<Uuid, PurgeChange>,
-) -> Result<Vec<Milestones>, StoreError> {
+) -> Result<Vec<Locked>, StoreError> {
     let ids: Vec<Uuid> = changes.keys().copied().collect();
     let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- lock_purges
-        select id, total - pending - eligible - submitted as "settled!", started_at, rate_at, rate_settled,
+        select id, org, total - pending - eligible - submitted as "settled!", started_at, rate_at, rate_settled,
                rate_from_at, rate_from_settled
         from purges
         where id = any($1)
@@ -45,11 +53,12 @@ pub(super) async fn lock(
     .await
     .map_err(failed)?;
     ensure_rows("lock_purges", rows.len() as u64, ids.len())?;
-    let milestones = rows.into_iter().zip(changes.values()).map(|(row, change)| {
+    let locked = rows.into_iter().zip(changes.values()).map(|(row, change)| {
         let stored = read((row.rate_at, row.rate_settled), (row.rate_from_at, row.rate_from_settled));
         let started = row.started_at.map(SqlTimestamp::to_jiff);
         let after = row.settled - change.counts.open();
-        Milestones::advance(stored, started, now, row.settled, after)
+        let milestones = Milestones::advance(stored, started, now, row.settled, after);
+        Locked { id: row.id, org: row.org, milestones }
     });
-    Ok(milestones.collect())
+    Ok(locked.collect())
 }

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 use uuid::Uuid;
 
+use super::SliceKey;
+use super::milestones::{self, Locked};
 use super::patch::{Draft, Patch};
-use super::{SliceKey, milestones};
 use crate::domain::counts::Counts;
 use crate::domain::outcome::{Cell, Outcome};
 use crate::domain::progress::{Milestones, Moment};
@@ -181,11 +182,16 @@ async fn write_purges(
     changes: &BTreeMap<Uuid, PurgeChange>,
 ) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = changes.keys().copied().collect();
-    let milestones = milestones::lock(tx, now, changes).await?;
+    let locked = milestones::lock(tx, now, changes).await?;
+    note_decided(tx, &locked, changes);
     let differences =
         |outcome: Outcome| changes.values().map(|change| change.counts[outcome]).collect::<Vec<_>>();
     let moments = |pick: &dyn Fn(&Milestones) -> Moment| -> (Vec<SqlTimestamp>, Vec<i64>) {
-        milestones.iter().map(pick).map(|moment| (moment.at.to_sqlx(), moment.settled)).unzip()
+        locked
+            .iter()
+            .map(|purge| pick(&purge.milestones))
+            .map(|moment| (moment.at.to_sqlx(), moment.settled))
+            .unzip()
     };
     let (rate_at, rate_settled) = moments(&|milestones| milestones.last);
     let (rate_from_at, rate_from_settled) = moments(&|milestones| milestones.from);
@@ -232,6 +238,19 @@ async fn write_purges(
     ensure_rows("write_counts", ended.len() as u64, ids.len())?;
     let ended: Vec<Uuid> = ended.into_iter().flatten().collect();
     finish::finish(store, tx, now, &ended).await
+}
+
+/// Has what became final counted once this is committed.
+fn note_decided(tx: &mut Tx, locked: &[Locked], changes: &BTreeMap<Uuid, PurgeChange>) {
+    for purge in locked {
+        let Some(change) = changes.get(&purge.id) else { continue };
+        for outcome in Outcome::ALL.iter().filter(|outcome| outcome.is_final()) {
+            // A retry takes failed conversations up again: that undoes no count.
+            if let Some(number) = u64::try_from(change.counts[*outcome]).ok().filter(|number| *number > 0) {
+                tx.will_decide(&purge.org, *outcome, number);
+            }
+        }
+    }
 }
 
 /// Locks purges in their order; the slices of theirs that the transaction needs are locked by now.

@@ -6,5 +6,6 @@ pub mod conversations;
 pub mod events;
 pub mod job;
 pub mod jobs;
+pub mod metrics;
 pub mod orgs;
 pub mod survey;

@@ -134,7 +134,7 @@ impl Setup {
             Service::start_on(&settings, &World::machine(), &database.place(), self.role, self.connections)
                 .await
                 .unwrap();
-        let url = service.address().map(|address| format!("http://{address}")).unwrap_or_default();
+        let url = format!("http://{}", service.address());
         let client =
             Client::builder().tls_certs_only([]).no_proxy().timeout(Duration::from_mins(2)).build().unwrap();
         let mut test = TestService {
@@ -183,7 +183,7 @@ impl TestService {
         let service = Service::start(&self.settings, &World::machine(), &self.database.place(), Role::All)
             .await
             .unwrap();
-        self.url = service.address().map(|address| format!("http://{address}")).unwrap_or_default();
+        self.url = format!("http://{}", service.address());
         self.service = Some(service);
     }
 

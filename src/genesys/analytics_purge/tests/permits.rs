@@ -42,7 +42,7 @@ async fn silent() -> (RawUpstream, Clients, Url) {
             .await;
     let url = Url::parse(&upstream.url.replace("http", "https")).unwrap();
     let timeouts = Timeouts { connect: Duration::from_secs(1), call: Duration::from_mins(1) };
-    (upstream, Clients::build(false, timeouts).unwrap(), url)
+    (upstream, Clients::build("org", false, timeouts).unwrap(), url)
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_failed_tls_handshake_is_a_call_not_sent() {
         |_| Act::AnswerAndClose(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
     )
     .await;
-    let clients = Clients::build(false, PATIENT).unwrap();
+    let clients = Clients::build("org", false, PATIENT).unwrap();
     let url = Url::parse(&upstream.url.replace("http", "https")).unwrap();
     let write_before = tokio::time::Instant::now() + Duration::from_mins(1);
     let lost = clients.send(Lane::Submit, Request::new(Method::POST, url), write_before).await;

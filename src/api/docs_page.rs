@@ -1,0 +1,55 @@
+//! `/docs`: the document of the API as a page to read and to try, from assets that are built into the binary.
+//!
+//! The page loads nothing from anywhere else, and its policy lets it: whoever reads it may be without a network, and
+//! whoever runs it should not have to trust one.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::get;
+use utoipa_swagger_ui::Config;
+
+use super::ApiState;
+use super::problem::{self, Problem};
+
+/// The page writes styles into its elements, and draws small pictures that it has as `data:`.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+                      img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
+
+/// Page and assets; not part of the document that they show.
+pub(super) fn router() -> Router<ApiState> {
+    Router::new()
+        .route("/docs", get(async || Redirect::to("/docs/")))
+        .route("/docs/", get(async || asset("index.html").await))
+        .route("/docs/{*asset}", get(async |Path(path): Path<String>| asset(&path).await))
+}
+
+async fn asset(path: &str) -> Response {
+    // Else the page would ask a service of its makers whether the document is valid.
+    let config = Config::from("/openapi.json").validator_url("none").deep_linking(true);
+    let file = match utoipa_swagger_ui::serve(path, Arc::new(config)).map_err(|error| error.to_string()) {
+        Ok(Some(file)) => file,
+        Ok(None) => return problem::no_such_path().await.into_response(),
+        Err(error) => {
+            tracing::error!(error, path, "an asset can't be shown");
+            let detail = "this is an error of the service; the request id finds it in the logs";
+            return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response();
+        }
+    };
+    let headers = [
+        (CONTENT_TYPE, file.content_type.as_str()),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        // They change with the version of the service only, but their names do not tell it.
+        (CACHE_CONTROL, "public, max-age=3600"),
+    ];
+    (headers, file.bytes.into_owned()).into_response()
+}

@@ -1,0 +1,75 @@
+//! What is counted: a method for each.
+
+use super::{
+    CONVERSATIONS, DATABASE_ERRORS, HTTP_IN_FLIGHT, LEASES_EXPIRED, Meters, PERMITS_REFUSED, WEBHOOK_ATTEMPTS,
+};
+use crate::domain::outcome::Outcome;
+
+/// What a lease may be of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leased {
+    /// Slices about whose conversations somebody was asking.
+    Slices,
+    /// Jobs that somebody was submitting.
+    Submits,
+}
+
+impl Leased {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Slices => "slices",
+            Self::Submits => "submits",
+        }
+    }
+}
+
+/// How an attempt of a delivery can end.
+pub(super) const ATTEMPT_RESULTS: [&str; 3] = ["delivered", "failed", "dead"];
+
+impl Meters {
+    /// Everything whose labels are known from the start.
+    pub(super) fn begin<'a>(&self, orgs: impl IntoIterator<Item = &'a str>) {
+        for org in orgs {
+            for outcome in Outcome::ALL.iter().filter(|outcome| outcome.is_final()) {
+                self.conversations_decided(org, *outcome, 0);
+            }
+            for of in [Leased::Slices, Leased::Submits] {
+                self.leases_expired(org, of, 0);
+            }
+            for call in ["details", "submit", "poll"] {
+                self.add(&PERMITS_REFUSED, [org.to_owned().into(), call.into()], 0);
+            }
+        }
+        for result in ATTEMPT_RESULTS {
+            self.add(&WEBHOOK_ATTEMPTS, [result.into()], 0);
+        }
+        for is_outage in [true, false] {
+            self.add(&DATABASE_ERRORS, [error_kind(is_outage).into()], 0);
+        }
+        self.shift(&HTTP_IN_FLIGHT, 0.0);
+    }
+
+    /// So many conversations reached this final outcome.
+    pub fn conversations_decided(&self, org: &str, outcome: Outcome, number: u64) {
+        self.add(&CONVERSATIONS, [org.to_owned().into(), outcome.as_str().into()], number);
+    }
+
+    /// A call was put off for want of a permit.
+    pub fn permit_refused(&self, org: &str, call: &'static str) {
+        self.add(&PERMITS_REFUSED, [org.to_owned().into(), call.into()], 1);
+    }
+
+    /// So many leases ended without a result.
+    pub fn leases_expired(&self, org: &str, of: Leased, number: u64) {
+        self.add(&LEASES_EXPIRED, [org.to_owned().into(), of.as_str().into()], number);
+    }
+
+    /// The database refused something, or could not be reached.
+    pub fn database_error(&self, is_outage: bool) {
+        self.add(&DATABASE_ERRORS, [error_kind(is_outage).into()], 1);
+    }
+}
+
+const fn error_kind(is_outage: bool) -> &'static str {
+    if is_outage { "outage" } else { "other" }
+}

@@ -1,0 +1,167 @@
+//! What the database tells of the work at this moment, for the metrics: counted over what is open alone.
+
+use crate::domain::state::{JobState, PurgeState};
+use crate::store::error::word;
+use crate::store::tx::Tx;
+use crate::store::{Store, StoreError};
+
+/// Everything that was read. The statements see moments that follow one another.
+#[derive(Debug, Clone, Default)]
+pub struct Readings {
+    /// Every org.
+    pub orgs: Vec<OrgReading>,
+    /// Open purges of an org in a state.
+    pub purges: Vec<PurgesReading>,
+    /// Unfinished jobs of an org in a state.
+    pub jobs: Vec<JobsReading>,
+    /// Deliveries.
+    pub deliveries: DeliveriesReading,
+}
+
+/// One org.
+#[derive(Debug, Clone)]
+pub struct OrgReading {
+    /// Its name.
+    pub org: String,
+    /// Why it is blocked, where it is.
+    pub blocked_code: Option<String>,
+    /// An operator stopped it.
+    pub is_stopped: bool,
+}
+
+/// The open purges of an org in one state.
+#[derive(Debug, Clone)]
+pub struct PurgesReading {
+    /// The org.
+    pub org: String,
+    /// The state.
+    pub state: PurgeState,
+    /// How many.
+    pub number: i64,
+    /// Their conversations that need facts.
+    pub pending: i64,
+    /// Those that may be submitted.
+    pub eligible: i64,
+    /// Those whose fate is open.
+    pub submitted: i64,
+    /// Since the oldest was accepted.
+    pub oldest_seconds: f64,
+}
+
+/// The jobs of an org in one state.
+#[derive(Debug, Clone)]
+pub struct JobsReading {
+    /// The org.
+    pub org: String,
+    /// The state.
+    pub state: JobState,
+    /// How many.
+    pub number: i64,
+}
+
+/// Deliveries that did not arrive.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DeliveriesReading {
+    /// Those that wait for an attempt.
+    pub pending: i64,
+    /// Those that are given up.
+    pub dead: i64,
+    /// Since the oldest pending one was written.
+    pub oldest_pending_seconds: Option<f64>,
+}
+
+impl Store {
+    /// Reads what the metrics tell of the database; a statement that takes two seconds is given up by the server.
+    pub async fn readings(&self) -> Result<Readings, StoreError> {
+        let mut tx = self.begin_request("readings").await?;
+        let failed = tx.failed();
+        sqlx::query!(
+            r#"-- limit_readings
+            select set_config('statement_timeout', '2s', true) as "limit""#
+        )
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed)?;
+        Ok(Readings {
+            orgs: orgs(&mut tx).await?,
+            purges: purges(&mut tx).await?,
+            jobs: jobs(&mut tx).await?,
+            deliveries: deliveries(&mut tx).await?,
+        })
+    }
+}
+
+async fn orgs(tx: &mut Tx) -> Result<Vec<OrgReading>, StoreError> {
+    let failed = tx.failed();
+    sqlx::query_as!(
+        OrgReading,
+        r#"-- readings_orgs
+        select name as org, blocked_code, stopped_at is not null as "is_stopped!" from orgs order by name"#
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)
+}
+
+async fn purges(tx: &mut Tx) -> Result<Vec<PurgesReading>, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        r#"-- readings_purges
+        select org, state::text as "state!", count(*) as "number!", sum(pending)::bigint as "pending!",
+               sum(eligible)::bigint as "eligible!", sum(submitted)::bigint as "submitted!",
+               extract(epoch from clock_timestamp() - min(created_at))::float8 as "oldest!"
+        from purges
+        where finished_at is null
+        group by org, state"#
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(PurgesReading {
+                org: row.org,
+                state: word("state of a purge", &row.state)?,
+                number: row.number,
+                pending: row.pending,
+                eligible: row.eligible,
+                submitted: row.submitted,
+                oldest_seconds: row.oldest,
+            })
+        })
+        .collect()
+}
+
+async fn jobs(tx: &mut Tx) -> Result<Vec<JobsReading>, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        r#"-- readings_jobs
+        select org, state::text as "state!", count(*) as "number!"
+        from jobs
+        where state <> 'done'
+        group by org, state"#
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(JobsReading { org: row.org, state: word("state of a job", &row.state)?, number: row.number })
+        })
+        .collect()
+}
+
+async fn deliveries(tx: &mut Tx) -> Result<DeliveriesReading, StoreError> {
+    let failed = tx.failed();
+    sqlx::query_as!(
+        DeliveriesReading,
+        r#"-- readings_deliveries
+        select pending.number as "pending!", dead.number as "dead!",
+               extract(epoch from clock_timestamp() - pending.oldest)::float8 as oldest_pending_seconds
+        from (select count(*) as number, min(created_at) as oldest from deliveries where state = 'pending') pending
+        cross join (select count(*) as number from deliveries where state = 'dead') dead"#
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)
+}

@@ -1,0 +1,17 @@
+//! The samples of histograms, which are kept one by one until somebody takes them in.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::meters::Meters;
+
+/// Nobody may scrape for days, and memory stays bounded all the same.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Takes them in, every few seconds.
+pub async fn run(meters: Meters, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+        meters.run_upkeep();
+    }
+}
