@@ -87,8 +87,6 @@ impl From<ConversationInPurge> for InPurge {
     params(("conversationId" = uuid::Uuid, Path, description = "The conversation.")),
     responses(
         (status = 200, description = "What was done about it.", body = ConversationHistory),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: no purge and no hold ever named it", body = Problem, content_type = "application/problem+json"),
     )
 )]

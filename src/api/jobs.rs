@@ -50,8 +50,6 @@ impl From<WholeJob> for WholeJobBody {
     params(("id" = String, Path, description = "Our id of the job, or Genesys' (`jobId`), percent-encoded where it must be.")),
     responses(
         (status = 200, description = "The job.", body = WholeJobBody),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`ambiguous_job_id`: several orgs have a job that Genesys calls so", body = Problem, content_type = "application/problem+json"),
     )

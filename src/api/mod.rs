@@ -10,6 +10,7 @@ mod docs_page;
 mod etag;
 mod examples;
 mod extract;
+mod general;
 mod health;
 mod holds;
 mod incoming;

@@ -47,6 +47,7 @@ fn document() -> Result<utoipa::openapi::OpenApi, String> {
         .merge(super::measuring())
         .merge(super::open());
     let mut document = router.into_openapi();
+    super::general::tell(&mut document);
     super::examples::add(&mut document).map_err(|error| error.to_string())?;
     Ok(document)
 }

@@ -107,6 +107,18 @@ fn every_reference_of_the_document_leads_somewhere_and_every_call_tells_its_refu
             for status in ["401", "403"] {
                 assert_eq!(call["responses"].get(status).is_some(), !is_open, "{method} {path}: {status}");
             }
+            let has_body = call.get("requestBody").is_some();
+            for (status, is_told) in
+                [("406", true), ("408", has_body), ("415", has_body), ("500", true), ("503", true)]
+            {
+                assert_eq!(call["responses"].get(status).is_some(), is_told, "{method} {path}: {status}");
+            }
+            for (status, answer) in call["responses"].as_object().unwrap() {
+                assert!(answer["headers"].get("X-Request-Id").is_some(), "{method} {path}: {status}");
+                let is_refusal = status.starts_with('4') || status.starts_with('5');
+                let code = answer["description"].as_str().unwrap().starts_with('`');
+                assert!(code || !is_refusal, "{method} {path}: {status} tells its codes: {answer}");
+            }
         }
     }
 }

@@ -68,8 +68,6 @@ pub(in crate::api) struct CreatedHold {
     responses(
         (status = 201, description = "In force.", body = CreatedHold),
         (status = 400, description = "`invalid_json`, `broken_body`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`body_too_large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_request`, `not_supported_yet`", body = Problem, content_type = "application/problem+json"),

@@ -29,8 +29,6 @@ pub(in crate::api) struct HoldsPage {
     responses(
         (status = 200, description = "A page of holds.", body = Page<HoldBody>),
         (status = 400, description = "`invalid_query`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn list_holds(

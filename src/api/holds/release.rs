@@ -21,8 +21,6 @@ use crate::store::holds::release::Released;
     params(("id" = uuid::Uuid, Path, description = "The hold.")),
     responses(
         (status = 200, description = "Released.", body = HoldBody),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: also where the key does not reach every org of the hold", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`already_released`", body = Problem, content_type = "application/problem+json"),
     )

@@ -148,7 +148,6 @@ async fn check(State(state): State<ApiState>, request: Request, next: Next) -> R
     get, path = "/metrics", tag = "operations",
     responses(
         (status = 200, description = "They are.", body = String, content_type = "text/plain", example = "# TYPE genesys_purge_database_up gauge\ngenesys_purge_database_up 1\n"),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "`missing_scope`, `no_org`", body = Problem, content_type = "application/problem+json"),
     )
 )]

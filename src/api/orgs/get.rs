@@ -16,8 +16,6 @@ use crate::api::problem::Problem;
     params(("org" = String, Path, description = "Its name in the settings.", example = "default")),
     responses(
         (status = 200, description = "The org.", body = OrgBody),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
     )
 )]

@@ -52,8 +52,6 @@ pub(in crate::api) struct StoppedOrg {
     responses(
         (status = 200, description = "It is stopped.", body = StoppedOrg),
         (status = 400, description = "`invalid_json`, `broken_body`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`body_too_large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
@@ -93,8 +91,6 @@ pub(in crate::api) async fn stop_org(
     params(("org" = String, Path, description = "The org.")),
     responses(
         (status = 200, description = "It goes on.", body = OrgBody),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
     )
 )]

@@ -73,8 +73,6 @@ impl From<ConversationRow> for Conversation {
     responses(
         (status = 200, description = "A page of conversations, in the order of the request.", body = Page<Conversation>),
         (status = 400, description = "`invalid_query`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
     )
 )]

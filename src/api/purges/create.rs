@@ -81,7 +81,6 @@ pub(in crate::api) struct NewPurgeBody {
     responses(
         (status = 202, description = "Accepted.", body = PurgeBody, headers(("Location" = String, description = "Where to read it."), ("Idempotent-Replayed" = Option<String>, description = "`true`: this answers a repeat."))),
         (status = 400, description = "`invalid_json`, `invalid_query`, `invalid_idempotency_key`, `broken_body`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "`missing_scope`, `no_org`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`body_too_large`, `too_many_ids`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),

@@ -33,8 +33,6 @@ pub(in crate::api) struct Wait {
     responses(
         (status = 200, description = "The purge.", body = PurgeBody),
         (status = 400, description = "`invalid_query`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
     )
 )]

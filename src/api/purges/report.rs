@@ -59,8 +59,6 @@ pub(in crate::api) struct Rows {
             (String = "application/x-ndjson", example = "{\"conversationId\":\"1b4e28ba-2fa1-4d2b-883f-0016d3cca427\",\"outcome\":\"purged\",\"code\":\"gone\",\"detail\":null,\"jobId\":\"7f3c\",\"decidedAt\":\"2026-11-25T12:00:00Z\"}\n"),
         )),
         (status = 400, description = "`invalid_query`; also a `cursor` that is no conversation of this purge", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 406, description = "`not_acceptable`: neither text/csv nor application/x-ndjson", body = Problem, content_type = "application/problem+json"),
     )

@@ -37,8 +37,6 @@ pub(in crate::api) struct QuietPurge {
     params(("id" = uuid::Uuid, Path, description = "The purge.")),
     responses(
         (status = 200, description = "It is being canceled.", body = QuietPurge),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`wrong_state`: it is final", body = Problem, content_type = "application/problem+json"),
     )
@@ -61,8 +59,6 @@ pub(in crate::api) async fn cancel_purge(
     params(("id" = uuid::Uuid, Path, description = "The purge.")),
     responses(
         (status = 200, description = "It is paused.", body = QuietPurge),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`wrong_state`: it is neither queued nor running", body = Problem, content_type = "application/problem+json"),
     )
@@ -83,8 +79,6 @@ pub(in crate::api) async fn pause_purge(
     params(("id" = uuid::Uuid, Path, description = "The purge.")),
     responses(
         (status = 200, description = "It goes on.", body = PurgeBody),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`wrong_state`: it is not paused", body = Problem, content_type = "application/problem+json"),
     )
@@ -107,8 +101,6 @@ pub(in crate::api) async fn resume_purge(
     params(("id" = uuid::Uuid, Path, description = "The purge.")),
     responses(
         (status = 200, description = "It runs again.", body = PurgeBody),
-        (status = 401, description = "`no_key`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`wrong_state`: it has not failed", body = Problem, content_type = "application/problem+json"),
     )
