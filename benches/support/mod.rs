@@ -80,7 +80,7 @@ impl Process {
         ];
         let made = command().args(["keys", "create", "--name", "bench"]).args(scopes).output().unwrap();
         let key = String::from_utf8(made.stdout).unwrap().lines().last().expect("no key was made").to_owned();
-        let client = Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
+        let client = Client::builder().tls_certs_only([]).no_proxy().no_gzip().build().unwrap();
         Self { child, data, url, key, client }
     }
 
