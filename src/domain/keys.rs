@@ -15,7 +15,7 @@ words! {
         HoldsWrite = "holds:write",
         /// Register webhook receivers.
         WebhooksWrite = "webhooks:write",
-        /// Stop orgs, read audit and settings.
+        /// Stop orgs, read audit, metrics and settings.
         Admin = "admin",
     }
 }

@@ -59,8 +59,8 @@ async fn settled(test: &TestService) -> Page {
     // What is counted after its commit may be a moment behind what tables tell; and the gauges are read again only now.
     let mut page = scrape(test).await;
     for _ in 0..400 {
-        let is_quiet = page.sum("genesys_purge_jobs_open", &[]) == 0
-            && page.sum("genesys_purge_webhook_deliveries", &[("state", "pending")]) == 0;
+        let is_quiet = page.count("genesys_purge_jobs_open", &[]) == 0
+            && page.count("genesys_purge_webhook_deliveries", &[("state", "pending")]) == 0;
         if is_quiet {
             break;
         }
@@ -78,9 +78,9 @@ async fn what_is_counted_is_what_happened() {
     for outcome in Outcome::ALL.iter().filter(|outcome| outcome.is_final()) {
         let labels = [("org", "default"), ("outcome", outcome.as_str())];
         let expected = purge["counts"][outcome.as_str()].as_u64().unwrap();
-        assert_eq!(page.sum("genesys_purge_conversations_total", &labels), expected, "{outcome}");
+        assert_eq!(page.count("genesys_purge_conversations_total", &labels), expected, "{outcome}");
     }
-    assert!(page.sum("genesys_purge_conversations_total", &[("outcome", "purged")]) > 0);
+    assert!(page.count("genesys_purge_conversations_total", &[("outcome", "purged")]) > 0);
 
     let calls = "genesys_purge_upstream_calls_total";
     let report = test.sandbox.sandbox().report(0, 500);
@@ -96,88 +96,174 @@ async fn what_is_counted_is_what_happened() {
     assert!(answered.contains_key(&("facts", "503".to_owned())), "{answered:?}");
     for ((call, status), number) in &answered {
         let labels = [("org", "default"), ("call", *call), ("status", status.as_str())];
-        assert_eq!(page.sum(calls, &labels), *number, "{call} {status}: {answered:?}");
+        assert_eq!(page.count(calls, &labels), *number, "{call} {status}: {answered:?}");
     }
     let lost = [("call", "poll"), ("status", "no_answer")];
-    assert_eq!(page.sum(calls, &lost), 1, "the one whose connection was reset");
+    assert_eq!(page.count(calls, &lost), 1, "the one whose connection was reset");
     let total: u64 = answered.values().sum();
-    assert_eq!(page.sum(calls, &[]), total + 1, "and nothing else was counted");
-    assert_eq!(page.sum("genesys_purge_upstream_call_duration_seconds", &[]), total + 1);
+    assert_eq!(page.count(calls, &[]), total + 1, "and nothing else was counted");
+    assert_eq!(page.count("genesys_purge_upstream_call_duration_seconds", &[]), total + 1);
 
     let attempts = "genesys_purge_webhook_attempts_total";
-    assert_eq!(page.sum(attempts, &[("result", "delivered")]) + page.sum(attempts, &[("result", "dead")]), 2);
-    assert_eq!(page.sum(attempts, &[]), u64::try_from(test.receiver.hooks().len()).unwrap());
-    assert!(page.sum(attempts, &[("result", "failed")]) >= 1);
-    let dead = page.sum("genesys_purge_webhook_deliveries", &[("state", "dead")]);
-    assert_eq!(dead, page.sum(attempts, &[("result", "dead")]));
+    assert_eq!(
+        page.count(attempts, &[("result", "delivered")]) + page.count(attempts, &[("result", "dead")]),
+        2
+    );
+    assert_eq!(page.count(attempts, &[]), test.receiver.hooks().len() as u64);
+    assert!(page.count(attempts, &[("result", "failed")]) >= 1);
+    let dead = page.count("genesys_purge_webhook_deliveries", &[("state", "dead")]);
+    assert_eq!(dead, page.count(attempts, &[("result", "dead")]));
 
     let submits = [("step", "submit"), ("org", "default"), ("result", "ok")];
-    assert_eq!(page.sum("genesys_purge_step_duration_seconds", &submits), 1);
-    assert_eq!(page.sum("genesys_purge_conversations_open", &[]), 0);
-    assert_eq!(page.sum("genesys_purge_database_up", &[]), 1);
+    assert_eq!(
+        page.count("genesys_purge_step_duration_seconds", &submits),
+        answered[&("submit", "200".to_owned())]
+    );
+    assert_eq!(page.count("genesys_purge_conversations_open", &[]), 0);
+    assert_eq!(page.count("genesys_purge_database_up", &[]), 1);
     test.assert_no_breach();
 }
 
-/// Name, kind and labels of every metric that docs/metrics.md lists.
-fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
-    let words = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
-    let text = include_str!("../../docs/metrics.md");
-    let rows = text.lines().filter(|line| line.starts_with("| `"));
-    let row = |row: &str| {
-        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-        (cells[1].trim_matches('`').to_owned(), (cells[2].to_owned(), words(cells[3])))
-    };
-    rows.map(row).collect()
-}
-
 #[tokio::test]
-async fn the_page_shows_what_is_documented_and_nothing_else() {
-    let documented = documented();
-    let coded: BTreeMap<_, _> = meters::TABLE
-        .iter()
-        .map(|meter| {
-            let labels = meter.labels.iter().map(|label| (*label).to_owned()).collect();
-            (meter.name.to_owned(), (meter.kind.as_str().to_owned(), labels))
+async fn every_metric_is_documented_and_every_documented_metric_is_shown() {
+    let documented: BTreeMap<&str, (&str, BTreeSet<&str>)> = include_str!("../../docs/metrics.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let [name, kind, labels, meaning, ""] = cells[..] else { panic!("{row}") };
+            assert!(!meaning.is_empty(), "{row}");
+            (name.trim_end_matches('`'), (kind, labels.split('`').skip(1).step_by(2).collect()))
         })
         .collect();
-    assert_eq!(documented, coded);
+    let declared: BTreeMap<&str, (&str, BTreeSet<&str>)> = meters::TABLE
+        .iter()
+        .map(|meter| (meter.name, (meter.kind.as_str(), meter.labels.iter().copied().collect())))
+        .collect();
+    assert_eq!(documented, declared);
 
     let (test, _) = busy().await;
     let page = settled(&test).await;
+    let shown: BTreeSet<&str> = page.0.keys().map(String::as_str).collect();
+    assert_eq!(shown, documented.keys().copied().collect());
     for (name, family) in &page.0 {
-        let (kind, labels) = documented.get(name).unwrap_or_else(|| panic!("{name} is not documented"));
-        assert_eq!(&family.kind, kind, "{name}");
+        let (kind, labels) = &documented[name.as_str()];
+        assert_eq!(family.kind, *kind, "{name}");
         for (series, _) in &family.series {
-            let shown: BTreeSet<String> = series.keys().filter(|label| *label != "le").cloned().collect();
-            assert!(shown.is_subset(labels), "{name}: {shown:?} of {labels:?}");
+            let told: BTreeSet<&str> = series.keys().map(String::as_str).collect();
+            // An org that is not blocked has no code.
+            let expected = labels.iter().filter(|label| **label != "code").copied().collect();
+            assert_eq!(told, expected, "{name}");
         }
     }
-    let missing: Vec<&String> = documented.keys().filter(|name| !page.0.contains_key(*name)).collect();
-    assert_eq!(missing, Vec::<&String>::new());
 }
 
 #[tokio::test]
-async fn a_route_is_told_as_the_document_has_it_and_never_as_it_was_asked_for() {
+async fn labels_hold_what_the_service_knows_and_nothing_that_a_caller_sends() {
     let test = Setup::new().role(Role::Api).start().await;
-    let id = uuid::Uuid::from_u128(7);
-    for path in [
-        format!("/purges/{id}"),
-        format!("/jobs/{id}"),
-        "/nowhere/at/all".to_owned(),
-        "/docs/x.js".to_owned(),
+    let id = test.ids_of(Kind::Eligible)[0];
+    let purge = test.purge(&[id]).await;
+    test.get(&format!("/purges/{purge}")).await;
+    test.get(&format!("/conversations/{id}")).await;
+    for (method, path) in [
+        (Method::GET, format!("/nowhere/{id}")),
+        (Method::DELETE, format!("/purges/{id}")),
+        (Method::from_bytes(b"BREW").unwrap(), "/purges".to_owned()),
+        (Method::GET, format!("/purges/{id}")),
+        (Method::GET, "/purges/%00".to_owned()),
     ] {
-        test.request(Method::GET, &path).send().await.unwrap();
+        test.request(method, &path).send().await.unwrap();
     }
     let page = scrape(&test).await;
     let requests = "genesys_purge_http_requests_total";
+    assert_eq!(page.values(requests, "method"), ["DELETE", "GET", "POST", "other"].into());
     let routes = page.values(requests, "route");
-    for route in ["/purges/{id}", "/jobs/{id}", "other"] {
-        assert!(routes.contains(route), "{routes:?}");
+    assert_eq!(routes, ["/conversations/{conversationId}", "/purges", "/purges/{id}", "other"].into());
+    for (method, route, status, number) in [
+        ("POST", "/purges", "202", 1),
+        ("GET", "/purges/{id}", "200", 1),
+        ("GET", "/purges/{id}", "404", 2),
+        ("DELETE", "/purges/{id}", "405", 1),
+        ("GET", "other", "404", 1),
+    ] {
+        let labels = [("method", method), ("route", route), ("status", status)];
+        assert_eq!(page.count(requests, &labels), number, "{labels:?}: {routes:?}");
     }
-    assert!(
-        routes.iter().all(|route| !route.contains(&id.to_string()) && !route.contains("nowhere")),
-        "{routes:?}"
-    );
-    let labels = [("route", "/purges/{id}"), ("status", "404"), ("method", "GET")];
-    assert_eq!(page.sum(requests, &labels), 1);
+    assert_eq!(page.count("genesys_purge_http_requests_in_flight", &[]), 1, "the scrape itself");
+}
+
+#[tokio::test]
+async fn gauges_tell_what_waits_and_what_stands_in_its_way() {
+    let setup = Setup::new().env("PURGE__ENGINE__PAUSED", "true").second_org();
+    let test = setup.start().await;
+    let ids = test.ids_of(Kind::Eligible);
+    test.purge_with(json!({ "conversationIds": ids[..30], "org": "default" })).await;
+    test.purge_with(json!({ "conversationIds": ids[..12], "org": "eu" })).await;
+    test.sql("update purges set created_at = created_at - interval '1 hour' where org = 'eu'").await;
+    test.sql(
+        "update orgs set blocked_call = 'submit', blocked_code = 'forbidden', blocked_detail = 'x',
+                         blocked_at = now(), probe_at = now() + interval '1 hour'
+         where name = 'eu'",
+    )
+    .await;
+    test.sql("update orgs set stopped_at = now(), stopped_by = 'tester' where name = 'default'").await;
+    let page = scrape(&test).await;
+    for (name, labels, number) in [
+        ("purges_open", &[("org", "default"), ("state", "queued")][..], 1),
+        ("purges_open", &[("org", "default"), ("state", "running")], 0),
+        ("conversations_open", &[("org", "default"), ("outcome", "pending")], 30),
+        ("conversations_open", &[("org", "eu"), ("outcome", "pending")], 12),
+        ("conversations_open", &[("outcome", "submitted")], 0),
+        ("org_blocked", &[("org", "eu"), ("code", "forbidden")], 1),
+        ("org_blocked", &[("org", "default")], 0),
+        ("org_stopped", &[("org", "default")], 1),
+        ("org_stopped", &[("org", "eu")], 0),
+        ("jobs_open", &[], 0),
+    ] {
+        assert_eq!(page.count(&format!("genesys_purge_{name}"), labels), number, "{name} {labels:?}");
+    }
+    let age = |org| page.sum("genesys_purge_oldest_open_purge_age_seconds", &[("org", org)]);
+    assert!((3600.0..3900.0).contains(&age("eu")), "{}", age("eu"));
+    assert!(age("default") < 300.0, "{}", age("default"));
+    assert!(!page.0["genesys_purge_jobs_open"].series.is_empty(), "what is not there reads as 0");
+}
+
+#[tokio::test]
+async fn a_scrape_within_five_seconds_asks_the_database_nothing_new() {
+    let test = Setup::new().role(Role::Api).start().await;
+    scrape(&test).await;
+    test.sql("update orgs set stopped_at = now(), stopped_by = 'tester'").await;
+    let mut last = scrape(&test).await;
+    for _ in 0..20 {
+        last = scrape(&test).await;
+    }
+    let readings = [("transaction", "readings")];
+    let asked = last.count("genesys_purge_transaction_duration_seconds", &readings);
+    assert!(asked <= 2, "22 scrapes asked {asked} times");
+    assert!(asked > 0);
+}
+
+#[tokio::test]
+async fn what_is_put_off_and_what_ran_out_is_counted() {
+    let setup = Setup::new()
+        .env("PURGE__ORGS__DEFAULT__REQUESTS_PER_MINUTE", "1")
+        .env("PURGE__ENGINE__PAUSED", "true");
+    let test = setup.start().await;
+    let store = test.store().await;
+    let terms = genesys_purge::app::org_terms("default", &test.settings.orgs["default"]);
+    let meters = meters::Meters::new(["default"]);
+    let store = store.measured(meters.clone());
+    let call = genesys_purge::store::orgs::limiter::Call::Poll;
+    assert!(store.take_permit(&terms, call).await.unwrap().is_ok());
+    assert!(store.take_permit(&terms, call).await.unwrap().is_err());
+    test.purge(&test.ids_of(Kind::Eligible)).await;
+    test.sql("update slices set state = 'validating', lease_until = now() - interval '1 minute'").await;
+    assert_eq!(store.expire_slices("default").await.unwrap(), 1);
+    let page = Page::read(&meters.page().to_string());
+    let refused =
+        |call| page.count("genesys_purge_permits_refused_total", &[("org", "default"), ("call", call)]);
+    assert_eq!((refused("poll"), refused("submit")), (1, 0));
+    let expired = |of| page.count("genesys_purge_leases_expired_total", &[("org", "default"), ("of", of)]);
+    assert_eq!((expired("slices"), expired("submits")), (1, 0));
+    store.close().await;
 }

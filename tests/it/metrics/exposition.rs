@@ -59,18 +59,19 @@ impl Page {
         Self(families)
     }
 
-    /// The sum over the series with these labels, of what is counted in whole numbers.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked when it was read, and whole"
-    )]
-    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+    /// The sum over the series with these labels.
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let family = self.0.get(name).unwrap_or_else(|| panic!("{name} is not there"));
         let matches = |series: &BTreeMap<String, String>| {
             labels.iter().all(|(label, value)| series.get(*label).map(String::as_str) == Some(*value))
         };
-        family.series.iter().filter(|(series, _)| matches(series)).map(|(_, number)| *number as u64).sum()
+        family.series.iter().filter(|(series, _)| matches(series)).fold(0.0, |sum, (_, number)| sum + number)
+    }
+
+    /// The same for what is counted in whole numbers.
+    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        let sum = self.sum(name, labels);
+        sum.to_string().parse().unwrap_or_else(|_| panic!("{name} {labels:?} is no whole number: {sum}"))
     }
 
     /// The values that a label has.
@@ -98,9 +99,10 @@ fn read_series(series: &str) -> (&str, BTreeMap<String, String>) {
         let (value, after) = value.split_once('"').unwrap();
         assert!(!value.is_empty() && !value.contains('\\'), "no label here needs an escape: {series}");
         assert!(labels.insert(label.to_owned(), value.to_owned()).is_none(), "{series}");
-        if after.is_empty() {
+        let Some(next) = after.strip_prefix(',') else {
+            assert_eq!(after, "", "{series}");
             return (name, labels);
-        }
-        rest = after.strip_prefix(',').unwrap();
+        };
+        rest = next;
     }
 }

@@ -90,16 +90,6 @@ impl TestDatabase {
         Self { name }
     }
 
-    /// Ends all its connections and lets nobody in any more.
-    pub async fn shut(&self) {
-        let mut connection = options("postgres").connect().await.unwrap();
-        let statement = format!("alter database {} allow_connections false", self.name);
-        connection.execute(AssertSqlSafe(statement)).await.unwrap();
-        let statement =
-            format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{}'", self.name);
-        connection.execute(AssertSqlSafe(statement)).await.unwrap();
-    }
-
     /// Where it is.
     pub fn place(&self) -> Place {
         place(address(), &self.name)
