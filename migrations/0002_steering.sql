@@ -15,8 +15,13 @@ alter table purges
     add column retry_from int,
     add constraint a_retry_is_under_way check (retry_from is null or finished_at is null);
 
--- Purges of which nothing is asked or drawn.
-create index purges_resting on purges (org) where state in ('paused', 'canceling', 'awaiting_approval');
+-- What may be asked and drawn: those that rest must not be stepped over at every look, however many they are.
+drop index purges_to_validate;
+create index purges_to_ask on purges (org, turn_at) where pending > 0 and state in ('queued', 'running');
+drop index purges_to_draw;
+create index purges_to_draw on purges (org, turn_at) where drawable > 0 and state in ('queued', 'running');
+
+create index purges_canceling on purges (org) where state = 'canceling';
 create index purges_to_retry on purges (org) where retry_from is not null;
 create index waiters_by_purge on waiters (purge_id);
 

@@ -160,7 +160,8 @@ struct Open {
     has_to_sweep: bool,
 }
 
-/// The earliest are read in order, one row each: right after a large accept the planner has no statistics, and would
+/// What is due is due since the transaction began, which is before the moment of the first statement. The earliest of the
+/// others are read in order, one row each: right after a large accept the planner has no statistics, and would
 /// read all rows for a `min`.
 async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
     let failed = tx.failed();
@@ -200,16 +201,23 @@ async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
                     ) next
                 )
             ) as "first_at: SqlTimestamp",
-            (
-                select run_at from slices
-                where org = $1 and state = 'queued'
-                  and purge_id <> all (array(
-                      select id from purges
-                      where org = $1 and state in ('paused', 'canceling', 'awaiting_approval')
-                  ))
-                order by run_at
-                limit 1
-            ) as "any_at: SqlTimestamp",
+            case
+                when exists (
+                    select from purges p
+                    where org = $1 and pending > 0 and state in ('queued', 'running')
+                      and exists (
+                          select from slices
+                          where purge_id = p.id and state = 'queued' and run_at <= clock_timestamp()
+                      )
+                ) then now()
+                else (
+                    -- It may be of a purge that rests: then the dispatcher looks once in vain.
+                    select run_at from slices
+                    where org = $1 and state = 'queued' and run_at > clock_timestamp()
+                    order by run_at
+                    limit 1
+                )
+            end as "any_at: SqlTimestamp",
             exists (select from purges_to_sweep where org = $1) as "has_to_sweep!""#,
         org.name
     )
