@@ -43,6 +43,10 @@ async fn without_the_scope_work_waits_says_what_is_missing_and_goes_on_once_it_i
     // A try that is refused again changes nothing.
     test.probe_now().await;
     test.wait_until("a second refusal", async || test.calls(Call::Details, "403") >= 2).await;
+    // It is recorded last that the questions wait for the next try.
+    let waiting =
+        "select count(*) from slices where state = 'queued' and run_at > clock_timestamp() + interval '30 s'";
+    test.wait_until("the refusal is recorded", async || test.number(waiting).await == 1).await;
     assert_eq!(test.get(&format!("/purges/{purge}")).await["counts"]["pending"], 5);
 
     grant(&test, SCOPE);
