@@ -1,5 +1,7 @@
 //! An upstream that refuses the org: its work waits, the reason names what is missing, nothing fails, nothing is lost.
 
+use std::time::{Duration, Instant};
+
 use genesys_purge::sandbox::{Call, Kind};
 use serde_json::{Value, json};
 
@@ -43,11 +45,15 @@ async fn without_the_scope_work_waits_says_what_is_missing_and_goes_on_once_it_i
     // A try that is refused again changes nothing.
     test.probe_now().await;
     test.wait_until("a second refusal", async || test.calls(Call::Details, "403") >= 2).await;
+    // It is recorded last that the questions wait for the next try.
+    let waiting =
+        "select count(*) from slices where state = 'queued' and run_at > clock_timestamp() + interval '30 s'";
+    test.wait_until("the refusal is recorded", async || test.number(waiting).await == 1).await;
     assert_eq!(test.get(&format!("/purges/{purge}")).await["counts"]["pending"], 5);
 
     grant(&test, SCOPE);
     test.sandbox.sandbox().revoke_tokens();
-    test.probe_now().await;
+    test.go_on().await;
     let body = test.finished(purge).await;
     assert_eq!((&body["state"], &body["blockedReason"]), (&json!("completed"), &json!(null)), "{body}");
     assert_eq!(block_events(&test).await, (1, 1));
@@ -78,14 +84,23 @@ async fn a_blocked_org_lets_one_intent_through_a_minute_and_holds_up_no_live_job
     assert_eq!(test.finished(live).await["state"], "completed", "polled and verified while blocked");
     let refused = test.calls(Call::Submit, "403");
     assert!((1..=4).contains(&refused), "those that were on their way: {refused}");
+    // A try that is let through before the last refusal is recorded is taken back by it.
+    let mut let_through = 0;
     for tries in 1..=2 {
-        test.probe_now().await;
-        test.wait_until("a try", async || test.calls(Call::Submit, "403") == refused + tries).await;
+        while test.calls(Call::Submit, "403") < refused + tries {
+            assert!(let_through < 30, "no try came");
+            test.probe_now().await;
+            let_through += 1;
+            let deadline = Instant::now() + Duration::from_secs(2);
+            while test.calls(Call::Submit, "403") < refused + tries && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
     }
-    assert_eq!(test.calls(Call::Submit, "403"), refused + 2, "one a try");
+    assert!(test.calls(Call::Submit, "403") <= refused + let_through, "one a try");
 
     test.sandbox.sandbox().clear_faults();
-    test.probe_now().await;
+    test.go_on().await;
     for purge in waiting {
         let body = test.finished(purge).await;
         assert_eq!(body["state"], "completed", "{body}");
@@ -109,7 +124,7 @@ async fn tokens_that_are_always_refused_block_the_org_after_one_renewal() {
         assert!(tokens <= 3, "{name}: {tokens} tokens were asked for");
 
         test.sandbox.sandbox().clear_faults();
-        test.probe_now().await;
+        test.go_on().await;
         let body = test.finished(purge).await;
         assert_eq!(
             (&body["state"], &body["blockedReason"]),
@@ -137,7 +152,7 @@ async fn a_login_that_refuses_the_client_blocks_the_org_and_names_the_client() {
         assert!(test.log(Call::Token).len() <= 2, "{status}");
 
         test.sandbox.sandbox().clear_faults();
-        test.probe_now().await;
+        test.go_on().await;
         let body = test.finished(purge).await;
         assert_eq!((&body["state"], &body["blockedReason"]), (&json!("completed"), &json!(null)), "{body}");
         test.assert_purged_once(ids);

@@ -35,6 +35,7 @@ pub(in crate::api) struct OrgBody {
 /// What is kept to, as far as this process is configured.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OrgLimits)]
 struct Limits {
     /// The most conversations that one job carries.
     max_batch: usize,
@@ -51,6 +52,7 @@ struct Limits {
 /// The last token that a worker got.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OrgToken)]
 struct Token {
     /// Since it was asked for; null where none was got yet.
     age_seconds: Option<i64>,

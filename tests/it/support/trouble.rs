@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use genesys_purge::sandbox::{Call, CallEntry, Running};
 use serde_json::{Value, json};
@@ -53,6 +53,23 @@ impl TestService {
         self.sql("update slices set run_at = least(run_at, clock_timestamp()) where state = 'queued'").await;
         self.sql("update jobs set run_at = least(run_at, clock_timestamp()) where state <> 'done'").await;
         self.sql("select pg_notify('genesys_purge_work', 'default')").await;
+    }
+
+    /// Lets tries of blocked orgs happen until no org is blocked any more. A try that is let through before the last
+    /// refusal is recorded is taken back by it.
+    pub async fn go_on(&self) {
+        let blocked = "select count(*) from orgs where probe_at is not null";
+        for _ in 0..60 {
+            self.probe_now().await;
+            let deadline = Instant::now() + Duration::from_secs(1);
+            while Instant::now() < deadline {
+                if self.number(blocked).await == 0 {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        panic!("an org stays blocked");
     }
 
     /// Does one statement on a connection of the test's own.
