@@ -6,6 +6,7 @@
 //!
 //! Invariant: no peer keeps a connection for longer than [`ConnectionTerms`] say by doing nothing.
 
+mod lent;
 mod pulse;
 mod socket;
 
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::header::{CONNECTION, CONTENT_LENGTH};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
@@ -29,6 +30,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use lent::Lent;
 use pulse::{Overdue, Pulse, Watched};
 use socket::Socket;
 
@@ -199,11 +201,17 @@ async fn answer(
 ) -> Result<Response<Watched>, Infallible> {
     let version = request.version();
     let under_way = Pulse::begin(pulse, version);
+    let has_to_be_asked_for = request.headers().contains_key(EXPECT);
+    let (parts, body) = request.into_parts();
+    let lent = Lent::new(body);
+    let request = Request::from_parts(parts, lent.clone());
     let mut response = TowerToHyperService::new(router).call(request).await?;
-    if version < Version::HTTP_2 && response.status() == StatusCode::REQUEST_TIMEOUT {
-        // The rest of the body may still come: nobody must take it for the next request.
+    // Of a body that was not read the rest would be taken for the next request. The client has to know that this was
+    // the last one here, before it sends another.
+    if version < Version::HTTP_2 && !lent.ends(has_to_be_asked_for).await {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    } else if response.status() == StatusCode::NOT_MODIFIED {
+    }
+    if response.status() == StatusCode::NOT_MODIFIED {
         // Of a body that is not sent; nothing is the length of none.
         response.headers_mut().remove(CONTENT_LENGTH);
     }

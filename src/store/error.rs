@@ -80,8 +80,8 @@ impl StoreError {
     pub fn is_outage(&self) -> bool {
         if let Self::Database { source: sqlx::Error::Database(error), .. } = self {
             // Connection lost, no resources, shut down or starting, rolled back for others' sake, timed out while idle,
-            // lets nobody in, is not there.
-            let passing = ["08", "53", "57P", "40", "25P03", "55000", "3D000"];
+            // lets nobody in, is not there, kept a lock for too long.
+            let passing = ["08", "53", "57P", "40", "25P03", "55000", "3D000", "55P03"];
             return error.code().is_some_and(|code| passing.iter().any(|prefix| code.starts_with(prefix)));
         }
         matches!(

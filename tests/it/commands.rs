@@ -5,6 +5,7 @@ mod doctor;
 mod fake;
 mod home;
 mod logs;
+mod memory;
 mod operator;
 mod purge;
 mod refusals;

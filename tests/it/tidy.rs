@@ -52,6 +52,9 @@ const CRATES: &[(&str, &[&str])] = &[
     // A layer of reqwest, which is one of tower's.
     ("tower", &["genesys"]),
     ("tower_http", &["api"]),
+    ("hyper", &["api"]),
+    ("hyper_util", &["api"]),
+    ("async_compression", &["api"]),
     ("utoipa_axum", &["api"]),
     ("utoipa_swagger_ui", &["api"]),
     // Nobody else makes a name or a label.

@@ -116,7 +116,8 @@ pub(in crate::api) async fn create_purge(
     };
     check_count(&spooled, expected)?;
     let key = key.map(|key| repeat::bind(key, key_id, &new, expected, &spooled));
-    let (id, is_repeat) = match state.store.accept_purge(&new, spooled, key.as_ref()).await? {
+    let accepted = state.store.accept_purge(&new, spooled, key.as_ref(), state.request_timeout).await?;
+    let (id, is_repeat) = match accepted {
         Accepted::New(id) => (id, false),
         Accepted::Before(Before::Repeated(id)) => (id, true),
         Accepted::Before(Before::Misused) => {

@@ -1,5 +1,7 @@
 //! Accepts a purge: one transaction, all or nothing: the purge, its slices, the index of its conversations.
 
+use std::time::Duration;
+
 use bytes::{BufMut as _, BytesMut};
 use jiff_sqlx::ToSqlx as _;
 use serde_json::Value;
@@ -50,12 +52,13 @@ const COPY_CHUNK: usize = 64 * 1024;
 
 impl Store {
     /// Accepts a purge of everything that was spooled; from the return on it is worked on. Where the key of a repeat
-    /// stands for a purge already, nothing is accepted.
+    /// stands for a purge already, nothing is accepted. Waits for its turn no longer than `patience`.
     pub async fn accept_purge(
         &self,
         new: &NewPurge,
         spooled: Spooled,
         repeat: Option<&RepeatKey>,
+        patience: Duration,
     ) -> Result<Accepted, StoreError> {
         // A key whose row was forgotten between the two looks at it is free again.
         loop {
@@ -64,7 +67,7 @@ impl Store {
             {
                 return Ok(Accepted::Before(before));
             }
-            if let Some(id) = self.accept(new, &spooled, repeat).await? {
+            if let Some(id) = self.accept(new, &spooled, repeat, patience).await? {
                 return Ok(Accepted::New(id));
             }
         }
@@ -76,11 +79,14 @@ impl Store {
         new: &NewPurge,
         spooled: &Spooled,
         repeat: Option<&RepeatKey>,
+        patience: Duration,
     ) -> Result<Option<Uuid>, StoreError> {
-        let _turn = self.accepts.acquire().await.map_err(|_| StoreError::Database {
-            transaction: "accept_purge",
-            source: sqlx::Error::PoolClosed,
-        })?;
+        let failed = |source| StoreError::Database { transaction: "accept_purge", source };
+        // Kept until the end.
+        let _turn = tokio::time::timeout(patience, self.accepts.acquire())
+            .await
+            .map_err(|_| failed(sqlx::Error::PoolTimedOut))?
+            .map_err(|_| failed(sqlx::Error::PoolClosed))?;
         let id = self.new_id();
         let mut tx = self.begin_request("accept_purge").await?;
         insert_purge(&mut tx, id, new, spooled).await?;

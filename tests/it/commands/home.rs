@@ -192,6 +192,14 @@ impl Serving {
         lines.iter().find(|line| is_so(line)).unwrap().clone()
     }
 
+    /// The highest resident memory of the process so far, in MiB.
+    pub fn peak(&self) -> f64 {
+        let path = format!("/proc/{}/status", self.process.id().expect("it has not ended"));
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    }
+
     /// Sends it a signal and waits for its end: the exit code, none where the signal ended it.
     pub async fn end(mut self, signal: Signal) -> Option<i32> {
         send(&self.process, signal);

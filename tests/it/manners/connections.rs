@@ -6,9 +6,9 @@ use genesys_purge::app::Role;
 use genesys_purge::sandbox::Kind;
 use uuid::Uuid;
 
-use super::{Wire, desk};
+use super::{Wire, desk, is_held};
+use crate::support::Setup;
 use crate::support::spool::SpoolDir;
-use crate::support::{Setup, TestService};
 
 const SHORT: Duration = Duration::from_millis(400);
 
@@ -82,17 +82,10 @@ async fn who_takes_nothing_of_an_answer_is_cut_off() {
     let mut wire = Wire::open(&test).await;
     wire.send_head(&test, &format!("GET /purges/{purge}/report"), &["Accept: application/x-ndjson"]).await;
     // Until the service has hung up, nothing is read: the end of its side shows in the list of connections.
-    let port = wire.0.local_addr().unwrap().port();
-    test.wait_until("the end of the connection", async || !is_established(&test, port)).await;
+    let port = wire.port();
+    test.wait_until("the end of the connection", async || !is_held(&test, Some(port))).await;
     let read = wire.rest().await.matches("conversationId").count();
     assert!(read < ids.len(), "all {read} rows came");
-}
-
-/// Whether the service's side of the connection from this port is open, as the kernel lists it.
-fn is_established(test: &TestService, port: u16) -> bool {
-    let own: u16 = test.url.rsplit(':').next().unwrap().parse().unwrap();
-    let ends = format!("0100007F:{own:04X} 0100007F:{port:04X} 01");
-    std::fs::read_to_string("/proc/self/net/tcp").unwrap().lines().any(|line| line.contains(&ends))
 }
 
 #[tokio::test]
@@ -139,4 +132,16 @@ async fn an_answer_that_tells_to_stop_sending_arrives() {
         assert_eq!(response.status(), 401);
     }
     assert_eq!(test.ids_of(Kind::Eligible).len(), 100);
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_side_after_its_request_is_answered_or_let_go() {
+    let test = desk().await;
+    for request in ["GET /health/live", "GET /health/ready", "GET /openapi.yaml"] {
+        let mut wire = Wire::open(&test).await;
+        wire.send(&format!("{request} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
+        tokio::io::AsyncWriteExt::shutdown(&mut wire.0).await.unwrap();
+        let answer = wire.rest().await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 200 "), "{request}: {answer}");
+    }
 }

@@ -2,9 +2,11 @@
 
 mod connections;
 mod folding;
+mod http2;
 mod negotiating;
 mod protocols;
 mod tags;
+mod waiting;
 
 use std::time::Duration;
 
@@ -29,6 +31,11 @@ struct Wire(TcpStream);
 impl Wire {
     async fn open(test: &TestService) -> Self {
         Self(TcpStream::connect(test.url.trim_start_matches("http://")).await.unwrap())
+    }
+
+    /// The client's port.
+    fn port(&self) -> u16 {
+        self.0.local_addr().unwrap().port()
     }
 
     async fn send(&mut self, text: &str) {
@@ -66,4 +73,28 @@ impl Wire {
         }
         String::from_utf8_lossy(&read).into_owned()
     }
+}
+
+/// Whether the service holds its end of the connection from that port, or from any; it does even where the client has
+/// closed its own.
+fn is_held(test: &TestService, port: Option<u16>) -> bool {
+    ends(test).any(|remote| port.is_none_or(|port| remote.ends_with(&format!(":{port:04X}"))))
+}
+
+/// How many connections the service holds.
+fn held(test: &TestService) -> usize {
+    ends(test).count()
+}
+
+/// The other ends of the service's connections, as the kernel lists them: open ones, and those that wait for the service
+/// to close them.
+fn ends(test: &TestService) -> impl Iterator<Item = String> {
+    let own: u16 = test.url.rsplit(':').next().unwrap().parse().unwrap();
+    let own = format!("0100007F:{own:04X}");
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let rows: Vec<Vec<String>> =
+        table.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect();
+    rows.into_iter()
+        .filter(move |row| row[1] == own && ["01", "08"].contains(&&*row[3]))
+        .map(|row| row[2].clone())
 }

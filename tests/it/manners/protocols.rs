@@ -144,3 +144,43 @@ async fn every_path_takes_its_methods_and_tells_them_to_who_tries_another() {
         }
     }
 }
+
+/// What is left of a body must not be taken for the next request, and the client has to know where it can send that.
+#[tokio::test]
+async fn a_connection_goes_on_after_a_little_body_that_nobody_read_and_says_so_where_it_does_not() {
+    let test = desk().await;
+    let mut wire = Wire::open(&test).await;
+    for body in ["{}", &"x".repeat(5000)] {
+        let length = format!("Content-Length: {}", body.len());
+        wire.send_head(&test, "POST /purges", &["Content-Type: text/plain", &length]).await;
+        wire.send(body).await;
+        let head = wire.until("\r\n\r\n").await.to_lowercase();
+        assert!(head.starts_with("http/1.1 415") && !head.contains("connection: close"), "{head}");
+        wire.until("}").await;
+        wire.send_head(&test, "GET /health/live", &["Transfer-Encoding: chunked"]).await;
+        wire.send("3\r\nGET\r\n0\r\n\r\n").await;
+        assert!(wire.until("{\"status\":\"ok\"}").await.starts_with("HTTP/1.1 200 "));
+    }
+    for (lines, beginning) in [
+        (["Content-Type: text/plain", "Content-Length: 9999999"], "GET / HTTP/1.1\r\n\r\n"),
+        (["Content-Type: text/plain", "Content-Length: 20"], "GET /"),
+        (["Content-Type: text/plain", "Transfer-Encoding: chunked"], "5\r\nGET /\r\n"),
+    ] {
+        let mut wire = Wire::open(&test).await;
+        wire.send_head(&test, "POST /purges", &lines).await;
+        wire.send(beginning).await;
+        let answers = wire.rest().await.to_lowercase();
+        assert!(answers.starts_with("http/1.1 415") && answers.contains("connection: close"), "{answers}");
+        assert_eq!(answers.matches("http/1.1 ").count(), 1, "{answers}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_wanted_is_not_asked_for() {
+    let test = desk().await;
+    let mut wire = Wire::open(&test).await;
+    let lines = ["Content-Type: text/plain", "Content-Length: 5", "Expect: 100-continue"];
+    wire.send_head(&test, "POST /holds", &lines).await;
+    let answers = wire.rest().await.to_lowercase();
+    assert!(answers.starts_with("http/1.1 415") && answers.contains("connection: close"), "{answers}");
+}

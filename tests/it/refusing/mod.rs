@@ -2,6 +2,8 @@
 
 mod broken;
 mod files;
+mod full;
+mod hostile;
 mod json;
 mod limits;
 mod paths;

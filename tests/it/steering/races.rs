@@ -87,7 +87,8 @@ impl Lane {
             request_id: "race".to_owned(),
         };
         let spooled = Spooled::from_list(ids.to_vec());
-        let accept::Accepted::New(purge) = self.steering.accept_purge(&new, spooled, None).await.unwrap()
+        let accept::Accepted::New(purge) =
+            self.steering.accept_purge(&new, spooled, None, Duration::from_secs(30)).await.unwrap()
         else {
             panic!("nobody asked for it before")
         };
