@@ -131,8 +131,13 @@ impl Range {
             let name = part.split('=').next().unwrap_or_default();
             !name.trim().eq_ignore_ascii_case("q")
         };
-        // All that we send is UTF-8.
-        let is_ours = |part: &&str| part.replace('"', "").eq_ignore_ascii_case("charset=utf-8");
+        // All that we send is UTF-8, and the only plain text is that of the metrics.
+        let is_plain = kind.eq_ignore_ascii_case("text") && subkind.eq_ignore_ascii_case("plain");
+        let is_ours = |part: &&str| {
+            let part = part.replace('"', "");
+            part.eq_ignore_ascii_case("charset=utf-8")
+                || (is_plain && part.eq_ignore_ascii_case("version=0.0.4"))
+        };
         Some(Self {
             kind: kind.to_ascii_lowercase(),
             subkind: subkind.to_ascii_lowercase(),
@@ -201,6 +206,9 @@ mod tests {
             (&["application/json;charset=\"utf-8\""], JSON, Some("application/json")),
             (&["application/json;charset=latin1"], JSON, None),
             (&["application/json;version=2"], JSON, None),
+            (&["application/json;version=0.0.4"], JSON, None),
+            (&["text/plain;version=0.0.4"], &["text/plain"], Some("text/plain")),
+            (&["text/plain;version=1.0.0"], &["text/plain"], None),
             (&["application/json;version=2, application/json;q=0.5"], JSON, Some("application/json")),
             (&["application/json;q=0.5;more=x"], JSON, Some("application/json")),
             (&["application/x-ndjson, text/csv;q=0.9"], REPORT, Some("application/x-ndjson")),

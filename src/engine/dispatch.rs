@@ -378,3 +378,17 @@ fn ending<T>(done: &Result<T, StoreError>, is_idle: bool) -> &'static str {
         Err(_) => "failed",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_came_too_late_did_not_fail() {
+        let lost = StoreError::LeaseLost { what: "job", id: uuid::Uuid::nil() };
+        let refused = StoreError::Database { transaction: "settle", source: sqlx::Error::PoolTimedOut };
+        assert_eq!(ending::<()>(&Err(lost), false), "lease_lost");
+        assert_eq!(ending::<()>(&Err(refused), true), "failed");
+        assert_eq!((ending(&Ok(()), true), ending(&Ok(()), false)), ("idle", "ok"));
+    }
+}

@@ -3,6 +3,7 @@
 mod access;
 mod exposition;
 mod outage;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -259,11 +260,13 @@ async fn what_is_put_off_and_what_ran_out_is_counted() {
     test.purge(&test.ids_of(Kind::Eligible)).await;
     test.sql("update slices set state = 'validating', lease_until = now() - interval '1 minute'").await;
     assert_eq!(store.expire_slices("default").await.unwrap(), 1);
+    waiting::put_jobs(&test, "submitting", 2).await;
+    assert_eq!(store.expire_submits("default", std::time::Duration::ZERO).await.unwrap(), 2);
     let page = Page::read(&meters.page().to_string());
     let refused =
         |call| page.count("genesys_purge_permits_refused_total", &[("org", "default"), ("call", call)]);
     assert_eq!((refused("poll"), refused("submit")), (1, 0));
     let expired = |of| page.count("genesys_purge_leases_expired_total", &[("org", "default"), ("of", of)]);
-    assert_eq!((expired("slices"), expired("submits")), (1, 0));
+    assert_eq!((expired("slices"), expired("submits")), (1, 2));
     store.close().await;
 }

@@ -1,6 +1,7 @@
 //! The driver against an upstream that speaks raw TCP.
 
 mod bodies;
+mod counted;
 mod permits;
 mod repeats;
 mod statuses;

@@ -21,6 +21,25 @@ async fn they_are_for_admins_of_every_org() {
 }
 
 #[tokio::test]
+async fn whoever_asks_for_the_text_format_gets_it() {
+    let test = Setup::new().role(Role::Api).start().await;
+    for accept in [
+        "text/plain;version=0.0.4",
+        "text/plain; version=\"0.0.4\"; charset=utf-8",
+        "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+        "application/vnd.google.protobuf;encoding=delimited;q=0.7,text/plain;version=0.0.4;q=0.3",
+    ] {
+        let answer = test.request(Method::GET, "/metrics").header("accept", accept).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{accept}");
+        Page::read(&answer.text().await.unwrap());
+    }
+    for accept in ["text/plain;version=1.0.0", "text/plain;version=0.0.4;q=0", "application/json"] {
+        let request = test.request(Method::GET, "/metrics").header("accept", accept);
+        refused(request, 406, "not_acceptable").await;
+    }
+}
+
+#[tokio::test]
 async fn where_they_are_open_anybody_reads_them() {
     let test = Setup::new().role(Role::Api).env("PURGE__TELEMETRY__METRICS", "open").start().await;
     for request in [

@@ -95,6 +95,16 @@ async fn without_a_database_they_tell_what_the_process_knows() {
         if way == Way::Cut {
             assert!(page.count("genesys_purge_database_errors_total", &[("kind", "outage")]) > 0);
         }
+        let tries = |page: &Page| {
+            page.count("genesys_purge_database_connection_wait_seconds", &[("pool", "requests")])
+        };
+        let mut last = None;
+        for _ in 0..3 {
+            let answer = test.client.get(&url).send().await.unwrap();
+            last = Some(Page::read(&answer.text().await.unwrap()));
+        }
+        let more = tries(&last.unwrap()) - tries(&page);
+        assert!(more <= 1, "three scrapes went {more} times for a database that is not there: {way:?}");
         tunnel.set(Way::Cut);
         service.stop().await;
     }
