@@ -32,4 +32,5 @@ mod unbuilt;
 mod upgrade;
 mod upstream_status;
 mod verifying;
+mod waking;
 mod webhooks;

@@ -65,11 +65,12 @@ pub struct Survey {
 impl Store {
     /// Looks at an org's work.
     ///
-    /// The two statements see two moments: whoever acts on this checks again, under the locks.
+    /// What is due and what lies ahead are told apart by one moment, so that nothing falls between them. The two
+    /// statements still see two states: whoever acts on this checks again, under the locks.
     pub async fn survey(&self, org: &OrgTerms, horizon: Duration) -> Result<Survey, StoreError> {
         let mut tx = self.begin("survey").await?;
         let live = live(&mut tx, org, horizon).await?;
-        let open = open(&mut tx, org).await?;
+        let open = open(&mut tx, org, live.now).await?;
         Ok(weigh(org, live, &open))
     }
 }
@@ -100,8 +101,9 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
     sqlx::query_as!(
         Live,
         r#"-- survey_live
+        with clock as materialized (select clock_timestamp() as now)
         select
-            clock_timestamp() as "now!: SqlTimestamp",
+            clock.now as "now!: SqlTimestamp",
             o.probe_at as "probe_at: SqlTimestamp", o.blocked_call,
             o.stopped_at is not null as "is_stopped!",
             l.arrival_at, l.closed_until,
@@ -109,7 +111,8 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
             j.slots_taken as "slots_taken!", j.freeing as "freeing!",
             j.next_freeing_at as "next_freeing_at: SqlTimestamp", j.intents_due as "intents_due!",
             j.polls_due as "polls_due!", j.looks_due as "looks_due!", j.next_at as "next_at: SqlTimestamp"
-        from orgs o
+        from clock
+        cross join orgs o
         join limiters l on l.org = o.name
         join paces p on p.org = o.name
         cross join lateral (
@@ -118,12 +121,12 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
                 count(*) filter (
                     where state = 'submitted'
                       and submitted_at + make_interval(secs => p.expected_job_seconds)
-                          <= clock_timestamp() + make_interval(secs => $2)
+                          <= clock.now + make_interval(secs => $2)
                 ) as freeing,
                 min(submitted_at + make_interval(secs => p.expected_job_seconds - $2)) filter (
                     where state = 'submitted'
                       and submitted_at + make_interval(secs => p.expected_job_seconds)
-                          > clock_timestamp() + make_interval(secs => $2)
+                          > clock.now + make_interval(secs => $2)
                 ) as next_freeing_at,
                 count(*) filter (where is_due and state = 'waiting' and not recheck) as intents_due,
                 count(*) filter (
@@ -137,7 +140,7 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
             from (
                 select state, recheck, overdue_since, open, submitted_at,
                        greatest(run_at, coalesce(lease_until, run_at)) as due_at,
-                       greatest(run_at, coalesce(lease_until, run_at)) <= clock_timestamp() as is_due
+                       greatest(run_at, coalesce(lease_until, run_at)) <= clock.now as is_due
                 from jobs
                 where org = $1 and state <> 'done'
             ) alive
@@ -160,10 +163,9 @@ struct Open {
     has_to_sweep: bool,
 }
 
-/// What is due is due since the transaction began, which is before the moment of the first statement. The earliest of the
-/// others are read in order, one row each: right after a large accept the planner has no statistics, and would
-/// read all rows for a `min`.
-async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
+/// What is due is due now. The earliest of the others are read in order, one row each: right after a large accept the
+/// planner has no statistics, and would read all rows for a `min`.
+async fn open(tx: &mut Tx, org: &OrgTerms, now: SqlTimestamp) -> Result<Open, StoreError> {
     let failed = tx.failed();
     sqlx::query_as!(
         Open,
@@ -207,19 +209,20 @@ async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
                     where org = $1 and pending > 0 and state in ('queued', 'running')
                       and exists (
                           select from slices
-                          where purge_id = p.id and state = 'queued' and run_at <= clock_timestamp()
+                          where purge_id = p.id and state = 'queued' and run_at <= $2
                       )
-                ) then now()
+                ) then $2
                 else (
                     -- It may be of a purge that rests: then the dispatcher looks once in vain.
                     select run_at from slices
-                    where org = $1 and state = 'queued' and run_at > clock_timestamp()
+                    where org = $1 and state = 'queued' and run_at > $2
                     order by run_at
                     limit 1
                 )
             end as "any_at: SqlTimestamp",
             exists (select from purges_to_sweep where org = $1) as "has_to_sweep!""#,
-        org.name
+        org.name,
+        now as _
     )
     .fetch_one(&mut **tx)
     .await
