@@ -19,7 +19,6 @@ const WORTH_IT: u64 = 1024;
 const TEXTS: &[&str] = &[
     "application/javascript",
     "application/json",
-    "application/openmetrics-text",
     "application/problem+json",
     "application/x-ndjson",
     "application/yaml",

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::ApiState;
 use super::auth::Authorized;
-use super::extract::PathId;
+use super::extract::{NoQuery, PathId};
 use super::holds::body::HoldBody;
 use super::problem::Problem;
 use crate::domain::outcome::Outcome;
@@ -94,6 +94,7 @@ pub(super) async fn conversation(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
     PathId(conversation_id): PathId,
+    _: NoQuery,
 ) -> Result<Json<ConversationHistory>, Problem> {
     let purges = state.store.conversation(conversation_id).await?;
     let holds = state.store.holds_on(conversation_id).await?;

@@ -15,8 +15,11 @@ const ANY: &[(&str, &str)] = &[
     ("503", "`unavailable`, `timed_out`: try again in a moment"),
 ];
 /// The same of calls that need a key.
-const GUARDED: &[(&str, &str)] =
-    &[("401", "`no_key`: send a key in force"), ("403", "`missing_scope`: the key does not allow it")];
+const GUARDED: &[(&str, &str)] = &[
+    ("400", "`invalid_query`: a parameter is not known or does not say what it may"),
+    ("401", "`no_key`: send a key in force"),
+    ("403", "`missing_scope`: the key does not allow it"),
+];
 /// The same of calls that take a body.
 const WITH_BODY: &[(&str, &str)] = &[("408", "`request_timeout`: no byte of the body came for too long")];
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::ApiState;
 use super::auth::Authorized;
-use super::extract::PathText;
+use super::extract::{NoQuery, PathText};
 use super::problem::Problem;
 use super::purges::jobs::Job;
 use crate::store::views::job::{FoundJob, WholeJob};
@@ -58,6 +58,7 @@ pub(super) async fn job(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
     PathText(id): PathText,
+    _: NoQuery,
 ) -> Result<Json<WholeJobBody>, Problem> {
     match state.store.job(&id, caller.orgs.as_deref()).await? {
         FoundJob::One(whole) => Ok(Json((*whole).into())),

@@ -16,7 +16,7 @@ pub(super) const JSON: &[&str] = &["application/json", "application/problem+json
 /// What the others can answer. Where nothing stands, the call looks itself.
 const OTHERS: &[(&str, &[&str])] = &[
     ("/openapi.yaml", &["application/yaml", "application/problem+json"]),
-    ("/metrics", &["text/plain", "application/openmetrics-text"]),
+    ("/metrics", &["text/plain"]),
     ("/purges/{id}/events", &[]),
     ("/purges/{id}/report", &[]),
     ("/docs", &[]),

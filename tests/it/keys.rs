@@ -3,36 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use genesys_purge::api;
 use genesys_purge::app::Role;
 use genesys_purge::domain::keys::Scope;
 use reqwest::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
 use sqlx::{Executor as _, Row as _};
 
+use crate::support::calls::calls;
 use crate::support::problem::refused;
 use crate::support::service::read;
 use crate::support::{Setup, TestService};
-
-const NOBODY: &str = "1b4e28ba-2fa1-4d2b-883f-0016d3cca427";
-
-/// Method and path of every call of the document, its parameters filled in, and whether it is open to everybody.
-fn calls() -> Vec<(Method, String, bool)> {
-    let document: Value = serde_json::from_str(&api::document_json().unwrap()).unwrap();
-    let mut calls = Vec::new();
-    for (path, methods) in document["paths"].as_object().unwrap() {
-        for (method, call) in methods.as_object().unwrap() {
-            let path =
-                path.replace("{id}", NOBODY).replace("{conversationId}", NOBODY).replace("{org}", "default");
-            assert!(!path.contains('{'), "a parameter that this test can't fill in: {path}");
-            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-            calls.push((method, path, call["security"] == json!([{}])));
-        }
-    }
-    assert!(calls.len() > 8);
-    calls
-}
 
 #[tokio::test]
 async fn a_guarded_call_refuses_whoever_has_no_key_in_force() {

@@ -14,7 +14,7 @@ use super::body::HoldBody;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::checks::{check_ids, check_text, not_yet, text};
-use crate::api::extract::JsonBody;
+use crate::api::extract::{JsonBody, NoQuery};
 use crate::api::problem::{FieldError, Problem};
 use crate::api::request_id::RequestId;
 use crate::domain::keys::Caller;
@@ -67,7 +67,7 @@ pub(in crate::api) struct CreatedHold {
     request_body = NewHoldBody,
     responses(
         (status = 201, description = "In force.", body = CreatedHold),
-        (status = 400, description = "`invalid_json`, `broken_body`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`body_too_large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_request`, `not_supported_yet`", body = Problem, content_type = "application/problem+json"),
@@ -77,6 +77,7 @@ pub(in crate::api) async fn create_hold(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
     RequestId(request_id): RequestId,
+    _: NoQuery,
     JsonBody(body): JsonBody<NewHoldBody>,
 ) -> Result<Response, Problem> {
     if body.selector.is_some() {

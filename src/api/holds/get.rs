@@ -7,7 +7,7 @@ use super::body::HoldBody;
 use super::visible;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
-use crate::api::extract::PathId;
+use crate::api::extract::{NoQuery, PathId};
 use crate::api::problem::Problem;
 
 /// Read a legal hold.
@@ -23,6 +23,7 @@ pub(in crate::api) async fn get_hold(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
     PathId(id): PathId,
+    _: NoQuery,
 ) -> Result<Json<HoldBody>, Problem> {
     let hold = visible(&state, &caller, id).await?;
     Ok(Json(HoldBody::seen_by(&caller, hold)))

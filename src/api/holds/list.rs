@@ -28,7 +28,6 @@ pub(in crate::api) struct HoldsPage {
     params(HoldsPage),
     responses(
         (status = 200, description = "A page of holds.", body = Page<HoldBody>),
-        (status = 400, description = "`invalid_query`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn list_holds(

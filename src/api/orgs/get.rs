@@ -7,7 +7,7 @@ use super::body::OrgBody;
 use super::{known, read};
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
-use crate::api::extract::PathText;
+use crate::api::extract::{NoQuery, PathText};
 use crate::api::problem::Problem;
 
 /// Read an org.
@@ -23,6 +23,7 @@ pub(in crate::api) async fn get_org(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
     PathText(name): PathText,
+    _: NoQuery,
 ) -> Result<Json<OrgBody>, Problem> {
     let terms = known(&state, &caller, &name)?;
     read(&state, terms).await.map(Json)

@@ -29,7 +29,6 @@ pub(in crate::api) struct OrgsPage {
     params(OrgsPage),
     responses(
         (status = 200, description = "A page of orgs.", body = Page<OrgBody>),
-        (status = 400, description = "`invalid_query`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn list_orgs(

@@ -51,7 +51,7 @@ pub(in crate::api) struct StoppedOrg {
     request_body(content = Option<StopOrder>, description = "May be left out, or null."),
     responses(
         (status = 200, description = "It is stopped.", body = StoppedOrg),
-        (status = 400, description = "`invalid_json`, `broken_body`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`body_too_large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),

@@ -72,7 +72,6 @@ impl From<ConversationRow> for Conversation {
     params(("id" = uuid::Uuid, Path, description = "The purge."), Filter),
     responses(
         (status = 200, description = "A page of conversations, in the order of the request.", body = Page<Conversation>),
-        (status = 400, description = "`invalid_query`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
     )
 )]

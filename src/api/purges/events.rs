@@ -79,7 +79,6 @@ impl From<EventRow> for EventBody {
     params(("id" = uuid::Uuid, Path, description = "The purge."), EventsPage),
     responses(
         (status = 200, description = "A page of events.", body = Page<EventBody>),
-        (status = 400, description = "`invalid_query`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 406, description = "`not_acceptable`: a live stream, or another form than JSON", body = Problem, content_type = "application/problem+json"),
     )

@@ -32,7 +32,6 @@ pub(in crate::api) struct Wait {
     params(("id" = uuid::Uuid, Path, description = "The purge."), Wait),
     responses(
         (status = 200, description = "The purge.", body = PurgeBody),
-        (status = 400, description = "`invalid_query`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
     )
 )]

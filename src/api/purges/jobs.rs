@@ -80,7 +80,6 @@ impl From<JobRow> for Job {
     params(("id" = uuid::Uuid, Path, description = "The purge."), JobsPage),
     responses(
         (status = 200, description = "A page of jobs.", body = Page<Job>),
-        (status = 400, description = "`invalid_query`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
     )
 )]

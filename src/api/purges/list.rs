@@ -54,7 +54,6 @@ struct Filters<'a> {
     params(PurgesPage),
     responses(
         (status = 200, description = "A page of purges.", body = Page<PurgeBody>),
-        (status = 400, description = "`invalid_query`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn list_purges(

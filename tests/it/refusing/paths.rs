@@ -1,13 +1,13 @@
 //! Paths and methods that don't exist, and things that nobody knows.
 
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::Desk;
+use crate::support::calls::{NOBODY, calls};
 use crate::support::problem::{pointers, refused};
-
-const NOBODY: &str = "1b4e28ba-2fa1-4d2b-883f-0016d3cca427";
 
 #[tokio::test]
 async fn what_nobody_knows_is_not_found() {
@@ -107,5 +107,20 @@ async fn a_page_that_can_not_be_is_refused_by_the_name_of_the_parameter() {
                 .await;
         let name = query.split('=').next().unwrap();
         assert_eq!(pointers(&problem), [format!("?{name}")], "{query}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn no_call_ignores_a_parameter_that_it_does_not_know() {
+    let desk = Desk::open().await;
+    for (method, path, is_open) in calls() {
+        // Scrapers may add parameters of their own.
+        if is_open || path == "/metrics" {
+            continue;
+        }
+        let request = desk.test.request(method.clone(), &format!("{path}?surprise=1"));
+        let request = request.header(CONTENT_TYPE, "text/csv").body(format!("conversationId\n{NOBODY}\n"));
+        let problem = refused(request, 400, "invalid_query").await;
+        assert_eq!(pointers(&problem), ["?surprise"], "{method} {path}: {problem}");
     }
 }

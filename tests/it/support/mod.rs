@@ -2,6 +2,7 @@
 //! all over sockets of this machine.
 
 pub mod books;
+pub mod calls;
 pub mod postgres;
 pub mod problem;
 pub mod receiver;
