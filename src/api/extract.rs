@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -90,7 +89,10 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
-        parse_json(&Self::bytes(request, state).await?).map(Self)
+        if !is_json(&request) {
+            return Err(unsupported("application/json"));
+        }
+        parse_json(&incoming::json(request, state).await?).map(Self)
     }
 }
 
@@ -100,16 +102,21 @@ impl<T: DeserializeOwned> JsonBody<T> {
         if axum::body::HttpBody::is_end_stream(request.body()) {
             return Ok(None);
         }
-        let bytes = Self::bytes(request, state).await?;
-        if bytes.trim_ascii() == b"null" { Ok(None) } else { parse_json(&bytes).map(Some) }
-    }
-
-    async fn bytes(request: Request, state: &ApiState) -> Result<Bytes, Problem> {
-        if media_type(request.headers()).as_deref() != Some("application/json") {
+        let is_json = is_json(&request);
+        let bytes = incoming::json(request, state).await?;
+        // Whether there is any is known only now where it comes in chunks.
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        if !is_json {
             return Err(unsupported("application/json"));
         }
-        incoming::json(request, state).await
+        if bytes.trim_ascii() == b"null" { Ok(None) } else { parse_json(&bytes).map(Some) }
     }
+}
+
+fn is_json(request: &Request) -> bool {
+    media_type(request.headers()).as_deref() == Some("application/json")
 }
 
 /// Reads a JSON object; an error names the field that is wrong.

@@ -27,12 +27,6 @@ impl World {
         }
     }
 
-    /// With a clock of one's own.
-    #[must_use]
-    pub fn with_clock(self, clock: Clock) -> Self {
-        Self { clock, ..self }
-    }
-
     /// Tells the time.
     pub fn clock(&self) -> Clock {
         Arc::clone(&self.clock)
