@@ -189,9 +189,10 @@ impl Dispatcher {
                 timed.end(ending(&packed, matches!(packed, Ok(Packed::Nothing))));
                 match packed? {
                     Packed::Job(size) => drawable = drawable.saturating_sub(size),
+                    // There may be more; all else has its turn before that.
                     Packed::Waiting => {
                         round.has_moved = true;
-                        continue;
+                        break;
                     }
                     Packed::Nothing => break,
                 }
@@ -213,7 +214,12 @@ impl Dispatcher {
                 }
                 // Those that wait may be children of a conflict, which leave slots to what can be packed.
                 Intended::Nothing if intents_due > 0 => intents_due = 0,
-                Intended::Nothing | Intended::NoPermit => break,
+                Intended::Nothing => break,
+                // Another process was quicker; the next survey tells when there is one.
+                Intended::NoPermit => {
+                    round.has_moved = true;
+                    break;
+                }
             }
         }
         Ok(round)
@@ -253,35 +259,29 @@ impl Dispatcher {
     }
 
     async fn launch_polls(&self, survey: &Survey) -> Result<bool, StoreError> {
-        let mut has_launched = false;
+        let mut has_moved = false;
         for _ in 0..survey.polls_due {
             let Some(worker) = self.worker() else { break };
-            let Claim::Claimed(poll, permit) =
-                self.org.store.claim_poll(&self.org.terms, self.org.engine.lease).await?
-            else {
-                break;
-            };
+            let claim = self.org.store.claim_poll(&self.org.terms, self.org.engine.lease).await?;
+            has_moved |= claim.has_moved();
+            let Claim::Claimed(poll, permit) = claim else { break };
             let org = Arc::clone(&self.org);
             self.spawn(worker, "poll", async move { org.poll(&poll, permit).await });
-            has_launched = true;
         }
-        Ok(has_launched)
+        Ok(has_moved)
     }
 
     async fn launch_looks(&self, survey: &Survey) -> Result<bool, StoreError> {
-        let mut has_launched = false;
+        let mut has_moved = false;
         for _ in 0..survey.looks_due {
             let Some(worker) = self.worker() else { break };
-            let Claim::Claimed(look, permit) =
-                self.org.store.claim_look(&self.org.terms, self.org.engine.lease).await?
-            else {
-                break;
-            };
+            let claim = self.org.store.claim_look(&self.org.terms, self.org.engine.lease).await?;
+            has_moved |= claim.has_moved();
+            let Claim::Claimed(look, permit) = claim else { break };
             let org = Arc::clone(&self.org);
             self.spawn(worker, "look", async move { org.look(&look, permit).await });
-            has_launched = true;
         }
-        Ok(has_launched)
+        Ok(has_moved)
     }
 
     /// Asks for facts: for new purges and dry runs always, for others just far enough ahead of the slots.
@@ -301,13 +301,13 @@ impl Dispatcher {
         let is_first_due = is_due(survey.first_slice_at);
         let for_free_slots = |stock: &Stock| wants_facts(&Stock { freeing_slots: 0, ..*stock });
         // What a free slot needs comes first, then what waits for no slot, then what is asked ahead.
-        let mut has_launched = self.ask_for(survey, &mut stock, Reach::ForSlots, for_free_slots).await?;
-        has_launched |= self.ask_for(survey, &mut stock, Reach::FirstAndDryRuns, |_| is_first_due).await?;
-        has_launched |= {
+        let mut has_moved = self.ask_for(survey, &mut stock, Reach::ForSlots, for_free_slots).await?;
+        has_moved |= self.ask_for(survey, &mut stock, Reach::FirstAndDryRuns, |_| is_first_due).await?;
+        has_moved |= {
             let wants = |stock: &Stock| survey.are_facts_blocked || wants_facts(stock);
             self.ask_for(survey, &mut stock, Reach::ForSlots, wants).await?
         };
-        Ok(has_launched)
+        Ok(has_moved)
     }
 
     /// Asks as long as more is wanted and there is somebody to ask about; a blocked org is asked once.
@@ -318,19 +318,19 @@ impl Dispatcher {
         reach: Reach,
         is_wanted: impl Fn(&Stock) -> bool,
     ) -> Result<bool, StoreError> {
-        let mut has_launched = false;
-        while is_wanted(stock) && !(has_launched && survey.are_facts_blocked) {
+        let mut has_moved = false;
+        while is_wanted(stock) && !(has_moved && survey.are_facts_blocked) {
             let Some(worker) = self.worker() else { break };
             let lease = self.org.engine.lease;
             let claim =
                 self.org.store.claim_slices(&self.org.terms, reach, lease, survey.are_facts_blocked).await?;
+            has_moved |= claim.has_moved();
             let Claim::Claimed(question, permit) = claim else { break };
             stock.asking += question.ids().len();
             let org = Arc::clone(&self.org);
             self.spawn(worker, "validate", async move { org.validate(&question, permit).await });
-            has_launched = true;
         }
-        Ok(has_launched)
+        Ok(has_moved)
     }
 
     /// A free worker, unless nothing new may begin any more.
