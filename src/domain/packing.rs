@@ -32,7 +32,7 @@ pub fn halves<T>(batch: &[T]) -> Option<(&[T], &[T])> {
     (batch.len() > 1).then(|| batch.split_at(batch.len().div_ceil(2)))
 }
 
-/// How many of `free` slots jobs that a conflict split off may take while anything else can be packed: at most half
+/// How many slots jobs that a conflict split off may take while anything else can be packed: at most half
 /// of all slots, and at least one.
 pub fn slots_for_children(slots: usize, taken_by_children: usize, can_pack_others: bool) -> usize {
     if !can_pack_others {

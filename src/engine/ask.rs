@@ -34,12 +34,14 @@ pub(super) enum Rest {
 
 impl OrgEngine {
     /// Asks for the facts of these ids; the permit is for the first call. `fruitless`: so many questions about them
-    /// failed in a row.
+    /// failed in a row. `before`: the purges that want it before a submit, if it is that: it ends where one of them or
+    /// their org is stopped.
     pub(super) async fn ask(
         &self,
         ids: &[Uuid],
         permit: Permit,
         fruitless: u32,
+        before: Option<&[Uuid]>,
     ) -> Result<Asked, StoreError> {
         let until = Instant::now() + self.engine.lease / 2;
         let mut answers = Answers::default();
@@ -50,7 +52,7 @@ impl OrgEngine {
         while let Some(question) = questions.pop() {
             let permit = match permit.take() {
                 Some(permit) => permit,
-                None => match self.further_permit(until).await? {
+                None => match self.further_permit(until, before).await? {
                     Ok(permit) => permit,
                     Err(wait) => return Ok(Asked { answers, rest: Some(Rest::Later(wait)) }),
                 },
@@ -80,11 +82,21 @@ impl OrgEngine {
         Ok(Asked { answers, rest: None })
     }
 
-    async fn further_permit(&self, until: Instant) -> Result<Result<Permit, Duration>, StoreError> {
+    async fn further_permit(
+        &self,
+        until: Instant,
+        before: Option<&[Uuid]>,
+    ) -> Result<Result<Permit, Duration>, StoreError> {
         loop {
             let wait = match self.store.take_permit(&self.terms, Call::Details).await? {
-                Ok(permit) if Instant::now() < until => return Ok(Ok(permit)),
-                Ok(_) => return Ok(Err(Duration::ZERO)),
+                Ok(_) if Instant::now() >= until => return Ok(Err(Duration::ZERO)),
+                Ok(permit) => {
+                    let may_not_ask = match before {
+                        Some(purges) => self.store.may_not_ask(&self.terms.name, purges).await?,
+                        None => false,
+                    };
+                    return Ok(if may_not_ask { Err(Duration::ZERO) } else { Ok(permit) });
+                }
                 Err(wait) => wait,
             };
             if wait > LONGEST_PERMIT_WAIT || Instant::now() + wait > until {

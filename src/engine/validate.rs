@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::OrgEngine;
 use super::ask::Rest;
 use crate::genesys::Failure;
@@ -15,7 +17,9 @@ impl OrgEngine {
     /// Answers one claimed question.
     pub(super) async fn validate(&self, question: &Question, permit: Permit) -> Result<(), StoreError> {
         let org = &self.terms.name;
-        let asked = self.ask(&question.ids(), permit, question.fruitless).await?;
+        let mut purges: Vec<Uuid> = question.slices.iter().map(|asked| asked.slice.purge).collect();
+        purges.dedup();
+        let asked = self.ask(&question.ids(), permit, question.fruitless, Some(&purges)).await?;
         let again = match asked.rest {
             None => Again { wait: Duration::from_mins(1), is_fruitless: false },
             Some(Rest::Later(wait)) => Again { wait, is_fruitless: asked.answers.told.is_empty() },

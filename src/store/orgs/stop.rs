@@ -21,9 +21,22 @@ pub struct Stop {
     pub since: Timestamp,
 }
 
+/// An operator stopped it.
+pub(in crate::store) async fn is_stopped(tx: &mut Tx, org: &str) -> Result<bool, StoreError> {
+    let failed = tx.failed();
+    sqlx::query_scalar!(
+        r#"-- is_stopped
+        select stopped_at is not null as "is_stopped!" from orgs where name = $1"#,
+        org
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)
+}
+
 impl Store {
-    /// Stops the org: from the return on no intent is committed, and no submit leaves after the moment that is returned,
-    /// until the org goes on. An org that is stopped already stays so.
+    /// Stops the org: from the return on no intent is committed and no question claimed, and no submit leaves after the
+    /// moment that is returned, until the org goes on. An org that is stopped already stays so.
     pub async fn stop_org(
         &self,
         org: &str,
@@ -50,6 +63,11 @@ impl Store {
             let actor = Actor { name: by, request_id: Some(request_id) };
             self.write_steering(&mut tx, org, EventType::OrgStopped, actor, payload).await?;
         }
+        let failed = tx.failed();
+        sqlx::query!("-- lock_limiter_to_stop\nselect from limiters where org = $1 for update", org)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(failed)?;
         let failed = tx.failed();
         // One statement: a call that its snapshot does not show as under way left before its clock is read.
         let quiet_at = sqlx::query_scalar!(

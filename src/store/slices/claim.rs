@@ -10,7 +10,7 @@ use crate::domain::outcome::{Cell, Outcome};
 use crate::domain::retention::Policy;
 use crate::domain::terms::OrgTerms;
 use crate::store::orgs::limiter::{self, Permit};
-use crate::store::orgs::{block, policy};
+use crate::store::orgs::{block, policy, stop};
 use crate::store::purges::start;
 use crate::store::tx::Tx;
 use crate::store::{Store, StoreError};
@@ -76,6 +76,13 @@ pub enum Claim<T> {
     Nothing,
 }
 
+impl<T> Claim<T> {
+    /// More may be due at once. Where another process took the last permit, the next survey tells when there is one.
+    pub const fn has_moved(&self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+}
+
 impl Store {
     /// Claims up to a details call's worth of slices; `is_probe`: it is the one try of a blocked org.
     pub async fn claim_slices(
@@ -106,6 +113,10 @@ impl Store {
         let Ok(permit) = limiter::take(&mut tx, org, limiter::Call::Details).await? else {
             return Ok(Claim::NoPermit);
         };
+        // Under the limiter's lock, which a stop takes too: nothing is claimed once it was answered.
+        if stop::is_stopped(&mut tx, &org.name).await? {
+            return Ok(Claim::Nothing);
+        }
         tx.commit().await?;
         let tries = slices.iter().map(|asked| asked.tries.unsigned_abs()).max().unwrap_or_default();
         let fruitless = slices.iter().map(|asked| asked.fruitless.unsigned_abs()).max().unwrap_or_default();
@@ -118,6 +129,24 @@ impl Store {
             slices,
         };
         Ok(Claim::Claimed(question, permit))
+    }
+}
+
+impl Store {
+    /// Nothing is asked about these purges any more for now: one of them rests, or their org is stopped.
+    pub async fn may_not_ask(&self, org: &str, purges: &[Uuid]) -> Result<bool, StoreError> {
+        let mut tx = self.begin("may_not_ask").await?;
+        let failed = tx.failed();
+        sqlx::query_scalar!(
+            r#"-- may_not_ask
+            select exists (select from orgs where name = $1 and stopped_at is not null)
+                or exists (select from purges where id = any($2) and state not in ('queued', 'running')) as "rests!""#,
+            org,
+            purges
+        )
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed)
     }
 }
 
