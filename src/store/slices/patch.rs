@@ -38,6 +38,8 @@ pub(in crate::store) struct Draft {
     pub(in crate::store) is_released: bool,
     pub(super) is_changed: bool,
     pub(super) has_purged: bool,
+    /// How often this patch has decided about each position; empty before the first time.
+    pub(super) decided: Vec<u8>,
 }
 
 /// Slices under lock, and what is to be written to them.
@@ -45,7 +47,18 @@ pub(in crate::store) struct Patch {
     pub(super) step: Step,
     pub(super) job: Option<Uuid>,
     pub(super) slices: BTreeMap<SliceKey, Draft>,
-    pub(super) decisions: BTreeMap<(SliceKey, Outcome, Outcome, Reason), Vec<i16>>,
+    pub(super) decisions: BTreeMap<Decision, Vec<i16>>,
+}
+
+/// What one row of decisions says of its positions, in the order in which the rows are written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Decision {
+    /// How often this patch had decided about the same conversation before: what follows from it comes after it.
+    pub(super) turn: u8,
+    pub(super) slice: SliceKey,
+    pub(super) from: Outcome,
+    pub(super) to: Outcome,
+    pub(super) reason: Reason,
 }
 
 impl Patch {
@@ -96,6 +109,7 @@ impl Patch {
                 is_released: false,
                 is_changed: false,
                 has_purged: false,
+                decided: Vec::new(),
             };
             slices.insert(SliceKey { purge: row.purge_id, no: row.slice_no }, draft);
         }
@@ -143,8 +157,12 @@ impl Patch {
         // A first absence says nothing any more once the conversation was decided about.
         cell.marks = cell.marks.without(Marks::ABSENT);
         slice.has_purged |= to == Outcome::Purged;
+        slice.decided.resize(slice.cells.len(), 0);
+        let turn = slice.decided[place.position];
+        slice.decided[place.position] = turn.saturating_add(1);
         let position = i16::try_from(place.position).unwrap_or(i16::MAX);
-        self.decisions.entry((place.slice, from, to, reason)).or_default().push(position);
+        let decision = Decision { turn, slice: place.slice, from, to, reason };
+        self.decisions.entry(decision).or_default().push(position);
         Ok(())
     }
 

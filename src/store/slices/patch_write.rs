@@ -51,11 +51,11 @@ impl Patch {
         for slice in self.slices.keys() {
             changes.entry(slice.purge).or_default();
         }
-        for ((slice, from, to, _), positions) in &self.decisions {
-            let change = changes.entry(slice.purge).or_default();
+        for (decision, positions) in &self.decisions {
+            let change = changes.entry(decision.slice.purge).or_default();
             let number = i64::try_from(positions.len()).unwrap_or(i64::MAX);
-            change.counts[*from] -= number;
-            change.counts[*to] += number;
+            change.counts[decision.from] -= number;
+            change.counts[decision.to] += number;
         }
         changes
     }
@@ -129,15 +129,16 @@ impl Patch {
             select new.purge_id, new.slice_no, p.run, new.positions::smallint[], new.from_outcome, new.to_outcome,
                    $8, $9, new.code, new.detail, $10
             from unnest($1::uuid[], $2::int[], $3::text[], $4::smallint[], $5::smallint[], $6::text[], $7::text[])
-                 as new (purge_id, slice_no, positions, from_outcome, to_outcome, code, detail)
-            join purges p on p.id = new.purge_id",
-            &rows.iter().map(|((key, ..), _)| key.purge).collect::<Vec<_>>(),
-            &rows.iter().map(|((key, ..), _)| key.no).collect::<Vec<_>>(),
+                 with ordinality as new (purge_id, slice_no, positions, from_outcome, to_outcome, code, detail, n)
+            join purges p on p.id = new.purge_id
+            order by new.n",
+            &rows.iter().map(|(decision, _)| decision.slice.purge).collect::<Vec<_>>(),
+            &rows.iter().map(|(decision, _)| decision.slice.no).collect::<Vec<_>>(),
             &rows.iter().map(|(_, positions)| array_literal(positions)).collect::<Vec<_>>(),
-            &rows.iter().map(|((_, from, ..), _)| i16::from(from.code())).collect::<Vec<_>>(),
-            &rows.iter().map(|((_, _, to, _), _)| i16::from(to.code())).collect::<Vec<_>>(),
-            &rows.iter().map(|((.., reason), _)| reason.code.to_string()).collect::<Vec<_>>(),
-            &rows.iter().map(|((.., reason), _)| reason.detail.clone()).collect::<Vec<_>>() as _,
+            &rows.iter().map(|(decision, _)| i16::from(decision.from.code())).collect::<Vec<_>>(),
+            &rows.iter().map(|(decision, _)| i16::from(decision.to.code())).collect::<Vec<_>>(),
+            &rows.iter().map(|(decision, _)| decision.reason.code.to_string()).collect::<Vec<_>>(),
+            &rows.iter().map(|(decision, _)| decision.reason.detail.clone()).collect::<Vec<_>>() as _,
             self.step.as_str(),
             self.job,
             now.to_sqlx() as _
