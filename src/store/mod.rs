@@ -111,8 +111,7 @@ impl Store {
             .connect_with(options.clone())
             .await
             .map_err(|source| StoreError::Database { transaction: "connect", source })?;
-        // A request that waits for a lock, perhaps of somebody's maintenance, is given up in the end; the longest wait
-        // that is well is that of a repeat for a large first.
+        // A request that waits for a lock, perhaps of somebody's maintenance, is given up in the end.
         let api = pool(max_connections / 2).connect_lazy_with(options.options([("lock_timeout", "60s")]));
         let at_once = usize::try_from(max_connections / 4).unwrap_or_default().max(1);
         let accepts = Arc::new(Semaphore::new(at_once));

@@ -111,6 +111,30 @@ async fn fifty_repeats_at_once_make_one_purge_and_all_get_its_answer() {
 }
 
 #[tokio::test]
+async fn repeats_that_wait_for_their_first_hold_up_nobody_else() {
+    let test = Setup::new().role(Role::Api).start().await;
+    let body = |id: u128| json!({ "conversationIds": [Uuid::from_u128(id)] }).to_string();
+    let caller: Uuid = sqlx::query_scalar("select id from api_keys")
+        .fetch_one(&mut test.database.connect().await)
+        .await
+        .unwrap();
+    // Stands for a first that takes its time.
+    let mut first = test.database.connect().await;
+    let lock = "select pg_advisory_lock(hashtextextended($1 || ' slow', 0))";
+    sqlx::query(lock).bind(caller.to_string()).execute(&mut first).await.unwrap();
+    let repeats: Vec<_> = (0..20).map(|_| tokio::spawn(accepted(post(&test, "slow", body(1))))).collect();
+    for id in 2..20 {
+        assert!(!accepted(post(&test, &format!("other-{id}"), body(id))).await.1);
+    }
+    assert!(repeats.iter().all(|repeat| !repeat.is_finished()));
+    drop(first);
+    for repeat in repeats {
+        repeat.await.unwrap();
+    }
+    assert_eq!(purges(&test).await, 19);
+}
+
+#[tokio::test]
 async fn a_key_belongs_to_its_caller_and_what_was_refused_has_not_used_it() {
     let test = Setup::new().role(Role::Api).start().await;
     let other = test.make_key(Scope::ALL, None).await;

@@ -4,6 +4,7 @@
 //! refused leaves nothing.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{FromRequest as _, Request, State};
@@ -11,6 +12,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::body::PurgeBody;
 use super::fields::Fields;
@@ -24,7 +26,10 @@ use crate::api::{ApiState, incoming};
 use crate::domain::keys::Caller;
 use crate::intake::{self, Format, Limits, Spooled};
 use crate::store::purges::accept::{Accepted, NewPurge};
-use crate::store::purges::repeat::Before;
+use crate::store::purges::repeat::{Before, RepeatKey};
+
+/// A repeat looks so often whether its first has ended.
+const REPEAT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What to purge.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -116,16 +121,7 @@ pub(in crate::api) async fn create_purge(
     };
     check_count(&spooled, expected)?;
     let key = key.map(|key| repeat::bind(key, key_id, &new, expected, &spooled));
-    let accepted = state.store.accept_purge(&new, spooled, key.as_ref(), state.request_timeout).await?;
-    let (id, is_repeat) = match accepted {
-        Accepted::New(id) => (id, false),
-        Accepted::Before(Before::Repeated(id)) => (id, true),
-        Accepted::Before(Before::Misused) => {
-            let detail =
-                "this Idempotency-Key came before with another request; use a new key for a new purge";
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail));
-        }
-    };
+    let (id, is_repeat) = accept(&state, &new, &spooled, key.as_ref()).await?;
     if !is_repeat {
         tracing::info!(purge = %id, org = new.org, by = new.requested_by, "accepted a purge");
     }
@@ -133,6 +129,35 @@ pub(in crate::api) async fn create_purge(
     let location = [(header::LOCATION, format!("/purges/{id}"))];
     let replayed = is_repeat.then_some([(repeat::REPLAYED, "true")]);
     Ok((StatusCode::ACCEPTED, location, replayed, Json(PurgeBody::from(purge))).into_response())
+}
+
+/// Accepts the purge, or finds the one that its key stands for; a repeat waits here for its first, without a connection
+/// that others need.
+async fn accept(
+    state: &ApiState,
+    new: &NewPurge,
+    spooled: &Spooled,
+    key: Option<&RepeatKey>,
+) -> Result<(Uuid, bool), Problem> {
+    let until = Instant::now() + state.request_timeout;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match state.store.accept_purge(new, spooled, key, left).await? {
+            Accepted::New(id) => return Ok((id, false)),
+            Accepted::Before(Before::Repeated(id)) => return Ok((id, true)),
+            Accepted::Before(Before::Misused) => {
+                let detail =
+                    "this Idempotency-Key came before with another request; use a new key for a new purge";
+                return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail));
+            }
+            Accepted::NotYet if left.is_zero() => {
+                let detail =
+                    "the first request with this Idempotency-Key is still under way; repeat it later";
+                return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", detail));
+            }
+            Accepted::NotYet => tokio::time::sleep(REPEAT_PAUSE.min(left)).await,
+        }
+    }
 }
 
 impl NewPurgeBody {

@@ -45,6 +45,8 @@ pub enum Accepted {
     New(Uuid),
     /// The request's key stands for something already.
     Before(Before),
+    /// Another request with its key is under way: nobody knows yet what the key will stand for.
+    NotYet,
 }
 
 /// Rows of the index that are sent at once.
@@ -52,28 +54,24 @@ const COPY_CHUNK: usize = 64 * 1024;
 
 impl Store {
     /// Accepts a purge of everything that was spooled; from the return on it is worked on. Where the key of a repeat
-    /// stands for a purge already, nothing is accepted. Waits for its turn no longer than `patience`.
+    /// stands for a purge already, or another request is about to have it stand for one, nothing is accepted. Waits for
+    /// its turn no longer than `patience`.
     pub async fn accept_purge(
         &self,
         new: &NewPurge,
-        spooled: Spooled,
+        spooled: &Spooled,
         repeat: Option<&RepeatKey>,
         patience: Duration,
     ) -> Result<Accepted, StoreError> {
-        // A key whose row was forgotten between the two looks at it is free again.
-        loop {
-            if let Some(key) = repeat
-                && let Some(before) = self.find_repeat(key).await?
-            {
-                return Ok(Accepted::Before(before));
-            }
-            if let Some(id) = self.accept(new, &spooled, repeat, patience).await? {
-                return Ok(Accepted::New(id));
-            }
+        if let Some(key) = repeat
+            && let Some(before) = self.find_repeat(key).await?
+        {
+            return Ok(Accepted::Before(before));
         }
+        Ok(self.accept(new, spooled, repeat, patience).await?.map_or(Accepted::NotYet, Accepted::New))
     }
 
-    /// `None` where the key of a repeat turned out to be taken.
+    /// `None` where another request has the key of a repeat, or is about to.
     async fn accept(
         &self,
         new: &NewPurge,
@@ -89,6 +87,11 @@ impl Store {
             .map_err(|_| failed(sqlx::Error::PoolClosed))?;
         let id = self.new_id();
         let mut tx = self.begin_request("accept_purge").await?;
+        if let Some(key) = repeat
+            && !repeat::lock(&mut tx, key).await?
+        {
+            return Ok(None);
+        }
         insert_purge(&mut tx, id, new, spooled).await?;
         tags::insert(&mut tx, id, new.reference.as_deref(), &new.labels).await?;
         if let Some(key) = repeat {

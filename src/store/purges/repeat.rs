@@ -1,7 +1,7 @@
 //! Repeats of requests: a caller's key stands for one purge, so that sending again what may have arrived is safe.
 //!
 //! The key is written in the transaction that accepts the purge: either both are there or neither. Two requests with
-//! one key meet at the table's key, where the second waits for the first.
+//! one key meet at a lock, which the second does not wait for: it looks again.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
@@ -73,7 +73,21 @@ impl Store {
     }
 }
 
-/// Has the key stand for this purge; `false` where it stands for another one. Waits for whoever is about to do the same.
+/// Until its end nobody but this transaction may have the key stand for anything; `false` where another one is at it.
+pub(super) async fn lock(tx: &mut Tx, key: &RepeatKey) -> Result<bool, StoreError> {
+    let failed = tx.failed();
+    sqlx::query_scalar!(
+        r#"-- lock_repeat_key
+        select pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0)) as "is_locked!""#,
+        key.caller.to_string(),
+        key.key
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)
+}
+
+/// Has the key stand for this purge; `false` where it stands for another one.
 pub(super) async fn claim(
     tx: &mut Tx,
     key: &RepeatKey,
