@@ -50,6 +50,11 @@ impl Outcome {
         !matches!(self, Self::Pending | Self::Eligible | Self::Submitted)
     }
 
+    /// Final, and not because it is gone.
+    pub const fn ended_otherwise(self) -> bool {
+        self.is_final() && !matches!(self, Self::Purged | Self::AlreadyPurged)
+    }
+
     /// Whether a decision may lead from this outcome to `to`.
     pub const fn may_become(self, to: Self) -> bool {
         use Outcome::{Eligible, Failed, OnHold, Pending, Purged, Submitted, WouldPurge};

@@ -98,6 +98,8 @@ pub mod codes {
     pub const PRESENT_AFTER_LOST_SUBMIT: Reason = Reason::code("present_after_lost_submit");
     /// The purge was canceled.
     pub const CANCELED: Reason = Reason::code("purge_canceled");
+    /// The purge was canceled after a job had carried it, and before it was seen to be gone.
+    pub const NOT_SEEN_GONE: Reason = Reason::code("not_seen_gone");
     /// It had failed, and a retry takes it up again.
     pub const RETRIED: Reason = Reason::code("retried");
 }

@@ -65,6 +65,16 @@ pub fn remedy(leftover: Leftover) -> Remedy {
     Remedy::Decided(Outcome::Eligible, codes::STILL_PRESENT)
 }
 
+/// What a cancel makes of a conversation that was neither submitted nor decided. One that a job has carried may be
+/// deleted, whatever was seen of it last: that is never called `canceled`.
+pub fn when_canceled(marks: Marks) -> (Outcome, Reason) {
+    if marks.has(Marks::CARRIED) {
+        (Outcome::Failed, codes::NOT_SEEN_GONE)
+    } else {
+        (Outcome::Canceled, codes::CANCELED)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +94,16 @@ mod tests {
         ];
         for (facts, marks, old_enough, expected) in table {
             assert_eq!(sight(facts, marks, old_enough), expected, "{facts:?} {marks:?} {old_enough}");
+        }
+    }
+
+    #[test]
+    fn only_what_no_job_has_carried_is_called_canceled() {
+        let others = Marks::ABSENT.with(Marks::RESERVED).with(Marks::ELSEWHERE);
+        for marks in [Marks::NONE, others] {
+            assert_eq!(when_canceled(marks), (Outcome::Canceled, codes::CANCELED));
+            let carried = marks.with(Marks::CARRIED);
+            assert_eq!(when_canceled(carried), (Outcome::Failed, codes::NOT_SEEN_GONE));
         }
     }
 

@@ -24,7 +24,7 @@ impl OrgEngine {
         // What is judged as a whole must be told of within one lease, so it is not cut small.
         let is_judged_in_parts = matches!(look.kind, LookKind::Verify | LookKind::Overdue);
         let fruitless = if is_judged_in_parts { look.blind } else { look.blind.min(2) };
-        let asked = self.ask(&look.ids, permit, fruitless).await?;
+        let asked = self.ask(&look.ids, permit, fruitless, None).await?;
         let unanswered = match asked.rest {
             None => None,
             Some(Rest::Later(again)) => {

@@ -52,7 +52,7 @@ fn matter() -> Object {
 pub(in crate::api) struct CreatedHold {
     #[serde(flatten)]
     hold: HoldBody,
-    /// No call that names one of its conversations leaves after this moment.
+    /// No submit that names one of its conversations leaves after this moment.
     quiet_at: Timestamp,
     /// Conversations that were submitted or purged before the hold was in force.
     too_late: Vec<Uuid>,

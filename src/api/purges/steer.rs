@@ -24,7 +24,7 @@ use crate::store::purges::steer::Steered;
 pub(in crate::api) struct QuietPurge {
     #[serde(flatten)]
     purge: PurgeBody,
-    /// No call that names one of its conversations leaves after this moment, until the purge goes on.
+    /// No submit that names one of its conversations leaves after this moment, until the purge goes on.
     quiet_at: Timestamp,
 }
 

@@ -33,9 +33,9 @@ pub struct NewHold {
 pub struct CreatedHold {
     /// The hold.
     pub hold: Hold,
-    /// No call that names one of its conversations leaves after this moment.
+    /// No submit that names one of its conversations leaves after this moment.
     pub quiet_at: Timestamp,
-    /// Conversations that were named by an intent, or purged, before the hold was in force.
+    /// Conversations that were purged before the hold was in force, or named by an intent whose job may still delete them.
     pub too_late: Vec<Uuid>,
 }
 
@@ -131,11 +131,18 @@ impl Store {
         let failed = tx.failed();
         sqlx::query_scalar!(
             r#"-- too_late_for
-            select distinct c.conversation_id
+            select c.conversation_id as "id!"
             from conversations c
             join slices s on s.purge_id = c.purge_id and s.slice_no = c.ordinal / $4
             where c.conversation_id = any($1) and s.org = any($2)
-              and get_byte(s.outcomes, c.ordinal % $4) & 15 = any($3)"#,
+              and get_byte(s.outcomes, c.ordinal % $4) & 15 = any($3)
+            union
+            -- A job past its deadline may go on, whatever its conversations count as.
+            select r.conversation_id
+            from reservations r
+            join jobs j on j.id = r.job_id
+            where r.conversation_id = any($1) and r.org = any($2)
+              and j.state in ('submitting', 'in_doubt', 'submitted')"#,
             ids,
             orgs,
             &late[..],

@@ -44,6 +44,18 @@ pub enum LookKind {
     Late,
 }
 
+impl LookKind {
+    /// Whether a conversation of the job with this outcome is looked at.
+    pub(super) const fn is_about(self, outcome: Outcome) -> bool {
+        match self {
+            Self::Recheck => matches!(outcome, Outcome::Eligible),
+            Self::Verify | Self::Reread | Self::Overdue => matches!(outcome, Outcome::Submitted),
+            // Whatever it ended as while upstream might still delete it.
+            Self::Late => outcome.ended_otherwise(),
+        }
+    }
+}
+
 /// A job whose conversations are to be looked at.
 #[derive(Debug, Clone)]
 pub struct Look {
@@ -136,14 +148,14 @@ impl Store {
         .await
         .map_err(failed)?;
         let Some(row) = row else { return Ok(Claim::Nothing) };
-        let (kind, outcome) = match word("state of a job", &row.state)? {
-            JobState::Waiting => (LookKind::Recheck, Outcome::Eligible),
-            JobState::InDoubt => (LookKind::Reread, Outcome::Submitted),
-            JobState::Submitted => (LookKind::Overdue, Outcome::Submitted),
-            _ if row.open == 0 => (LookKind::Late, Outcome::Failed),
-            _ => (LookKind::Verify, Outcome::Submitted),
+        let kind = match word("state of a job", &row.state)? {
+            JobState::Waiting => LookKind::Recheck,
+            JobState::InDoubt => LookKind::Reread,
+            JobState::Submitted => LookKind::Overdue,
+            _ if row.open == 0 => LookKind::Late,
+            _ => LookKind::Verify,
         };
-        let ids = ids_with(&mut tx, row.id, outcome).await?;
+        let ids = ids_for(&mut tx, row.id, kind).await?;
         let rules = policy::in_force(&mut tx, &org.name).await?;
         let Ok(permit) = limiter::take(&mut tx, org, Call::Details).await? else {
             return Ok(Claim::NoPermit);
@@ -164,11 +176,11 @@ impl Store {
     }
 }
 
-/// The job's conversations that have this outcome.
-async fn ids_with(tx: &mut Tx, job: Uuid, outcome: Outcome) -> Result<Vec<Uuid>, StoreError> {
+/// The job's conversations that such a look is about.
+async fn ids_for(tx: &mut Tx, job: Uuid, kind: LookKind) -> Result<Vec<Uuid>, StoreError> {
     let failed = tx.failed();
     let rows = sqlx::query!(
-        "-- ids_with_outcome
+        "-- ids_to_look_at
         select s.ids, s.outcomes, p.positions
         from job_parts p
         join slices s on (s.purge_id, s.slice_no) = (p.purge_id, p.slice_no)
@@ -183,7 +195,7 @@ async fn ids_with(tx: &mut Tx, job: Uuid, outcome: Outcome) -> Result<Vec<Uuid>,
     for row in rows {
         for position in row.positions.into_iter().filter_map(|position| usize::try_from(position).ok()) {
             let cell = row.outcomes.get(position).and_then(|&byte| Cell::from_byte(byte));
-            if cell.is_some_and(|cell| cell.outcome == outcome) {
+            if cell.is_some_and(|cell| kind.is_about(cell.outcome)) {
                 ids.extend(row.ids.get(position));
             }
         }

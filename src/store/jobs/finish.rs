@@ -14,19 +14,29 @@ pub(super) async fn finish(
     result: JobResult,
     error: Option<&serde_json::Value>,
 ) -> Result<(), StoreError> {
+    finish_all(tx, &[job], result, error).await
+}
+
+/// Ends several jobs of which the same is true.
+pub(super) async fn finish_all(
+    tx: &mut Tx,
+    jobs: &[Uuid],
+    result: JobResult,
+    error: Option<&serde_json::Value>,
+) -> Result<(), StoreError> {
     let failed = tx.failed();
     let done = sqlx::query!(
-        "-- finish_job
-        update jobs
+        "-- finish_jobs
+        update jobs j
         set state = 'done', result = $2::text::job_result, finished_at = clock_timestamp(), ids = null, open = 0,
             lease_until = null, epoch = epoch + 1, last_error = coalesce($3, last_error)
-        where id = $1 and state <> 'done' and not exists (select from reservations where job_id = $1)",
-        job,
+        where id = any($1) and state <> 'done' and not exists (select from reservations where job_id = j.id)",
+        jobs,
         result.as_str(),
         error
     )
     .execute(&mut **tx)
     .await
     .map_err(failed)?;
-    ensure_rows("finish_job", done.rows_affected(), 1)
+    ensure_rows("finish_jobs", done.rows_affected(), jobs.len())
 }

@@ -106,7 +106,7 @@ impl Store {
             return Ok(Intended::Changed);
         }
         let mut keys: Vec<_> = parts.keys().copied().collect();
-        keys.extend(reserve::slices_waiting_for(&mut tx, waiting.job).await?);
+        keys.extend(reserve::slices_waiting_for(&mut tx, &[waiting.job]).await?);
         let mut patch = Patch::lock(&mut tx, Step::Intend, Some(waiting.job), keys).await?;
         let staying = sift(&mut tx, &mut patch, &conditions, &mut parts).await?;
         parts::store(&mut tx, waiting.job, &parts).await?;
@@ -207,7 +207,7 @@ async fn sift(
     parts: &mut Parts,
 ) -> Result<Vec<(Place, Uuid)>, StoreError> {
     let carried = parts::with_ids(parts, patch);
-    let checks = check(tx, parts, conditions, &carried).await?;
+    let checks = check(tx, patch, parts, conditions, &carried).await?;
     let (mut staying, mut leaving, mut stale) = (Vec::new(), Vec::new(), BTreeSet::new());
     for ((place, id), check) in carried.into_iter().zip(checks) {
         let Some(part) = parts.get_mut(&place.slice) else { continue };

@@ -9,12 +9,14 @@ use uuid::Uuid;
 
 use super::facts::FactsStamp;
 use super::parts::Parts;
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Marks, Outcome};
 use crate::domain::reason::{Reason, codes};
 use crate::domain::state::PurgeState;
+use crate::domain::verdict::when_canceled;
 use crate::store::StoreError;
 use crate::store::error::word;
 use crate::store::slices::Place;
+use crate::store::slices::patch::Patch;
 use crate::store::tx::Tx;
 
 /// What the checks compare with.
@@ -47,6 +49,7 @@ pub(super) enum Check {
 /// Checks every conversation of the job, in its order.
 pub(super) async fn check(
     tx: &mut Tx,
+    patch: &Patch,
     parts: &Parts,
     conditions: &Conditions<'_>,
     carried: &[(Place, Uuid)],
@@ -60,7 +63,8 @@ pub(super) async fn check(
         .zip(stamps)
         .zip(seen)
         .map(|(((place, _), stamp), seen)| {
-            decide(states.get(&place.slice.purge).copied(), &seen, conditions.are_fresh(stamp))
+            let marks = patch.cell(*place).map(|cell| cell.marks).unwrap_or_default();
+            decide(states.get(&place.slice.purge).copied(), marks, &seen, conditions.are_fresh(stamp))
         })
         .collect())
 }
@@ -72,7 +76,7 @@ struct Seen {
     was_purged_elsewhere: bool,
 }
 
-fn decide(state: Option<PurgeState>, seen: &Seen, is_fresh: bool) -> Check {
+fn decide(state: Option<PurgeState>, marks: Marks, seen: &Seen, is_fresh: bool) -> Check {
     let leaves = |outcome, reason| Check::Leaves(Some((outcome, reason)));
     if !seen.is_ours {
         return Check::NotOurs;
@@ -83,7 +87,7 @@ fn decide(state: Option<PurgeState>, seen: &Seen, is_fresh: bool) -> Check {
     match state {
         Some(state) if state.may_submit() => {}
         Some(PurgeState::Canceling | PurgeState::Canceled) => {
-            return leaves(Outcome::Canceled, codes::CANCELED);
+            return Check::Leaves(Some(when_canceled(marks)));
         }
         _ => return Check::Leaves(None),
     }
@@ -192,7 +196,7 @@ mod tests {
             (Some(Running), seen(false, true, false), false, leaves(Outcome::Pending, codes::FACTS_STALE)),
         ];
         for (state, seen, is_fresh, expected) in table {
-            assert_eq!(decide(state, &seen, is_fresh), expected, "{state:?}");
+            assert_eq!(decide(state, Marks::NONE, &seen, is_fresh), expected, "{state:?}");
         }
     }
 }

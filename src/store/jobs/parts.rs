@@ -1,6 +1,6 @@
 //! Which positions of which slices a job carries.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
 use uuid::Uuid;
@@ -50,11 +50,18 @@ pub(super) fn remove(parts: &mut Parts, leaving: &[(Place, Uuid)]) {
 }
 
 pub(super) async fn load(tx: &mut Tx, job: Uuid) -> Result<Parts, StoreError> {
+    Ok(load_all(tx, &[job]).await?.remove(&job).unwrap_or_default())
+}
+
+/// The parts of several jobs.
+pub(super) async fn load_all(tx: &mut Tx, jobs: &[Uuid]) -> Result<HashMap<Uuid, Parts>, StoreError> {
     let failed = tx.failed();
     let rows = sqlx::query!(
         "-- load_parts
-        select purge_id, slice_no, positions, carried_before, facts_at, facts_epoch from job_parts where job_id = $1",
-        job
+        select job_id, purge_id, slice_no, positions, carried_before, facts_at, facts_epoch
+        from job_parts
+        where job_id = any($1)",
+        jobs
     )
     .fetch_all(&mut **tx)
     .await
@@ -62,26 +69,31 @@ pub(super) async fn load(tx: &mut Tx, job: Uuid) -> Result<Parts, StoreError> {
     let set = |positions: Vec<i16>| {
         positions.into_iter().filter_map(|position| usize::try_from(position).ok()).collect()
     };
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let part = Part {
-                positions: set(row.positions),
-                carried_before: set(row.carried_before),
-                facts: FactsStamp::of(row.facts_at.map(SqlTimestamp::to_jiff), row.facts_epoch),
-            };
-            (SliceKey { purge: row.purge_id, no: row.slice_no }, part)
-        })
-        .collect())
+    let mut jobs = HashMap::<Uuid, Parts>::new();
+    for row in rows {
+        let part = Part {
+            positions: set(row.positions),
+            carried_before: set(row.carried_before),
+            facts: FactsStamp::of(row.facts_at.map(SqlTimestamp::to_jiff), row.facts_epoch),
+        };
+        jobs.entry(row.job_id).or_default().insert(SliceKey { purge: row.purge_id, no: row.slice_no }, part);
+    }
+    Ok(jobs)
+}
+
+/// Takes all parts from jobs that carry nothing any more.
+pub(super) async fn drop_all(tx: &mut Tx, jobs: &[Uuid]) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query!("-- drop_parts\ndelete from job_parts where job_id = any($1)", jobs)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed)?;
+    Ok(())
 }
 
 /// Stores the parts of a job in place of those that it had.
 pub(super) async fn store(tx: &mut Tx, job: Uuid, parts: &Parts) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    sqlx::query!("-- drop_parts\ndelete from job_parts where job_id = $1", job)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed)?;
+    drop_all(tx, &[job]).await?;
     let literal = |positions: &BTreeSet<usize>| {
         let positions: Vec<i16> =
             positions.iter().filter_map(|&position| i16::try_from(position).ok()).collect();

@@ -72,16 +72,16 @@ pub(super) async fn wait_for(
     ensure_rows("wait_for_ids", stored.rows_affected(), waiting.len())
 }
 
-/// The slices in which conversations wait for ids of this job: to be locked with its own, before any is let go.
-pub(super) async fn slices_waiting_for(tx: &mut Tx, job: Uuid) -> Result<Vec<SliceKey>, StoreError> {
+/// The slices in which conversations wait for ids of these jobs: to be locked with their own, before any is let go.
+pub(super) async fn slices_waiting_for(tx: &mut Tx, jobs: &[Uuid]) -> Result<Vec<SliceKey>, StoreError> {
     let failed = tx.failed();
     let rows = sqlx::query!(
         "-- slices_waiting_for
         select distinct w.purge_id, w.slice_no
         from reservations r
         join waiters w on (w.org, w.conversation_id) = (r.org, r.conversation_id)
-        where r.job_id = $1",
-        job
+        where r.job_id = any($1)",
+        jobs
     )
     .fetch_all(&mut **tx)
     .await
@@ -104,6 +104,17 @@ pub(super) async fn release(
     leaving: &[(Place, Uuid)],
 ) -> Result<(), StoreError> {
     bring_back_facts(patch, parts, leaving);
+    let_go(tx, patch, org, &[job], leaving).await
+}
+
+/// Ends the reservations of what leaves these jobs, and wakes who waited.
+pub(super) async fn let_go(
+    tx: &mut Tx,
+    patch: &mut Patch,
+    org: &str,
+    jobs: &[Uuid],
+    leaving: &[(Place, Uuid)],
+) -> Result<(), StoreError> {
     for (place, _) in leaving {
         patch.mark(*place, Marks::NONE, Marks::RESERVED)?;
     }
@@ -111,10 +122,10 @@ pub(super) async fn release(
     let failed = tx.failed();
     let released = sqlx::query!(
         "-- release
-        delete from reservations where org = $1 and conversation_id = any($2) and job_id = $3",
+        delete from reservations where org = $1 and conversation_id = any($2) and job_id = any($3)",
         org,
         &ids,
-        job
+        jobs
     )
     .execute(&mut **tx)
     .await
@@ -147,7 +158,7 @@ pub(super) async fn release(
     Ok(())
 }
 
-fn bring_back_facts(patch: &mut Patch, parts: &Parts, leaving: &[(Place, Uuid)]) {
+pub(super) fn bring_back_facts(patch: &mut Patch, parts: &Parts, leaving: &[(Place, Uuid)]) {
     let mut returning: Vec<SliceKey> = leaving
         .iter()
         .filter(|(place, _)| patch.cell(*place).is_some_and(|cell| cell.outcome == Outcome::Eligible))

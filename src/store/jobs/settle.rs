@@ -18,7 +18,6 @@ use crate::domain::backoff;
 use crate::domain::clocks::{self, Skew};
 use crate::domain::doubt::{self, Next, Reread};
 use crate::domain::events::EventType;
-use crate::domain::outcome::Outcome;
 use crate::domain::reason::{Step, codes};
 use crate::domain::state::JobResult;
 use crate::domain::terms::EngineTerms;
@@ -116,7 +115,8 @@ async fn note_late(
     };
     let mut by_purge = std::collections::BTreeMap::<uuid::Uuid, Vec<uuid::Uuid>>::new();
     for (place, id) in parts::with_ids(&settlement.parts, &settlement.patch) {
-        if gone(&id) && settlement.patch.cell(place).is_some_and(|cell| cell.outcome == Outcome::Failed) {
+        if gone(&id) && settlement.patch.cell(place).is_some_and(|cell| LookKind::Late.is_about(cell.outcome))
+        {
             by_purge.entry(place.slice.purge).or_default().push(id);
         }
     }
@@ -139,7 +139,7 @@ async fn open(tx: &mut Tx, org: &str, look: &Look) -> Result<Settlement, StoreEr
     let job = lock(tx, look.lease).await?;
     let parts = parts::load(tx, job.id).await?;
     let mut keys: Vec<SliceKey> = parts.keys().copied().collect();
-    keys.extend(reserve::slices_waiting_for(tx, job.id).await?);
+    keys.extend(reserve::slices_waiting_for(tx, &[job.id]).await?);
     let step = match look.kind {
         LookKind::Recheck => Step::Recheck,
         LookKind::Reread => Step::Reread,

@@ -118,7 +118,7 @@ impl Store {
         }
         let mut parts = parts::load(&mut tx, job.id).await?;
         let mut keys: Vec<SliceKey> = parts.keys().copied().collect();
-        keys.extend(reserve::slices_waiting_for(&mut tx, job.id).await?);
+        keys.extend(reserve::slices_waiting_for(&mut tx, &[job.id]).await?);
         let mut patch = Patch::lock(&mut tx, Step::Submit, Some(job.id), keys).await?;
         let carried = parts::with_ids(&parts, &patch);
         match refusal {

@@ -1,6 +1,7 @@
 //! Takes purges out of the jobs that wait for their intent, when they are paused or canceled.
 //!
-//! Under the org's lock, in the transaction of the act: from its answer on no waiting job holds any of them back.
+//! Under the org's lock, in the transaction of the act: from its answer on no waiting job holds any of them back. There
+//! may be thousands of such jobs, split off of refused ones, so all are loaded and left at once.
 
 use std::collections::HashSet;
 
@@ -9,8 +10,9 @@ use uuid::Uuid;
 use super::parts::{self, Parts};
 use super::{finish, pack, reserve};
 use crate::domain::outcome::Outcome;
-use crate::domain::reason::Reason;
+use crate::domain::reason::codes;
 use crate::domain::state::JobResult;
+use crate::domain::verdict::when_canceled;
 use crate::store::StoreError;
 use crate::store::slices::SliceKey;
 use crate::store::slices::patch::Patch;
@@ -20,7 +22,18 @@ use crate::store::tx::Tx;
 pub(in crate::store) struct Waiting {
     job: Uuid,
     ids: Vec<Uuid>,
+    /// After a conflict or a lost submit: its facts from before count no more.
+    is_doubtful: bool,
     parts: Parts,
+}
+
+/// Why purges leave their jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Leave {
+    /// They rest: what leaves stays eligible, or is asked about afresh.
+    Paused,
+    /// They end: what leaves is decided, unless it is decided already.
+    Canceled,
 }
 
 /// The waiting jobs that carry some of the purges, locked, and the slices that leaving them touches.
@@ -32,7 +45,7 @@ pub(in crate::store) async fn waiting_with(
     let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- waiting_jobs_with
-        select id, ids as "ids!"
+        select id, ids as "ids!", recheck or rechecked or lost_since is not null as "is_doubtful!"
         from jobs j
         where org = $1 and state = 'waiting'
           and exists (select from job_parts where job_id = j.id and purge_id = any($2))
@@ -44,48 +57,65 @@ pub(in crate::store) async fn waiting_with(
     .fetch_all(&mut **tx)
     .await
     .map_err(failed)?;
-    let (mut waiting, mut keys) = (Vec::new(), Vec::new());
+    let jobs: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let mut parts = parts::load_all(tx, &jobs).await?;
+    let mut keys = reserve::slices_waiting_for(tx, &jobs).await?;
+    let mut waiting = Vec::with_capacity(rows.len());
     for row in rows {
-        let parts = parts::load(tx, row.id).await?;
+        let parts = parts.remove(&row.id).unwrap_or_default();
         keys.extend(parts.keys().filter(|key| purges.contains(&key.purge)));
-        keys.extend(reserve::slices_waiting_for(tx, row.id).await?);
-        waiting.push(Waiting { job: row.id, ids: row.ids, parts });
+        waiting.push(Waiting { job: row.id, ids: row.ids, is_doubtful: row.is_doubtful, parts });
     }
     Ok((waiting, keys))
 }
 
-/// Takes the purges out of these jobs, whose slices are locked; `outcome` is what becomes of their conversations, which
-/// otherwise stay eligible. A job that is emptied is over.
+/// Takes the purges out of these jobs, whose slices are locked. A job that is emptied is over.
 pub(in crate::store) async fn withdraw(
     tx: &mut Tx,
     patch: &mut Patch,
     org: &str,
     purges: &[Uuid],
     waiting: Vec<Waiting>,
-    outcome: Option<(Outcome, Reason)>,
+    why: Leave,
 ) -> Result<(), StoreError> {
-    for Waiting { job, mut ids, mut parts } in waiting {
+    let (mut jobs, mut emptied, mut left) = (Vec::new(), Vec::new(), Vec::new());
+    for Waiting { job, mut ids, is_doubtful, mut parts } in waiting {
         let own: Parts = parts
             .iter()
             .filter(|(key, _)| purges.contains(&key.purge))
             .map(|(key, part)| (*key, part.clone()))
             .collect();
         let leaving = parts::with_ids(&own, patch);
-        if let Some((outcome, reason)) = &outcome {
-            for (place, _) in &leaving {
-                patch.decide(*place, Outcome::Eligible, *outcome, reason.clone())?;
+        for (place, _) in &leaving {
+            let Some(cell) = patch.cell(*place).filter(|cell| cell.outcome == Outcome::Eligible) else {
+                continue;
+            };
+            let next = match why {
+                Leave::Canceled => Some(when_canceled(cell.marks)),
+                Leave::Paused if is_doubtful => Some((Outcome::Pending, codes::FACTS_STALE)),
+                Leave::Paused => None,
+            };
+            if let Some((outcome, reason)) = next {
+                patch.decide(*place, Outcome::Eligible, outcome, reason)?;
             }
         }
-        reserve::release(tx, patch, org, job, &parts, &leaving).await?;
+        reserve::bring_back_facts(patch, &parts, &leaving);
         parts::remove(&mut parts, &leaving);
-        parts::store(tx, job, &parts).await?;
-        let left: HashSet<Uuid> = leaving.iter().map(|(_, id)| *id).collect();
-        ids.retain(|id| !left.contains(id));
+        let gone: HashSet<Uuid> = leaving.iter().map(|(_, id)| *id).collect();
+        ids.retain(|id| !gone.contains(id));
         if ids.is_empty() {
-            finish::finish(tx, job, JobResult::Withdrawn, None).await?;
+            emptied.push(job);
         } else {
+            parts::store(tx, job, &parts).await?;
             pack::set_ids(tx, job, &ids).await?;
         }
+        jobs.push(job);
+        left.extend(leaving);
     }
-    Ok(())
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    reserve::let_go(tx, patch, org, &jobs, &left).await?;
+    parts::drop_all(tx, &emptied).await?;
+    finish::finish_all(tx, &emptied, JobResult::Withdrawn, None).await
 }

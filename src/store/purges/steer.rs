@@ -8,12 +8,11 @@ use uuid::Uuid;
 use super::finish;
 use crate::domain::act::Act;
 use crate::domain::events::EventType;
-use crate::domain::outcome::Outcome;
-use crate::domain::reason::{Step, codes};
+use crate::domain::reason::Step;
 use crate::domain::state::PurgeState;
 use crate::store::error::{ensure_rows, word};
 use crate::store::events::{Actor, OfPurge, write_for_purges};
-use crate::store::jobs::withdraw::{waiting_with, withdraw};
+use crate::store::jobs::withdraw::{Leave, waiting_with, withdraw};
 use crate::store::orgs::lock;
 use crate::store::slices::patch::Patch;
 use crate::store::tx::Tx;
@@ -23,7 +22,7 @@ use crate::store::{Store, StoreError};
 /// What became of the wish to do something to a purge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Steered {
-    /// It is done. No call that names a conversation of the purge leaves after `quiet_at`, until the purge goes on.
+    /// It is done. No submit that names a conversation of the purge leaves after `quiet_at`, until the purge goes on.
     Done {
         /// The latest deadline of the purge's intents, or the time of the act where none is open.
         quiet_at: Timestamp,
@@ -48,13 +47,13 @@ impl Store {
             Act::Cancel | Act::Pause => waiting_with(&mut tx, org, &[purge]).await?,
             Act::Resume | Act::Retry => (Vec::new(), Vec::new()),
         };
-        let (step, outcome) = match act {
-            Act::Cancel => (Step::Cancel, Some((Outcome::Canceled, codes::CANCELED))),
-            Act::Pause | Act::Resume => (Step::Pause, None),
-            Act::Retry => (Step::Retry, None),
+        let (step, why) = match act {
+            Act::Cancel => (Step::Cancel, Leave::Canceled),
+            Act::Pause | Act::Resume => (Step::Pause, Leave::Paused),
+            Act::Retry => (Step::Retry, Leave::Paused),
         };
         let mut patch = Patch::lock(&mut tx, step, None, keys).await?;
-        withdraw(&mut tx, &mut patch, org, &[purge], waiting, outcome).await?;
+        withdraw(&mut tx, &mut patch, org, &[purge], waiting, why).await?;
         patch.lock_purges(&mut tx, purge).await?;
         let standing = standing(&mut tx, purge).await?;
         let Some(next) = act.leads_to(standing.state, standing.has_started) else {

@@ -8,15 +8,16 @@ use uuid::Uuid;
 use super::finish;
 use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::reason::{Step, codes};
+use crate::domain::verdict::when_canceled;
 use crate::store::error::ensure_rows;
-use crate::store::jobs::withdraw::{waiting_with, withdraw};
+use crate::store::jobs::withdraw::{Leave, waiting_with, withdraw};
 use crate::store::orgs::lock;
 use crate::store::slices::patch::Patch;
 use crate::store::slices::{Place, SliceKey};
 use crate::store::tx::Tx;
 use crate::store::{Store, StoreError};
 
-/// So many slices are swept at once: about as many milliseconds under the org's lock.
+/// So many slices are swept at once, or one of each purge: about as many milliseconds under the org's lock.
 const SLICES_AT_ONCE: i64 = 20;
 
 /// So many purges are looked at for them.
@@ -24,57 +25,126 @@ const PURGES_AT_ONCE: i64 = 20;
 
 impl Store {
     /// Sweeps some more of the org's canceled and retried purges; tells whether there was anything to do.
+    ///
+    /// Each kind has a transaction of its own: both take slices before purges. A purge that can't be swept holds up no
+    /// other one.
     pub async fn sweep(&self, org: &str) -> Result<bool, StoreError> {
-        let mut tx = self.begin("sweep").await?;
-        lock::lock(&mut tx, org).await?;
+        let (canceled, retried) = self.to_sweep(org).await?;
+        let mut has_swept = false;
+        let mut failed = None;
+        let mut note = |swept| match swept {
+            Ok(swept) => has_swept |= swept,
+            Err(error) => failed = Some(error),
+        };
+        match self.sweep_canceled(org, &canceled).await {
+            Err(_) if canceled.len() > 1 => {
+                for purge in canceled {
+                    note(self.sweep_canceled(org, &[purge]).await);
+                }
+            }
+            swept => note(swept),
+        }
+        if let Some((purge, from)) = retried {
+            note(self.sweep_retried(org, purge, from).await);
+        }
+        failed.map_or(Ok(has_swept), Err)
+    }
+
+    /// The canceled purges that are swept next, those with the least left first, and one that is retried.
+    async fn to_sweep(&self, org: &str) -> Result<(Vec<Uuid>, Option<(Uuid, i32)>), StoreError> {
+        let mut tx = self.begin("purges_to_sweep").await?;
         let failed = tx.failed();
-        let rows = sqlx::query!(
-            r#"-- purges_to_sweep
-            select id as "id!", retry_from from purges_to_sweep where org = $1 limit $2"#,
+        let canceled = sqlx::query_scalar!(
+            r#"-- canceled_purges_to_sweep
+            select id as "id!" from purges_to_sweep where org = $1 and retry_from is null order by open, id limit $2"#,
             org,
             PURGES_AT_ONCE
         )
         .fetch_all(&mut *tx)
         .await
         .map_err(failed)?;
-        // One kind a transaction: both take slices before purges.
-        if let Some((purge, from)) = rows.iter().find_map(|row| Some((row.id, row.retry_from?))) {
-            sweep_retried(self, &mut tx, purge, from).await?;
-        } else if rows.is_empty() {
+        let failed = tx.failed();
+        let retried = sqlx::query!(
+            r#"-- retried_purge_to_sweep
+            select id as "id!", retry_from as "retry_from!"
+            from purges_to_sweep
+            where org = $1 and retry_from is not null
+            order by open, id
+            limit 1"#,
+            org
+        )
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed)?;
+        Ok((canceled, retried.map(|row| (row.id, row.retry_from))))
+    }
+
+    /// Ends what of canceled purges was not submitted, in a few slices; tells whether there was any.
+    async fn sweep_canceled(&self, org: &str, purges: &[Uuid]) -> Result<bool, StoreError> {
+        if purges.is_empty() {
             return Ok(false);
-        } else {
-            let purges: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-            sweep_canceled(self, &mut tx, org, &purges).await?;
+        }
+        let mut tx = self.begin("sweep_canceled").await?;
+        lock::lock(&mut tx, org).await?;
+        let (waiting, mut keys) = waiting_with(&mut tx, org, purges).await?;
+        let open = open_slices(&mut tx, org, purges).await?;
+        let has_work = !(waiting.is_empty() && open.is_empty());
+        keys.extend(&open);
+        let mut patch = Patch::lock(&mut tx, Step::Cancel, None, keys).await?;
+        // Before ids are let go: who waited for them would be decided about twice.
+        for slice in &open {
+            let cells = patch.slice(*slice).map(|draft| draft.cells.clone()).unwrap_or_default();
+            for (position, cell) in cells.into_iter().enumerate() {
+                if matches!(cell.outcome, Outcome::Pending | Outcome::Eligible) {
+                    let place = Place { slice: *slice, position };
+                    let (outcome, reason) = when_canceled(cell.marks);
+                    patch.decide(place, cell.outcome, outcome, reason)?;
+                    patch.mark(place, Marks::NONE, Marks::ELSEWHERE)?;
+                }
+            }
+        }
+        wait_no_more(&mut tx, &open).await?;
+        withdraw(&mut tx, &mut patch, org, purges, waiting, Leave::Canceled).await?;
+        patch.write(self, &mut tx).await?;
+        tx.commit().await?;
+        Ok(has_work)
+    }
+
+    /// Takes failed conversations up again, in the next few slices from `from` on; `false` where a cancel came before.
+    async fn sweep_retried(&self, org: &str, purge: Uuid, from: i32) -> Result<bool, StoreError> {
+        let mut tx = self.begin("sweep_retried").await?;
+        lock::lock(&mut tx, org).await?;
+        if !is_retried_from(&mut tx, purge, from).await? {
+            return Ok(false);
+        }
+        let (keys, next) = slices_to_retry(&mut tx, purge, from).await?;
+        let mut patch = Patch::lock(&mut tx, Step::Retry, None, keys.clone()).await?;
+        let now = tx.now().await?;
+        for slice in keys {
+            let Some(draft) = patch.slice_mut(slice) else { continue };
+            draft.run_at = Some(now);
+            (draft.tries, draft.fruitless) = (0, 0);
+            let cells = draft.cells.clone();
+            let failed = cells.iter().enumerate().filter(|(_, cell)| cell.outcome == Outcome::Failed);
+            for (position, _) in failed {
+                patch.decide(Place { slice, position }, Outcome::Failed, Outcome::Pending, codes::RETRIED)?;
+            }
+        }
+        patch.write(self, &mut tx).await?;
+        move_on(&mut tx, purge, from, next).await?;
+        if next.is_none() {
+            // What was taken up may have ended before the last slice was looked through.
+            let now = tx.now().await?;
+            finish::finish(self, &mut tx, now, &[purge]).await?;
         }
         tx.commit().await?;
         Ok(true)
     }
 }
 
-/// Ends what of canceled purges was not submitted, in a few slices.
-async fn sweep_canceled(store: &Store, tx: &mut Tx, org: &str, purges: &[Uuid]) -> Result<(), StoreError> {
-    let (waiting, mut keys) = waiting_with(tx, org, purges).await?;
-    let open = open_slices(tx, org, purges).await?;
-    keys.extend(&open);
-    let mut patch = Patch::lock(tx, Step::Cancel, None, keys).await?;
-    withdraw(tx, &mut patch, org, purges, waiting, Some((Outcome::Canceled, codes::CANCELED))).await?;
-    for slice in &open {
-        let cells = patch.slice(*slice).map(|draft| draft.cells.clone()).unwrap_or_default();
-        for (position, cell) in cells.into_iter().enumerate() {
-            let is_reserved = cell.marks.has(Marks::RESERVED);
-            if cell.outcome == Outcome::Pending || cell.outcome == Outcome::Eligible && !is_reserved {
-                let place = Place { slice: *slice, position };
-                patch.decide(place, cell.outcome, Outcome::Canceled, codes::CANCELED)?;
-                patch.mark(place, Marks::NONE, Marks::ELSEWHERE)?;
-            }
-        }
-    }
-    wait_no_more(tx, &open).await?;
-    patch.write(store, tx).await
-}
-
-/// The next few slices of the purges in which something is neither submitted nor final.
+/// The next few slices of the purges in which something is neither submitted nor final, some of each purge.
 async fn open_slices(tx: &mut Tx, org: &str, purges: &[Uuid]) -> Result<Vec<SliceKey>, StoreError> {
+    let of_each = (SLICES_AT_ONCE / i64::try_from(purges.len()).unwrap_or(i64::MAX)).max(1);
     let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- slices_to_cancel
@@ -93,11 +163,26 @@ async fn open_slices(tx: &mut Tx, org: &str, purges: &[Uuid]) -> Result<Vec<Slic
             (select slice_no from slices where org = $2 and state = 'validating' and purge_id = p.id limit $3)
             union
             (select slice_no from waiters where purge_id = p.id limit $3)
-        ) open
-        limit $3"#,
+            union
+            -- What a job that is no longer waiting has left as it was, and has not let go.
+            (
+                select jp.slice_no
+                from jobs j
+                join job_parts jp on jp.job_id = j.id
+                join slices s on (s.purge_id, s.slice_no) = (jp.purge_id, jp.slice_no)
+                where j.org = $2 and j.state not in ('waiting', 'done') and jp.purge_id = p.id
+                  and exists (
+                      select from generate_series(0, length(s.outcomes) - 1) as at (n)
+                      where get_byte(s.outcomes, n) & 15 = $4
+                  )
+                limit $3
+            )
+            limit $3
+        ) open"#,
         purges,
         org,
-        SLICES_AT_ONCE
+        of_each,
+        i32::from(Outcome::Eligible.code())
     )
     .fetch_all(&mut **tx)
     .await
@@ -122,8 +207,26 @@ async fn wait_no_more(tx: &mut Tx, slices: &[SliceKey]) -> Result<(), StoreError
     Ok(())
 }
 
-/// Takes failed conversations up again, in the next few slices from `from` on.
-async fn sweep_retried(store: &Store, tx: &mut Tx, purge: Uuid, from: i32) -> Result<(), StoreError> {
+/// Nobody has swept it further, or canceled it, before the org was locked.
+async fn is_retried_from(tx: &mut Tx, purge: Uuid, from: i32) -> Result<bool, StoreError> {
+    let failed = tx.failed();
+    sqlx::query_scalar!(
+        r#"-- is_retried_from
+        select exists (select from purges where id = $1 and retry_from = $2) as "is!""#,
+        purge,
+        from
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)
+}
+
+/// The slices with something failed among the next few from `from` on, and where to go on; `None` after the last.
+async fn slices_to_retry(
+    tx: &mut Tx,
+    purge: Uuid,
+    from: i32,
+) -> Result<(Vec<SliceKey>, Option<i32>), StoreError> {
     let failed = tx.failed();
     let rows = sqlx::query!(
         "-- slices_to_retry
@@ -141,27 +244,7 @@ async fn sweep_retried(store: &Store, tx: &mut Tx, purge: Uuid, from: i32) -> Re
     let next = rows.last().map(|row| row.slice_no + 1);
     let is_failed = |byte: &u8| Cell::from_byte(*byte).is_some_and(|cell| cell.outcome == Outcome::Failed);
     let with_failed = rows.iter().filter(|row| row.outcomes.iter().any(is_failed));
-    let keys: Vec<SliceKey> = with_failed.map(|row| SliceKey { purge, no: row.slice_no }).collect();
-    let mut patch = Patch::lock(tx, Step::Retry, None, keys.clone()).await?;
-    let now = tx.now().await?;
-    for slice in keys {
-        let Some(draft) = patch.slice_mut(slice) else { continue };
-        draft.run_at = Some(now);
-        (draft.tries, draft.fruitless) = (0, 0);
-        let cells = draft.cells.clone();
-        let failed = cells.iter().enumerate().filter(|(_, cell)| cell.outcome == Outcome::Failed);
-        for (position, _) in failed {
-            patch.decide(Place { slice, position }, Outcome::Failed, Outcome::Pending, codes::RETRIED)?;
-        }
-    }
-    patch.write(store, tx).await?;
-    move_on(tx, purge, from, next).await?;
-    if next.is_none() {
-        // What was taken up may have ended before the last slice was looked through.
-        let now = tx.now().await?;
-        finish::finish(store, tx, now, &[purge]).await?;
-    }
-    Ok(())
+    Ok((with_failed.map(|row| SliceKey { purge, no: row.slice_no }).collect(), next))
 }
 
 async fn move_on(tx: &mut Tx, purge: Uuid, from: i32, next: Option<i32>) -> Result<(), StoreError> {

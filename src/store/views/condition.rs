@@ -113,7 +113,7 @@ impl Store {
         Ok(conditions.collect())
     }
 
-    /// Deliveries that were given up, at most so many: there is no index for the few of them.
+    /// Deliveries that were given up, at most so many.
     pub async fn dead_deliveries(&self, at_most: i64) -> Result<i64, StoreError> {
         let mut tx = self.begin_look("dead_deliveries").await?;
         let failed = tx.failed();

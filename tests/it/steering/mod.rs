@@ -5,6 +5,7 @@ mod pausing;
 mod races;
 mod retrying;
 mod stopping;
+mod sweeping;
 
 use genesys_purge::app::Role;
 use jiff::Timestamp;

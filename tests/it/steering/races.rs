@@ -44,7 +44,7 @@ async fn in_exactly(wait: Duration) {
 
 /// What races against the intent.
 #[derive(Debug, Clone, Copy)]
-enum Rival {
+pub(super) enum Rival {
     Cancel,
     Pause,
     Stop,
@@ -52,19 +52,19 @@ enum Rival {
 }
 
 /// An org of its own, two stores with connections of their own, and one to look at the tables.
-struct Lane {
+pub(super) struct Lane {
     rival: Rival,
-    org: OrgTerms,
-    terms: EngineTerms,
-    engine: Store,
-    steering: Store,
+    pub(super) org: OrgTerms,
+    pub(super) terms: EngineTerms,
+    pub(super) engine: Store,
+    pub(super) steering: Store,
     connection: PgConnection,
     /// How long the rival waits, steered towards the very moment of the intent.
     wait_us: AtomicU64,
 }
 
 impl Lane {
-    async fn open(test: &TestService, rival: Rival) -> Self {
+    pub(super) async fn open(test: &TestService, rival: Rival) -> Self {
         let settings = &test.settings;
         let name = format!("{rival:?}").to_lowercase();
         let org = OrgTerms { slots: 100_000, ..org_terms(&name, &settings.orgs["default"]) };
@@ -75,8 +75,8 @@ impl Lane {
         Self { rival, org, terms: engine_terms(settings), engine, steering, connection, wait_us }
     }
 
-    /// A purge of two conversations that waits, packed, for its intent.
-    async fn packed(&self, ids: &[Uuid]) -> Uuid {
+    /// A purge of these conversations, whose facts nobody has asked yet.
+    pub(super) async fn accepted(&self, ids: &[Uuid]) -> Uuid {
         let new = NewPurge {
             org: self.org.name.clone(),
             reason: None,
@@ -88,10 +88,16 @@ impl Lane {
         };
         let spooled = Spooled::from_list(ids.to_vec());
         let accept::Accepted::New(purge) =
-            self.steering.accept_purge(&new, spooled, None, Duration::from_secs(30)).await.unwrap()
+            self.steering.accept_purge(&new, &spooled, None, Duration::from_secs(30)).await.unwrap()
         else {
             panic!("nobody asked for it before")
         };
+        purge
+    }
+
+    /// A purge of these conversations, all of which may be deleted.
+    pub(super) async fn eligible(&self, ids: &[Uuid]) -> Uuid {
+        let purge = self.accepted(ids).await;
         let reach = Reach::FirstAndDryRuns;
         let claim = self.engine.claim_slices(&self.org, reach, self.terms.lease, false).await.unwrap();
         let Claim::Claimed(question, _) = claim else { panic!("nothing to ask about: {claim:?}") };
@@ -107,6 +113,12 @@ impl Lane {
         let recorded =
             self.engine.record_answers(&self.org.name, &question, &answers, now, Duration::ZERO, again);
         recorded.await.unwrap().unwrap();
+        purge
+    }
+
+    /// A purge of two conversations that waits, packed, for its intent.
+    pub(super) async fn packed(&self, ids: &[Uuid]) -> Uuid {
+        let purge = self.eligible(ids).await;
         assert_eq!(self.engine.pack(&self.org).await.unwrap(), Packed::Job(2));
         purge
     }

@@ -125,3 +125,35 @@ async fn a_cancel_before_anything_was_taken_up_ends_the_retry() {
     );
     assert_books(&test).await;
 }
+
+#[tokio::test]
+async fn what_a_job_may_still_delete_is_not_called_canceled_and_told_of_when_it_is_gone() {
+    let test = Setup::new()
+        .sandbox(|org| org.job_duration = JobDuration { base_ms: 6000, jitter_ms: 0 })
+        .env("PURGE__ENGINE__JOB_DEADLINE", "3s")
+        .start()
+        .await;
+    let ids = &test.ids_of(Kind::Eligible)[..4];
+    let purge = test.purge(ids).await;
+    assert_eq!(test.finished(purge).await["counts"]["failed"], 4);
+    act(&test, purge, "retry").await;
+    test.purge_when(purge, |body| body["counts"]["eligible"] == 4).await;
+    // Protected from now on, but the job that was given up goes on all the same.
+    let (status, hold) = test.post("/holds", &json!({ "matter": "M", "conversationIds": [ids[3]] })).await;
+    assert_eq!((status.as_u16(), &hold["tooLate"]), (201, &json!([ids[3]])), "{hold}");
+    act(&test, purge, "cancel").await;
+    let body = test.finished(purge).await;
+    assert_eq!((&body["state"], &body["counts"]["failed"]), (&json!("canceled"), &json!(4)), "{body}");
+    assert_eq!(test.endings(purge).await, endings([("failed not_seen_gone", 4)]));
+
+    test.wait_until("the end of the job", async || test.jobs(purge).await[0]["state"] == "done").await;
+    let late: Value =
+        sqlx::query_scalar("select payload from events where purge_id = $1 and type = 'gone_late'")
+            .bind(purge)
+            .fetch_one(&mut test.database.connect().await)
+            .await
+            .unwrap();
+    assert_eq!(late["conversationIds"].as_array().map(Vec::len), Some(4), "{late}");
+    test.assert_purged_once(ids);
+    assert_books(&test).await;
+}
