@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use serde::Deserializer;
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use super::problem::{FieldError, Problem};
@@ -112,6 +112,22 @@ impl<T: DeserializeOwned> JsonBody<T> {
             return Err(unsupported("application/json"));
         }
         if bytes.trim_ascii() == b"null" { Ok(None) } else { parse_json(&bytes).map(Some) }
+    }
+}
+
+/// No body, or one that says nothing: a wish in it would be ignored.
+#[derive(Debug)]
+pub(super) struct NoBody;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+impl FromRequest<ApiState> for NoBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
+        JsonBody::<Nothing>::if_any(request, state).await.map(|_| Self)
     }
 }
 

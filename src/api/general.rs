@@ -22,6 +22,14 @@ const GUARDED: &[(&str, &str)] = &[
 ];
 /// The same of calls that take a body.
 const WITH_BODY: &[(&str, &str)] = &[("408", "`request_timeout`: no byte of the body came for too long")];
+/// The same of calls that change something without a body, which would be a wish that they ignore.
+const WITHOUT_BODY: &[(&str, &str)] = &[
+    ("400", "`invalid_query`, `invalid_json`, `broken_body`"),
+    ("408", "`request_timeout`: no byte of the body came for too long"),
+    ("413", "`body_too_large`"),
+    ("415", "`unsupported_media_type`, `unsupported_encoding`"),
+    ("422", "`invalid_request`: this call takes no body"),
+];
 
 /// Tells it of every call of the document.
 pub(super) fn tell(document: &mut OpenApi) {
@@ -30,12 +38,19 @@ pub(super) fn tell(document: &mut OpenApi) {
         if let Some(get) = item.get.as_mut().filter(|_| is_tagged) {
             tell_tag(get);
         }
-        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
-        for operation in operations.into_iter().flatten() {
+        let changing = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        let operations =
+            changing.into_iter().map(|operation| (operation, true)).chain([(&mut item.get, false)]);
+        for (operation, changes) in operations {
+            let Some(operation) = operation else { continue };
             // Calls that anybody may make say so themselves.
             let guarded = if operation.security.is_none() { GUARDED } else { &[] };
-            let with_body = if operation.request_body.is_some() { WITH_BODY } else { &[] };
-            for (status, description) in ANY.iter().chain(guarded).chain(with_body) {
+            let about_the_body = match &operation.request_body {
+                Some(_) => WITH_BODY,
+                None if changes => WITHOUT_BODY,
+                None => &[],
+            };
+            for (status, description) in ANY.iter().chain(about_the_body).chain(guarded) {
                 let responses = &mut operation.responses.responses;
                 responses.entry((*status).to_owned()).or_insert_with(|| RefOr::T(problem(description)));
             }

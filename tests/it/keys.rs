@@ -9,7 +9,7 @@ use reqwest::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode};
 use sqlx::{Executor as _, Row as _};
 
-use crate::support::calls::calls;
+use crate::support::calls::{DocumentedCall, calls};
 use crate::support::problem::refused;
 use crate::support::service::read;
 use crate::support::{Setup, TestService};
@@ -39,7 +39,7 @@ async fn a_guarded_call_refuses_whoever_has_no_key_in_force() {
         Some(format!("Bearer {}", "k".repeat(10_000))),
         Some(format!("Bearer {revoked}")),
     ];
-    for (method, path, is_open) in calls() {
+    for DocumentedCall { method, path, is_open, .. } in calls() {
         for header in &headers {
             let request = || {
                 let request = test.client.request(method.clone(), format!("{}{path}", test.url));
@@ -69,7 +69,7 @@ async fn a_guarded_call_needs_the_one_scope_that_it_names() {
             (test.make_key(&[*scope], None).await, test.make_key(&others, None).await),
         );
     }
-    for (method, path, _) in calls().into_iter().filter(|(_, _, is_open)| !is_open) {
+    for DocumentedCall { method, path, .. } in calls().into_iter().filter(|call| !call.is_open) {
         let needed = match (method.as_str(), path.as_str()) {
             ("POST", path) if path.starts_with("/holds") => "holds:write",
             ("POST", path) if path.starts_with("/orgs") => "admin",

@@ -8,7 +8,7 @@ use super::body::HoldBody;
 use super::visible;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
-use crate::api::extract::{NoQuery, PathId};
+use crate::api::extract::{NoBody, NoQuery, PathId};
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::store::holds::release::Released;
@@ -31,6 +31,7 @@ pub(in crate::api) async fn release_hold(
     RequestId(request_id): RequestId,
     PathId(id): PathId,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<Json<HoldBody>, Problem> {
     let hold = visible(&state, &caller, id).await?;
     // Who reaches only some of the orgs must not take the protection from the others.

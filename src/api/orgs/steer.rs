@@ -12,7 +12,7 @@ use super::{known, read};
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::checks::{check_text, optional_text};
-use crate::api::extract::{JsonBody, NoQuery, PathText};
+use crate::api::extract::{JsonBody, NoBody, NoQuery, PathText};
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 
@@ -44,7 +44,8 @@ pub(in crate::api) struct StoppedOrg {
 /// Stop an org.
 ///
 /// From the answer on nothing is begun for it: no conversation is asked about first, none is submitted. Calls of earlier
-/// intents leave no later than `quietAt`. What runs upstream is followed to its end. Stopping again is no error.
+/// intents leave no later than `quietAt`. What runs upstream is followed to its end. Stopping again is no error: it tells another
+/// person's reason from then on.
 #[utoipa::path(
     post, path = "/orgs/{org}/stop", tag = "orgs",
     params(("org" = String, Path, description = "The org.")),
@@ -100,6 +101,7 @@ pub(in crate::api) async fn resume_org(
     RequestId(request_id): RequestId,
     PathText(org): PathText,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<Json<OrgBody>, Problem> {
     let terms = known(&state, &caller, &org)?;
     state.store.resume_org(&org, &caller.name, &request_id).await?;

@@ -11,7 +11,7 @@ use super::body::PurgeBody;
 use super::visible;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
-use crate::api::extract::{NoQuery, PathId};
+use crate::api::extract::{NoBody, NoQuery, PathId};
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::domain::act::Act;
@@ -47,6 +47,7 @@ pub(in crate::api) async fn cancel_purge(
     request_id: RequestId,
     id: PathId,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<Json<QuietPurge>, Problem> {
     steer(state, caller, request_id, id, Act::Cancel).await
 }
@@ -69,6 +70,7 @@ pub(in crate::api) async fn pause_purge(
     request_id: RequestId,
     id: PathId,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<Json<QuietPurge>, Problem> {
     steer(state, caller, request_id, id, Act::Pause).await
 }
@@ -89,6 +91,7 @@ pub(in crate::api) async fn resume_purge(
     request_id: RequestId,
     id: PathId,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<Json<PurgeBody>, Problem> {
     steer(state, caller, request_id, id, Act::Resume).await.map(|Json(done)| Json(done.purge))
 }
@@ -111,6 +114,7 @@ pub(in crate::api) async fn retry_purge(
     request_id: RequestId,
     id: PathId,
     _: NoQuery,
+    _: NoBody,
 ) -> Result<Json<PurgeBody>, Problem> {
     steer(state, caller, request_id, id, Act::Retry).await.map(|Json(done)| Json(done.purge))
 }

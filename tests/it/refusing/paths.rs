@@ -6,8 +6,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Desk;
-use crate::support::calls::{NOBODY, calls};
+use crate::support::calls::{DocumentedCall, NOBODY, calls};
 use crate::support::problem::{pointers, refused};
+use crate::support::service::read;
 
 #[tokio::test]
 async fn what_nobody_knows_is_not_found() {
@@ -113,7 +114,7 @@ async fn a_page_that_can_not_be_is_refused_by_the_name_of_the_parameter() {
 #[tokio::test]
 async fn no_call_ignores_a_parameter_that_it_does_not_know() {
     let desk = Desk::open().await;
-    for (method, path, is_open) in calls() {
+    for DocumentedCall { method, path, is_open, .. } in calls() {
         // Scrapers may add parameters of their own.
         if is_open || path == "/metrics" {
             continue;
@@ -122,5 +123,27 @@ async fn no_call_ignores_a_parameter_that_it_does_not_know() {
         let request = request.header(CONTENT_TYPE, "text/csv").body(format!("conversationId\n{NOBODY}\n"));
         let problem = refused(request, 400, "invalid_query").await;
         assert_eq!(pointers(&problem), ["?surprise"], "{method} {path}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn no_call_ignores_a_body_that_it_does_not_take() {
+    let desk = Desk::open().await;
+    let without = |call: &DocumentedCall| call.method == Method::POST && !call.takes_body;
+    let calls: Vec<DocumentedCall> = calls().into_iter().filter(without).collect();
+    assert!(calls.len() >= 6);
+    for DocumentedCall { method, path, .. } in calls {
+        let request = || desk.test.request(method.clone(), &path);
+        let problem =
+            refused(request().json(&json!({ "conversationIds": [NOBODY] })), 422, "invalid_request").await;
+        let detail = problem["errors"][0]["detail"].as_str().unwrap();
+        assert!(detail.contains("unknown field `conversationIds`"), "{method} {path}: {problem}");
+        refused(request().body("only this one"), 415, "unsupported_media_type").await;
+        for nothing in ["", "null", "{}"] {
+            let (status, body) =
+                read(request().header(CONTENT_TYPE, "application/json").body(nothing).send().await.unwrap())
+                    .await;
+            assert!(matches!(status.as_u16(), 200 | 404), "{method} {path} with {nothing:?}: {body}");
+        }
     }
 }

@@ -7,8 +7,17 @@ use serde_json::{Value, json};
 /// An id that nothing has.
 pub const NOBODY: &str = "1b4e28ba-2fa1-4d2b-883f-0016d3cca427";
 
-/// Method and path of every call of the document, its parameters filled in, and whether it is open to everybody.
-pub fn calls() -> Vec<(Method, String, bool)> {
+/// A call of the document.
+pub struct DocumentedCall {
+    pub method: Method,
+    /// With its parameters filled in.
+    pub path: String,
+    /// To everybody, without a key.
+    pub is_open: bool,
+    pub takes_body: bool,
+}
+
+pub fn calls() -> Vec<DocumentedCall> {
     let document: Value = serde_json::from_str(&api::document_json().unwrap()).unwrap();
     let mut calls = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -17,7 +26,8 @@ pub fn calls() -> Vec<(Method, String, bool)> {
                 path.replace("{id}", NOBODY).replace("{conversationId}", NOBODY).replace("{org}", "default");
             assert!(!path.contains('{'), "a parameter that this test can't fill in: {path}");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-            calls.push((method, path, call["security"] == json!([{}])));
+            let (is_open, takes_body) = (call["security"] == json!([{}]), call["requestBody"].is_object());
+            calls.push(DocumentedCall { method, path, is_open, takes_body });
         }
     }
     assert!(calls.len() > 8);
