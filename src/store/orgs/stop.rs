@@ -36,7 +36,8 @@ pub(in crate::store) async fn is_stopped(tx: &mut Tx, org: &str) -> Result<bool,
 
 impl Store {
     /// Stops the org: from the return on no intent is committed and no question claimed, and no submit leaves after the
-    /// moment that is returned, until the org goes on. An org that is stopped already stays so.
+    /// moment that is returned, until the org goes on. An org that is stopped already stays so; another person or
+    /// another reason is told from then on.
     pub async fn stop_org(
         &self,
         org: &str,
@@ -47,10 +48,13 @@ impl Store {
         let mut tx = self.begin_request("stop_org").await?;
         lock(&mut tx, org).await?;
         let failed = tx.failed();
-        let newly = sqlx::query!(
+        let told = sqlx::query!(
             "-- stop_org
-            update orgs set stopped_at = clock_timestamp(), stopped_by = $2, stopped_reason = $3
-            where name = $1 and stopped_at is null",
+            update orgs
+            set stopped_at = coalesce(stopped_at, clock_timestamp()), stopped_by = $2, stopped_reason = $3
+            where name = $1
+              and (stopped_at is null or stopped_by <> $2
+                   or $3::text is not null and stopped_reason is distinct from $3)",
             org,
             by,
             reason
@@ -58,7 +62,7 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(failed)?;
-        if newly.rows_affected() > 0 {
+        if told.rows_affected() > 0 {
             let payload = serde_json::json!({ "reason": reason });
             let actor = Actor { name: by, request_id: Some(request_id) };
             self.write_steering(&mut tx, org, EventType::OrgStopped, actor, payload).await?;

@@ -61,7 +61,7 @@ async fn a_stopped_org_begins_nothing_follows_what_runs_and_goes_on_when_it_is_r
     assert_nothing_since(&test, Call::Submit, quiet_at);
 
     let again = stop(&test, "default", None).await;
-    assert_eq!(again["stopped"], stopped["stopped"], "the first stop counts");
+    assert_eq!(again["stopped"], stopped["stopped"], "it says nothing new");
     resume(&test, "default").await;
     resume(&test, "default").await;
     assert_eq!(test.finished(purge).await["counts"]["purged"], 20);
@@ -83,6 +83,32 @@ async fn a_stopped_org_begins_nothing_follows_what_runs_and_goes_on_when_it_is_r
 fn assert_nothing_since(test: &TestService, call: Call, quiet_at: Timestamp) {
     let late: Vec<_> = test.log(call).into_iter().filter(|entry| entry.at > quiet_at).collect();
     assert!(late.is_empty(), "calls after {quiet_at}: {late:#?}");
+}
+
+#[tokio::test]
+async fn whoever_stops_a_stopped_org_too_is_heard() {
+    let test = Setup::new().start().await;
+    let first = stop(&test, "default", Some(json!({ "reason": "maintenance" }))).await;
+    let counsel = test.make_key_of("counsel", &[Scope::Admin], None).await;
+    let order = |reason: Option<&str>| {
+        let request = test.request_as(&counsel, Method::POST, "/orgs/default/stop");
+        request.json(&json!({ "reason": reason }))
+    };
+    let mut told = Vec::new();
+    for reason in [Some("a lawsuit"), Some("a lawsuit"), None, Some("two lawsuits")] {
+        let (status, body) = read(order(reason).send().await.unwrap()).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        assert_eq!(body["stopped"]["since"], first["stopped"]["since"], "it was stopped all the time");
+        assert_eq!(body["stopped"]["by"], "counsel");
+        told.push(body["stopped"]["reason"].as_str().map(str::to_owned).unwrap());
+    }
+    assert_eq!(told, ["a lawsuit", "a lawsuit", "a lawsuit", "two lawsuits"]);
+    let reasons: Vec<String> =
+        sqlx::query_scalar("select payload ->> 'reason' from events where type = 'org_stopped' order by at")
+            .fetch_all(&mut test.database.connect().await)
+            .await
+            .unwrap();
+    assert_eq!(reasons, ["maintenance", "a lawsuit", "two lawsuits"], "each that said something new");
 }
 
 #[tokio::test]

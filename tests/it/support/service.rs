@@ -194,9 +194,14 @@ impl TestService {
 
     /// Makes a key.
     pub async fn make_key(&self, scopes: &[Scope], orgs: Option<&[&str]>) -> String {
+        self.make_key_of("tester", scopes, orgs).await
+    }
+
+    /// A key in force with a name of its own.
+    pub async fn make_key_of(&self, name: &str, scopes: &[Scope], orgs: Option<&[&str]>) -> String {
         let key = format_key(&World::machine().random_bytes());
         let orgs = orgs.map(|orgs| orgs.iter().map(|&org| org.to_owned()).collect());
-        let caller = Caller { name: "tester".to_owned(), scopes: scopes.to_vec(), orgs };
+        let caller = Caller { name: name.to_owned(), scopes: scopes.to_vec(), orgs };
         let store = self.store().await;
         store.create_key(&key, &caller).await.unwrap();
         store.close().await;
