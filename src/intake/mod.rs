@@ -30,7 +30,7 @@ use futures_util::{Stream, StreamExt};
 
 pub use error::{BadLine, IntakeError};
 pub use id::parse_id;
-pub use spooled::{Ids, Index, SLICE, Spooled};
+pub use spooled::{Ids, Index, Spooled};
 use upload::Upload;
 
 /// How many bytes are gathered before a thread is asked to work on them.

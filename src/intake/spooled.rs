@@ -20,8 +20,6 @@ use super::repeats::{Marks, Repeats};
 use super::runs::Runs;
 use super::writer::Written;
 
-/// How many ids [`Ids`] yields at a time, but for the last: what one slice holds.
-pub const SLICE: usize = 500;
 /// How many ids are read from disk at a time: 64 KiB.
 const WINDOW: u32 = 4096;
 /// The length of an id on disk.
@@ -113,9 +111,9 @@ impl Spooled {
         self.held.digest
     }
 
-    /// The distinct ids in the order of their first appearance, [`SLICE`] at a time.
-    pub fn ids(&self) -> Ids {
-        Ids { held: Arc::clone(&self.held), next: 0, window: VecDeque::new() }
+    /// The distinct ids in the order of their first appearance, so many at a time, but for the last.
+    pub fn ids(&self, at_once: usize) -> Ids {
+        Ids { held: Arc::clone(&self.held), at_once, next: 0, window: VecDeque::new() }
     }
 
     /// The distinct ids sorted, each with its ordinal.
@@ -148,6 +146,7 @@ impl Held {
 #[derive(Debug)]
 pub struct Ids {
     held: Arc<Held>,
+    at_once: usize,
     /// The number of the next id to read.
     next: u32,
     /// Distinct ids that were read and not yielded.
@@ -156,7 +155,7 @@ pub struct Ids {
 
 impl Ids {
     fn fill(&mut self) -> io::Result<()> {
-        while self.window.len() < SLICE && self.next < self.held.received {
+        while self.window.len() < self.at_once && self.next < self.held.received {
             let sent = self.held.sent(self.next)?;
             for id in sent {
                 if !self.held.repeats.contains(self.next) {
@@ -178,7 +177,7 @@ impl Iterator for Ids {
             self.window.clear();
             return Some(Err(error.into()));
         }
-        let slice: Vec<Uuid> = self.window.drain(..self.window.len().min(SLICE)).collect();
+        let slice: Vec<Uuid> = self.window.drain(..self.window.len().min(self.at_once)).collect();
         (!slice.is_empty()).then_some(Ok(slice))
     }
 }

@@ -14,9 +14,10 @@ use uuid::Uuid;
 
 use super::super::upload::Upload;
 use super::super::writer::Writer;
-use super::super::{BATCH, Format, IntakeError, Limits, SLICE, Spooled, spool};
+use super::super::{BATCH, Format, IntakeError, Limits, Spooled, spool};
 use super::{id, with_ids};
 
+const AT_ONCE: usize = 500;
 const LIMITS: Limits = Limits { max_ids: 1_000_000, max_line: 64 * 1024 };
 
 fn folder() -> TempDir {
@@ -69,8 +70,8 @@ fn assert_holds(spooled: &Spooled, sent: &[Uuid]) {
     assert_eq!(spooled.duplicates(), (sent.len() - distinct.len()) as u64);
     let bytes: Vec<u8> = sent.iter().flat_map(|id| *id.as_bytes()).collect();
     assert_eq!(spooled.digest(), <[u8; 32]>::from(Sha256::digest(bytes)));
-    let slices: Vec<Vec<Uuid>> = spooled.ids().map(Result::unwrap).collect();
-    let expected: Vec<&[Uuid]> = distinct.chunks(SLICE).collect();
+    let slices: Vec<Vec<Uuid>> = spooled.ids(AT_ONCE).map(Result::unwrap).collect();
+    let expected: Vec<&[Uuid]> = distinct.chunks(AT_ONCE).collect();
     assert_eq!(slices, expected);
     assert_eq!(spooled.index().unwrap().map(Result::unwrap).collect::<Vec<_>>(), index);
 }
@@ -199,7 +200,7 @@ async fn an_upload_of_several_runs_and_many_windows_is_read_whole() {
     assert_holds(&spooled, &sent);
     assert_holds(&Spooled::from_list(sent.clone()), &sent);
 
-    let (ids, index) = (spooled.ids(), spooled.index().unwrap());
+    let (ids, index) = (spooled.ids(AT_ONCE), spooled.index().unwrap());
     drop(spooled);
     let read = tokio::task::spawn_blocking(move || {
         (ids.flat_map(Result::unwrap).count(), index.map(Result::unwrap).count())
@@ -333,7 +334,7 @@ fn a_file_that_is_cut_short_is_an_error_and_the_end() {
     }
     let written = writer.finish().unwrap();
     written.sequence.set_len(20).unwrap();
-    let mut ids = Spooled::from_disk(written).ids();
+    let mut ids = Spooled::from_disk(written).ids(AT_ONCE);
     assert!(matches!(ids.next(), Some(Err(IntakeError::Spool { .. }))));
     assert!(ids.next().is_none());
 }

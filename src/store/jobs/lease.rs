@@ -37,7 +37,7 @@ pub(super) struct LockedJob {
 }
 
 /// So many 404s in a row are an answer.
-pub(super) const MISSES: i16 = 3;
+pub(in crate::store) const MISSES: i16 = 3;
 
 impl LockedJob {
     /// Upstream has not known it for so long that nobody expects it to.

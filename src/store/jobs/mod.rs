@@ -20,3 +20,4 @@ pub mod submitted;
 pub(super) mod withdraw;
 
 pub use lease::JobLease;
+pub(super) use lease::MISSES;

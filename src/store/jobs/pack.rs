@@ -98,6 +98,9 @@ impl Store {
     }
 }
 
+/// A job that was put behind the others so often keeps no slot from them any more.
+const TRIES_WITH_A_SLOT: i16 = 10;
+
 /// Slots that neither a live job holds nor a waiting one will take.
 async fn has_free_slot(tx: &mut Tx, org: &OrgTerms) -> Result<bool, StoreError> {
     let failed = tx.failed();
@@ -107,8 +110,9 @@ async fn has_free_slot(tx: &mut Tx, org: &OrgTerms) -> Result<bool, StoreError> 
         from jobs
         where org = $1
           and (state in ('submitting', 'in_doubt', 'submitted')
-               or state = 'waiting' and parent is null and tries < 10)"#,
-        org.name
+               or state = 'waiting' and parent is null and tries < $2)"#,
+        org.name,
+        TRIES_WITH_A_SLOT
     )
     .fetch_one(&mut **tx)
     .await

@@ -6,6 +6,7 @@ use crate::domain::doubt;
 use crate::domain::pace::Pace;
 use crate::domain::terms::EngineTerms;
 use crate::store::StoreError;
+use crate::store::jobs::MISSES;
 use crate::store::tx::Tx;
 
 /// What was observed of an org's last jobs.
@@ -69,11 +70,12 @@ pub(in crate::store) async fn observed(tx: &mut Tx, org: &str) -> Result<Observe
             select ended_at, submitted_at, lag_seconds
             from jobs
             where org = $1 and ended_at is not null and submitted_at is not null and overdue_since is null
-              and misses < 3
+              and misses < $2
             order by ended_at desc
             limit 100
         ) recent",
-        org
+        org,
+        MISSES
     )
     .fetch_one(&mut **tx)
     .await

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::repeat::{self, Before, RepeatKey};
 use super::tags;
+use crate::domain::SLICE_SIZE;
 use crate::domain::events::EventType;
 use crate::domain::outcome::Cell;
 use crate::intake::{IntakeError, Spooled};
@@ -147,7 +148,7 @@ async fn insert_purge(tx: &mut Tx, id: Uuid, new: &NewPurge, spooled: &Spooled) 
 
 async fn insert_slices(tx: &mut Tx, id: Uuid, new: &NewPurge, spooled: &Spooled) -> Result<u64, StoreError> {
     let now = tx.now().await?;
-    let mut slices = read_ahead(spooled.ids());
+    let mut slices = read_ahead(spooled.ids(SLICE_SIZE));
     let (mut slice_no, mut inserted) = (0_i32, 0);
     while let Some(ids) = slices.recv().await {
         let ids = ids?;
