@@ -51,14 +51,13 @@ impl From<ConversationRow> for Conversation {
         // Most decisions are about many conversations, so only the last of them can take the words away.
         let decided = row.decided.map(Arc::unwrap_or_clone);
         let at = decided.as_ref().map(|decided| decided.at);
-        let words = decided.map(|decided| (decided.code, decided.detail, decided.upstream_job_id));
-        let (code, detail, job_id) = words.unwrap_or_default();
+        let (code, detail) = decided.map(|decided| (decided.code, decided.detail)).unwrap_or_default();
         Self {
             conversation_id: row.conversation_id,
             outcome: row.outcome,
             code,
             detail,
-            job_id,
+            job_id: row.upstream_job_id.map(|job| job.as_ref().to_owned()),
             decided_at: at,
         }
     }

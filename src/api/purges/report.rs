@@ -169,7 +169,7 @@ fn of(row: &ConversationRow) -> Row<'_> {
         outcome: row.outcome,
         code: decided.and_then(|decided| decided.code.as_deref()),
         detail: decided.and_then(|decided| decided.detail.as_deref()),
-        job_id: decided.and_then(|decided| decided.upstream_job_id.as_deref()),
+        job_id: row.upstream_job_id.as_deref(),
         decided_at: decided.map(|decided| decided.at),
     }
 }

@@ -23,6 +23,8 @@ pub struct ConversationRow {
     pub outcome: Outcome,
     /// Why, and when that was decided; nothing while it is as it was accepted.
     pub decided: Option<Arc<Decided>>,
+    /// Genesys' id of the job that carried it last, where one did and is known.
+    pub upstream_job_id: Option<Arc<str>>,
 }
 
 /// The last decision about a conversation.
@@ -34,8 +36,6 @@ pub struct Decided {
     pub code: Option<String>,
     /// More, for a person.
     pub detail: Option<String>,
-    /// Genesys' id of the job that carried it, where one did and is known.
-    pub upstream_job_id: Option<String>,
     /// When.
     pub at: Timestamp,
 }
@@ -106,10 +106,18 @@ impl Store {
         for slice in slices {
             let last = last_decisions(&slice.cells, &decided.remove(&slice.no).unwrap_or_default());
             let cells = slice.ids.into_iter().zip(slice.cells).zip(last);
-            for (position, ((conversation_id, cell), decided)) in cells.enumerate() {
+            for (position, ((conversation_id, cell), Last { decided, upstream_job_id })) in cells.enumerate()
+            {
                 let ordinal = ordinal(slice.no, position);
                 if ordinal >= next && is_wanted(cell) {
-                    rows.push(ConversationRow { ordinal, conversation_id, outcome: cell.outcome, decided });
+                    let outcome = cell.outcome;
+                    rows.push(ConversationRow {
+                        ordinal,
+                        conversation_id,
+                        outcome,
+                        decided,
+                        upstream_job_id,
+                    });
                 }
             }
         }
@@ -177,6 +185,7 @@ async fn slices_from(tx: &mut Tx, purge: Uuid, ordinal: i32) -> Result<Vec<Slice
 struct Decision {
     positions: Vec<i16>,
     decided: Arc<Decided>,
+    upstream_job_id: Option<Arc<str>>,
 }
 
 /// The decisions about each of the slices, oldest first.
@@ -208,27 +217,41 @@ async fn decisions_on(
             outcome: outcome_of(row.to_outcome)?,
             code: row.code,
             detail: row.detail,
-            upstream_job_id: row.upstream_job_id,
             at: SqlTimestamp::to_jiff(row.decided_at),
         };
-        let decision = Decision { positions: row.positions, decided: Arc::new(decided) };
+        let decision = Decision {
+            positions: row.positions,
+            decided: Arc::new(decided),
+            upstream_job_id: row.upstream_job_id.map(Arc::from),
+        };
         decisions.entry(row.slice_no).or_default().push(decision);
     }
     Ok(decisions)
 }
 
-/// For each conversation of a slice the last decision that led to its outcome.
+/// What the decisions about a conversation come to.
+#[derive(Debug, Clone, Default)]
+struct Last {
+    /// The last one that led to its outcome.
+    decided: Option<Arc<Decided>>,
+    /// That of the last one by a job: what ended without any, canceled perhaps, may have been carried before.
+    upstream_job_id: Option<Arc<str>>,
+}
+
+/// For each conversation of a slice what its decisions come to.
 ///
 /// The decisions are read after the outcomes: one that came in between tells of an outcome that was not read.
-fn last_decisions(cells: &[Cell], decisions: &[Decision]) -> Vec<Option<Arc<Decided>>> {
-    let mut last = vec![None; cells.len()];
+fn last_decisions(cells: &[Cell], decisions: &[Decision]) -> Vec<Last> {
+    let mut last = vec![Last::default(); cells.len()];
     for decision in decisions {
         let positions = decision.positions.iter().filter_map(|&position| usize::try_from(position).ok());
         for position in positions {
-            let is_of_outcome =
-                cells.get(position).is_some_and(|cell| cell.outcome == decision.decided.outcome);
-            if is_of_outcome && let Some(slot) = last.get_mut(position) {
-                *slot = Some(Arc::clone(&decision.decided));
+            let Some((cell, last)) = cells.get(position).zip(last.get_mut(position)) else { continue };
+            if cell.outcome == decision.decided.outcome {
+                last.decided = Some(Arc::clone(&decision.decided));
+            }
+            if let Some(job) = &decision.upstream_job_id {
+                last.upstream_job_id = Some(Arc::clone(job));
             }
         }
     }
