@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::OrgEngine;
+use super::kind::Kind;
+use super::sweep::Sweeper;
 use super::wait::{FALLBACK, until_next};
 use crate::domain::ahead::{Stock, horizon, patience, wants_facts};
 use crate::store::StoreError;
@@ -30,37 +32,6 @@ pub(super) struct Crew {
     pub(super) abort: CancellationToken,
 }
 
-/// The kinds of steps, in the order of their worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Submit,
-    Poll,
-    Look,
-    Validate,
-}
-
-impl Kind {
-    const fn call(self) -> Call {
-        match self {
-            Self::Submit => Call::Submit,
-            Self::Poll => Call::Poll,
-            Self::Look | Self::Validate => Call::Details,
-        }
-    }
-
-    /// It begins something; the others follow what was begun to its end.
-    const fn begins(self) -> bool {
-        matches!(self, Self::Submit | Self::Validate)
-    }
-
-    /// All kinds, those of the refused call last.
-    fn in_order(refused_call: Option<&str>) -> [Self; 4] {
-        let mut kinds = [Self::Submit, Self::Poll, Self::Look, Self::Validate];
-        kinds.sort_by_key(|kind| Some(kind.call().as_str()) == refused_call);
-        kinds
-    }
-}
-
 /// Looks after one org.
 pub(super) struct Dispatcher {
     org: Arc<OrgEngine>,
@@ -71,6 +42,7 @@ pub(super) struct Dispatcher {
     partial_since: Option<Instant>,
     /// Nothing is submitted before then: no token was to be had.
     no_submit_before: Option<Instant>,
+    sweeper: Sweeper,
 }
 
 /// What one round of a kind came to.
@@ -90,14 +62,24 @@ impl Round {
 
 impl Dispatcher {
     pub(super) fn new(org: Arc<OrgEngine>, crew: Crew, wake: Arc<Notify>) -> Self {
-        Self { org, crew, wake, expected_job: None, partial_since: None, no_submit_before: None }
+        Self {
+            org,
+            crew,
+            wake,
+            expected_job: None,
+            partial_since: None,
+            no_submit_before: None,
+            sweeper: Sweeper::default(),
+        }
     }
 
     /// Goes on until it is told to stop.
     pub(super) async fn run(mut self) {
         let mut failures = 0;
         while !self.crew.stop.is_cancelled() {
-            let wait = match self.turn().await {
+            let abort = self.crew.abort.clone();
+            let Some(turn) = abort.run_until_cancelled(self.turn()).await else { break };
+            let wait = match turn {
                 Ok(wait) => {
                     failures = 0;
                     wait
@@ -126,7 +108,7 @@ impl Dispatcher {
         let (mut has_moved, mut put_off, mut failed) = (false, FALLBACK, None);
         if survey.has_to_sweep {
             // No call is made for it, so neither budget nor block nor stop holds it up.
-            match self.org.store.sweep(&self.org.terms.name).await {
+            match self.sweeper.sweep(&self.org).await {
                 Ok(has_swept) => has_moved = has_swept,
                 Err(error) => failed = Some(error),
             }

@@ -8,10 +8,12 @@
 mod ask;
 mod chance;
 mod dispatch;
+mod kind;
 mod look;
 mod org;
 mod poll;
 mod submit;
+mod sweep;
 mod trouble;
 mod validate;
 mod wait;

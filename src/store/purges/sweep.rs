@@ -23,41 +23,70 @@ const SLICES_AT_ONCE: i64 = 20;
 /// So many purges are looked at for them.
 const PURGES_AT_ONCE: i64 = 20;
 
+/// What a sweep came to.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// There was something to do, and it is done.
+    pub has_swept: bool,
+    /// Purges that could not be swept, and why.
+    pub failed: Vec<(Uuid, StoreError)>,
+}
+
+impl Swept {
+    /// Notes what became of one purge; an outage is everybody's.
+    fn note(&mut self, purge: Uuid, swept: Result<bool, StoreError>) -> Result<(), StoreError> {
+        match swept {
+            Ok(swept) => self.has_swept |= swept,
+            Err(error) if error.is_outage() => return Err(error),
+            Err(error) => self.failed.push((purge, error)),
+        }
+        Ok(())
+    }
+}
+
 impl Store {
-    /// Sweeps some more of the org's canceled and retried purges; tells whether there was anything to do.
+    /// Sweeps some more of the org's canceled and retried purges, but for `except`.
     ///
     /// Each kind has a transaction of its own: both take slices before purges. A purge that can't be swept holds up no
     /// other one.
-    pub async fn sweep(&self, org: &str) -> Result<bool, StoreError> {
-        let (canceled, retried) = self.to_sweep(org).await?;
-        let mut has_swept = false;
-        let mut failed = None;
-        let mut note = |swept| match swept {
-            Ok(swept) => has_swept |= swept,
-            Err(error) => failed = Some(error),
-        };
+    pub async fn sweep(&self, org: &str, except: &[Uuid]) -> Result<Swept, StoreError> {
+        let (canceled, retried) = self.to_sweep(org, except).await?;
+        let mut swept = Swept::default();
         match self.sweep_canceled(org, &canceled).await {
-            Err(_) if canceled.len() > 1 => {
+            Ok(has_swept) => swept.has_swept = has_swept,
+            Err(error) if error.is_outage() => return Err(error),
+            // Which of them it is shows when each is alone.
+            Err(_) => {
                 for purge in canceled {
-                    note(self.sweep_canceled(org, &[purge]).await);
+                    let alone = self.sweep_canceled(org, &[purge]).await;
+                    swept.note(purge, alone)?;
                 }
             }
-            swept => note(swept),
         }
         if let Some((purge, from)) = retried {
-            note(self.sweep_retried(org, purge, from).await);
+            let retried = self.sweep_retried(org, purge, from).await;
+            swept.note(purge, retried)?;
         }
-        failed.map_or(Ok(has_swept), Err)
+        Ok(swept)
     }
 
     /// The canceled purges that are swept next, those with the least left first, and one that is retried.
-    async fn to_sweep(&self, org: &str) -> Result<(Vec<Uuid>, Option<(Uuid, i32)>), StoreError> {
+    async fn to_sweep(
+        &self,
+        org: &str,
+        except: &[Uuid],
+    ) -> Result<(Vec<Uuid>, Option<(Uuid, i32)>), StoreError> {
         let mut tx = self.begin("purges_to_sweep").await?;
         let failed = tx.failed();
         let canceled = sqlx::query_scalar!(
             r#"-- canceled_purges_to_sweep
-            select id as "id!" from purges_to_sweep where org = $1 and retry_from is null order by open, id limit $2"#,
+            select id as "id!"
+            from purges_to_sweep
+            where org = $1 and retry_from is null and id <> all($2)
+            order by open, id
+            limit $3"#,
             org,
+            except,
             PURGES_AT_ONCE
         )
         .fetch_all(&mut *tx)
@@ -68,10 +97,11 @@ impl Store {
             r#"-- retried_purge_to_sweep
             select id as "id!", retry_from as "retry_from!"
             from purges_to_sweep
-            where org = $1 and retry_from is not null
+            where org = $1 and retry_from is not null and id <> all($2)
             order by open, id
             limit 1"#,
-            org
+            org,
+            except
         )
         .fetch_optional(&mut *tx)
         .await

@@ -1,0 +1,34 @@
+//! The kinds of steps that a dispatcher launches, and which comes first.
+
+use crate::store::orgs::limiter::Call;
+
+/// The kinds of steps, in the order of their worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Submit,
+    Poll,
+    Look,
+    Validate,
+}
+
+impl Kind {
+    pub(super) const fn call(self) -> Call {
+        match self {
+            Self::Submit => Call::Submit,
+            Self::Poll => Call::Poll,
+            Self::Look | Self::Validate => Call::Details,
+        }
+    }
+
+    /// It begins something; the others follow what was begun to its end.
+    pub(super) const fn begins(self) -> bool {
+        matches!(self, Self::Submit | Self::Validate)
+    }
+
+    /// All kinds, those of the refused call last.
+    pub(super) fn in_order(refused_call: Option<&str>) -> [Self; 4] {
+        let mut kinds = [Self::Submit, Self::Poll, Self::Look, Self::Validate];
+        kinds.sort_by_key(|kind| Some(kind.call().as_str()) == refused_call);
+        kinds
+    }
+}

@@ -1,0 +1,33 @@
+//! Sweep: end what canceled purges have left, and take up again what retried ones have.
+
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::OrgEngine;
+use crate::store::StoreError;
+
+/// A purge that could not be swept is left alone for so long.
+const PAUSE: Duration = Duration::from_mins(1);
+
+/// Sweeps one org, and remembers what could not be swept.
+#[derive(Debug, Default)]
+pub(super) struct Sweeper {
+    /// Purges, and since when.
+    unswept: Vec<(Uuid, Instant)>,
+}
+
+impl Sweeper {
+    /// Sweeps some more; tells whether there was anything to do.
+    pub(super) async fn sweep(&mut self, org: &OrgEngine) -> Result<bool, StoreError> {
+        let name = &org.terms.name;
+        self.unswept.retain(|(_, since)| since.elapsed() < PAUSE);
+        let except: Vec<Uuid> = self.unswept.iter().map(|(purge, _)| *purge).collect();
+        let swept = org.store.sweep(name, &except).await?;
+        for (purge, error) in swept.failed {
+            tracing::error!(org = name, %purge, %error, "a canceled or retried purge could not be swept; it is tried again");
+            self.unswept.push((purge, Instant::now()));
+        }
+        Ok(swept.has_swept)
+    }
+}
