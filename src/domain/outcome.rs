@@ -62,7 +62,7 @@ impl Outcome {
             Pending => !matches!(to, Pending | Submitted),
             // A conflict has eligible ids looked at afresh, so anything that validation finds may follow.
             Eligible => !matches!(to, Eligible | WouldPurge),
-            Submitted => matches!(to, Pending | Eligible | Purged | OnHold | Failed),
+            Submitted => matches!(to, Eligible | Purged | OnHold | Failed),
             // A retry.
             Failed => matches!(to, Pending),
             _ => false,
@@ -85,6 +85,11 @@ impl Marks {
     pub const RESERVED: Self = Self(0x40);
     /// A job of another purge has reserved it; it waits for that job.
     pub const ELSEWHERE: Self = Self(0x80);
+
+    /// As they stand in a conversation's byte.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
 
     /// All marks of `other` are set in this.
     pub const fn has(self, other: Self) -> bool {
@@ -169,11 +174,17 @@ mod tests {
     #[test]
     fn only_an_eligible_conversation_is_submitted_and_only_a_submitted_or_carried_one_is_purged() {
         for &from in Outcome::ALL {
+            let may_be_carried = [Outcome::Pending, Outcome::Eligible, Outcome::Submitted];
+            assert_eq!(from.may_become(Outcome::Purged), may_be_carried.contains(&from), "{from}");
             assert_eq!(from.may_become(Outcome::Submitted), from == Outcome::Eligible, "{from}");
             assert_eq!(from.may_become(Outcome::WouldPurge), from == Outcome::Pending, "{from}");
         }
         assert!(!Outcome::Submitted.may_become(Outcome::AlreadyPurged));
         assert!(!Outcome::Submitted.may_become(Outcome::NotFound));
+        assert!(
+            !Outcome::Submitted.may_become(Outcome::Pending),
+            "what a job carries is never as if it were new"
+        );
     }
 
     #[test]

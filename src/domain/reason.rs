@@ -100,6 +100,10 @@ pub mod codes {
     pub const CANCELED: Reason = Reason::code("purge_canceled");
     /// The purge was canceled after a job had carried it, and before it was seen to be gone.
     pub const NOT_SEEN_GONE: Reason = Reason::code("not_seen_gone");
+    /// It had ended otherwise, and was seen to be gone when its job was over: the outcome stays.
+    pub const GONE_LATE: Reason = Reason::code("gone_late");
+    /// Whatever protects it now, a job that was given up may delete it: it is judged when that job is over.
+    pub const STILL_CARRIED: Reason = Reason::code("still_carried");
     /// It had failed, and a retry takes it up again.
     pub const RETRIED: Reason = Reason::code("retried");
 }

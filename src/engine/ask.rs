@@ -13,7 +13,8 @@ use crate::store::StoreError;
 use crate::store::orgs::limiter::{Call, Permit};
 use crate::store::slices::validated::Answers;
 
-/// A further call of a question waits so long for its permit; what is left is asked later.
+/// A further call of a question before a submit waits so long for its permit; what is left is asked later. After a submit
+/// it waits as long as its lease allows, since what is seen in part may have to be asked anew.
 const LONGEST_PERMIT_WAIT: Duration = Duration::from_secs(10);
 
 /// How far a question came.
@@ -30,6 +31,8 @@ pub(super) enum Rest {
     Failed(Failure),
     /// No permit before long, or no time left within the lease.
     Later(Duration),
+    /// One of the purges, or the org, rests by now.
+    Stopped,
 }
 
 impl OrgEngine {
@@ -54,7 +57,7 @@ impl OrgEngine {
                 Some(permit) => permit,
                 None => match self.further_permit(until, before).await? {
                     Ok(permit) => permit,
-                    Err(wait) => return Ok(Asked { answers, rest: Some(Rest::Later(wait)) }),
+                    Err(rest) => return Ok(Asked { answers, rest: Some(rest) }),
                 },
             };
             let write_before = permit.valid_until;
@@ -86,21 +89,22 @@ impl OrgEngine {
         &self,
         until: Instant,
         before: Option<&[Uuid]>,
-    ) -> Result<Result<Permit, Duration>, StoreError> {
+    ) -> Result<Result<Permit, Rest>, StoreError> {
         loop {
             let wait = match self.store.take_permit(&self.terms, Call::Details).await? {
-                Ok(_) if Instant::now() >= until => return Ok(Err(Duration::ZERO)),
+                Ok(_) if Instant::now() >= until => return Ok(Err(Rest::Later(Duration::ZERO))),
                 Ok(permit) => {
                     let may_not_ask = match before {
                         Some(purges) => self.store.may_not_ask(&self.terms.name, purges).await?,
                         None => false,
                     };
-                    return Ok(if may_not_ask { Err(Duration::ZERO) } else { Ok(permit) });
+                    return Ok(if may_not_ask { Err(Rest::Stopped) } else { Ok(permit) });
                 }
                 Err(wait) => wait,
             };
-            if wait > LONGEST_PERMIT_WAIT || Instant::now() + wait > until {
-                return Ok(Err(wait));
+            let is_too_long = before.is_some() && wait > LONGEST_PERMIT_WAIT;
+            if is_too_long || Instant::now() + wait > until {
+                return Ok(Err(Rest::Later(wait)));
             }
             tokio::time::sleep(wait.max(Duration::from_millis(10))).await;
         }

@@ -22,7 +22,7 @@ impl OrgEngine {
     pub(super) async fn look(&self, look: &Look, permit: Permit) -> Result<(), StoreError> {
         let org = &self.terms.name;
         // What is judged as a whole must be told of within one lease, so it is not cut small.
-        let is_judged_in_parts = matches!(look.kind, LookKind::Verify | LookKind::Overdue);
+        let is_judged_in_parts = matches!(look.kind, LookKind::Verify | LookKind::Overdue | LookKind::Late);
         let fruitless = if is_judged_in_parts { look.blind } else { look.blind.min(2) };
         let asked = self.ask(&look.ids, permit, fruitless, None).await?;
         let unanswered = match asked.rest {
@@ -30,6 +30,7 @@ impl OrgEngine {
             Some(Rest::Later(again)) => {
                 Some(Unanswered { again: again.max(SHORTEST_PAUSE), error: None, is_held_up: true })
             }
+            Some(Rest::Stopped) => Some(Unanswered { again: SHORTEST_PAUSE, error: None, is_held_up: true }),
             Some(Rest::Failed(failure)) => {
                 tracing::warn!(org, job = %look.lease.job, attempt = look.tries + 1, error = %failure, "a look had no whole answer");
                 let again = self.after_failure(Call::Details, &failure, look.blind).await?;

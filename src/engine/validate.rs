@@ -22,6 +22,8 @@ impl OrgEngine {
         let asked = self.ask(&question.ids(), permit, question.fruitless, Some(&purges)).await?;
         let again = match asked.rest {
             None => Again { wait: Duration::from_mins(1), is_fruitless: false },
+            // It says nothing of the question, nor of those who do not rest.
+            Some(Rest::Stopped) => Again { wait: Duration::ZERO, is_fruitless: false },
             Some(Rest::Later(wait)) => Again { wait, is_fruitless: asked.answers.told.is_empty() },
             Some(Rest::Failed(failure)) => {
                 tracing::warn!(org, attempt = question.tries + 1, error = %failure, "a details call had no whole answer");

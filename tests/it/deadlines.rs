@@ -11,6 +11,7 @@ fn overdue(job_ms: u32, deadline: &str) -> Setup {
     Setup::new()
         .sandbox(|settings| settings.job_duration = JobDuration { base_ms: job_ms, jitter_ms: 0 })
         .env("PURGE__ENGINE__JOB_DEADLINE", deadline)
+        .env("PURGE__ENGINE__VERIFY_TIMEOUT", "500ms")
         .env("PURGE__ORGS__DEFAULT__MAX_CONCURRENT_JOBS", "1")
 }
 
@@ -37,7 +38,7 @@ async fn a_job_past_its_deadline_fails_its_conversations_and_keeps_slot_and_ids_
     assert!(apart >= 3.0, "the slot was taken until the job ended: {apart} s");
     let job = &test.jobs(first).await[0];
     assert_eq!((&job["state"], &job["result"]), (&json!("done"), &json!("timed_out")), "{job}");
-    assert_eq!(test.endings(first).await, endings([("failed timed_out", 4)]), "outcomes stay");
+    assert_eq!(test.endings(first).await, endings([("failed gone_late", 4)]), "outcomes stay");
     let noted = "select count(*) from events where type = 'gone_late'
                  and jsonb_array_length(payload->'conversationIds') = 4";
     assert_eq!(test.number(noted).await, 1);

@@ -54,7 +54,8 @@ pub(in crate::api) struct CreatedHold {
     hold: HoldBody,
     /// No submit that names one of its conversations leaves after this moment.
     quiet_at: Timestamp,
-    /// Conversations that were submitted or purged before the hold was in force.
+    /// Conversations that were submitted or purged before the hold was in force, and those that a job which was given up
+    /// may delete yet, or has deleted late.
     too_late: Vec<Uuid>,
 }
 

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::read::Hold;
 use crate::domain::events::EventType;
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Marks, Outcome};
+use crate::domain::reason::codes;
 use crate::store::error::ensure_rows;
 use crate::store::events::{Actor, NewEvent, write};
 use crate::store::tx::Tx;
@@ -127,6 +128,7 @@ impl Store {
     /// Read after the activation, when no further intent can name them: what was named and comes back is protected.
     async fn too_late_for(&self, orgs: &[String], ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
         let mut tx = self.begin_request("too_late_for").await?;
+        let gone_late = codes::GONE_LATE;
         let late = [Outcome::Submitted, Outcome::Purged].map(|outcome| i32::from(outcome.code()));
         let failed = tx.failed();
         sqlx::query_scalar!(
@@ -135,18 +137,28 @@ impl Store {
             from conversations c
             join slices s on s.purge_id = c.purge_id and s.slice_no = c.ordinal / $4
             where c.conversation_id = any($1) and s.org = any($2)
-              and get_byte(s.outcomes, c.ordinal % $4) & 15 = any($3)
+              and (
+                  get_byte(s.outcomes, c.ordinal % $4) & 15 = any($3)
+                  -- It counts as something else, and was seen to be gone when the job that had carried it was over.
+                  or get_byte(s.outcomes, c.ordinal % $4) & $5 > 0 and exists (
+                      select from decisions d
+                      where d.purge_id = s.purge_id and d.slice_no = s.slice_no and d.code = $6
+                        and (c.ordinal % $4)::smallint = any(d.positions)
+                  )
+              )
             union
-            -- A job past its deadline may go on, whatever its conversations count as.
+            -- A job past its deadline may go on, and its last look is still to come, whatever its conversations count as.
             select r.conversation_id
             from reservations r
             join jobs j on j.id = r.job_id
             where r.conversation_id = any($1) and r.org = any($2)
-              and j.state in ('submitting', 'in_doubt', 'submitted')"#,
+              and j.state in ('submitting', 'in_doubt', 'submitted', 'verifying')"#,
             ids,
             orgs,
             &late[..],
-            i32::try_from(crate::domain::SLICE_SIZE).unwrap_or(i32::MAX)
+            i32::try_from(crate::domain::SLICE_SIZE).unwrap_or(i32::MAX),
+            i32::from(Marks::CARRIED.bits()),
+            gone_late.code.as_ref()
         )
         .fetch_all(&mut *tx)
         .await

@@ -107,6 +107,7 @@ async fn look_up(
     carried: &[(Place, Uuid)],
     stamps: &[Option<FactsStamp>],
 ) -> Result<Vec<Seen>, StoreError> {
+    let gone_late = codes::GONE_LATE;
     let purged = i32::from(Outcome::Purged.code());
     let slice_size = i32::try_from(crate::domain::SLICE_SIZE).unwrap_or(i32::MAX);
     let facts_at: Vec<Option<SqlTimestamp>> =
@@ -128,7 +129,14 @@ async fn look_up(
                 join slices s on s.purge_id = c.purge_id and s.slice_no = c.ordinal / $6
                 where c.conversation_id = i.id and c.purge_id <> i.purge_id and s.org = $1
                   and s.purged_at >= i.facts_at
-                  and get_byte(s.outcomes, c.ordinal % $6) & 15 = $7
+                  and (
+                      get_byte(s.outcomes, c.ordinal % $6) & 15 = $7
+                      or exists (
+                          select from decisions d
+                          where d.purge_id = s.purge_id and d.slice_no = s.slice_no and d.code = $8
+                            and d.decided_at >= i.facts_at and (c.ordinal % $6)::smallint = any(d.positions)
+                      )
+                  )
             ) as "was_purged_elsewhere!"
         from unnest($3::uuid[], $4::uuid[], $5::timestamptz[]) with ordinality as i (id, purge_id, facts_at, n)
         order by i.n"#,
@@ -138,7 +146,8 @@ async fn look_up(
         &carried.iter().map(|(place, _)| place.slice.purge).collect::<Vec<_>>(),
         &facts_at as _,
         slice_size,
-        purged
+        purged,
+        gone_late.code.as_ref()
     )
     .fetch_all(&mut **tx)
     .await

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::claim::{Look, LookKind};
 use super::lease::{LockedJob, lock};
 use super::parts::{self, Parts};
-use super::settle_decide::{Round, Tally};
-use super::settle_write::{done, fail_open, keep_slot, look_again, note_lag, wait_again};
+use super::settle_decide::{Round, Tally, noted_late, since_end};
+use super::settle_write::{ask_retried_afresh, done, fail_open, keep_slot, look_again, note_lag, wait_again};
 use super::{finish, rechecked, reserve};
 use crate::domain::backoff;
 use crate::domain::clocks::{self, Skew};
@@ -79,7 +80,15 @@ impl Store {
                     rechecked::record(&mut tx, org, look, answers, terms, &mut settlement, now).await?;
                 }
             }
-            (LookKind::Late, None) => late = note_late(&mut tx, org, answers, &mut settlement).await?,
+            (LookKind::Late, None) => {
+                let (tally, gone) = note_late(&mut tx, org, look, answers, terms, &mut settlement).await?;
+                late = gone;
+                if tally.open() == 0 {
+                    done(&mut tx, org, &mut settlement, None).await?;
+                } else {
+                    go_on_looking(&mut tx, org, look, &tally, terms, &settlement).await?;
+                }
+            }
             (LookKind::Reread, None) => {
                 after_reread(&mut tx, org, look, answers, terms, &mut settlement).await?;
             }
@@ -87,10 +96,16 @@ impl Store {
                 after_end(&mut tx, org, look, answers, terms, &mut settlement).await?;
             }
             (kind, Some(unanswered)) => {
-                if matches!(kind, LookKind::Verify | LookKind::Overdue) && !answers.told.is_empty() {
-                    let observed = pace::observed(&mut tx, org).await?;
-                    let round = Round::new(&mut tx, look, answers, terms, &settlement).await?;
-                    round.settle_ended(&mut settlement, observed.lag)?;
+                match kind {
+                    LookKind::Verify | LookKind::Overdue if !answers.told.is_empty() => {
+                        let observed = pace::observed(&mut tx, org).await?;
+                        let round = Round::new(&mut tx, look, answers, terms, &settlement).await?;
+                        round.settle_ended(&mut settlement, observed.lag)?;
+                    }
+                    LookKind::Late => {
+                        (_, late) = note_late(&mut tx, org, look, answers, terms, &mut settlement).await?;
+                    }
+                    _ => {}
                 }
                 after_blind(&mut tx, org, look, &unanswered, terms, &mut settlement).await?;
             }
@@ -103,34 +118,27 @@ impl Store {
     }
 }
 
-/// The last look at a job that was given up: what is gone after all is noted beside the outcomes, which stay.
+/// After the end of a job that was given up: what is gone after all is noted beside the outcomes, which stay, and told.
 async fn note_late(
     tx: &mut Tx,
     org: &str,
+    look: &Look,
     answers: &Answers,
+    terms: &EngineTerms,
     settlement: &mut Settlement,
-) -> Result<Vec<OfPurge>, StoreError> {
-    let gone = |id: &uuid::Uuid| {
-        answers.facts.get(id).is_some_and(|facts| facts.presence == crate::domain::facts::Presence::Gone)
-    };
-    let mut by_purge = std::collections::BTreeMap::<uuid::Uuid, Vec<uuid::Uuid>>::new();
-    for (place, id) in parts::with_ids(&settlement.parts, &settlement.patch) {
-        if gone(&id) && settlement.patch.cell(place).is_some_and(|cell| LookKind::Late.is_about(cell.outcome))
-        {
-            by_purge.entry(place.slice.purge).or_default().push(id);
-        }
-    }
-    let job = settlement.job.id;
-    let events = by_purge.into_iter().map(|(purge, ids)| OfPurge {
+) -> Result<(Tally, Vec<OfPurge>), StoreError> {
+    let observed = pace::observed(tx, org).await?;
+    let noted = noted_late(tx, settlement.job.id).await?;
+    let round = Round::new(tx, look, answers, terms, settlement).await?;
+    let (tally, gone) = round.note_late(settlement, observed.lag, &noted)?;
+    let event = |(purge, ids): (Uuid, Vec<Uuid>)| OfPurge {
         purge,
         event: EventType::GoneLate,
-        job: Some(job),
+        job: Some(settlement.job.id),
         payload: serde_json::json!({ "conversationIds": ids }),
         webhook: None,
-    });
-    let events = events.collect();
-    done(tx, org, settlement, None).await?;
-    Ok(events)
+    };
+    Ok((tally, gone.into_iter().map(event).collect()))
 }
 
 /// Takes the locks in their order: org, job, slices.
@@ -193,7 +201,6 @@ async fn after_end(
 ) -> Result<(), StoreError> {
     let observed = pace::observed(tx, org).await?;
     let round = Round::new(tx, look, answers, terms, settlement).await?;
-    let since_end = round.since_end(settlement);
     let tally = round.settle_ended(settlement, observed.lag)?;
     // A look that came late for reasons of our own tells nothing of how late deletions show.
     let is_timely = look.blind == 0 && look.asked_at.duration_since(look.due_at).unsigned_abs() <= TIMELY;
@@ -201,14 +208,26 @@ async fn after_end(
         note_lag(tx, settlement, look.asked_at, terms).await?;
     }
     if tally.open() > 0 {
-        let lag = observed.lag.unwrap_or(terms.verify_timeout);
-        let wait = next_look(&tally, look.tries, lag.saturating_sub(since_end), terms);
-        return look_again(tx, settlement, wait, None).await;
+        return go_on_looking(tx, org, look, &tally, terms, settlement).await;
     }
     if look.kind == LookKind::Overdue {
         return keep_slot(tx, settlement, terms).await;
     }
     done(tx, org, settlement, None).await
+}
+
+/// Something is open still.
+async fn go_on_looking(
+    tx: &mut Tx,
+    org: &str,
+    look: &Look,
+    tally: &Tally,
+    terms: &EngineTerms,
+    settlement: &Settlement,
+) -> Result<(), StoreError> {
+    let observed = pace::observed(tx, org).await?;
+    let until_lag = observed.lag.unwrap_or(terms.verify_timeout).saturating_sub(since_end(look, settlement));
+    look_again(tx, settlement, next_look(tally, look.tries, until_lag, terms), None).await
 }
 
 /// A look that comes so long after it was due was held up.
@@ -244,6 +263,7 @@ async fn after_reread(
         }
         Next::SubmitAgain => {
             let leaving = round.take_back(settlement)?;
+            ask_retried_afresh(&mut settlement.patch, &leaving, settlement.now)?;
             let job = settlement.job.id;
             reserve::release(tx, &mut settlement.patch, org, job, &settlement.parts, &leaving).await?;
             parts::remove(&mut settlement.parts, &leaving);

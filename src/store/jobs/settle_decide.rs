@@ -1,6 +1,6 @@
 //! What a round of looking means for each conversation of a job.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,8 +15,8 @@ use crate::domain::reason::{Reason, codes};
 use crate::domain::terms::EngineTerms;
 use crate::domain::verdict::{Leftover, Remedy, Sight, remedy, sight};
 use crate::store::StoreError;
-use crate::store::slices::Place;
 use crate::store::slices::validated::Answers;
+use crate::store::slices::{Place, SliceKey};
 use crate::store::tx::Tx;
 
 /// How many conversations a round saw how.
@@ -62,11 +62,11 @@ impl<'a> Round<'a> {
         Ok(Self { look, answers, terms, canceling, attempts })
     }
 
-    /// How long after the job's end this look was asked.
-    pub(super) fn since_end(&self, settlement: &Settlement) -> Duration {
-        let ended: Option<Timestamp> = settlement.job.ended_at;
-        let since = ended.map(|ended| self.look.asked_at.duration_since(ended));
-        since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default()
+    /// Deletions of this org have shown by now, as far as was ever observed.
+    fn has_lag_passed(&self, settlement: &Settlement, lag: Option<Duration>) -> bool {
+        // A job that upstream lost may still be at work.
+        let lag = lag.filter(|_| !settlement.job.is_lost()).unwrap_or(self.terms.verify_timeout);
+        since_end(self.look, settlement) >= lag
     }
 
     /// Settles after the end of the upstream job.
@@ -75,9 +75,7 @@ impl<'a> Round<'a> {
         settlement: &mut Settlement,
         lag: Option<Duration>,
     ) -> Result<Tally, StoreError> {
-        // A job that upstream lost may still be at work.
-        let lag = lag.filter(|_| !settlement.job.is_lost()).unwrap_or(self.terms.verify_timeout);
-        let has_lag_passed = self.since_end(settlement) >= lag;
+        let has_lag_passed = self.has_lag_passed(settlement, lag);
         let is_overdue = settlement.job.overdue_since.is_some();
         let is_blind_too_long = settlement.job.is_blind_too_long(self.look.asked_at, self.terms.job_deadline);
         let mut tally = Tally::default();
@@ -136,6 +134,34 @@ impl<'a> Round<'a> {
             }
         }
         Ok(tally)
+    }
+
+    /// Notes what is gone of a job that was given up and is over, by purge; `noted` was seen by an earlier look.
+    pub(super) fn note_late(
+        &self,
+        settlement: &mut Settlement,
+        lag: Option<Duration>,
+        noted: &HashSet<Place>,
+    ) -> Result<(Tally, BTreeMap<Uuid, Vec<Uuid>>), StoreError> {
+        let has_lag_passed = self.has_lag_passed(settlement, lag);
+        let (mut tally, mut gone) = (Tally::default(), BTreeMap::<Uuid, Vec<Uuid>>::new());
+        for (place, id) in parts::with_ids(&settlement.parts, &settlement.patch) {
+            let is_about =
+                settlement.patch.cell(place).is_some_and(|cell| self.look.kind.is_about(cell.outcome));
+            // What upstream will not tell of is not waited for: nothing was promised of it.
+            if !is_about || noted.contains(&place) || self.answers.refused.contains_key(&id) {
+                continue;
+            }
+            match self.sight(settlement, &mut tally, place, id)? {
+                Some(Sight::Gone) => {
+                    settlement.patch.note_gone(place, codes::GONE_LATE)?;
+                    gone.entry(place.slice.purge).or_default().push(id);
+                }
+                Some(Sight::Present) if !has_lag_passed => tally.later += 1,
+                Some(Sight::Present | Sight::AbsentOnce) | None => {}
+            }
+        }
+        Ok((tally, gone))
     }
 
     /// Makes what is still there eligible again, in the same job; tells what leaves the job.
@@ -200,6 +226,38 @@ impl<'a> Round<'a> {
     }
 }
 
+/// How long after the job's end a look was asked.
+pub(super) fn since_end(look: &Look, settlement: &Settlement) -> Duration {
+    let ended: Option<Timestamp> = settlement.job.ended_at;
+    let since = ended.map(|ended| look.asked_at.duration_since(ended));
+    since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default()
+}
+
+/// The conversations of the job that an earlier look saw to be gone late.
+pub(super) async fn noted_late(tx: &mut Tx, job: Uuid) -> Result<HashSet<Place>, StoreError> {
+    let gone_late = codes::GONE_LATE;
+    let failed = tx.failed();
+    let rows = sqlx::query!(
+        "-- noted_late
+        select d.purge_id, d.slice_no, d.positions
+        from job_parts p
+        join decisions d on (d.purge_id, d.slice_no) = (p.purge_id, p.slice_no)
+        where p.job_id = $1 and d.job_id = $1 and d.code = $2",
+        job,
+        gone_late.code.as_ref()
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    let mut noted = HashSet::new();
+    for row in rows {
+        let slice = SliceKey { purge: row.purge_id, no: row.slice_no };
+        let positions = row.positions.into_iter().filter_map(|position| usize::try_from(position).ok());
+        noted.extend(positions.map(|position| Place { slice, position }));
+    }
+    Ok(noted)
+}
+
 /// The conversations of the job whose fate is open.
 fn open_places(settlement: &Settlement) -> Vec<(Place, Uuid)> {
     let is_open =
@@ -247,7 +305,7 @@ async fn attempts(tx: &mut Tx, parts: &Parts) -> Result<HashMap<Place, u32>, Sto
     .map_err(failed)?;
     let mut attempts = HashMap::new();
     for row in rows {
-        let slice = crate::store::slices::SliceKey { purge: row.purge_id, no: row.slice_no };
+        let slice = SliceKey { purge: row.purge_id, no: row.slice_no };
         for position in row.positions.into_iter().filter_map(|position| usize::try_from(position).ok()) {
             *attempts.entry(Place { slice, position }).or_default() += 1;
         }

@@ -37,9 +37,7 @@ pub(super) async fn done(
 ) -> Result<(), StoreError> {
     let job = &settlement.job;
     let carried = parts::with_ids(&settlement.parts, &settlement.patch);
-    if job.overdue_since.is_some() {
-        ask_retried_afresh(&mut settlement.patch, &carried)?;
-    }
+    ask_retried_afresh(&mut settlement.patch, &carried, settlement.now)?;
     reserve::release(tx, &mut settlement.patch, org, job.id, &settlement.parts, &carried).await?;
     let is_completed =
         job.upstream_state.as_deref().is_some_and(|state| state.eq_ignore_ascii_case("completed"));
@@ -55,11 +53,20 @@ pub(super) async fn done(
     finish::finish(tx, job.id, result, error).await
 }
 
-/// What a retry took up while upstream might still delete it was judged by facts from before the job's end.
-fn ask_retried_afresh(patch: &mut Patch, carried: &[(Place, Uuid)]) -> Result<(), StoreError> {
-    for (place, _) in carried {
-        if patch.cell(*place).is_some_and(|cell| cell.outcome == Outcome::Eligible) {
-            patch.decide(*place, Outcome::Eligible, Outcome::Pending, codes::FACTS_STALE)?;
+/// What a retry took up while upstream might still delete it was judged by facts from before the job's end, or is being
+/// asked about since then: it is asked about afresh. What this very look has judged is as fresh as can be.
+pub(super) fn ask_retried_afresh(
+    patch: &mut Patch,
+    leaving: &[(Place, Uuid)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for (place, _) in leaving {
+        match patch.cell(*place).map(|cell| cell.outcome) {
+            Some(Outcome::Eligible) if !patch.has_decided(*place) => {
+                patch.decide(*place, Outcome::Eligible, Outcome::Pending, codes::FACTS_STALE)?;
+            }
+            Some(Outcome::Pending) => patch.revoke_question(place.slice, now),
+            _ => {}
         }
     }
     Ok(())

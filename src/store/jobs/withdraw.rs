@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::parts::{self, Parts};
 use super::{finish, pack, reserve};
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Marks, Outcome};
 use crate::domain::reason::codes;
 use crate::domain::state::JobResult;
 use crate::domain::verdict::when_canceled;
@@ -100,6 +100,10 @@ pub(in crate::store) async fn withdraw(
             }
         }
         reserve::bring_back_facts(patch, &parts, &leaving);
+        // Before the next job is looked at: what this one gave back to a slice counts there from now on.
+        for (place, _) in &leaving {
+            patch.mark(*place, Marks::NONE, Marks::RESERVED)?;
+        }
         parts::remove(&mut parts, &leaving);
         let gone: HashSet<Uuid> = leaving.iter().map(|(_, id)| *id).collect();
         ids.retain(|id| !gone.contains(id));

@@ -24,6 +24,7 @@ pub(in crate::store) struct Draft {
     pub(in crate::store) ids: Vec<Uuid>,
     pub(in crate::store) cells: Vec<Cell>,
     pub(in crate::store) state: SliceState,
+    /// Of its lease.
     pub(in crate::store) epoch: i64,
     pub(in crate::store) facts_at: Option<Timestamp>,
     pub(in crate::store) facts_epoch: Option<i64>,
@@ -37,7 +38,7 @@ pub(in crate::store) struct Draft {
     /// The lease is given back with this patch.
     pub(in crate::store) is_released: bool,
     pub(super) is_changed: bool,
-    pub(super) has_purged: bool,
+    pub(super) has_gone: bool,
     /// How often this patch has decided about each position; empty before the first time.
     pub(super) decided: Vec<u8>,
 }
@@ -108,7 +109,7 @@ impl Patch {
                 fruitless: row.fruitless,
                 is_released: false,
                 is_changed: false,
-                has_purged: false,
+                has_gone: false,
                 decided: Vec::new(),
             };
             slices.insert(SliceKey { purge: row.purge_id, no: row.slice_no }, draft);
@@ -154,9 +155,23 @@ impl Patch {
             });
         }
         cell.outcome = to;
+        slice.has_gone |= to == Outcome::Purged;
+        self.note(place, from, to, reason)
+    }
+
+    /// Notes beside the outcome, which stays, that the conversation was seen to be gone.
+    pub(in crate::store) fn note_gone(&mut self, place: Place, reason: Reason) -> Result<(), StoreError> {
+        let slice = self.slice_of(place)?;
+        slice.has_gone = true;
+        let outcome = slice.cells[place.position].outcome;
+        self.note(place, outcome, outcome, reason)
+    }
+
+    fn note(&mut self, place: Place, from: Outcome, to: Outcome, reason: Reason) -> Result<(), StoreError> {
+        let slice = self.slice_of(place)?;
         // A first absence says nothing any more once the conversation was decided about.
+        let cell = &mut slice.cells[place.position];
         cell.marks = cell.marks.without(Marks::ABSENT);
-        slice.has_purged |= to == Outcome::Purged;
         slice.decided.resize(slice.cells.len(), 0);
         let turn = slice.decided[place.position];
         slice.decided[place.position] = turn.saturating_add(1);
@@ -164,6 +179,25 @@ impl Patch {
         let decision = Decision { turn, slice: place.slice, from, to, reason };
         self.decisions.entry(decision).or_default().push(position);
         Ok(())
+    }
+
+    /// This patch has decided about it.
+    pub(in crate::store) fn has_decided(&self, place: Place) -> bool {
+        self.slices
+            .get(&place.slice)
+            .and_then(|slice| slice.decided.get(place.position))
+            .is_some_and(|&times| times > 0)
+    }
+
+    /// Whoever asks about the slice at present has asked too early: no answer of his counts, and it is asked anew.
+    pub(in crate::store) fn revoke_question(&mut self, key: SliceKey, now: Timestamp) {
+        let is_asked = |slice: &&mut Draft| slice.state == SliceState::Validating;
+        if let Some(slice) = self.slices.get_mut(&key).filter(is_asked) {
+            slice.epoch += 1;
+            slice.is_released = true;
+            slice.run_at = Some(now);
+            slice.is_changed = true;
+        }
     }
 
     /// Sets and clears marks, which are no decisions.

@@ -13,7 +13,7 @@ use crate::domain::clocks::{self, Skew};
 use crate::domain::eligibility::{Evidence, Verdict, judge};
 use crate::domain::facts::Facts;
 use crate::domain::outcome::{Marks, Outcome};
-use crate::domain::reason::{Reason, Step};
+use crate::domain::reason::{Reason, Step, codes};
 use crate::store::holds::protect;
 use crate::store::{Store, StoreError};
 
@@ -143,6 +143,13 @@ impl Round<'_> {
             match judge(evidence, &self.question.policy, self.now) {
                 Verdict::Decided(Outcome::Eligible, reason) if asked.is_dry_run => {
                     patch.decide(place, Outcome::Pending, Outcome::WouldPurge, reason)?;
+                }
+                // Nothing is called kept that a job which was given up may delete yet.
+                Verdict::Decided(outcome, _)
+                    if cell.marks.has(Marks::RESERVED)
+                        && !matches!(outcome, Outcome::Eligible | Outcome::Purged | Outcome::Failed) =>
+                {
+                    patch.decide(place, Outcome::Pending, Outcome::Eligible, codes::STILL_CARRIED)?;
                 }
                 Verdict::Decided(outcome, reason) => {
                     patch.decide(place, Outcome::Pending, outcome, reason)?;

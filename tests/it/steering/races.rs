@@ -13,10 +13,11 @@ use genesys_purge::store::Store;
 use genesys_purge::store::holds::create::NewHold;
 use genesys_purge::store::jobs::intend::Intended;
 use genesys_purge::store::jobs::pack::Packed;
+use genesys_purge::store::jobs::polled::Polled;
 use genesys_purge::store::jobs::submitted::Accepted;
 use genesys_purge::store::purges::accept::{self, NewPurge};
 use genesys_purge::store::purges::steer::Steered;
-use genesys_purge::store::slices::claim::{Claim, Reach};
+use genesys_purge::store::slices::claim::{Claim, Question, Reach};
 use genesys_purge::store::slices::validated::{Again, Answers};
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -95,25 +96,55 @@ impl Lane {
         purge
     }
 
+    /// The next question that is due.
+    pub(super) async fn question(&self, reach: Reach) -> Question {
+        let claim = self.engine.claim_slices(&self.org, reach, self.terms.lease, false).await.unwrap();
+        let Claim::Claimed(question, _) = claim else { panic!("nothing to ask about: {claim:?}") };
+        question
+    }
+
+    /// Records that these are there, ended long ago; of the others nothing was told.
+    pub(super) async fn answer(&self, question: &Question, present: &[Uuid]) {
+        let again = Again { wait: Duration::ZERO, is_fruitless: false };
+        let now = World::machine().clock()();
+        let answers = answers(present, Presence::Present);
+        let recorded =
+            self.engine.record_answers(&self.org.name, question, &answers, now, Duration::ZERO, again);
+        recorded.await.unwrap().unwrap();
+    }
+
     /// A purge of these conversations, all of which may be deleted.
     pub(super) async fn eligible(&self, ids: &[Uuid]) -> Uuid {
         let purge = self.accepted(ids).await;
-        let reach = Reach::FirstAndDryRuns;
-        let claim = self.engine.claim_slices(&self.org, reach, self.terms.lease, false).await.unwrap();
-        let Claim::Claimed(question, _) = claim else { panic!("nothing to ask about: {claim:?}") };
-        let ended = "2020-01-01T00:00:00Z".parse().unwrap();
-        let facts = Facts { presence: Presence::Present, end: End::At(ended) };
-        let answers = Answers {
-            facts: question.ids().into_iter().map(|id| (id, facts.clone())).collect(),
-            told: question.ids().into_iter().collect(),
-            ..Answers::default()
-        };
-        let again = Again { wait: Duration::ZERO, is_fruitless: false };
-        let now = World::machine().clock()();
-        let recorded =
-            self.engine.record_answers(&self.org.name, &question, &answers, now, Duration::ZERO, again);
-        recorded.await.unwrap().unwrap();
+        let question = self.question(Reach::FirstAndDryRuns).await;
+        self.answer(&question, &question.ids()).await;
         purge
+    }
+
+    /// A purge of two conversations whose upstream job runs.
+    pub(super) async fn submitted(&self, ids: &[Uuid]) -> Uuid {
+        let purge = self.packed(ids).await;
+        let intended = self.engine.intend(&self.org, &self.terms).await.unwrap();
+        assert!(matches!(intended, Intended::Intent(_)), "nothing stands against it: {intended:?}");
+        self.clear(vec![intended]).await;
+        purge
+    }
+
+    /// Records the next poll that is due.
+    pub(super) async fn poll(&self, polled: Polled) {
+        let claim = self.engine.claim_poll(&self.org, self.terms.lease).await.unwrap();
+        let Claim::Claimed(poll, _) = claim else { panic!("no poll is due: {claim:?}") };
+        self.engine.record_poll(&self.org.name, poll.lease, &polled, &self.terms).await.unwrap();
+    }
+
+    /// Records the next look that is due: it saw these so, and nothing of the others.
+    pub(super) async fn look(&self, ids: &[Uuid], presence: Presence) {
+        let claim = self.engine.claim_look(&self.org, self.terms.lease).await.unwrap();
+        let Claim::Claimed(look, _) = claim else { panic!("no look is due: {claim:?}") };
+        let answers = answers(ids, presence);
+        let now = World::machine().clock()();
+        let recorded = self.engine.record_look(&self.org.name, &look, &answers, None, now, &self.terms);
+        recorded.await.unwrap().unwrap();
     }
 
     /// A purge of two conversations that waits, packed, for its intent.
@@ -121,6 +152,18 @@ impl Lane {
         let purge = self.eligible(ids).await;
         assert_eq!(self.engine.pack(&self.org).await.unwrap(), Packed::Job(2));
         purge
+    }
+
+    /// The deadline of the only job that runs passes, and what it carries is still there.
+    pub(super) async fn fail(&self, test: &TestService, ids: &[Uuid]) {
+        test.sql("update jobs set submitted_at = submitted_at - interval '30 hours', run_at = now() where state = 'submitted' and overdue_since is null").await;
+        self.poll(Polled::Working {
+            state: "running".to_owned(),
+            records_processed: None,
+            again: Duration::ZERO,
+        })
+        .await;
+        self.look(ids, Presence::Present).await;
     }
 
     /// Does what the rival does; no call that it forbids leaves after the time that it tells.
@@ -225,6 +268,16 @@ impl Lane {
         self.engine.close().await;
         self.steering.close().await;
         before
+    }
+}
+
+fn answers(ids: &[Uuid], presence: Presence) -> Answers {
+    let ended = "2020-01-01T00:00:00Z".parse().unwrap();
+    let facts = Facts { presence, end: End::At(ended) };
+    Answers {
+        facts: ids.iter().map(|id| (*id, facts.clone())).collect(),
+        told: ids.iter().copied().collect(),
+        ..Answers::default()
     }
 }
 

@@ -1,9 +1,10 @@
 //! Retry: what failed is taken up again, in a new run whose end is told anew.
 
 use genesys_purge::domain::act::Act;
-use genesys_purge::sandbox::{Call, JobDuration, Kind};
+use genesys_purge::sandbox::{Call, DeletedLooks, JobDuration, Kind};
 use genesys_purge::store::purges::steer::Steered;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{act, history};
 use crate::support::books::assert_books;
@@ -126,34 +127,93 @@ async fn a_cancel_before_anything_was_taken_up_ends_the_retry() {
     assert_books(&test).await;
 }
 
-#[tokio::test]
-async fn what_a_job_may_still_delete_is_not_called_canceled_and_told_of_when_it_is_gone() {
+/// A purge of four conversations that has failed and is retried, while the job that was given up goes on.
+async fn retried_beside_its_job(
+    deleted_looks: DeletedLooks,
+    deletion_lag_ms: u32,
+    before: impl AsyncFnOnce(&TestService, &[Uuid]),
+) -> (TestService, Uuid, Vec<Uuid>) {
     let test = Setup::new()
-        .sandbox(|org| org.job_duration = JobDuration { base_ms: 6000, jitter_ms: 0 })
+        .sandbox(|org| {
+            org.job_duration = JobDuration { base_ms: 6000, jitter_ms: 0 };
+            (org.deleted_looks, org.deletion_lag_ms) = (deleted_looks, deletion_lag_ms);
+        })
         .env("PURGE__ENGINE__JOB_DEADLINE", "3s")
+        .env("PURGE__ENGINE__VERIFY_TIMEOUT", "10s")
         .start()
         .await;
-    let ids = &test.ids_of(Kind::Eligible)[..4];
-    let purge = test.purge(ids).await;
+    let ids = test.ids_of(Kind::Eligible)[..4].to_vec();
+    let purge = test.purge(&ids).await;
     assert_eq!(test.finished(purge).await["counts"]["failed"], 4);
+    before(&test, &ids).await;
     act(&test, purge, "retry").await;
     test.purge_when(purge, |body| body["counts"]["eligible"] == 4).await;
+    (test, purge, ids)
+}
+
+async fn hold(test: &TestService, ids: &[Uuid]) -> Value {
+    let (status, hold) = test.post("/holds", &json!({ "matter": "M", "conversationIds": ids })).await;
+    assert_eq!(status.as_u16(), 201, "{hold}");
+    hold["tooLate"].clone()
+}
+
+async fn assert_what_a_job_may_still_delete_is_told(deleted_looks: DeletedLooks, deletion_lag_ms: u32) {
+    let (test, purge, ids) = retried_beside_its_job(deleted_looks, deletion_lag_ms, async |_, _| {}).await;
     // Protected from now on, but the job that was given up goes on all the same.
-    let (status, hold) = test.post("/holds", &json!({ "matter": "M", "conversationIds": [ids[3]] })).await;
-    assert_eq!((status.as_u16(), &hold["tooLate"]), (201, &json!([ids[3]])), "{hold}");
+    assert_eq!(hold(&test, &ids[3..]).await, json!([ids[3]]));
     act(&test, purge, "cancel").await;
     let body = test.finished(purge).await;
     assert_eq!((&body["state"], &body["counts"]["failed"]), (&json!("canceled"), &json!(4)), "{body}");
     assert_eq!(test.endings(purge).await, endings([("failed not_seen_gone", 4)]));
+    let job = test.jobs(purge).await[0]["jobId"].clone();
+    assert!(job.is_string(), "{job}");
+    let jobs = async || {
+        let body = test.get(&format!("/purges/{purge}/conversations")).await;
+        body["items"].as_array().unwrap().iter().map(|item| item["jobId"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(jobs().await, [job.clone(), job.clone(), job.clone(), job.clone()]);
 
-    test.wait_until("the end of the job", async || test.jobs(purge).await[0]["state"] == "done").await;
-    let late: Value =
+    // It is over, and its last look is still to come: nobody knows better yet.
+    test.wait_until("the end of the job", async || test.jobs(purge).await[0]["state"] != "submitted").await;
+    assert_eq!(hold(&test, &ids[2..3]).await, json!([ids[2]]));
+    test.wait_until("the last look", async || test.jobs(purge).await[0]["state"] == "done").await;
+    assert_eq!(hold(&test, &ids[..1]).await, json!([ids[0]]), "for all time");
+    let told: Vec<Value> =
         sqlx::query_scalar("select payload from events where purge_id = $1 and type = 'gone_late'")
             .bind(purge)
-            .fetch_one(&mut test.database.connect().await)
+            .fetch_all(&mut test.database.connect().await)
             .await
             .unwrap();
-    assert_eq!(late["conversationIds"].as_array().map(Vec::len), Some(4), "{late}");
-    test.assert_purged_once(ids);
+    let told: usize = told.iter().map(|event| event["conversationIds"].as_array().unwrap().len()).sum();
+    assert_eq!(told, 4, "each once");
+    assert_eq!(test.endings(purge).await, endings([("failed gone_late", 4)]), "the outcome stays");
+    assert_eq!(jobs().await, [job.clone(), job.clone(), job.clone(), job.clone()]);
+    let story = test.get(&format!("/conversations/{}", ids[0])).await;
+    let last = story["purges"][0]["decisions"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["code"], &last["jobId"]), (&json!("gone_late"), &job), "{story}");
+    test.assert_purged_once(&ids);
+    assert_books(&test).await;
+}
+
+#[tokio::test]
+async fn what_a_job_may_still_delete_is_not_called_canceled_and_told_of_when_it_is_gone() {
+    tokio::join!(
+        assert_what_a_job_may_still_delete_is_told(DeletedLooks::Deleted, 0),
+        assert_what_a_job_may_still_delete_is_told(DeletedLooks::Deleted, 1500),
+        assert_what_a_job_may_still_delete_is_told(DeletedLooks::Absent, 0),
+    );
+}
+
+#[tokio::test]
+async fn what_a_job_may_still_delete_is_not_called_kept() {
+    let (test, purge, ids) = retried_beside_its_job(DeletedLooks::Deleted, 0, async |test, ids| {
+        assert_eq!(hold(test, ids).await, json!(ids), "the job goes on");
+    })
+    .await;
+    let body = test.finished(purge).await;
+    assert_eq!(body["counts"]["purged"], 4, "{body}");
+    assert_eq!(test.endings(purge).await, endings([("purged seen_gone_later", 4)]));
+    assert_eq!(test.jobs(purge).await[0]["state"], "done");
+    test.assert_purged_once(&ids);
     assert_books(&test).await;
 }

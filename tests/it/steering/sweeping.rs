@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use genesys_purge::app::Role;
 use genesys_purge::domain::act::Act;
+use genesys_purge::domain::facts::Presence;
 use genesys_purge::store::jobs::intend::Intended;
 use genesys_purge::store::jobs::pack::Packed;
+use genesys_purge::store::jobs::polled::Polled;
 use genesys_purge::store::jobs::submitted::Refusal;
 use genesys_purge::store::purges::steer::Steered;
 use genesys_purge::store::slices::claim::{Claim, Reach};
@@ -32,6 +34,13 @@ async fn steer(lane: &Lane, purge: Uuid, act: Act) {
     assert!(matches!(steered, Steered::Done { .. }), "{act}: {steered:?}");
 }
 
+/// Sweeps once; tells whether there was anything to do.
+async fn sweep(lane: &Lane) -> bool {
+    let swept = lane.engine.sweep(&lane.org.name, &[]).await.unwrap();
+    assert!(swept.failed.is_empty(), "{:?}", swept.failed);
+    swept.has_swept
+}
+
 async fn counts(test: &TestService, purge: Uuid) -> serde_json::Value {
     test.get(&format!("/purges/{purge}")).await["counts"].clone()
 }
@@ -51,8 +60,8 @@ async fn what_a_sweep_itself_wakes_is_decided_about_once() {
     let again = Refusal::Again(Duration::ZERO);
     lane.engine.record_refused(&lane.org.name, intent.lease, &again, &json!({})).await.unwrap();
 
-    assert!(lane.engine.sweep(&lane.org.name).await.unwrap());
-    assert!(!lane.engine.sweep(&lane.org.name).await.unwrap(), "all is swept");
+    assert!(sweep(&lane).await);
+    assert!(!sweep(&lane).await, "all is swept");
     for purge in [first, second] {
         assert_eq!(counts(&test, purge).await["canceled"], 2);
     }
@@ -68,11 +77,11 @@ async fn a_small_purge_is_swept_before_a_large_one_is_done() {
     for purge in [large, small] {
         steer(&lane, purge, Act::Cancel).await;
     }
-    assert!(lane.engine.sweep(&lane.org.name).await.unwrap());
+    assert!(sweep(&lane).await);
     assert_eq!(counts(&test, small).await["canceled"], 3);
     let swept = counts(&test, large).await["canceled"].as_u64().unwrap();
     assert!((1..30_000).contains(&swept), "{swept} at once");
-    while lane.engine.sweep(&lane.org.name).await.unwrap() {}
+    while sweep(&lane).await {}
     assert_eq!(test.get(&format!("/purges/{large}")).await["state"], "canceled");
     assert_books(&test).await;
 }
@@ -92,9 +101,108 @@ async fn a_pause_keeps_facts_only_where_nothing_has_called_them_in_question() {
         assert_eq!(counts(&test, purge).await[kept], 2, "{mark}");
         assert_eq!(test.number("select count(*) from jobs where state <> 'done'").await, 0);
         steer(&lane, purge, Act::Cancel).await;
-        while lane.engine.sweep(&lane.org.name).await.unwrap() {}
+        while sweep(&lane).await {}
     }
     assert_books(&test).await;
+}
+
+#[tokio::test]
+async fn a_pause_makes_no_facts_younger_than_they_are() {
+    let (test, lane) = lane().await;
+    let ids = ids(1..5);
+    let purge = lane.accepted(&ids).await;
+    lane.answer(&lane.question(Reach::FirstAndDryRuns).await, &ids[..2]).await;
+    assert_eq!(lane.engine.pack(&lane.org).await.unwrap(), Packed::Job(2));
+    // Those of the first job are a day old, and were judged by other rules.
+    test.sql("update job_parts set facts_epoch = facts_epoch - 1, facts_at = facts_at - interval '1 day'")
+        .await;
+    lane.answer(&lane.question(Reach::ForSlots).await, &ids[2..]).await;
+    assert_eq!(lane.engine.pack(&lane.org).await.unwrap(), Packed::Job(2));
+    steer(&lane, purge, Act::Pause).await;
+    steer(&lane, purge, Act::Resume).await;
+    assert!(matches!(lane.engine.pack(&lane.org).await.unwrap(), Packed::Job(4)));
+    let intended = lane.engine.intend(&lane.org, &lane.terms).await.unwrap();
+    assert!(
+        !matches!(intended, Intended::Intent(_)),
+        "by rules that are not in force any more: {intended:?}"
+    );
+    assert_eq!(counts(&test, purge).await["submitted"], 0);
+}
+
+#[tokio::test]
+async fn what_can_not_be_swept_holds_up_nobody_else() {
+    let (test, lane) = lane().await;
+    let purges = [lane.accepted(&ids(1..3)).await, lane.accepted(&ids(3..5)).await];
+    for purge in purges {
+        steer(&lane, purge, Act::Cancel).await;
+    }
+    // No outcome has this number.
+    let broken = "update slices set outcomes = set_byte(outcomes, 0, 12) where purge_id =";
+    test.sql(&format!("{broken} '{}'", purges[0])).await;
+    let swept = lane.engine.sweep(&lane.org.name, &[]).await.unwrap();
+    assert!(swept.has_swept);
+    let failed: Vec<Uuid> = swept.failed.iter().map(|(purge, _)| *purge).collect();
+    assert_eq!(failed, purges[..1]);
+    assert_eq!(test.get(&format!("/purges/{}", purges[1])).await["state"], "canceled");
+
+    let mut failed = Vec::new();
+    for ids in [ids(5..7), ids(7..9)] {
+        failed.push(lane.submitted(&ids).await);
+        lane.fail(&test, &ids).await;
+    }
+    test.sql(&format!("{broken} '{}'", failed[0])).await;
+    for purge in &failed {
+        steer(&lane, *purge, Act::Retry).await;
+    }
+    let mut except = purges[..1].to_vec();
+    for _ in 0..2 {
+        let swept = lane.engine.sweep(&lane.org.name, &except).await.unwrap();
+        except.extend(swept.failed.iter().map(|(purge, _)| *purge));
+    }
+    assert_eq!(except, [purges[0], failed[0]]);
+    assert_eq!(counts(&test, failed[1]).await["pending"], 2);
+}
+
+async fn end_job(test: &TestService, lane: &Lane) {
+    test.sql("update jobs set run_at = now() where state = 'submitted'").await;
+    let state = "COMPLETED".to_owned();
+    lane.poll(Polled::Ended { is_completed: true, state, records_processed: None }).await;
+}
+
+#[tokio::test]
+async fn what_went_late_is_not_submitted_by_facts_from_before() {
+    let (test, lane) = lane().await;
+    let ids = ids(1..3);
+    lane.submitted(&ids).await;
+    lane.fail(&test, &ids).await;
+    let other = lane.eligible(&ids).await;
+    end_job(&test, &lane).await;
+    lane.look(&ids, Presence::Gone).await;
+    assert_eq!(lane.engine.pack(&lane.org).await.unwrap(), Packed::Job(2));
+    let intended = lane.engine.intend(&lane.org, &lane.terms).await.unwrap();
+    assert!(!matches!(intended, Intended::Intent(_)), "it is gone since: {intended:?}");
+    assert_eq!(counts(&test, other).await["pending"], 2);
+    assert_eq!(test.number("select count(*) from decisions where code = 'purged_elsewhere'").await, 1);
+}
+
+#[tokio::test]
+async fn what_was_asked_before_the_end_of_a_job_says_nothing_of_what_it_carried() {
+    let (test, lane) = lane().await;
+    let ids = ids(1..3);
+    let purge = lane.submitted(&ids).await;
+    // Its deadline passes, and what it carries has failed.
+    lane.fail(&test, &ids).await;
+    assert_eq!(test.get(&format!("/purges/{purge}")).await["state"], "failed");
+    steer(&lane, purge, Act::Retry).await;
+    while sweep(&lane).await {}
+    let question = lane.question(Reach::ForSlots).await;
+    // The job ends while the question is under way.
+    end_job(&test, &lane).await;
+    lane.look(&[], Presence::Present).await;
+    assert_eq!(test.number("select count(*) from jobs where state = 'done'").await, 1);
+    lane.answer(&question, &ids).await;
+    assert_eq!(counts(&test, purge).await["pending"], 2, "it was asked too early");
+    assert_eq!(lane.engine.pack(&lane.org).await.unwrap(), Packed::Nothing);
 }
 
 #[tokio::test]
