@@ -45,8 +45,8 @@ struct Filters<'a> {
 
 /// List purges, newest first.
 ///
-/// Purges that are accepted meanwhile come before the first page: nothing that was there is missed, nothing comes twice. A
-/// page with few or no rows may still have a `nextCursor`: where a label or reference is common and what else is asked for is
+/// The order is that in which they came in; a large one shows when all of it is taken in, which may be minutes later, so
+/// whoever looks for new ones must look back that far. Of those that show nothing is missed and nothing comes twice. A page with few or no rows may still have a `nextCursor`: where a label or reference is common and what else is asked for is
 /// rare, so many purges are looked through at a time. An org that the key does not reach is one that does not exist: it has
 /// no purges.
 #[utoipa::path(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, Version, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::{Stream, try_unfold};
 use serde::Deserialize;
@@ -61,15 +61,23 @@ pub(in crate::api) struct Rows {
         (status = 400, description = "`invalid_query`; also a `cursor` that is no conversation of this purge", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 406, description = "`not_acceptable`: neither text/csv nor application/x-ndjson", body = Problem, content_type = "application/problem+json"),
+        (status = 505, description = "`http_version`: HTTP/1.0 can't tell a whole report from one that broke off", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in crate::api) async fn report(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
     PathId(id): PathId,
+    version: Version,
     headers: HeaderMap,
     Query(rows): Query<Rows>,
 ) -> Result<Response, Problem> {
+    // Its answers end with their connection: one that is cut off would look like a whole one.
+    if version < Version::HTTP_11 {
+        let detail =
+            "HTTP/1.0 can't tell a whole report from one that broke off; ask with HTTP/1.1 or HTTP/2";
+        return Err(Problem::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "http_version", detail));
+    }
     let form = match negotiate::best(&headers, FORMS) {
         Some("text/csv") => Form::Csv,
         Some(_) => Form::Ndjson,

@@ -2,10 +2,11 @@
 
 use genesys_purge::app::Role;
 use reqwest::header::ACCEPT;
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, Response, StatusCode, Version};
 use sqlx::Executor as _;
 use uuid::Uuid;
 
+use crate::support::problem::refused;
 use crate::support::{Setup, TestService};
 
 /// More than the sockets between server and client can hold.
@@ -41,6 +42,14 @@ async fn rest(response: &mut Response, read: &mut Vec<u8>) -> Result<(), reqwest
 
 fn rows(report: &[u8]) -> u128 {
     report.split(|byte| *byte == b'\n').skip(1).count() as u128
+}
+
+#[tokio::test]
+async fn who_could_not_see_that_a_report_broke_off_gets_none() {
+    let test = Setup::new().role(Role::Api).start().await;
+    let purge = test.purge(&[Uuid::from_u128(1)]).await;
+    let request = test.request(Method::GET, &format!("/purges/{purge}/report")).version(Version::HTTP_10);
+    refused(request, 505, "http_version").await;
 }
 
 #[tokio::test]
