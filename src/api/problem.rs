@@ -142,6 +142,10 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Spool(error) => error.into(),
+            StoreError::NoTurn => {
+                let detail = "other purges are being accepted; try again in a moment";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            }
             error if error.is_outage() => {
                 tracing::error!(%error, "the database can't be reached");
                 Self::unavailable()

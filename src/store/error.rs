@@ -62,6 +62,9 @@ pub enum StoreError {
         /// Why.
         detail: String,
     },
+    /// Others are being accepted for too long.
+    #[error("other purges are being accepted; no turn came in time")]
+    NoTurn,
     /// The ids of an upload could not be read back from their spool.
     #[error(transparent)]
     Spool(#[from] crate::intake::IntakeError),

@@ -24,10 +24,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::meters::Meters;
+use purges::turns::Turns;
 
 pub use error::StoreError;
 pub use wake::Listener;
@@ -82,8 +82,7 @@ pub struct Store {
     engine: PgPool,
     /// For requests.
     api: PgPool,
-    /// So many purges are accepted at once: a large one takes a connection for a while, and others must get through.
-    accepts: Arc<Semaphore>,
+    turns: Turns,
     new_id: NewId,
     meters: Meters,
     /// The operator's receiver is configured, so that events owe it a delivery.
@@ -113,9 +112,8 @@ impl Store {
             .map_err(|source| StoreError::Database { transaction: "connect", source })?;
         // A request that waits for a lock, perhaps of somebody's maintenance, is given up in the end.
         let api = pool(max_connections / 2).connect_lazy_with(options.options([("lock_timeout", "60s")]));
-        let at_once = usize::try_from(max_connections / 4).unwrap_or_default().max(1);
-        let accepts = Arc::new(Semaphore::new(at_once));
-        Ok(Self { engine, api, accepts, new_id, meters: Meters::silent(), tells_retention })
+        let turns = Turns::new(usize::try_from(max_connections / 4).unwrap_or_default());
+        Ok(Self { engine, api, turns, new_id, meters: Meters::silent(), tells_retention })
     }
 
     /// Records what it does there.

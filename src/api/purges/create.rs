@@ -26,10 +26,13 @@ use crate::api::{ApiState, incoming};
 use crate::domain::keys::Caller;
 use crate::intake::{self, Format, Limits, Spooled};
 use crate::store::purges::accept::{Accepted, NewPurge};
+use crate::store::purges::load::Purge;
 use crate::store::purges::repeat::{Before, RepeatKey};
 
-/// A repeat looks so often whether its first has ended.
-const REPEAT_PAUSE: Duration = Duration::from_millis(100);
+/// A repeat waits so long before it looks whether its first has ended, and longer each time.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+/// But no longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What to purge.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -121,30 +124,33 @@ pub(in crate::api) async fn create_purge(
     };
     check_count(&spooled, expected)?;
     let key = key.map(|key| repeat::bind(key, key_id, &new, expected, &spooled));
-    let (id, is_repeat) = accept(&state, &new, &spooled, key.as_ref()).await?;
-    if !is_repeat {
-        tracing::info!(purge = %id, org = new.org, by = new.requested_by, "accepted a purge");
-    }
-    let purge = visible(&state, &caller, id).await?.as_accepted();
-    let location = [(header::LOCATION, format!("/purges/{id}"))];
+    let (purge, is_repeat) = match accept(&state, &new, &spooled, key.as_ref()).await? {
+        Ok(purge) => {
+            tracing::info!(purge = %purge.id, org = new.org, by = new.requested_by, "accepted a purge");
+            (*purge, false)
+        }
+        Err(id) => (visible(&state, &caller, id).await?, true),
+    };
+    let location = [(header::LOCATION, format!("/purges/{}", purge.id))];
     let replayed = is_repeat.then_some([(repeat::REPLAYED, "true")]);
-    Ok((StatusCode::ACCEPTED, location, replayed, Json(PurgeBody::from(purge))).into_response())
+    Ok((StatusCode::ACCEPTED, location, replayed, Json(PurgeBody::from(purge.as_accepted()))).into_response())
 }
 
-/// Accepts the purge, or finds the one that its key stands for; a repeat waits here for its first, without a connection
-/// that others need.
+/// Accepts the purge, or finds the id of the one that its key stands for; a repeat waits here for its first, without a
+/// connection that others need.
 async fn accept(
     state: &ApiState,
     new: &NewPurge,
     spooled: &Spooled,
     key: Option<&RepeatKey>,
-) -> Result<(Uuid, bool), Problem> {
+) -> Result<Result<Box<Purge>, Uuid>, Problem> {
     let until = Instant::now() + state.request_timeout;
+    let mut pause = SHORTEST_PAUSE;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         match state.store.accept_purge(new, spooled, key, left).await? {
-            Accepted::New(id) => return Ok((id, false)),
-            Accepted::Before(Before::Repeated(id)) => return Ok((id, true)),
+            Accepted::New(purge) => return Ok(Ok(purge)),
+            Accepted::Before(Before::Repeated(id)) => return Ok(Err(id)),
             Accepted::Before(Before::Misused) => {
                 let detail =
                     "this Idempotency-Key came before with another request; use a new key for a new purge";
@@ -155,7 +161,10 @@ async fn accept(
                     "the first request with this Idempotency-Key is still under way; repeat it later";
                 return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", detail));
             }
-            Accepted::NotYet => tokio::time::sleep(REPEAT_PAUSE.min(left)).await,
+            Accepted::NotYet => {
+                tokio::time::sleep(pause.min(left)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
         }
     }
 }

@@ -128,10 +128,9 @@ async fn steer(
 ) -> Result<Json<QuietPurge>, Problem> {
     let purge = visible(&state, &caller, id).await?;
     match state.store.steer_purge(&purge.org, id, act, &caller.name, &request_id).await? {
-        Steered::Done { quiet_at } => {
+        Steered::Done { quiet_at, purge } => {
             tracing::info!(purge = %id, act = act.as_str(), by = caller.name, "steered a purge");
-            let purge = visible(&state, &caller, id).await?;
-            Ok(Json(QuietPurge { purge: purge.into(), quiet_at }))
+            Ok(Json(QuietPurge { purge: PurgeBody::from(*purge), quiet_at }))
         }
         Steered::Forbidden(found) => {
             let allowed: Vec<&str> = act.allowed_in().map(PurgeState::as_str).collect();

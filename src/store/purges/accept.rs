@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::load::{self, Purge};
 use super::repeat::{self, Before, RepeatKey};
 use super::tags;
 use crate::domain::SLICE_SIZE;
@@ -40,10 +41,10 @@ pub struct NewPurge {
 }
 
 /// What came of the wish for a purge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Accepted {
     /// This purge.
-    New(Uuid),
+    New(Box<Purge>),
     /// The request's key stands for something already.
     Before(Before),
     /// Another request with its key is under way: nobody knows yet what the key will stand for.
@@ -79,13 +80,9 @@ impl Store {
         spooled: &Spooled,
         repeat: Option<&RepeatKey>,
         patience: Duration,
-    ) -> Result<Option<Uuid>, StoreError> {
-        let failed = |source| StoreError::Database { transaction: "accept_purge", source };
+    ) -> Result<Option<Box<Purge>>, StoreError> {
         // Kept until the end.
-        let _turn = tokio::time::timeout(patience, self.accepts.acquire())
-            .await
-            .map_err(|_| failed(sqlx::Error::PoolTimedOut))?
-            .map_err(|_| failed(sqlx::Error::PoolClosed))?;
+        let _turn = self.turns.take(spooled.distinct(), patience).await?;
         let id = self.new_id();
         let mut tx = self.begin_request("accept_purge").await?;
         if let Some(key) = repeat
@@ -114,8 +111,10 @@ impl Store {
         let actor = Actor { name: &new.requested_by, request_id: Some(&new.request_id) };
         write_for_purges(self, &mut tx, now, actor, vec![accepted]).await?;
         notify(&mut tx, &new.org).await?;
+        // Read before the commit: what is accepted must not be answered with a failure to read it.
+        let purge = load::load_one(&mut tx, id).await?;
         tx.commit().await?;
-        Ok(Some(id))
+        Ok(Some(Box::new(purge)))
     }
 }
 

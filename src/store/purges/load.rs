@@ -78,6 +78,14 @@ impl Store {
     }
 }
 
+/// A purge that is known to be there.
+pub(super) async fn load_one(tx: &mut Tx, id: Uuid) -> Result<Purge, StoreError> {
+    load(tx, &[id])
+        .await?
+        .pop()
+        .ok_or_else(|| StoreError::Unreadable { what: "purge", detail: format!("{id} is gone") })
+}
+
 /// The purges with these ids, newest first.
 pub(in crate::store) async fn load(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Purge>, StoreError> {
     let failed = tx.failed();

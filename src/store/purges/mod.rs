@@ -9,3 +9,4 @@ pub(super) mod start;
 pub mod steer;
 mod sweep;
 mod tags;
+pub(super) mod turns;

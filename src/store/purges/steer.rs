@@ -6,6 +6,7 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
 use super::finish;
+use super::load::{self, Purge};
 use crate::domain::act::Act;
 use crate::domain::events::EventType;
 use crate::domain::reason::Step;
@@ -20,12 +21,14 @@ use crate::store::wake::notify;
 use crate::store::{Store, StoreError};
 
 /// What became of the wish to do something to a purge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Steered {
     /// It is done. No submit that names a conversation of the purge leaves after `quiet_at`, until the purge goes on.
     Done {
         /// The latest deadline of the purge's intents, or the time of the act where none is open.
         quiet_at: Timestamp,
+        /// The purge right after.
+        purge: Box<Purge>,
     },
     /// The purge's state does not allow it.
     Forbidden(PurgeState),
@@ -78,8 +81,10 @@ impl Store {
         }
         let quiet_at = quiet_at(&mut tx, org, purge).await?;
         notify(&mut tx, org).await?;
+        // Read before the commit: what is done must not be answered with a failure to read it.
+        let steered = load::load_one(&mut tx, purge).await?;
         tx.commit().await?;
-        Ok(Steered::Done { quiet_at })
+        Ok(Steered::Done { quiet_at, purge: Box::new(steered) })
     }
 }
 

@@ -88,12 +88,12 @@ impl Lane {
             request_id: "race".to_owned(),
         };
         let spooled = Spooled::from_list(ids.to_vec());
-        let accept::Accepted::New(purge) =
+        let accept::Accepted::New(accepted) =
             self.steering.accept_purge(&new, &spooled, None, Duration::from_secs(30)).await.unwrap()
         else {
             panic!("nobody asked for it before")
         };
-        purge
+        accepted.id
     }
 
     /// The next question that is due.
@@ -186,7 +186,7 @@ impl Lane {
             }
         };
         match self.steering.steer_purge(&self.org.name, purge, act, "racer", "race").await.unwrap() {
-            Steered::Done { quiet_at } => quiet_at,
+            Steered::Done { quiet_at, .. } => quiet_at,
             Steered::Forbidden(state) => panic!("{act} is forbidden in {state}"),
         }
     }
