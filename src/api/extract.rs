@@ -92,7 +92,7 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
         if !is_json(&request) {
             return Err(unsupported("application/json"));
         }
-        parse_json(&incoming::json(request, state).await?).map(Self)
+        parse_json(&incoming::json(request, state).await?.bytes).map(Self)
     }
 }
 
@@ -103,7 +103,7 @@ impl<T: DeserializeOwned> JsonBody<T> {
             return Ok(None);
         }
         let is_json = is_json(&request);
-        let bytes = incoming::json(request, state).await?;
+        let incoming::Whole { bytes, .. } = &incoming::json(request, state).await?;
         // Whether there is any is known only now where it comes in chunks.
         if bytes.is_empty() {
             return Ok(None);
@@ -111,7 +111,7 @@ impl<T: DeserializeOwned> JsonBody<T> {
         if !is_json {
             return Err(unsupported("application/json"));
         }
-        if bytes.trim_ascii() == b"null" { Ok(None) } else { parse_json(&bytes).map(Some) }
+        if bytes.trim_ascii() == b"null" { Ok(None) } else { parse_json(bytes).map(Some) }
     }
 }
 

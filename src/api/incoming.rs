@@ -1,9 +1,10 @@
 //! Bodies of requests, as they come over the wire: unfolded where they are gzip, and given up where nothing more comes.
 //!
-//! Invariant: nothing here holds more of a body than a piece, but for JSON, which has its limit.
+//! Invariant: nothing here holds more of a body than a piece, but for JSON, which has its limits: for one, and for all.
 
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_compression::tokio::bufread::GzipDecoder;
@@ -12,6 +13,7 @@ use axum::extract::Request;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _, TryStreamExt as _};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::ApiState;
@@ -20,6 +22,10 @@ use super::problem::Problem;
 /// The code of a refusal for the sake of `Content-Encoding`.
 pub(super) const UNSUPPORTED_ENCODING: &str = "unsupported_encoding";
 
+/// A JSON body of so many bytes needs no room of its own.
+const SMALL: usize = 64 * 1024;
+/// So many larger ones are in memory at once.
+pub(super) const LARGE_AT_ONCE: usize = 8;
 /// So much is unfolded at once.
 const PIECE: usize = 64 * 1024;
 /// So many bytes of an unfolded upload may belong to an id; exports with longer lines come as they are.
@@ -32,6 +38,8 @@ const BYTES_BESIDE: u64 = 1024 * 1024;
 enum Fault {
     #[error("no byte of the body came for {0:?}; nothing was accepted")]
     Stalled(Duration),
+    #[error("the body took longer than {0:?}; nothing was accepted")]
+    TooSlow(Duration),
     #[error("the body is no whole gzip: {0}; nothing was accepted")]
     Folded(String),
     #[error(
@@ -55,8 +63,15 @@ pub(super) fn upload(request: Request, state: &ApiState) -> Result<Pieces, Probl
     Ok(no_longer_than(most, unfolded(pieces)).boxed())
 }
 
-/// A JSON body, unfolded: at most `intake.max_json` bytes.
-pub(super) async fn json(request: Request, state: &ApiState) -> Result<Bytes, Problem> {
+/// A JSON body, unfolded, and its room in memory.
+pub(super) struct Whole {
+    pub(super) bytes: Bytes,
+    /// Kept until the body was read; a small one needs none.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// A JSON body: at most `intake.max_json` bytes, and so many large ones at once as there is room for.
+pub(super) async fn json(request: Request, state: &ApiState) -> Result<Whole, Problem> {
     let limit = state.intake.max_json;
     let is_folded = is_folded(request.headers())?;
     let announced =
@@ -64,8 +79,28 @@ pub(super) async fn json(request: Request, state: &ApiState) -> Result<Bytes, Pr
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
+    let is_small = !is_folded && announced.is_some_and(|length| length <= SMALL);
+    let room = if is_small { None } else { Some(room(state).await?) };
     let pieces = unstalled(request.into_body(), state.connections.stalled);
-    let mut pieces = if is_folded { unfolded(pieces).boxed() } else { pieces.boxed() };
+    let pieces = if is_folded { unfolded(pieces).boxed() } else { pieces.boxed() };
+    let whole = state.connections.whole;
+    let bytes = tokio::time::timeout(whole, gather(pieces, limit))
+        .await
+        .unwrap_or_else(|_| Err(problem(&io::Error::other(Fault::TooSlow(whole)))))?;
+    Ok(Whole { bytes, _room: room })
+}
+
+async fn room(state: &ApiState) -> Result<OwnedSemaphorePermit, Problem> {
+    // Nobody closes the semaphore.
+    let room = Arc::clone(&state.json_room).acquire_owned();
+    if let Ok(Ok(room)) = tokio::time::timeout(state.request_timeout, room).await {
+        return Ok(room);
+    }
+    let detail = "there is no room for another large JSON body; try again in a moment, or send text/csv";
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail))
+}
+
+async fn gather(mut pieces: Pieces, limit: usize) -> Result<Bytes, Problem> {
     let mut body = Vec::new();
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| problem(&error))?;
@@ -85,7 +120,9 @@ pub(super) fn problem(error: &(dyn Error + 'static)) -> Problem {
         ToString::to_string,
     );
     match fault {
-        Some(Fault::Stalled(_)) => Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail),
+        Some(Fault::Stalled(_) | Fault::TooSlow(_)) => {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
+        }
         Some(Fault::UnfoldsTooFar(_)) => {
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
         }

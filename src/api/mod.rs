@@ -36,6 +36,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -64,6 +65,8 @@ pub struct ApiState {
     pub request_timeout: Duration,
     /// How long callers may take.
     pub connections: ConnectionTerms,
+    /// Room for large JSON bodies.
+    pub json_room: Arc<Semaphore>,
     /// Makes the ids of requests that bring none.
     pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
     /// What the metrics are shown from.
@@ -90,6 +93,11 @@ pub struct IntakeTerms {
     pub max_ids: u64,
     /// The largest JSON body, in bytes.
     pub max_json: usize,
+}
+
+/// Room for as many large JSON bodies as are kept in memory at once.
+pub fn json_room() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(incoming::LARGE_AT_ONCE))
 }
 
 /// Serves the API until it is told to stop; requests that are under way then may end.

@@ -45,6 +45,8 @@ pub struct ConnectionTerms {
     pub idle: Duration,
     /// The body of a request may pause so long.
     pub stalled: Duration,
+    /// A JSON body may take so long in all: it is kept in memory meanwhile.
+    pub whole: Duration,
     /// A client may take nothing of an answer for so long.
     pub unread: Duration,
 }
@@ -57,7 +59,8 @@ impl Default for ConnectionTerms {
             most: 1024,
             head: Duration::from_secs(15),
             idle: Duration::from_secs(75),
-            stalled: Duration::from_secs(30),
+            stalled: Duration::from_secs(20),
+            whole: Duration::from_mins(2),
             unread: Duration::from_mins(2),
         }
     }

@@ -6,6 +6,7 @@
 
 mod database;
 pub mod doctor;
+pub mod files;
 mod listen;
 mod terms;
 mod world;
@@ -261,6 +262,7 @@ fn api_state(settings: &Settings, world: &World, store: &Store, meters: Meters, 
         },
         request_timeout: settings.server.request_timeout,
         connections: ConnectionTerms::default(),
+        json_room: api::json_room(),
         new_id: world.new_id(),
         metrics: Arc::new(MetricsDesk::new(meters, is_open)),
         calls,

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::setting::Setting;
 use super::signals::Signals;
+use crate::app::files::raise_limit;
 use crate::app::{Database, Role, Service, connect};
 use crate::postgres::Storage;
 
@@ -18,6 +19,7 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
     let settings = setting.settings()?;
     settings.require_orgs()?;
     setting.start_logs(&settings)?;
+    raise_limit();
     let mut signals = Signals::listen()?;
     let storage = Storage::Kept(setting.data_dir.clone());
     let database = tokio::select! {

@@ -164,6 +164,7 @@ mod tests {
         most: 1,
         head: Duration::from_secs(20),
         idle: Duration::from_secs(80),
+        whole: Duration::from_mins(2),
         stalled: Duration::from_secs(40),
         unread: Duration::from_secs(160),
     };

@@ -28,6 +28,8 @@ pub struct Home {
     folder: TempDir,
     pub sandbox: Running,
     variables: Vec<(String, String)>,
+    /// How many files a program may have open unless it asks for more.
+    soft_files: Option<u32>,
 }
 
 impl Home {
@@ -61,7 +63,7 @@ impl Home {
         let passable = Permissions::from_mode(0o711);
         let folder = tempfile::Builder::new().permissions(passable).tempdir_in("/tmp").unwrap();
         std::fs::create_dir(folder.path().join("work")).unwrap();
-        Self { folder, sandbox, variables }
+        Self { folder, sandbox, variables, soft_files: None }
     }
 
     /// Sets a variable of the environment.
@@ -69,12 +71,24 @@ impl Home {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Programs may have so many files open, unless they ask for more.
+    pub fn limit_files(&mut self, soft: u32) {
+        self.soft_files = Some(soft);
+    }
+
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = match self.soft_files {
+            None => Command::new(PROGRAM),
+            Some(soft) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &format!("ulimit -S -n {soft} && exec \"$@\""), "sh", PROGRAM]);
+                shell
+            }
+        };
         command
             .env_clear()
             .envs(Environment::of_process().path().map(|path| ("PATH", path.to_owned())))
@@ -198,6 +212,15 @@ impl Serving {
         let status = std::fs::read_to_string(path).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    }
+
+    /// How many files the process may have open: as it is, and at most.
+    pub fn files(&self) -> (u64, u64) {
+        let path = format!("/proc/{}/limits", self.process.id().expect("it has not ended"));
+        let limits = std::fs::read_to_string(path).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap_or(u64::MAX));
+        (numbers.next().unwrap(), numbers.next().unwrap())
     }
 
     /// Sends it a signal and waits for its end: the exit code, none where the signal ended it.

@@ -33,6 +33,17 @@ async fn a_fresh_machine_serves_stops_when_told_and_leaves_no_process() {
 }
 
 #[tokio::test]
+async fn it_takes_as_many_files_as_it_may() {
+    let mut home = Home::with_jobs_of(50).await;
+    home.limit_files(256);
+    let serving = Serving::start(&home).await;
+    let (soft, hard) = serving.files();
+    assert!(soft > 256 && soft >= hard.min(16_384), "{soft} of {hard}");
+    assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
+    home.until_no_database_runs().await;
+}
+
+#[tokio::test]
 async fn a_wait_that_is_under_way_does_not_keep_a_service_from_stopping() {
     let mut home = Home::with_jobs_of(50).await;
     home.set("PURGE__ENGINE__PAUSED", "true");

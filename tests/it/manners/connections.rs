@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use genesys_purge::app::Role;
 use genesys_purge::sandbox::Kind;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
 
 use super::{Wire, desk, is_held};
@@ -28,7 +29,7 @@ async fn a_head_that_is_not_sent_to_its_end_costs_the_connection() {
         let mut pause = tokio::time::interval(Duration::from_millis(50));
         loop {
             pause.tick().await;
-            if tokio::io::AsyncWriteExt::write_all(&mut wire.0, b"x").await.is_err() {
+            if wire.0.write_all(b"x").await.is_err() {
                 return;
             }
         }
@@ -71,6 +72,58 @@ async fn a_body_that_stalls_is_answered_408_and_leaves_nothing() {
         spool.until(false).await;
     }
     assert_eq!(test.number("select count(*) from purges").await, 0);
+}
+
+#[tokio::test]
+async fn a_json_body_that_drips_is_given_up_in_the_end() {
+    let test = Setup::new().role(Role::Api).connections(|terms| terms.whole = SHORT).start().await;
+    let mut wire = Wire::open(&test).await;
+    let head = ["Content-Type: application/json", "Content-Length: 9999999"];
+    wire.send_head(&test, "POST /purges", &head).await;
+    let (mut answers, mut body) = wire.0.split();
+    let dripping = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(50));
+        while body.write_all(b" ").await.is_ok() {
+            pause.tick().await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut answer = String::new();
+    tokio::select! {
+        () = dripping => {}
+        read = tokio::time::timeout(super::LONG, answers.read_to_string(&mut answer)) => {
+            read.expect("the slow sender was never answered").unwrap();
+        }
+    }
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("the body took longer than"), "{answer}");
+}
+
+#[tokio::test]
+async fn so_many_large_json_bodies_are_held_at_once() {
+    let test = Setup::new().role(Role::Api).start().await;
+    let body = format!("{{\"conversationIds\":[\"{}\"]{}}}", Uuid::from_u128(1), " ".repeat(100_000));
+    let length = format!("Content-Length: {}", body.len());
+    // The service asks for a body once it has room for it.
+    let head = ["Content-Type: application/json", &length, "Expect: 100-continue"];
+    let mut wires = Vec::new();
+    for _ in 0..8 {
+        let mut wire = Wire::open(&test).await;
+        wire.send_head(&test, "POST /purges", &head).await;
+        wire.until("HTTP/1.1 100 Continue\r\n\r\n").await;
+        wires.push(wire);
+    }
+    let mut late = Wire::open(&test).await;
+    late.send_head(&test, "POST /purges", &head).await;
+    // Small ones pass meanwhile.
+    test.purge(&[Uuid::from_u128(2)]).await;
+    let mut byte = [0];
+    assert!(late.0.try_read(&mut byte).is_err(), "there was room for a ninth");
+    wires[0].send(&body).await;
+    wires[0].until("HTTP/1.1 202 ").await;
+    late.until("HTTP/1.1 100 Continue\r\n\r\n").await;
+    late.send(&body).await;
+    late.until("HTTP/1.1 202 ").await;
 }
 
 #[tokio::test]

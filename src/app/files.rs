@@ -1,0 +1,24 @@
+//! How many files this process may have open: its connections, its spools and its database are all files.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// As many as are ever of use: 1024 callers, two spools for each, and what the service itself needs.
+const WANTED: u64 = 16_384;
+/// With fewer, callers can take the files that the service itself needs.
+const ENOUGH: u64 = 2_048;
+
+/// Raises the limit as far as it is wanted and allowed; systems give programs few unless they ask.
+pub fn raise_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = soft.max(hard.min(WANTED));
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).map(|()| wanted)
+    });
+    match raised {
+        Ok(limit) if limit >= ENOUGH => {}
+        Ok(limit) => tracing::warn!(
+            limit,
+            "this process may have few files open: many callers at once can stop it; raise the limit (LimitNOFILE, ulimit -n)"
+        ),
+        Err(error) => tracing::warn!(%error, "how many files may be open can't be changed"),
+    }
+}
