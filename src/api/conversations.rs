@@ -96,10 +96,9 @@ pub(super) async fn conversation(
     PathId(conversation_id): PathId,
     _: NoQuery,
 ) -> Result<Json<ConversationHistory>, Problem> {
-    let purges = state.store.conversation(conversation_id).await?;
+    let purges = state.store.conversation(conversation_id, caller.orgs.as_deref()).await?;
     let holds = state.store.holds_on(conversation_id).await?;
-    let purges: Vec<InPurge> =
-        purges.into_iter().filter(|purge| caller.reaches(&purge.org)).map(InPurge::from).collect();
+    let purges: Vec<InPurge> = purges.into_iter().map(InPurge::from).collect();
     let holds: Vec<HoldBody> = holds
         .into_iter()
         .filter(|hold| hold.orgs.iter().any(|org| caller.reaches(org)))

@@ -1,4 +1,4 @@
-//! Reads holds.
+//! Reads holds. One whose ids are still being loaded, or whose request broke off before it was in force, is none.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -66,7 +66,7 @@ impl Store {
             Row,
             "-- hold
             select id, matter, active, conversations, orgs, created_by, created_at, released_by, released_at
-            from holds where id = $1",
+            from holds where id = $1 and (active or released_at is not null)",
             id
         )
         .fetch_optional(&mut *tx)
@@ -90,6 +90,7 @@ impl Store {
             select id, matter, active, conversations, orgs, created_by, created_at, released_by, released_at
             from holds
             where ($1::text[] is null or orgs && $1) and ($2::uuid is null or id < $2)
+              and (active or released_at is not null)
             order by id desc
             limit $3",
             orgs as _,
@@ -112,6 +113,7 @@ impl Store {
             select id, matter, active, conversations, orgs, created_by, created_at, released_by, released_at
             from holds
             where id in (select hold_id from hold_conversations where conversation_id = $1)
+              and (active or released_at is not null)
             order by id",
             conversation
         )

@@ -1,6 +1,9 @@
 //! Everything that this service ever did about one conversation.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
 use super::conversations::outcome_of;
@@ -47,92 +50,98 @@ pub struct DecisionRow {
     pub at: Timestamp,
 }
 
+/// A purge that named the conversation, and where.
+struct Place {
+    purge_id: Uuid,
+    ordinal: i32,
+    org: String,
+    created_at: SqlTimestamp,
+    requested_by: String,
+}
+
 impl Store {
-    /// What every purge that named the conversation did about it, oldest first.
-    pub async fn conversation(&self, conversation: Uuid) -> Result<Vec<ConversationInPurge>, StoreError> {
+    /// What every purge of these orgs (`None`: of any) that named the conversation did about it, oldest first.
+    pub async fn conversation(
+        &self,
+        conversation: Uuid,
+        orgs: Option<&[String]>,
+    ) -> Result<Vec<ConversationInPurge>, StoreError> {
         let mut tx = self.begin_request("conversation").await?;
         let failed = tx.failed();
-        let places = sqlx::query!(
+        let places = sqlx::query_as!(
+            Place,
             "-- conversation
             select c.purge_id, c.ordinal, p.org, p.created_at, p.requested_by
             from conversations c
             join purges p on p.id = c.purge_id
-            where c.conversation_id = $1
+            where c.conversation_id = $1 and ($2::text[] is null or p.org = any($2))
             order by c.purge_id",
-            conversation
+            conversation,
+            orgs as _
         )
         .fetch_all(&mut *tx)
         .await
         .map_err(failed)?;
-        let mut history = Vec::new();
-        for row in places {
-            let (slice_no, position) = locate(row.ordinal);
-            history.push(ConversationInPurge {
+        let located: Vec<(Uuid, i32, usize)> = places
+            .iter()
+            .map(|row| {
+                let (slice_no, position) = locate(row.ordinal);
+                (row.purge_id, slice_no, position)
+            })
+            .collect();
+        let mut decided = decisions_about(&mut tx, &located).await?;
+        let in_purge = |row: Place| {
+            let decisions = decided.remove(&row.purge_id).unwrap_or_default();
+            ConversationInPurge {
                 purge: row.purge_id,
                 org: row.org,
                 accepted_at: row.created_at.to_jiff(),
                 requested_by: row.requested_by,
-                outcome: outcome_at(&mut tx, row.purge_id, slice_no, position).await?,
-                decisions: decisions_about(&mut tx, row.purge_id, slice_no, position).await?,
-            });
-        }
-        Ok(history)
+                // Read with the decisions, so that the two agree.
+                outcome: decisions.last().map_or(Cell::NEW.outcome, |last| last.to),
+                decisions,
+            }
+        };
+        Ok(places.into_iter().map(in_purge).collect())
     }
 }
 
-async fn outcome_at(tx: &mut Tx, purge: Uuid, slice_no: i32, position: usize) -> Result<Outcome, StoreError> {
-    let failed = tx.failed();
-    let byte = sqlx::query_scalar!(
-        r#"-- outcome_at
-        select get_byte(outcomes, $3) as "byte!" from slices where purge_id = $1 and slice_no = $2"#,
-        purge,
-        slice_no,
-        i32::try_from(position).unwrap_or(i32::MAX)
-    )
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(failed)?;
-    u8::try_from(byte)
-        .ok()
-        .and_then(Cell::from_byte)
-        .map(|cell| cell.outcome)
-        .ok_or_else(|| StoreError::Unreadable { what: "outcome", detail: byte.to_string() })
-}
-
+/// The decisions about the conversation in each purge, oldest first.
 async fn decisions_about(
     tx: &mut Tx,
-    purge: Uuid,
-    slice_no: i32,
-    position: usize,
-) -> Result<Vec<DecisionRow>, StoreError> {
+    located: &[(Uuid, i32, usize)],
+) -> Result<HashMap<Uuid, Vec<DecisionRow>>, StoreError> {
+    let positions: Vec<i16> =
+        located.iter().map(|(.., position)| i16::try_from(*position).unwrap_or(i16::MAX)).collect();
     let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- decisions_about
-        select d.from_outcome, d.to_outcome, d.step, d.code, d.detail, d.job_id, d.decided_at,
+        select d.purge_id, d.from_outcome, d.to_outcome, d.step, d.code, d.detail, d.job_id, d.decided_at,
                j.upstream_job_id as "upstream_job_id?"
-        from decisions d
+        from unnest($1::uuid[], $2::int[], $3::smallint[]) as c (purge_id, slice_no, position)
+        join decisions d on (d.purge_id, d.slice_no) = (c.purge_id, c.slice_no) and c.position = any(d.positions)
         left join jobs j on j.id = d.job_id
-        where d.purge_id = $1 and d.slice_no = $2 and $3 = any(d.positions)
         order by d.id"#,
-        purge,
-        slice_no,
-        i16::try_from(position).unwrap_or(i16::MAX)
+        &located.iter().map(|(purge, ..)| *purge).collect::<Vec<_>>(),
+        &located.iter().map(|(_, slice_no, _)| *slice_no).collect::<Vec<_>>(),
+        &positions
     )
     .fetch_all(&mut **tx)
     .await
     .map_err(failed)?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(DecisionRow {
-                from: outcome_of(row.from_outcome)?,
-                to: outcome_of(row.to_outcome)?,
-                step: row.step,
-                code: row.code,
-                detail: row.detail,
-                job: row.job_id,
-                upstream_job_id: row.upstream_job_id,
-                at: row.decided_at.to_jiff(),
-            })
-        })
-        .collect()
+    let mut decided = HashMap::<Uuid, Vec<DecisionRow>>::new();
+    for row in rows {
+        let decision = DecisionRow {
+            from: outcome_of(row.from_outcome)?,
+            to: outcome_of(row.to_outcome)?,
+            step: row.step,
+            code: row.code,
+            detail: row.detail,
+            job: row.job_id,
+            upstream_job_id: row.upstream_job_id,
+            at: row.decided_at.to_jiff(),
+        };
+        decided.entry(row.purge_id).or_default().push(decision);
+    }
+    Ok(decided)
 }

@@ -1,8 +1,8 @@
-//! `GET /purges`: every filter, alone and together, for keys of all orgs and of one.
+//! Lists: every filter of `GET /purges`, alone and together, for keys of all orgs and of one; and what is in none.
 
 use genesys_purge::app::Role;
 use genesys_purge::domain::keys::Scope;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -183,4 +183,22 @@ async fn a_rare_state_among_many_purges_with_one_label_is_found_over_several_pag
     assert_eq!(ids(&pages), [oldest.to_string()]);
     assert!(pages.len() > 1, "no page looks through all of them");
     assert_eq!(ids(&all(&test, "/purges?state=paused").await), [oldest.to_string()]);
+}
+
+#[tokio::test]
+async fn a_hold_that_was_not_made_to_its_end_is_none() {
+    let test = Setup::new().role(Role::Api).start().await;
+    let id = Uuid::from_u128(7);
+    test.sql(&format!(
+        "insert into holds (id, matter, created_by, request_id, created_at, conversations, orgs)
+         values ('{id}', 'Half', 'tester', 'r', now(), 1, '{{default}}')"
+    ))
+    .await;
+    assert_eq!(test.get("/holds").await["items"], json!([]));
+    for (method, path) in
+        [(Method::GET, format!("/holds/{id}")), (Method::POST, format!("/holds/{id}/release"))]
+    {
+        let (status, body) = read(test.request(method, &path).send().await.unwrap()).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {body}");
+    }
 }
