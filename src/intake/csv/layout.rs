@@ -8,6 +8,7 @@
 //! | no such name, and several ids | refused |
 //! | one column alone, named `id` | that one |
 //! | anything else | refused |
+//! | by one delimiter something of the above, and by another, too | refused |
 //!
 //! `id` beside other columns is refused, since it may be the id of a recording, a user or a queue.
 //!
@@ -17,6 +18,7 @@ use super::super::IntakeError;
 use super::super::error::excerpt;
 use super::super::id::parse_id;
 use super::fields::Fields;
+use super::head::DELIMITERS;
 
 const SHOWN: usize = 120;
 
@@ -38,19 +40,28 @@ enum Columns {
     Unknown,
 }
 
-/// The layout by the first line, which may follow blank ones. The first of `delimiters` that makes sense of it is taken.
-pub(super) fn of(head: &[u8], delimiters: impl Iterator<Item = u8>) -> Result<Layout, IntakeError> {
-    let mut several = false;
-    for delimiter in delimiters {
-        match columns(&cells(head, delimiter)) {
-            Columns::Header(id_column) => return Ok(Layout { delimiter, id_column, has_header: true }),
-            Columns::Row(id_column) => return Ok(Layout { delimiter, id_column, has_header: false }),
-            Columns::Several => several = true,
-            Columns::Unknown => {}
+/// The layout by the first line, which may follow blank ones. Each delimiter that cuts the line is tried, and only one of
+/// them may make sense of it: even two that find the same id there may cut later rows at different places.
+pub(super) fn of(head: &[u8]) -> Result<Layout, IntakeError> {
+    let read = DELIMITERS.map(|delimiter| {
+        let cells = cells(head, delimiter);
+        (delimiter, cells.len() > 1, columns(&cells))
+    });
+    let is_cut = read.iter().any(|(_, cuts, _)| *cuts);
+    // Of delimiters that all leave the line whole, one stands for the others.
+    let tried = if is_cut { &read[..] } else { &read[..1] };
+    let mut made = tried.iter().filter(|(_, cuts, columns)| *cuts == is_cut && *columns != Columns::Unknown);
+    let header = || excerpt(head.trim_ascii(), SHOWN);
+    match (made.next(), made.next()) {
+        (None, _) => Err(IntakeError::NoIdColumn { header: header() }),
+        (Some(&(delimiter, _, Columns::Header(id_column))), None) => {
+            Ok(Layout { delimiter, id_column, has_header: true })
         }
+        (Some(&(delimiter, _, Columns::Row(id_column))), None) => {
+            Ok(Layout { delimiter, id_column, has_header: false })
+        }
+        _ => Err(IntakeError::TwoIdColumns { header: header() }),
     }
-    let header = excerpt(head.trim_ascii(), SHOWN);
-    Err(if several { IntakeError::TwoIdColumns { header } } else { IntakeError::NoIdColumn { header } })
 }
 
 /// The fields of the first row that is not blank. With a delimiter that is not the upload's, quotes may seem to stand
