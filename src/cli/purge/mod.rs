@@ -101,7 +101,7 @@ pub(super) async fn run(setting: &Setting, action: Action) -> anyhow::Result<Exi
     };
     match done {
         Ok(code) => Ok(code),
-        Err(Trouble::Ours(error)) => Err(error),
+        Err(Trouble::Ours(error) | Trouble::Unreadable(error)) => Err(error),
         Err(trouble) => {
             for line in trouble.lines() {
                 output::note(line);

@@ -99,9 +99,10 @@ pub(super) async fn read(sent: Result<Response, reqwest::Error>) -> Result<Value
     let body = whole(&mut response).await?;
     if response.status().is_success() {
         let not_json = |error| {
-            anyhow::Error::new(error).context("the answer is not JSON; is the URL that of the service?")
+            let error = anyhow::Error::new(error);
+            Trouble::Unreadable(error.context("the answer is not JSON; is the URL that of the service?"))
         };
-        return Ok(serde_json::from_slice(&body).map_err(not_json)?);
+        return serde_json::from_slice(&body).map_err(not_json);
     }
     let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok());
     let refusal = Refusal::read(status, &body, request_id);
@@ -115,7 +116,8 @@ async fn whole(response: &mut Response) -> Result<Vec<u8>, Trouble> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
         if body.len() + chunk.len() > LONGEST_ANSWER {
-            return Err(anyhow::anyhow!("the answer is too long; is the URL that of the service?").into());
+            let why = "the answer is too long; is the URL that of the service?";
+            return Err(Trouble::Unreadable(anyhow::anyhow!(why)));
         }
         body.extend_from_slice(&chunk);
     }

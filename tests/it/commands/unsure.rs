@@ -1,0 +1,50 @@
+//! `purge submit` where nobody can tell what the service did.
+
+use serde_json::{Value, json};
+
+use super::fake::Fake;
+use super::shell::{Said, Shell};
+
+const ID: &str = "0198c4a6-71f1-7a7b-9d8f-3f8f1f6f2b11";
+
+fn purge(state: &str) -> Value {
+    json!({ "id": ID, "state": state, "counts": { "total": 1 } })
+}
+
+/// A file is submitted to a service that answers so; the key that it was sent with.
+async fn submitted<const N: usize>(answers: [(u16, Value); N]) -> (Said, String) {
+    let fake = Fake::start(answers).await;
+    let shell = Shell::new(&fake.url, "gpk_key");
+    let file = shell.file("a.csv", "some ids");
+    let said = shell.run(&["submit", file.to_str().unwrap()]).await;
+    let asked = fake.asked();
+    assert_eq!(asked.len(), N, "{said:?}");
+    (said, asked[0].idempotency_key.clone())
+}
+
+#[tokio::test]
+async fn whatever_comes_after_a_lost_answer_the_key_is_told() {
+    let lost = || (0, json!({}));
+    for (status, code, exit) in
+        [(401, "no_key", 5), (413, "too_large", 5), (422, "idempotency_key_reused", 5), (500, "internal", 6)]
+    {
+        let (said, key) = submitted([lost(), (status, json!({ "code": code, "detail": "no" }))]).await;
+        let (told, advice) = (format!("refused ({status} {code}): no"), format!("--idempotency-key {key} "));
+        said.assert(exit, &["no answer came", &told, &advice]);
+        assert_eq!(said.out, "", "{said:?}");
+    }
+    let (said, _) = submitted([(422, json!({ "code": "invalid_lines", "detail": "no" }))]).await;
+    said.assert(5, &["refused (422 invalid_lines)"]);
+    assert!(!said.err.contains("--idempotency-key"), "nothing was accepted: {said:?}");
+}
+
+#[tokio::test]
+async fn an_error_of_the_service_and_an_answer_that_is_no_purge_leave_open_what_was_done() {
+    for (answer, exit, told) in [
+        ((500, json!({ "code": "internal", "detail": "oh" })), 6, "refused (500 internal): oh"),
+        ((202, json!({ "id": "x" })), 1, "the answer is no purge"),
+    ] {
+        let (said, key) = submitted([answer]).await;
+        said.assert(exit, &[told, &format!("--idempotency-key {key} ")]);
+    }
+}
