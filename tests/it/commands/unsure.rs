@@ -1,8 +1,12 @@
-//! `purge submit` where nobody can tell what the service did.
+//! `purge submit` where nobody can tell what the service did, and where nobody reads what it says.
+
+use std::process::Stdio;
 
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::fake::Fake;
+use super::home::{Home, LONG};
 use super::shell::{Said, Shell};
 
 const ID: &str = "0198c4a6-71f1-7a7b-9d8f-3f8f1f6f2b11";
@@ -46,5 +50,30 @@ async fn an_error_of_the_service_and_an_answer_that_is_no_purge_leave_open_what_
     ] {
         let (said, key) = submitted([answer]).await;
         said.assert(exit, &[told, &format!("--idempotency-key {key} ")]);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_hides_no_failure() {
+    let fake = Fake::start([(202, purge("queued")), (200, purge("failed")), (200, purge("canceled"))]).await;
+    let shell = Shell::new(&fake.url, "gpk_key");
+    let commands: [(&[&str], i32); 2] =
+        [(&["submit", "-", "--watch", "--json"], 3), (&["watch", ID, "--json"], 4)];
+    for (arguments, exit) in commands {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let process = shell.command(arguments).stdout(Stdio::from(writer)).spawn().unwrap();
+        let said = shell.said(&timeout(LONG, process.wait_with_output()).await.unwrap().unwrap());
+        said.assert(exit, &[": 1 conversations\n"]);
+    }
+
+    let mut home = Home::with_jobs_of(50).await;
+    home.set("GENESYS_CLIENT_SECRET", "");
+    for arguments in [&["doctor", "--offline"][..], &["doctor", "--offline", "--json"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let process = home.command(arguments).stdout(Stdio::from(writer)).spawn().unwrap();
+        let output = timeout(LONG, process.wait_with_output()).await.unwrap().unwrap();
+        assert_eq!((output.status.code(), output.stderr.len()), (Some(1), 0), "{arguments:?}: {output:?}");
     }
 }
