@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::output;
 use super::setting::Setting;
+use super::signals::Signals;
 use problem::Trouble;
 use service::Service;
 
@@ -96,7 +97,8 @@ pub(super) async fn run(setting: &Setting, action: Action) -> anyhow::Result<Exi
                 prints_json: args.json,
                 seed: setting.world.seed(),
             };
-            watch.until_final(args.id).await
+            let mut signals = Signals::listen()?;
+            watch.until_final(args.id, &mut signals).await
         }
     };
     match done {

@@ -176,7 +176,7 @@ pub(super) async fn run(setting: &Setting, args: Args) -> Result<ExitCode, Troub
         prints_json: args.json,
         seed: setting.world.seed(),
     };
-    watch.until_final(purge.id).await
+    watch.until_final(purge.id, &mut signals).await
 }
 
 /// A command line that clap can't see to make no sense.

@@ -2,11 +2,13 @@
 
 use std::process::Stdio;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
 use super::fake::Fake;
-use super::home::{Home, LONG};
+use super::home::{Home, LONG, send};
 use super::shell::{Said, Shell};
 
 const ID: &str = "0198c4a6-71f1-7a7b-9d8f-3f8f1f6f2b11";
@@ -76,4 +78,22 @@ async fn a_reader_that_leaves_hides_no_failure() {
         let output = timeout(LONG, process.wait_with_output()).await.unwrap().unwrap();
         assert_eq!((output.status.code(), output.stderr.len()), (Some(1), 0), "{arguments:?}: {output:?}");
     }
+}
+
+#[tokio::test]
+async fn a_signal_between_accepting_and_watching_is_not_lost() {
+    let mut accepted = purge("queued");
+    // More than a pipe holds: the command waits for its reader, accepted and not yet watching.
+    accepted["reason"] = "x".repeat(1 << 20).into();
+    let fake = Fake::start([(202, accepted), (200, purge("queued")), (200, purge("completed"))]).await;
+    let shell = Shell::new(&fake.url, "gpk_key");
+    let mut process = shell.command(&["submit", "-", "--watch", "--json"]).spawn().unwrap();
+    let mut out = process.stdout.take().unwrap();
+    assert_eq!(timeout(LONG, out.read_u8()).await.unwrap().unwrap(), b'{');
+    send(&process, Signal::SIGINT);
+    let (mut rest, ended) = (String::new(), process.wait_with_output());
+    let (read, ended) = tokio::join!(out.read_to_string(&mut rest), timeout(LONG, ended));
+    read.unwrap();
+    let said = shell.said(&ended.unwrap().unwrap());
+    said.assert(130, &["interrupted; the purge goes on. Watch it again: genesys-purge purge watch ", ID]);
 }
