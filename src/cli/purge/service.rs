@@ -1,5 +1,6 @@
 //! The service as a caller meets it: an address, a key, and what its answers mean.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -39,9 +40,9 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn new(setting: &Setting, connection: &Connection) -> anyhow::Result<Self> {
         let url = match &connection.url {
-            Some(url) => checked(url).with_context(|| format!("--url {url}"))?,
+            Some(url) => checked(url).with_context(|| format!("--url {}", without_user(url)))?,
             None => match setting.environment.service_url()? {
-                Some(url) => checked(url).with_context(|| format!("PURGE_URL={url}"))?,
+                Some(url) => checked(url).with_context(|| format!("PURGE_URL={}", without_user(url)))?,
                 None => USUAL_URL.to_owned(),
             },
         };
@@ -157,6 +158,11 @@ fn checked(text: &str) -> anyhow::Result<String> {
     );
     ensure!(url.query().is_none() && url.fragment().is_none(), "expected a URL without `?` and `#`");
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// For an error: what stands before the last `@` may be a password, however little the text is a URL.
+fn without_user(url: &str) -> Cow<'_, str> {
+    url.rsplit_once('@').map_or(url.into(), |(_, rest)| format!("...@{rest}").into())
 }
 
 /// From the file that was named, else from the environment.
