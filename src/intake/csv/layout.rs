@@ -5,7 +5,7 @@
 //! | one column named `conversationId`, in any letter case, with or without spaces, `_` or `-` in it | that one |
 //! | two of them, or one and an id as well | refused |
 //! | no such name, and exactly one id | that column, and there is no header |
-//! | no such name, and several ids | refused |
+//! | no such name, and several ids, be it within one column | refused |
 //! | one column alone, named `id` | that one |
 //! | anything else | refused |
 //! | by one delimiter something of the above, and by another, too | refused |
@@ -88,9 +88,13 @@ fn cells(head: &[u8], delimiter: u8) -> Vec<Vec<u8>> {
 fn columns(cells: &[Vec<u8>]) -> Columns {
     let named = only(cells, |cell| name(cell) == "conversationid");
     let ids = only(cells, |cell| parse_id(cell).is_ok());
+    // One that stands within a column may be the id by the delimiter that was meant.
+    let pieces = cells.iter().flat_map(|cell| cell.split(|byte| DELIMITERS.contains(byte)));
+    let in_all = pieces.filter(|piece| parse_id(piece).is_ok()).count();
     match (named, ids) {
         (Found::One(column), Found::None) => Columns::Header(column),
         (Found::Several | Found::One(_), _) | (Found::None, Found::Several) => Columns::Several,
+        (Found::None, Found::One(_)) if in_all > 1 => Columns::Several,
         (Found::None, Found::One(column)) => Columns::Row(column),
         (Found::None, Found::None) if cells.len() == 1 && name(&cells[0]) == "id" => Columns::Header(0),
         (Found::None, Found::None) => Columns::Unknown,

@@ -128,6 +128,17 @@ fn a_first_line_that_two_delimiters_make_sense_of_is_refused() {
 }
 
 #[test]
+fn a_first_row_with_an_id_within_another_column_is_refused() {
+    check(&[
+        ("Smith;#1,#2\n", "TwoIdColumns"),
+        ("#1,\"#2;#3\"\n", "TwoIdColumns"),
+        ("#1;x, #2\n", "TwoIdColumns"),
+        ("conversationId,users\n#1,\"#2;#3\"\n", "ids 1"),
+        ("#1,see #2\n#3,\"#4;#5\"\n", "ids 1 3"),
+    ]);
+}
+
+#[test]
 fn a_delimiter_that_cuts_nothing_says_nothing_of_columns() {
     check(&[
         ("\t#1\nx\t#2\n", "ids 1 2"),
