@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -16,6 +15,7 @@ use axum::routing::get;
 use utoipa_swagger_ui::Config;
 
 use super::ApiState;
+use super::extract::PathText;
 use super::problem::{self, Problem};
 
 /// The page writes styles into its elements, and draws small pictures that it has as `data:`.
@@ -28,7 +28,7 @@ pub(super) fn router() -> Router<ApiState> {
     Router::new()
         .route("/docs", get(async || Redirect::to("/docs/")))
         .route("/docs/", get(async || asset("index.html").await))
-        .route("/docs/{*asset}", get(async |Path(path): Path<String>| asset(&path).await))
+        .route("/docs/{*asset}", get(async |PathText(path): PathText| asset(&path).await))
 }
 
 async fn asset(path: &str) -> Response {

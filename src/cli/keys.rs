@@ -13,7 +13,7 @@ pub(super) enum Action {
     /// Make a key; it is printed once, alone on the last line.
     Create {
         /// Who will use it: the actor in every event.
-        #[arg(long)]
+        #[arg(long, value_parser = name)]
         name: String,
         /// What it allows; may be repeated.
         #[arg(long = "scope", required = true, value_parser = scope)]
@@ -29,6 +29,20 @@ pub(super) enum Action {
         /// The id that `keys list` shows.
         id: Uuid,
     },
+}
+
+/// The actor of what the service does of itself: no key may pass for it.
+const SERVICE: &str = "engine";
+
+fn name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it must not be empty".to_owned()),
+        _ if text.contains(char::is_control) => Err("it must not hold control characters".to_owned()),
+        told if told.eq_ignore_ascii_case(SERVICE) => {
+            Err(format!("{SERVICE:?} is the name of the service itself in every event; choose another"))
+        }
+        _ => Ok(text.to_owned()),
+    }
 }
 
 fn scope(text: &str) -> Result<Scope, String> {

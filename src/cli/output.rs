@@ -1,4 +1,4 @@
-//! Writes to standard output; a reader that has gone (`| head`) ends the command quietly.
+//! Writes to standard output; where its reader has gone (`| head`), the command goes on without, to its own exit code.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
@@ -13,7 +13,8 @@ pub(super) fn line(text: impl Display) -> anyhow::Result<()> {
 pub(super) fn write(text: impl Display) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match write!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        // An end here would say that all went well, whatever is still to come.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
 }

@@ -67,18 +67,37 @@ impl Row<'_> {
     }
 }
 
+/// What a formula begins with.
+const FORMULA: [char; 4] = ['=', '+', '-', '@'];
+/// Where a spreadsheet begins a cell that splits at `;` or tabs instead of `,`: a quote within its cell holds nothing
+/// together.
+const SPLIT: [char; 4] = [';', '\t', '\r', '\n'];
+
 /// Appends a text of somebody else: a spreadsheet must not take it for a formula, nor for more than one field.
 fn append_text(text: &str, report: &mut Vec<u8>) {
-    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { "'" } else { "" };
-    if text.contains(['"', ',', '\r', '\n']) {
-        report.push(b'"');
-        report.extend(guard.as_bytes());
-        report.extend(text.replace('"', "\"\"").as_bytes());
-        report.push(b'"');
-    } else {
-        report.extend(guard.as_bytes());
+    let is_quoted = text.contains(['"', ',']) || text.contains(SPLIT);
+    if !is_quoted {
+        report.extend(guard(text.starts_with(FORMULA)).as_bytes());
         report.extend(text.as_bytes());
+        return;
     }
+    report.extend(b"\"");
+    report.extend(guard(text.starts_with(FORMULA) || text.starts_with(['\t', '\r', '\n'])).as_bytes());
+    let mut rest = text;
+    while let Some(at) = rest.find(SPLIT) {
+        // All of them are one byte long.
+        let (cell, behind) = rest.split_at(at + 1);
+        report.extend(cell.replace('"', "\"\"").as_bytes());
+        report.extend(guard(behind.trim_start_matches('"').starts_with(FORMULA)).as_bytes());
+        rest = behind;
+    }
+    report.extend(rest.replace('"', "\"\"").as_bytes());
+    report.extend(b"\"");
+}
+
+/// What makes a cell a text.
+fn guard(is_needed: bool) -> &'static str {
+    if is_needed { "'" } else { "" }
 }
 
 #[cfg(test)]
@@ -140,7 +159,13 @@ mod tests {
             ("+49", "'+49"),
             ("-1", "'-1"),
             ("@now", "'@now"),
-            ("\tx", "'\tx"),
+            ("\tx", "\"'\tx\""),
+            ("x;y\tz", "\"x;y\tz\""),
+            ("x;=HYPERLINK(1)", "\"x;'=HYPERLINK(1)\""),
+            ("x\t+1;-2\n@3\r=4", "\"x\t'+1;'-2\n'@3\r'=4\""),
+            ("=1;\"=2\"", "\"'=1;'\"\"=2\"\"\""),
+            (";;=", "\";;'=\""),
+            ("ä; 1-1=0", "\"ä; 1-1=0\""),
             ("\rx", "\"'\rx\""),
             ("\nx", "\"'\nx\""),
             ("=HYPERLINK(\"x\",\"y\")", "\"'=HYPERLINK(\"\"x\"\",\"\"y\"\")\""),

@@ -11,3 +11,4 @@ mod purge;
 mod refusals;
 mod serve;
 mod shell;
+mod unsure;

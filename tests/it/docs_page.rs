@@ -82,5 +82,6 @@ async fn the_page_is_open_and_lets_nothing_in() {
     }
     refused(test.client.get(format!("{}/docs/nothing.js", test.url)), 404, "no_such_path").await;
     refused(test.client.get(format!("{}/docs/..%2f..%2fCargo.toml", test.url)), 404, "no_such_path").await;
+    refused(test.client.get(format!("{}/docs/%ff", test.url)), 404, "not_found").await;
     refused(test.client.post(format!("{}/docs/", test.url)), 405, "method_not_allowed").await;
 }

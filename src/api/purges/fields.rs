@@ -68,6 +68,7 @@ pub(super) fn only_true() -> Object {
 impl Fields {
     /// Reads the query string of an upload.
     pub(super) fn from_query(query: &str) -> Result<Self, Problem> {
+        check_decodable(query)?;
         let mut fields = Self::default();
         let mut seen = std::collections::BTreeSet::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -169,6 +170,32 @@ fn choose_org(state: &ApiState, caller: &Caller, named: Option<String>) -> Resul
     }
 }
 
+/// What is no UTF-8 would be decoded to U+FFFD, whatever it was: a text would be kept that nobody sent, and two requests
+/// with different ones would pass for the same.
+fn check_decodable(query: &str) -> Result<(), Problem> {
+    for parameter in query.split('&') {
+        if std::str::from_utf8(&decoded(parameter)).is_err() {
+            let name = form_urlencoded::parse(parameter.as_bytes()).next();
+            let name = name.map(|(name, _)| name).unwrap_or_default();
+            return Err(Problem::invalid_query(&name, "is not UTF-8 when its percent signs are decoded"));
+        }
+    }
+    Ok(())
+}
+
+/// The bytes behind the percent signs; one without two digits is itself.
+fn decoded(text: &str) -> Vec<u8> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part.as_bytes().split_at_checked(2).map(|(digits, rest)| (hex::decode(digits), rest)) {
+            Some((Ok(byte), rest)) => bytes.extend(byte.iter().chain(rest)),
+            _ => bytes.extend(b"%".iter().chain(part.as_bytes())),
+        }
+    }
+    bytes
+}
+
 fn yes_no(name: &str, value: &str) -> Result<bool, Problem> {
     match value {
         "true" => Ok(true),
@@ -197,6 +224,15 @@ mod tests {
             ..Fields::default()
         };
         assert_eq!(fields, Ok(expected));
+        for (sent, reason) in [
+            ("%C3%a4%e2%82%AC", "ä€"),
+            ("%EF%BF%BD", "\u{fffd}"),
+            ("100%", "100%"),
+            ("%%41%zz+%2", "%A%zz %2"),
+        ] {
+            let fields = Fields::from_query(&format!("reason={sent}")).unwrap();
+            assert_eq!(fields.reason.as_deref(), Some(reason), "{sent}");
+        }
         for (query, name) in [
             ("dryrun=true", "?dryrun"),
             ("dryRun=yes", "?dryRun"),
@@ -207,6 +243,11 @@ mod tests {
             ("label=a:1&label=a:2", "?label"),
             ("conversationIds=1", "?conversationIds"),
             (";;;", "?;;;"),
+            ("dryRun=true&reference=%E9", "?reference"),
+            ("reason=a%+%C3+%A4", "?reason"),
+            ("label=a:%f0%9f%98&org=eu", "?label"),
+            ("reason=%EF%BF%BD&reference=%EF%BF", "?reference"),
+            ("%FF=1", "?\u{fffd}"),
         ] {
             assert_eq!(Fields::from_query(query).unwrap_err().errors[0].pointer, name, "{query}");
         }

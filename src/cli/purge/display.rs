@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::problem::Trouble;
+
 /// The outcomes in the order in which people ask for them; what a newer service has beside them follows.
 const OUTCOMES: [&str; 12] = [
     "purged",
@@ -53,9 +55,10 @@ struct Reason {
 }
 
 impl Purge {
-    pub(super) fn read(answer: &Value) -> anyhow::Result<Self> {
+    pub(super) fn read(answer: &Value) -> Result<Self, Trouble> {
         Self::deserialize(answer).map_err(|error| {
-            anyhow::anyhow!("the answer is no purge ({error}); is the URL that of the service?")
+            let why = format!("the answer is no purge ({error}); is the URL that of the service?");
+            Trouble::Unreadable(anyhow::anyhow!(why))
         })
     }
 

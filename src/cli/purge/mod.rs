@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::output;
 use super::setting::Setting;
+use super::signals::Signals;
 use problem::Trouble;
 use service::Service;
 
@@ -96,12 +97,13 @@ pub(super) async fn run(setting: &Setting, action: Action) -> anyhow::Result<Exi
                 prints_json: args.json,
                 seed: setting.world.seed(),
             };
-            watch.until_final(args.id).await
+            let mut signals = Signals::listen()?;
+            watch.until_final(args.id, &mut signals).await
         }
     };
     match done {
         Ok(code) => Ok(code),
-        Err(Trouble::Ours(error)) => Err(error),
+        Err(Trouble::Ours(error) | Trouble::Unreadable(error)) => Err(error),
         Err(trouble) => {
             for line in trouble.lines() {
                 output::note(line);

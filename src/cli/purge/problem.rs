@@ -23,6 +23,8 @@ pub(super) enum Trouble {
     Cut(String),
     /// Everything was sent, and no answer came.
     Lost(String),
+    /// It was answered with a success that nobody here can read.
+    Unreadable(anyhow::Error),
 }
 
 /// An answer that is no success.
@@ -71,15 +73,20 @@ impl Trouble {
         }
     }
 
-    /// Something of the request may have reached the service, which may have done what was asked.
+    /// The request may have reached the service, which may have done what was asked: an error of a service or of
+    /// something before it does not say at which point it came.
     pub(super) fn may_be_done(&self) -> bool {
-        matches!(self, Self::Lost(_)) || matches!(self, Self::NotNow(refusal, _) if refusal.status != 429)
+        match self {
+            Self::Lost(_) | Self::Unreadable(_) => true,
+            Self::Refused(refusal) | Self::NotNow(refusal, _) => refusal.status >= 500,
+            Self::Ours(_) | Self::Unreachable(_) | Self::Cut(_) => false,
+        }
     }
 
     /// What a person reads.
     pub(super) fn lines(&self) -> Vec<String> {
         match self {
-            Self::Ours(error) => vec![format!("error: {error:#}")],
+            Self::Ours(error) | Self::Unreadable(error) => vec![format!("error: {error:#}")],
             Self::Refused(refusal) => refusal.lines("refused"),
             Self::NotNow(refusal, _) => refusal.lines("the service can't answer now"),
             Self::Unreachable(why) => vec![format!("the service can't be reached: {why}")],
@@ -91,7 +98,7 @@ impl Trouble {
     /// How the command ends.
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Ours(_) => 1,
+            Self::Ours(_) | Self::Unreadable(_) => 1,
             Self::Refused(refusal) if refusal.status < 500 => 5,
             Self::Refused(_) | Self::NotNow(..) | Self::Unreachable(_) | Self::Cut(_) | Self::Lost(_) => 6,
         })
@@ -172,7 +179,9 @@ mod tests {
             (Trouble::Unreachable(String::new()), true, false),
             (Trouble::Cut(String::new()), true, false),
             (Trouble::Lost(String::new()), true, true),
+            (Trouble::Unreadable(anyhow::anyhow!("no JSON")), false, true),
             (Trouble::Refused(Refusal::read(422, b"", None)), false, false),
+            (Trouble::Refused(Refusal::read(500, b"", None)), false, true),
         ];
         for (trouble, may_pass, may_be_done) in table {
             assert_eq!((trouble.may_pass(), trouble.may_be_done()), (may_pass, may_be_done), "{trouble:?}");

@@ -1,5 +1,6 @@
 //! The service as a caller meets it: an address, a key, and what its answers mean.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -39,9 +40,9 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn new(setting: &Setting, connection: &Connection) -> anyhow::Result<Self> {
         let url = match &connection.url {
-            Some(url) => checked(url).with_context(|| format!("--url {url}"))?,
+            Some(url) => checked(url).with_context(|| format!("--url {}", without_user(url)))?,
             None => match setting.environment.service_url()? {
-                Some(url) => checked(url).with_context(|| format!("PURGE_URL={url}"))?,
+                Some(url) => checked(url).with_context(|| format!("PURGE_URL={}", without_user(url)))?,
                 None => USUAL_URL.to_owned(),
             },
         };
@@ -99,9 +100,10 @@ pub(super) async fn read(sent: Result<Response, reqwest::Error>) -> Result<Value
     let body = whole(&mut response).await?;
     if response.status().is_success() {
         let not_json = |error| {
-            anyhow::Error::new(error).context("the answer is not JSON; is the URL that of the service?")
+            let error = anyhow::Error::new(error);
+            Trouble::Unreadable(error.context("the answer is not JSON; is the URL that of the service?"))
         };
-        return Ok(serde_json::from_slice(&body).map_err(not_json)?);
+        return serde_json::from_slice(&body).map_err(not_json);
     }
     let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok());
     let refusal = Refusal::read(status, &body, request_id);
@@ -115,7 +117,8 @@ async fn whole(response: &mut Response) -> Result<Vec<u8>, Trouble> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
         if body.len() + chunk.len() > LONGEST_ANSWER {
-            return Err(anyhow::anyhow!("the answer is too long; is the URL that of the service?").into());
+            let why = "the answer is too long; is the URL that of the service?";
+            return Err(Trouble::Unreadable(anyhow::anyhow!(why)));
         }
         body.extend_from_slice(&chunk);
     }
@@ -155,6 +158,11 @@ fn checked(text: &str) -> anyhow::Result<String> {
     );
     ensure!(url.query().is_none() && url.fragment().is_none(), "expected a URL without `?` and `#`");
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// For an error: what stands before the last `@` may be a password, however little the text is a URL.
+fn without_user(url: &str) -> Cow<'_, str> {
+    url.rsplit_once('@').map_or(url.into(), |(_, rest)| format!("...@{rest}").into())
 }
 
 /// From the file that was named, else from the environment.

@@ -160,8 +160,7 @@ pub(super) async fn run(setting: &Setting, args: Args) -> Result<ExitCode, Troub
         upload.advise();
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    let answer = accepted?;
-    let purge = Purge::read(&answer)?;
+    let (purge, answer) = accepted?;
     if args.json {
         output::line(&answer)?;
     } else {
@@ -177,7 +176,7 @@ pub(super) async fn run(setting: &Setting, args: Args) -> Result<ExitCode, Troub
         prints_json: args.json,
         seed: setting.world.seed(),
     };
-    watch.until_final(purge.id).await
+    watch.until_final(purge.id, &mut signals).await
 }
 
 /// A command line that clap can't see to make no sense.
@@ -197,17 +196,19 @@ struct Upload<'a> {
 
 impl Upload<'_> {
     /// Sends it until it is accepted or refused; what can't be read again is sent once.
-    async fn accepted(&self, progress: &Progress) -> Result<Value, Trouble> {
+    async fn accepted(&self, progress: &Progress) -> Result<(Purge, Value), Trouble> {
         let (mut tries, mut may_be_done) = (0, false);
         loop {
-            let trouble = match self.send(progress).await {
-                Ok(answer) => return Ok(answer),
+            let sent = self.send(progress).await;
+            let trouble = match sent.and_then(|answer| Ok((Purge::read(&answer)?, answer))) {
+                Ok(accepted) => return Ok(accepted),
                 Err(trouble) => trouble,
             };
             may_be_done |= trouble.may_be_done();
             tries += 1;
             if !trouble.may_pass() || !self.input.is_repeatable() || tries == TRIES {
-                if may_be_done && trouble.may_pass() {
+                // However this try ended: one before it may have been accepted.
+                if may_be_done {
                     progress.clear();
                     self.advise();
                 }

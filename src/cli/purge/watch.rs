@@ -31,9 +31,9 @@ pub(super) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Watches until it is final; the exit code tells how it ended.
-    pub(super) async fn until_final(&self, id: Uuid) -> Result<ExitCode, Trouble> {
-        let mut signals = Signals::listen().map_err(anyhow::Error::new)?;
+    /// Watches until it is final; the exit code tells how it ended. The signals are those of the whole command, so that
+    /// one that came before this is not lost.
+    pub(super) async fn until_final(&self, id: Uuid, signals: &mut Signals) -> Result<ExitCode, Trouble> {
         let mut progress = Progress::new();
         let seen = tokio::select! {
             seen = self.look(id, &mut progress) => Some(seen),

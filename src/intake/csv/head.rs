@@ -2,13 +2,11 @@
 //!
 //! Invariant: no more than the longest allowed line is kept.
 
-use std::cmp::Reverse;
-
 use super::super::lines::{BYTE_ORDER_MARK, LineCount, without_mark};
 use super::super::{BadLine, IntakeError};
 
-/// What may stand between columns; of two that are as frequent, the first is tried first.
-const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+/// What may stand between columns; the first where nothing does.
+pub(super) const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
 /// Everything from the beginning of the upload to the end of the first line that is not blank.
 #[derive(Debug)]
@@ -18,8 +16,6 @@ pub(super) struct Head {
     lines: LineCount,
     at: At,
     is_blank: bool,
-    /// Each of [`DELIMITERS`], and how often it was seen outside quotes.
-    seen: [(u8, usize); DELIMITERS.len()],
 }
 
 /// Where the text is at, as far as that matters for quotes and line breaks.
@@ -35,14 +31,7 @@ enum At {
 
 impl Head {
     pub(super) fn new(max_line: usize) -> Self {
-        Self {
-            max_line,
-            bytes: Vec::new(),
-            lines: LineCount::new(),
-            at: At::FieldBegin,
-            is_blank: true,
-            seen: DELIMITERS.map(|delimiter| (delimiter, 0)),
-        }
+        Self { max_line, bytes: Vec::new(), lines: LineCount::new(), at: At::FieldBegin, is_blank: true }
     }
 
     /// Takes the bytes up to the end of the first line, and returns those behind it; none while it goes on.
@@ -75,13 +64,6 @@ impl Head {
         self.is_blank
     }
 
-    /// The delimiters in the order in which they should be tried.
-    pub(super) fn delimiters(&self) -> impl Iterator<Item = u8> {
-        let mut seen = self.seen;
-        seen.sort_by_key(|&(_, times)| Reverse(times));
-        seen.into_iter().map(|(delimiter, _)| delimiter)
-    }
-
     /// Whether this byte ends the first line that is not blank.
     fn step(&mut self, byte: u8) -> bool {
         if let At::Quoted(line) = self.at {
@@ -97,14 +79,11 @@ impl Head {
         self.is_blank &= ends_line || byte == b' ';
         self.at = match (byte, self.at) {
             (b'\r' | b'\n', _) => At::FieldBegin,
+            (delimiter, _) if DELIMITERS.contains(&delimiter) => At::FieldBegin,
             (b'"', At::FieldBegin) => At::Quoted(self.lines.line()),
             (b'"', At::QuoteSeen(line)) => At::Quoted(line),
             _ => At::Plain,
         };
-        if let Some((_, times)) = self.seen.iter_mut().find(|(delimiter, _)| *delimiter == byte) {
-            *times += 1;
-            self.at = At::FieldBegin;
-        }
         ends_line && !self.is_blank
     }
 

@@ -5,9 +5,10 @@
 //! | one column named `conversationId`, in any letter case, with or without spaces, `_` or `-` in it | that one |
 //! | two of them, or one and an id as well | refused |
 //! | no such name, and exactly one id | that column, and there is no header |
-//! | no such name, and several ids | refused |
+//! | no such name, and several ids, be it within one column | refused |
 //! | one column alone, named `id` | that one |
 //! | anything else | refused |
+//! | by one delimiter something of the above, and by another, too | refused |
 //!
 //! `id` beside other columns is refused, since it may be the id of a recording, a user or a queue.
 //!
@@ -17,6 +18,7 @@ use super::super::IntakeError;
 use super::super::error::excerpt;
 use super::super::id::parse_id;
 use super::fields::Fields;
+use super::head::DELIMITERS;
 
 const SHOWN: usize = 120;
 
@@ -38,19 +40,28 @@ enum Columns {
     Unknown,
 }
 
-/// The layout by the first line, which may follow blank ones. The first of `delimiters` that makes sense of it is taken.
-pub(super) fn of(head: &[u8], delimiters: impl Iterator<Item = u8>) -> Result<Layout, IntakeError> {
-    let mut several = false;
-    for delimiter in delimiters {
-        match columns(&cells(head, delimiter)) {
-            Columns::Header(id_column) => return Ok(Layout { delimiter, id_column, has_header: true }),
-            Columns::Row(id_column) => return Ok(Layout { delimiter, id_column, has_header: false }),
-            Columns::Several => several = true,
-            Columns::Unknown => {}
+/// The layout by the first line, which may follow blank ones. Each delimiter that cuts the line is tried, and only one of
+/// them may make sense of it: even two that find the same id there may cut later rows at different places.
+pub(super) fn of(head: &[u8]) -> Result<Layout, IntakeError> {
+    let read = DELIMITERS.map(|delimiter| {
+        let cells = cells(head, delimiter);
+        (delimiter, cells.len() > 1, columns(&cells))
+    });
+    let is_cut = read.iter().any(|(_, cuts, _)| *cuts);
+    // Of delimiters that all leave the line whole, one stands for the others.
+    let tried = if is_cut { &read[..] } else { &read[..1] };
+    let mut made = tried.iter().filter(|(_, cuts, columns)| *cuts == is_cut && *columns != Columns::Unknown);
+    let header = || excerpt(head.trim_ascii(), SHOWN);
+    match (made.next(), made.next()) {
+        (None, _) => Err(IntakeError::NoIdColumn { header: header() }),
+        (Some(&(delimiter, _, Columns::Header(id_column))), None) => {
+            Ok(Layout { delimiter, id_column, has_header: true })
         }
+        (Some(&(delimiter, _, Columns::Row(id_column))), None) => {
+            Ok(Layout { delimiter, id_column, has_header: false })
+        }
+        _ => Err(IntakeError::TwoIdColumns { header: header() }),
     }
-    let header = excerpt(head.trim_ascii(), SHOWN);
-    Err(if several { IntakeError::TwoIdColumns { header } } else { IntakeError::NoIdColumn { header } })
 }
 
 /// The fields of the first row that is not blank. With a delimiter that is not the upload's, quotes may seem to stand
@@ -77,9 +88,13 @@ fn cells(head: &[u8], delimiter: u8) -> Vec<Vec<u8>> {
 fn columns(cells: &[Vec<u8>]) -> Columns {
     let named = only(cells, |cell| name(cell) == "conversationid");
     let ids = only(cells, |cell| parse_id(cell).is_ok());
+    // One that stands within a column may be the id by the delimiter that was meant.
+    let pieces = cells.iter().flat_map(|cell| cell.split(|byte| DELIMITERS.contains(byte)));
+    let in_all = pieces.filter(|piece| parse_id(piece).is_ok()).count();
     match (named, ids) {
         (Found::One(column), Found::None) => Columns::Header(column),
         (Found::Several | Found::One(_), _) | (Found::None, Found::Several) => Columns::Several,
+        (Found::None, Found::One(_)) if in_all > 1 => Columns::Several,
         (Found::None, Found::One(column)) => Columns::Row(column),
         (Found::None, Found::None) if cells.len() == 1 && name(&cells[0]) == "id" => Columns::Header(0),
         (Found::None, Found::None) => Columns::Unknown,

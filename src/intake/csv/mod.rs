@@ -2,7 +2,8 @@
 //!
 //! Understood: a byte-order mark, LF, CRLF and CR, quotes, columns between `,`, `;` or tabs (told from the first line),
 //! the id in any column, lines that are blank. Which column holds the ids is told by the header or, where there is
-//! none, by the one id in the first row (see [`layout`]); a first row with an id is never taken for a header.
+//! none, by the one id in the first row (see [`layout`]); a first row with an id is never taken for a header. What
+//! stands between columns is told by the same: by it alone the first line makes sense.
 //!
 //! Invariant: no column is guessed. Where two could be meant, or none, the upload is refused.
 
@@ -78,7 +79,7 @@ impl Rows {
     /// Takes the layout from the first line, and reads that line.
     fn after(head: &Head, max_line: usize, sink: &mut impl Sink) -> Result<Self, IntakeError> {
         let text = head.text()?;
-        let Layout { delimiter, id_column, has_header } = layout::of(text, head.delimiters())?;
+        let Layout { delimiter, id_column, has_header } = layout::of(text)?;
         let mut rows = Self {
             fields: Fields::new(delimiter, max_line),
             id_column,

@@ -111,6 +111,46 @@ fn an_upload_whose_id_column_is_in_doubt_is_refused() {
 }
 
 #[test]
+fn a_first_line_that_two_delimiters_make_sense_of_is_refused() {
+    check(&[
+        ("#1;Smith,#2\n", "TwoIdColumns"),
+        ("#1;#2;x, #3\n", "TwoIdColumns"),
+        ("x,#1;#2;#3\n", "TwoIdColumns"),
+        ("#1\t#2\tx,y,z,#3\n", "TwoIdColumns"),
+        ("#1,\"x;#2;y\"\n", "TwoIdColumns"),
+        ("conversationId;x,conversationId\n", "TwoIdColumns"),
+        ("#1;x,conversationId\n", "TwoIdColumns"),
+        ("conversationId\tx,#2\n", "TwoIdColumns"),
+        // By both the same id, and of the second line #2 and #3 by the one, #2 alone by the other.
+        ("#1\t,x\n#2\t,\"y\n#3\t,\"\n", "TwoIdColumns"),
+        ("x,\t#1\ny,#2,\t#3\n", "TwoIdColumns"),
+    ]);
+}
+
+#[test]
+fn a_first_row_with_an_id_within_another_column_is_refused() {
+    check(&[
+        ("Smith;#1,#2\n", "TwoIdColumns"),
+        ("#1,\"#2;#3\"\n", "TwoIdColumns"),
+        ("#1;x, #2\n", "TwoIdColumns"),
+        ("conversationId,users\n#1,\"#2;#3\"\n", "ids 1"),
+        ("#1,see #2\n#3,\"#4;#5\"\n", "ids 1 3"),
+    ]);
+}
+
+#[test]
+fn a_delimiter_that_cuts_nothing_says_nothing_of_columns() {
+    check(&[
+        ("\t#1\nx\t#2\n", "ids 1 2"),
+        ("\tconversationId\n0\t#1\n", "ids 1"),
+        ("conversationId\n#1;x\n", "ids bad 2"),
+        ("conversation\tId\n#1\t#2\n", "NoIdColumn"),
+        ("id\t\n#1\t\n", "NoIdColumn"),
+        ("\"note, or; so\"\t\"Conversation Id\"\n\"a, b; c\"\t\"#1\"\n", "ids 1"),
+    ]);
+}
+
+#[test]
 fn a_bad_row_is_told_by_its_physical_line() {
     check(&[
         ("conversationId\n#1\nnot-an-id\n#2\n", "ids 1 2 bad 3"),

@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use futures_util::stream;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
@@ -37,6 +38,7 @@ pub struct Fake {
 }
 
 impl Fake {
+    /// With these answers, a status and a body; 0 is no status: the answer breaks off.
     pub async fn start<const N: usize>(answers: [(u16, Value); N]) -> Self {
         let desk: Desk = Arc::new(Mutex::new(Book { answers: answers.into(), ..Book::default() }));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -78,5 +80,9 @@ async fn take(State(desk): State<Desk>, request: Request<Body>) -> Response {
         body: String::from_utf8(body.to_vec()).unwrap(),
     });
     let (status, answer) = desk.answers.pop_front().expect("as many answers as requests");
+    if status == 0 {
+        let broken = stream::once(async { Err::<Vec<u8>, _>(std::io::Error::other("gone")) });
+        return (StatusCode::ACCEPTED, Body::from_stream(broken)).into_response();
+    }
     (StatusCode::from_u16(status).unwrap(), [("retry-after", "1")], axum::Json(answer)).into_response()
 }

@@ -79,6 +79,27 @@ async fn without_a_running_service_the_commands_start_the_database_for_themselve
 }
 
 #[tokio::test]
+async fn a_key_has_a_name_that_an_auditor_can_tell_from_all_others() {
+    let home = Home::with_jobs_of(50).await;
+    for (name, told) in [
+        ("engine", "is the name of the service itself"),
+        (" Engine ", "is the name of the service itself"),
+        ("", "must not be empty"),
+        (" \t", "must not be empty"),
+        ("crm\nadmin", "must not hold control characters"),
+        ("crm\u{1b}[2K", "must not hold control characters"),
+        ("crm\u{85}", "must not hold control characters"),
+    ] {
+        let output = home.run(&["keys", "create", "--scope", "admin", "--name", name]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name:?}: {said}");
+        assert!(said.contains("--name <NAME>") && said.contains(told), "{name:?}: {said}");
+        assert_eq!(output.stdout, b"", "no key was made");
+    }
+    assert!(!home.data_dir().exists(), "it needs no database");
+}
+
+#[tokio::test]
 async fn the_document_is_printed_and_a_reader_that_leaves_is_no_error() {
     let home = Home::with_jobs_of(50).await;
     assert_eq!(home.say(&["openapi"]).await, api::document_yaml().unwrap());

@@ -198,6 +198,13 @@ async fn what_makes_no_sense_or_is_wrong_on_this_side_is_told_before_anything_is
     for (arguments, told) in ours {
         shell.run(arguments).await.assert(1, &["error: ", told]);
     }
+    for (variable, option) in [("http://a:secret@localhost", None), ("x", Some("a:secret@localhost:80"))] {
+        let mut command = shell.command(&["submit", path(&csv)]);
+        command.env("PURGE_URL", variable).args(option.map(|url| format!("--url={url}")));
+        let said = shell.said(&command.output().await.unwrap());
+        said.assert(1, &["error: ", "@localhost"]);
+        assert!(!said.err.contains("secret"), "{said:?}");
+    }
     let mut keyless = shell.command(&["submit", path(&csv)]);
     let said = shell.said(&keyless.env_remove("PURGE_API_KEY").output().await.unwrap());
     said.assert(1, &["PURGE_API_KEY", "keys create"]);

@@ -100,6 +100,7 @@ async fn a_wrong_query_string_of_an_upload_is_refused_by_name() {
         ("?label=nocolon", 400, "?label"),
         ("?label=a:1&label=a:2", 400, "?label"),
         ("?conversationIds=x", 400, "?conversationIds"),
+        ("?reference=%E9", 400, "?reference"),
         ("?permanentDelete=false", 422, "/permanentDelete"),
         ("?reason=a%00b", 422, "/reason"),
         ("?reference=%1B", 422, "/reference"),
