@@ -43,8 +43,8 @@ pub(in crate::api) struct Rows {
 /// by the time that its row is written.
 ///
 /// **CSV** (RFC 4180) has a head and lines that end with CR and LF. In `code`, `detail` and `jobId`, which may carry words of
-/// Genesys, a first `=`, `+`, `-`, `@`, tab, CR or LF has a single quote put before it, so that no spreadsheet takes it for a
-/// formula; NDJSON has the words as they are. **NDJSON** has one object a line.
+/// Genesys, a first `=`, `+`, `-`, `@`, tab, CR or LF, and a `=`, `+`, `-` or `@` behind a `;`, tab or line break, has a single
+/// quote put before it, so that no spreadsheet takes it for a formula; NDJSON has the words as they are. **NDJSON** has one object a line.
 ///
 /// **Going on after a broken connection.** A report that could not be told to its end is cut off: its connection breaks, it
 /// never ends like a whole one. Drop the last line if its end is missing, and ask again with `cursor` = the `conversationId`
