@@ -1,14 +1,17 @@
 //! Extractors whose refusals are problem documents.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
+use super::incoming::Whole;
 use super::problem::{FieldError, Problem};
 use super::{ApiState, incoming};
 
@@ -81,29 +84,35 @@ fn has_parameter(query: &str, name: &str) -> bool {
     form_urlencoded::parse(query.as_bytes()).any(|(sent, _)| sent == name)
 }
 
-/// A JSON body of at most `intake.max_json` bytes; errors name the field.
+/// A JSON body; errors name the field.
 #[derive(Debug)]
-pub(super) struct JsonBody<T>(pub(super) T);
-
-impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
-        if !is_json(&request) {
-            return Err(unsupported("application/json"));
-        }
-        parse_json(&incoming::json(request, state).await?.bytes).map(Self)
-    }
+pub(super) struct JsonBody<T> {
+    pub(super) value: T,
+    /// Its place in memory, to be kept as long as the value is.
+    pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
 impl<T: DeserializeOwned> JsonBody<T> {
-    /// A body that may be left out, or null.
+    /// One of at most `intake.max_json` bytes, which takes a place among these where it is large.
+    pub(super) async fn read(
+        request: Request,
+        state: &ApiState,
+        places: &Arc<Semaphore>,
+    ) -> Result<Self, Problem> {
+        if !is_json(&request) {
+            return Err(unsupported("application/json"));
+        }
+        let Whole { bytes, place } = incoming::json(request, state, Some(places)).await?;
+        Ok(Self { value: parse_json(&bytes)?, place })
+    }
+
+    /// A small one that may be left out, or null.
     pub(super) async fn if_any(request: Request, state: &ApiState) -> Result<Option<T>, Problem> {
         if axum::body::HttpBody::is_end_stream(request.body()) {
             return Ok(None);
         }
         let is_json = is_json(&request);
-        let incoming::Whole { bytes, .. } = &incoming::json(request, state).await?;
+        let bytes = incoming::json(request, state, None).await?.bytes;
         // Whether there is any is known only now where it comes in chunks.
         if bytes.is_empty() {
             return Ok(None);
@@ -111,7 +120,7 @@ impl<T: DeserializeOwned> JsonBody<T> {
         if !is_json {
             return Err(unsupported("application/json"));
         }
-        if bytes.trim_ascii() == b"null" { Ok(None) } else { parse_json(bytes).map(Some) }
+        if bytes.trim_ascii() == b"null" { Ok(None) } else { parse_json(&bytes).map(Some) }
     }
 }
 

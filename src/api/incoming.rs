@@ -13,19 +13,17 @@ use axum::extract::Request;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _, TryStreamExt as _};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use super::ApiState;
 use super::problem::Problem;
+use super::{ApiState, room};
 
 /// The code of a refusal for the sake of `Content-Encoding`.
 pub(super) const UNSUPPORTED_ENCODING: &str = "unsupported_encoding";
 
-/// A JSON body of so many bytes needs no room of its own.
+/// A JSON body of so many bytes needs no place of its own.
 const SMALL: usize = 64 * 1024;
-/// So many larger ones are in memory at once.
-pub(super) const LARGE_AT_ONCE: usize = 8;
 /// So much is unfolded at once.
 const PIECE: usize = 64 * 1024;
 /// So many bytes of an unfolded upload may belong to an id; exports with longer lines come as they are.
@@ -63,53 +61,54 @@ pub(super) fn upload(request: Request, state: &ApiState) -> Result<Pieces, Probl
     Ok(no_longer_than(most, unfolded(pieces)).boxed())
 }
 
-/// A JSON body, unfolded, and its room in memory.
+/// A JSON body, unfolded, and its place in memory, where it needs one.
 pub(super) struct Whole {
     pub(super) bytes: Bytes,
-    /// Kept until the body was read; a small one needs none.
-    _room: Option<OwnedSemaphorePermit>,
+    pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
-/// A JSON body: at most `intake.max_json` bytes, and so many large ones at once as there is room for.
-pub(super) async fn json(request: Request, state: &ApiState) -> Result<Whole, Problem> {
-    let limit = state.intake.max_json;
+/// A JSON body: at most `intake.max_json` bytes, of which more than a few need a place among `places`; without these only
+/// a few.
+pub(super) async fn json(
+    request: Request,
+    state: &ApiState,
+    places: Option<&Arc<Semaphore>>,
+) -> Result<Whole, Problem> {
+    let limit = if places.is_some() { state.intake.max_json } else { state.intake.max_json.min(SMALL) };
     let is_folded = is_folded(request.headers())?;
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
-    let is_small = !is_folded && announced.is_some_and(|length| length <= SMALL);
-    let room = if is_small { None } else { Some(room(state).await?) };
     let pieces = unstalled(request.into_body(), state.connections.stalled);
     let pieces = if is_folded { unfolded(pieces).boxed() } else { pieces.boxed() };
-    let whole = state.connections.whole;
-    let bytes = tokio::time::timeout(whole, gather(pieces, limit))
+    let gathering = gather(pieces, limit, places, state.request_timeout);
+    let patience = state.connections.whole;
+    tokio::time::timeout(patience, gathering)
         .await
-        .unwrap_or_else(|_| Err(problem(&io::Error::other(Fault::TooSlow(whole)))))?;
-    Ok(Whole { bytes, _room: room })
+        .unwrap_or_else(|_| Err(problem(&io::Error::other(Fault::TooSlow(patience)))))
 }
 
-async fn room(state: &ApiState) -> Result<OwnedSemaphorePermit, Problem> {
-    // Nobody closes the semaphore.
-    let room = Arc::clone(&state.json_room).acquire_owned();
-    if let Ok(Ok(room)) = tokio::time::timeout(state.request_timeout, room).await {
-        return Ok(room);
-    }
-    let detail = "there is no room for another large JSON body; try again in a moment, or send text/csv";
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail))
-}
-
-async fn gather(mut pieces: Pieces, limit: usize) -> Result<Bytes, Problem> {
-    let mut body = Vec::new();
+async fn gather(
+    mut pieces: Pieces,
+    limit: usize,
+    places: Option<&Arc<Semaphore>>,
+    patience: Duration,
+) -> Result<Whole, Problem> {
+    let (mut body, mut place) = (Vec::new(), None);
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| problem(&error))?;
-        if body.len() + piece.len() > limit {
+        let length = body.len() + piece.len();
+        if length > limit {
             return Err(too_large(limit));
+        }
+        if let Some(places) = places.filter(|_| length > SMALL && place.is_none()) {
+            place = Some(room::take(places, patience).await?);
         }
         body.extend_from_slice(&piece);
     }
-    Ok(body.into())
+    Ok(Whole { bytes: body.into(), place })
 }
 
 /// What to answer where a body could not be read to its end.

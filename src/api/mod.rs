@@ -25,6 +25,7 @@ mod patience;
 mod problem;
 mod purges;
 mod request_id;
+mod room;
 mod serve;
 mod trace_context;
 mod unbuilt;
@@ -36,7 +37,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -50,6 +50,7 @@ use crate::store::Store;
 
 pub use metrics::MetricsDesk;
 pub use openapi::{document_json, document_yaml};
+pub use room::Room;
 pub use serve::ConnectionTerms;
 
 /// What the handlers are handed.
@@ -65,8 +66,8 @@ pub struct ApiState {
     pub request_timeout: Duration,
     /// How long callers may take.
     pub connections: ConnectionTerms,
-    /// Room for large JSON bodies.
-    pub json_room: Arc<Semaphore>,
+    /// For what they send.
+    pub room: Room,
     /// Makes the ids of requests that bring none.
     pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
     /// What the metrics are shown from.
@@ -93,11 +94,6 @@ pub struct IntakeTerms {
     pub max_ids: u64,
     /// The largest JSON body, in bytes.
     pub max_json: usize,
-}
-
-/// Room for as many large JSON bodies as are kept in memory at once.
-pub fn json_room() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(incoming::LARGE_AT_ONCE))
 }
 
 /// Serves the API until it is told to stop; requests that are under way then may end.

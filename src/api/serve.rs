@@ -47,6 +47,10 @@ pub struct ConnectionTerms {
     pub stalled: Duration,
     /// A JSON body may take so long in all: it is kept in memory meanwhile.
     pub whole: Duration,
+    /// So many JSON bodies of more than 64 KiB are kept in memory at once, of purges and of holds each.
+    pub large_bodies: usize,
+    /// So many uploads are spooled at once.
+    pub uploads: usize,
     /// A client may take nothing of an answer for so long.
     pub unread: Duration,
 }
@@ -61,6 +65,8 @@ impl Default for ConnectionTerms {
             idle: Duration::from_secs(75),
             stalled: Duration::from_secs(20),
             whole: Duration::from_mins(2),
+            large_bodies: 8,
+            uploads: 256,
             unread: Duration::from_mins(2),
         }
     }

@@ -2,7 +2,7 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// As many as are ever of use: 1024 callers, two spools for each, and what the service itself needs.
+/// As many as are ever of use, with room to spare: 1024 connections, 256 uploads, and what the service itself needs.
 const WANTED: u64 = 16_384;
 /// With fewer, callers can take the files that the service itself needs.
 const ENOUGH: u64 = 2_048;

@@ -23,7 +23,7 @@ pub use database::{Database, DatabaseError};
 pub use terms::{engine_terms, org_terms, policy};
 pub use world::World;
 
-use crate::api::{self, ApiState, Calls, ConnectionTerms, IntakeTerms, MetricsDesk};
+use crate::api::{self, ApiState, Calls, ConnectionTerms, IntakeTerms, MetricsDesk, Room};
 use crate::config::{MetricsAccess, OrgSettings, Settings};
 use crate::engine::{Chance, Engine, OrgEngine};
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
@@ -144,7 +144,11 @@ impl Service {
         let bound = TcpListener::bind(bind).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) = bound.map_err(|source| StartError::Bind { bind, source })?;
         let calls = if role == Role::Worker { Calls::Operations } else { Calls::All };
-        let state = ApiState { connections, ..api_state(settings, world, &store, meters, calls) };
+        let state = ApiState {
+            connections,
+            room: Room::new(&connections),
+            ..api_state(settings, world, &store, meters, calls)
+        };
         http.spawn(api::serve(listener, state, stop_http.clone()));
         http.close();
         background.close();
@@ -262,7 +266,7 @@ fn api_state(settings: &Settings, world: &World, store: &Store, meters: Meters, 
         },
         request_timeout: settings.server.request_timeout,
         connections: ConnectionTerms::default(),
-        json_room: api::json_room(),
+        room: Room::new(&ConnectionTerms::default()),
         new_id: world.new_id(),
         metrics: Arc::new(MetricsDesk::new(meters, is_open)),
         calls,

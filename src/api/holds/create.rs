@@ -1,7 +1,7 @@
 //! `POST /holds`: protect conversations from now on.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -79,8 +79,10 @@ pub(in crate::api) async fn create_hold(
     Authorized(caller): Authorized,
     RequestId(request_id): RequestId,
     _: NoQuery,
-    JsonBody(body): JsonBody<NewHoldBody>,
+    request: Request,
 ) -> Result<Response, Problem> {
+    let JsonBody { value: mut body, place: _place } =
+        JsonBody::<NewHoldBody>::read(request, &state, &state.room.holds).await?;
     if body.selector.is_some() {
         return Err(Problem::not_supported_yet("selector"));
     }
@@ -89,7 +91,7 @@ pub(in crate::api) async fn create_hold(
         errors.push(FieldError::new("/matter", "must name the matter"));
     }
     check_text(&mut errors, "/matter", Some(&body.matter), LONGEST_MATTER);
-    let mut conversation_ids = check_ids(&mut errors, body.conversation_ids.as_deref().unwrap_or_default());
+    let mut conversation_ids = check_ids(&mut errors, &body.conversation_ids.take().unwrap_or_default());
     conversation_ids.sort_unstable();
     conversation_ids.dedup();
     if !errors.is_empty() {

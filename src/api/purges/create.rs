@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use axum::Json;
-use axum::extract::{FromRequest as _, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -22,7 +23,7 @@ use crate::api::checks::{check_ids, not_yet};
 use crate::api::extract::{JsonBody, media_type, unique_texts, unsupported};
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
-use crate::api::{ApiState, incoming};
+use crate::api::{ApiState, incoming, room};
 use crate::domain::keys::Caller;
 use crate::intake::{self, Format, Limits, Spooled};
 use crate::store::purges::accept::{Accepted, NewPurge};
@@ -106,15 +107,16 @@ pub(in crate::api) async fn create_purge(
 ) -> Result<Response, Problem> {
     let key = repeat::key(request.headers())?;
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let (new, expected, spooled) = match media_type(request.headers()).as_deref() {
+    let (new, expected, spooled, _place) = match media_type(request.headers()).as_deref() {
         Some("application/json") => {
             if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).next() {
                 return Err(Problem::invalid_query(&name, "belongs into the JSON body"));
             }
-            let JsonBody(body) = JsonBody::<NewPurgeBody>::from_request(request, &state).await?;
-            let (ids, fields) = body.split();
+            let JsonBody { value, place } =
+                JsonBody::<NewPurgeBody>::read(request, &state, &state.room.purges).await?;
+            let (ids, fields) = value.split();
             let (new, expected) = fields.check(&state, &caller, request_id)?;
-            (new, expected, check_list(&ids, state.intake.max_ids)?)
+            (new, expected, check_list(&ids, state.intake.max_ids)?, place)
         }
         Some("text/csv") => upload(Format::Csv, &state, &caller, request_id, &query, request).await?,
         Some("application/x-ndjson") => {
@@ -192,12 +194,13 @@ async fn upload(
     request_id: String,
     query: &str,
     request: Request,
-) -> Result<(NewPurge, Option<u64>, Spooled), Problem> {
+) -> Result<(NewPurge, Option<u64>, Spooled, Option<OwnedSemaphorePermit>), Problem> {
     let (new, expected) = Fields::from_query(query)?.check(state, caller, request_id)?;
     let limits = Limits { max_ids: state.intake.max_ids, ..Limits::default() };
+    let place = room::take(&state.room.uploads, state.request_timeout).await?;
     let body = incoming::upload(request, state)?;
     let spooled = intake::spool(format, body, &state.intake.spool_dir, limits).await?;
-    Ok((new, expected, spooled))
+    Ok((new, expected, spooled, Some(place)))
 }
 
 fn check_list(ids: &[String], max_ids: u64) -> Result<Spooled, Problem> {

@@ -165,6 +165,8 @@ mod tests {
         head: Duration::from_secs(20),
         idle: Duration::from_secs(80),
         whole: Duration::from_mins(2),
+        large_bodies: 1,
+        uploads: 1,
         stalled: Duration::from_secs(40),
         unread: Duration::from_secs(160),
     };

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use genesys_purge::app::Role;
 use genesys_purge::sandbox::Kind;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
 
 use super::{Wire, desk, is_held};
 use crate::support::Setup;
+use crate::support::problem::refused;
 use crate::support::spool::SpoolDir;
 
 const SHORT: Duration = Duration::from_millis(400);
@@ -100,30 +104,64 @@ async fn a_json_body_that_drips_is_given_up_in_the_end() {
 }
 
 #[tokio::test]
-async fn so_many_large_json_bodies_are_held_at_once() {
-    let test = Setup::new().role(Role::Api).start().await;
-    let body = format!("{{\"conversationIds\":[\"{}\"]{}}}", Uuid::from_u128(1), " ".repeat(100_000));
-    let length = format!("Content-Length: {}", body.len());
-    // The service asks for a body once it has room for it.
-    let head = ["Content-Type: application/json", &length, "Expect: 100-continue"];
-    let mut wires = Vec::new();
-    for _ in 0..8 {
+async fn large_json_bodies_leave_room_for_all_that_protects() {
+    let test = Setup::new()
+        .role(Role::Api)
+        .env("PURGE__SERVER__REQUEST_TIMEOUT", "500ms")
+        .connections(|terms| terms.large_bodies = 1)
+        .start()
+        .await;
+    let spaces = " ".repeat(100_000);
+    let body = format!("{{\"conversationIds\":[\"{}\"]{spaces}}}", Uuid::from_u128(1));
+    let head = ["Content-Type: application/json".to_owned(), format!("Content-Length: {}", body.len())];
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    let mut slow = Wire::open(&test).await;
+    slow.send_head(&test, "POST /purges", &head).await;
+    slow.send(&body[..80_000]).await;
+    // It has its place once another one finds none.
+    let large = async || {
+        let request = test.request(Method::POST, "/purges").header(CONTENT_TYPE, "application/json");
+        request.body(body.clone()).send().await.unwrap().status()
+    };
+    test.wait_until("the only place is taken", async || large().await == StatusCode::SERVICE_UNAVAILABLE)
+        .await;
+
+    let purge = test.purge(&[Uuid::from_u128(2)]).await;
+    let ids: Vec<Uuid> = (0..2_000).map(Uuid::from_u128).collect();
+    let (status, hold) = test.post("/holds", &json!({ "matter": "M", "conversationIds": ids })).await;
+    assert_eq!(status, StatusCode::CREATED, "{hold}");
+    for path in [format!("/purges/{purge}/pause"), "/orgs/default/stop".to_owned()] {
         let mut wire = Wire::open(&test).await;
-        wire.send_head(&test, "POST /purges", &head).await;
-        wire.until("HTTP/1.1 100 Continue\r\n\r\n").await;
-        wires.push(wire);
+        let head = ["Transfer-Encoding: chunked", "Content-Type: application/json", "Connection: close"];
+        wire.send_head(&test, &format!("POST {path}"), &head).await;
+        wire.send("2\r\n{}\r\n0\r\n\r\n").await;
+        assert!(wire.rest().await.starts_with("HTTP/1.1 200 "), "{path}");
     }
-    let mut late = Wire::open(&test).await;
-    late.send_head(&test, "POST /purges", &head).await;
-    // Small ones pass meanwhile.
+    slow.send(&body[80_000..]).await;
+    slow.until("HTTP/1.1 202 ").await;
+    assert_eq!(large().await, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn so_many_uploads_are_spooled_at_once() {
+    let test = Setup::new()
+        .role(Role::Api)
+        .env("PURGE__SERVER__REQUEST_TIMEOUT", "500ms")
+        .connections(|terms| terms.uploads = 1)
+        .start()
+        .await;
+    let line = format!("{}\n", Uuid::from_u128(1));
+    let length = format!("Content-Length: {}", line.len());
+    let mut slow = Wire::open(&test).await;
+    // The service asks for a body once it has room for it.
+    let head = ["Content-Type: text/csv", &length, "Expect: 100-continue"];
+    slow.send_head(&test, "POST /purges", &head).await;
+    slow.until("HTTP/1.1 100 Continue\r\n\r\n").await;
+    refused(test.upload("text/csv", "", line.clone()), 503, "unavailable").await;
     test.purge(&[Uuid::from_u128(2)]).await;
-    let mut byte = [0];
-    assert!(late.0.try_read(&mut byte).is_err(), "there was room for a ninth");
-    wires[0].send(&body).await;
-    wires[0].until("HTTP/1.1 202 ").await;
-    late.until("HTTP/1.1 100 Continue\r\n\r\n").await;
-    late.send(&body).await;
-    late.until("HTTP/1.1 202 ").await;
+    slow.send(&line).await;
+    slow.until("HTTP/1.1 202 ").await;
+    assert_eq!(test.upload("text/csv", "", line).send().await.unwrap().status(), StatusCode::ACCEPTED);
 }
 
 #[tokio::test]
