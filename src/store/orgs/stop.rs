@@ -36,7 +36,7 @@ pub(in crate::store) async fn is_stopped(tx: &mut Tx, org: &str) -> Result<bool,
 
 impl Store {
     /// Stops the org: from the return on no intent is committed and no question claimed, and no submit leaves after the
-    /// moment that is returned, until the org goes on. An org that is stopped already stays so; another person or
+    /// moment that is returned, until the org goes on. An org that is stopped already stays so; whoever stops it for
     /// another reason is told from then on.
     pub async fn stop_org(
         &self,
@@ -51,7 +51,9 @@ impl Store {
         let told = sqlx::query!(
             "-- stop_org
             update orgs
-            set stopped_at = coalesce(stopped_at, clock_timestamp()), stopped_by = $2, stopped_reason = $3
+            set stopped_at = coalesce(stopped_at, clock_timestamp()),
+                stopped_by = case when stopped_at is null or $3::text is not null then $2 else stopped_by end,
+                stopped_reason = coalesce($3, stopped_reason)
             where name = $1
               and (stopped_at is null or stopped_by <> $2
                    or $3::text is not null and stopped_reason is distinct from $3)",

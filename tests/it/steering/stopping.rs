@@ -103,12 +103,21 @@ async fn whoever_stops_a_stopped_org_too_is_heard() {
         told.push(body["stopped"]["reason"].as_str().map(str::to_owned).unwrap());
     }
     assert_eq!(told, ["a lawsuit", "a lawsuit", "a lawsuit", "two lawsuits"]);
-    let reasons: Vec<String> =
+    let monitor = test.make_key_of("monitor", &[Scope::Admin], None).await;
+    let (_, body) =
+        read(test.request_as(&monitor, Method::POST, "/orgs/default/stop").send().await.unwrap()).await;
+    assert_eq!(
+        (&body["stopped"]["by"], &body["stopped"]["reason"]),
+        (&json!("counsel"), &json!("two lawsuits")),
+        "who has no reason takes none away"
+    );
+    let reasons: Vec<Option<String>> =
         sqlx::query_scalar("select payload ->> 'reason' from events where type = 'org_stopped' order by at")
             .fetch_all(&mut test.database.connect().await)
             .await
             .unwrap();
-    assert_eq!(reasons, ["maintenance", "a lawsuit", "two lawsuits"], "each that said something new");
+    let reasons: Vec<&str> = reasons.iter().map(|reason| reason.as_deref().unwrap_or("none")).collect();
+    assert_eq!(reasons, ["maintenance", "a lawsuit", "two lawsuits", "none"], "each that said something new");
 }
 
 #[tokio::test]
