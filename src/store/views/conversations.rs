@@ -8,6 +8,7 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
 use crate::domain::outcome::{Cell, Outcome};
+use crate::domain::reason::Step;
 use crate::store::slices::locate;
 use crate::store::tx::Tx;
 use crate::store::{Store, StoreError};
@@ -106,7 +107,8 @@ impl Store {
         for slice in slices {
             let last = last_decisions(&slice.cells, &decided.remove(&slice.no).unwrap_or_default());
             let cells = slice.ids.into_iter().zip(slice.cells).zip(last);
-            for (position, ((conversation_id, cell), Last { decided, upstream_job_id })) in cells.enumerate()
+            for (position, ((conversation_id, cell), Last { decided, upstream_job_id, .. })) in
+                cells.enumerate()
             {
                 let ordinal = ordinal(slice.no, position);
                 if ordinal >= next && is_wanted(cell) {
@@ -185,7 +187,17 @@ async fn slices_from(tx: &mut Tx, purge: Uuid, ordinal: i32) -> Result<Vec<Slice
 struct Decision {
     positions: Vec<i16>,
     decided: Arc<Decided>,
-    upstream_job_id: Option<Arc<str>>,
+    carrying: Carrying,
+}
+
+/// What a decision says of the job that carries a conversation.
+enum Carrying {
+    /// An intent named it for this job, by Genesys' id where that is known.
+    Begins(Option<Arc<str>>),
+    /// Genesys refused the job: it has carried nothing.
+    Undone,
+    /// Nothing.
+    Unchanged,
 }
 
 /// The decisions about each of the slices, oldest first.
@@ -201,7 +213,8 @@ async fn decisions_on(
     let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- decisions_on
-        select d.slice_no, d.positions, d.to_outcome, d.code, d.detail, d.decided_at, j.upstream_job_id as "upstream_job_id?"
+        select d.slice_no, d.positions, d.from_outcome, d.to_outcome, d.step, d.code, d.detail, d.decided_at,
+               j.upstream_job_id as "upstream_job_id?"
         from decisions d
         left join jobs j on j.id = d.job_id
         where d.purge_id = $1 and d.slice_no = any($2)
@@ -219,11 +232,12 @@ async fn decisions_on(
             detail: row.detail,
             at: SqlTimestamp::to_jiff(row.decided_at),
         };
-        let decision = Decision {
-            positions: row.positions,
-            decided: Arc::new(decided),
-            upstream_job_id: row.upstream_job_id.map(Arc::from),
+        let carrying = match (outcome_of(row.from_outcome)?, decided.outcome) {
+            (_, Outcome::Submitted) => Carrying::Begins(row.upstream_job_id.map(Arc::from)),
+            (Outcome::Submitted, _) if row.step == Step::Submit.as_str() => Carrying::Undone,
+            _ => Carrying::Unchanged,
         };
+        let decision = Decision { positions: row.positions, decided: Arc::new(decided), carrying };
         decisions.entry(row.slice_no).or_default().push(decision);
     }
     Ok(decisions)
@@ -234,8 +248,10 @@ async fn decisions_on(
 struct Last {
     /// The last one that led to its outcome.
     decided: Option<Arc<Decided>>,
-    /// That of the last one by a job: what ended without any, canceled perhaps, may have been carried before.
+    /// That of the job that carried it last, whatever has ended it.
     upstream_job_id: Option<Arc<str>>,
+    /// And of the one before: where the last job was refused, that has carried nothing.
+    before: Option<Arc<str>>,
 }
 
 /// For each conversation of a slice what its decisions come to.
@@ -250,8 +266,12 @@ fn last_decisions(cells: &[Cell], decisions: &[Decision]) -> Vec<Last> {
             if cell.outcome == decision.decided.outcome {
                 last.decided = Some(Arc::clone(&decision.decided));
             }
-            if let Some(job) = &decision.upstream_job_id {
-                last.upstream_job_id = Some(Arc::clone(job));
+            match &decision.carrying {
+                Carrying::Begins(job) => {
+                    last.before = std::mem::replace(&mut last.upstream_job_id, job.clone());
+                }
+                Carrying::Undone => last.upstream_job_id = last.before.take(),
+                Carrying::Unchanged => {}
             }
         }
     }
