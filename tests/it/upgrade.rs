@@ -4,6 +4,7 @@
 //! conversations. A migration without one fails here.
 
 use genesys_purge::sandbox::Kind;
+use serde_json::json;
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Executor as _};
 use uuid::Uuid;
@@ -46,13 +47,20 @@ async fn every_migration_runs_over_what_its_predecessors_left_and_the_work_goes_
         end("completed", 1, 0),
         end("completed", 2, 1),
         end("canceled", 1, 0),
+        end("failed", 1, 0),
     ];
     assert_eq!(endings, expected);
     for filter in ["reference=R-1", "label=team:a"] {
         let found = test.get(&format!("/purges?{filter}")).await;
         assert_eq!(found["items"].as_array().unwrap().len(), 1, "what was there before is found: {found}");
     }
-    test.receiver.wait_for(5, |hook| hook.body["purgeId"].is_string() && hook.body["run"].is_u64()).await;
+    test.receiver.wait_for(6, |hook| hook.body["purgeId"].is_string() && hook.body["run"].is_u64()).await;
+    let late = "2b4e28ba-2fa1-4d2b-883f-0016d3cca427";
+    let story = test.get(&format!("/conversations/{late}")).await;
+    let last = story["purges"][0]["decisions"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["code"], &last["jobId"]), (&json!("gone_late"), &json!("late-1")), "{story}");
+    let (_, hold) = test.post("/holds", &json!({ "matter": "M", "conversationIds": [late] })).await;
+    assert_eq!(hold["tooLate"], json!([late]), "{hold}");
     test.assert_no_breach();
     assert_books(&test).await;
 }
