@@ -14,6 +14,12 @@ pub fn throttled(refusals: u32, jitter: f64) -> Duration {
     exponential(refusals, Duration::from_mins(10), jitter)
 }
 
+/// The wait before what the job of another purge carries is asked about again, after `tries` questions in vain: most jobs
+/// take seconds, a few of them hours.
+pub fn carried(tries: u32) -> Duration {
+    exponential(tries, Duration::from_mins(10), 1.0)
+}
+
 /// A failed delivery's next attempt, after `attempt` attempts; `None` when the schedule is used up.
 ///
 /// Up to a fifth is added at random, so that deliveries that failed together don't come back together.

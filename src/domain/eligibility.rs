@@ -68,8 +68,10 @@ pub fn judge(evidence: Evidence<'_>, policy: &Policy, now: Timestamp) -> Verdict
 }
 
 fn judge_absent(evidence: Evidence<'_>) -> Verdict {
-    // A hold needs no facts: what we protect stays protected even if upstream does not show it today.
-    if evidence.is_held {
+    // A hold needs no facts: what we protect stays protected even if upstream does not show it today. What a job has
+    // carried may be gone, though, and is not called kept.
+    let was_carried = evidence.cell.marks.has(Marks::CARRIED) || evidence.was_carried_elsewhere;
+    if evidence.is_held && !was_carried {
         return Verdict::Decided(Outcome::OnHold, codes::LEGAL_HOLD);
     }
     if !(evidence.cell.marks.has(Marks::ABSENT) && evidence.is_absence_old_enough) {

@@ -89,8 +89,13 @@ fn absence_is_believed_only_the_second_time_and_is_ours_only_if_we_carried_it() 
         (once.with(carried), true, false, false, Some(ours)),
         (once.with(carried), true, false, true, Some(ours)),
         (carried, true, false, false, None),
-        (once, true, true, true, Some(held)),
+        (once, true, true, false, Some(held)),
         (Marks::NONE, false, true, false, Some(held)),
+        // A hold keeps nothing that a job may have deleted.
+        (carried, true, true, false, None),
+        (once.with(carried), true, true, false, Some(ours)),
+        (Marks::NONE, true, true, true, None),
+        (once, true, true, true, Some(gone)),
     ];
     for (marks, is_absence_old_enough, is_held, was_carried_elsewhere, expected) in table {
         let cell = Cell { marks, ..Cell::NEW };

@@ -50,6 +50,11 @@ impl Outcome {
         !matches!(self, Self::Pending | Self::Eligible | Self::Submitted)
     }
 
+    /// Says that the conversation is there and stays, or was never there.
+    pub const fn keeps(self) -> bool {
+        matches!(self, Self::OnHold | Self::Retained | Self::Active | Self::NotFound)
+    }
+
     /// Final, and not because it is gone.
     pub const fn ended_otherwise(self) -> bool {
         self.is_final() && !matches!(self, Self::Purged | Self::AlreadyPurged)

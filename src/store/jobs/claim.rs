@@ -7,7 +7,7 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
 use super::lease::JobLease;
-use crate::domain::outcome::{Cell, Outcome};
+use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::retention::Policy;
 use crate::domain::state::JobState;
 use crate::domain::terms::OrgTerms;
@@ -45,13 +45,13 @@ pub enum LookKind {
 }
 
 impl LookKind {
-    /// Whether a conversation of the job with this outcome is looked at.
-    pub(super) const fn is_about(self, outcome: Outcome) -> bool {
+    /// Whether such a conversation of the job is looked at.
+    const fn is_about(self, cell: Cell) -> bool {
         match self {
-            Self::Recheck => matches!(outcome, Outcome::Eligible),
-            Self::Verify | Self::Reread | Self::Overdue => matches!(outcome, Outcome::Submitted),
-            // Whatever it ended as while upstream might still delete it.
-            Self::Late => outcome.ended_otherwise(),
+            Self::Recheck => matches!(cell.outcome, Outcome::Eligible),
+            Self::Verify | Self::Reread | Self::Overdue => matches!(cell.outcome, Outcome::Submitted),
+            // Whatever became of it while upstream might still delete it, unless the job has let it go.
+            Self::Late => cell.marks.has(Marks::RESERVED),
         }
     }
 }
@@ -195,7 +195,7 @@ async fn ids_for(tx: &mut Tx, job: Uuid, kind: LookKind) -> Result<Vec<Uuid>, St
     for row in rows {
         for position in row.positions.into_iter().filter_map(|position| usize::try_from(position).ok()) {
             let cell = row.outcomes.get(position).and_then(|&byte| Cell::from_byte(byte));
-            if cell.is_some_and(|cell| kind.is_about(cell.outcome)) {
+            if cell.is_some_and(|cell| kind.is_about(cell)) {
                 ids.extend(row.ids.get(position));
             }
         }

@@ -18,6 +18,7 @@ use crate::store::StoreError;
 use crate::store::error::ensure_rows;
 use crate::store::holds::protect;
 use crate::store::slices::Place;
+use crate::store::slices::carried::carried_among;
 use crate::store::slices::validated::Answers;
 use crate::store::tx::Tx;
 
@@ -26,6 +27,7 @@ struct Fresh<'a> {
     look: &'a Look,
     answers: &'a Answers,
     held: HashSet<Uuid>,
+    carried: HashSet<Uuid>,
     /// The earliest of the clocks.
     now: Timestamp,
     gap: SignedDuration,
@@ -42,8 +44,9 @@ pub(super) async fn record(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let held = protect::held_among(tx, org, &look.ids).await?;
+    let carried = carried_among(tx, org, &answers.left_out()).await?;
     let gap = SignedDuration::try_from(terms.absence_gap).unwrap_or(SignedDuration::MAX);
-    let fresh = Fresh { look, answers, held, now, gap };
+    let fresh = Fresh { look, answers, held, carried, now, gap };
     let (mut staying, mut leaving) = (Vec::new(), Vec::new());
     for (place, id) in parts::with_ids(&settlement.parts, &settlement.patch) {
         if fresh.stays(settlement, place, id)? {
@@ -78,8 +81,7 @@ impl Fresh<'_> {
             is_absence_old_enough: absent_at
                 .is_some_and(|absent| self.look.asked_at.duration_since(absent) >= self.gap),
             is_held: self.held.contains(&id),
-            // An eligible conversation was never left out before, so its absence here is a first one.
-            was_carried_elsewhere: false,
+            was_carried_elsewhere: self.carried.contains(&id),
         };
         if !self.answers.told.contains(&id) && !self.answers.refused.contains_key(&id) {
             settlement.patch.decide(place, Outcome::Eligible, Outcome::Pending, codes::FACTS_STALE)?;

@@ -40,6 +40,20 @@ pub(super) async fn reserve(
     Ok(reserved.into_iter().collect())
 }
 
+/// The ids that a job has not let go.
+pub(super) async fn kept_by(tx: &mut Tx, job: Uuid) -> Result<HashSet<Uuid>, StoreError> {
+    let failed = tx.failed();
+    let kept = sqlx::query_scalar!(
+        "-- ids_kept_by_job
+        select conversation_id from reservations where job_id = $1",
+        job
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(kept.into_iter().collect())
+}
+
 /// Has conversations wait until another job lets their ids go.
 pub(super) async fn wait_for(
     tx: &mut Tx,

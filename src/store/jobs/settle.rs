@@ -3,6 +3,7 @@
 //! Each round settles what it decided, so a purge is final when its own conversations are, however long others in
 //! the job take.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,8 +13,10 @@ use uuid::Uuid;
 use super::claim::{Look, LookKind};
 use super::lease::{LockedJob, lock};
 use super::parts::{self, Parts};
-use super::settle_decide::{Round, Tally, noted_late, since_end};
-use super::settle_write::{ask_retried_afresh, done, fail_open, keep_slot, look_again, note_lag, wait_again};
+use super::settle_decide::{Late, Round, Tally, since_end};
+use super::settle_write::{
+    ask_retried_afresh, conclude, done, fail_open, keep_slot, look_again, note_lag, wait_again,
+};
 use super::{finish, rechecked, reserve};
 use crate::domain::backoff;
 use crate::domain::clocks::{self, Skew};
@@ -81,13 +84,13 @@ impl Store {
                 }
             }
             (LookKind::Late, None) => {
-                let (tally, gone) = note_late(&mut tx, org, look, answers, terms, &mut settlement).await?;
-                late = gone;
-                if tally.open() == 0 {
-                    done(&mut tx, org, &mut settlement, None).await?;
+                let seen = look_late(&mut tx, org, look, answers, terms, &mut settlement).await?;
+                if seen.open == 0 {
+                    conclude(&mut tx, &settlement, None).await?;
                 } else {
-                    go_on_looking(&mut tx, org, look, &tally, terms, &settlement).await?;
+                    go_on_looking(&mut tx, org, look, &seen.tally, terms, &settlement).await?;
                 }
+                late = gone_late(settlement.job.id, seen.gone);
             }
             (LookKind::Reread, None) => {
                 after_reread(&mut tx, org, look, answers, terms, &mut settlement).await?;
@@ -103,7 +106,8 @@ impl Store {
                         round.settle_ended(&mut settlement, observed.lag)?;
                     }
                     LookKind::Late => {
-                        (_, late) = note_late(&mut tx, org, look, answers, terms, &mut settlement).await?;
+                        let seen = look_late(&mut tx, org, look, answers, terms, &mut settlement).await?;
+                        late = gone_late(settlement.job.id, seen.gone);
                     }
                     _ => {}
                 }
@@ -118,27 +122,36 @@ impl Store {
     }
 }
 
-/// After the end of a job that was given up: what is gone after all is noted beside the outcomes, which stay, and told.
-async fn note_late(
+/// After the end of a job that was given up: what is gone after all is noted beside the outcomes, which stay. The job lets
+/// go of whatever is known, so that each look is about less.
+async fn look_late(
     tx: &mut Tx,
     org: &str,
     look: &Look,
     answers: &Answers,
     terms: &EngineTerms,
     settlement: &mut Settlement,
-) -> Result<(Tally, Vec<OfPurge>), StoreError> {
+) -> Result<Late, StoreError> {
     let observed = pace::observed(tx, org).await?;
-    let noted = noted_late(tx, settlement.job.id).await?;
+    let job = settlement.job.id;
+    let kept = reserve::kept_by(tx, job).await?;
     let round = Round::new(tx, look, answers, terms, settlement).await?;
-    let (tally, gone) = round.note_late(settlement, observed.lag, &noted)?;
+    let late = round.settle_late(settlement, observed.lag, &kept)?;
+    ask_retried_afresh(&mut settlement.patch, &late.known, settlement.now)?;
+    reserve::release(tx, &mut settlement.patch, org, job, &settlement.parts, &late.known).await?;
+    Ok(late)
+}
+
+/// Tells each purge what is gone after all.
+fn gone_late(job: Uuid, gone: BTreeMap<Uuid, Vec<Uuid>>) -> Vec<OfPurge> {
     let event = |(purge, ids): (Uuid, Vec<Uuid>)| OfPurge {
         purge,
         event: EventType::GoneLate,
-        job: Some(settlement.job.id),
+        job: Some(job),
         payload: serde_json::json!({ "conversationIds": ids }),
         webhook: None,
     };
-    Ok((tally, gone.into_iter().map(event).collect()))
+    gone.into_iter().map(event).collect()
 }
 
 /// Takes the locks in their order: org, job, slices.

@@ -40,6 +40,18 @@ impl Tally {
     }
 }
 
+/// What a look at a job that was given up came to.
+#[derive(Debug, Default)]
+pub(super) struct Late {
+    pub(super) tally: Tally,
+    /// Seen to be gone, by purge.
+    pub(super) gone: BTreeMap<Uuid, Vec<Uuid>>,
+    /// What the job has nothing to do with any more.
+    pub(super) known: Vec<(Place, Uuid)>,
+    /// So many are to be looked at again.
+    pub(super) open: usize,
+}
+
 /// One round of looking.
 pub(super) struct Round<'a> {
     look: &'a Look,
@@ -136,32 +148,46 @@ impl<'a> Round<'a> {
         Ok(tally)
     }
 
-    /// Notes what is gone of a job that was given up and is over, by purge; `noted` was seen by an earlier look.
-    pub(super) fn note_late(
+    /// Looks after what the job has not let go yet, after the end of a job that was given up.
+    pub(super) fn settle_late(
         &self,
         settlement: &mut Settlement,
         lag: Option<Duration>,
-        noted: &HashSet<Place>,
-    ) -> Result<(Tally, BTreeMap<Uuid, Vec<Uuid>>), StoreError> {
+        kept: &HashSet<Uuid>,
+    ) -> Result<Late, StoreError> {
         let has_lag_passed = self.has_lag_passed(settlement, lag);
-        let (mut tally, mut gone) = (Tally::default(), BTreeMap::<Uuid, Vec<Uuid>>::new());
-        for (place, id) in parts::with_ids(&settlement.parts, &settlement.patch) {
-            let is_about =
-                settlement.patch.cell(place).is_some_and(|cell| self.look.kind.is_about(cell.outcome));
-            // What upstream will not tell of is not waited for: nothing was promised of it.
-            if !is_about || noted.contains(&place) || self.answers.refused.contains_key(&id) {
-                continue;
-            }
-            match self.sight(settlement, &mut tally, place, id)? {
-                Some(Sight::Gone) => {
-                    settlement.patch.note_gone(place, codes::GONE_LATE)?;
-                    gone.entry(place.slice.purge).or_default().push(id);
+        let is_blind_too_long = settlement.job.is_blind_too_long(self.look.asked_at, self.terms.job_deadline);
+        let mut late = Late::default();
+        let carried = parts::with_ids(&settlement.parts, &settlement.patch);
+        for (place, id) in carried.into_iter().filter(|(_, id)| kept.contains(id)) {
+            let Some(cell) = settlement.patch.cell(place) else { continue };
+            let has_ended = cell.outcome.is_final();
+            let is_known = if has_ended && !cell.outcome.ended_otherwise() {
+                true
+            } else if self.answers.refused.contains_key(&id) {
+                // What a retry has taken up is asked about afresh as soon as deletions have shown.
+                late.tally.untold += 1;
+                if has_ended { is_blind_too_long } else { has_lag_passed }
+            } else {
+                match self.sight(settlement, &mut late.tally, place, id)? {
+                    Some(Sight::Gone) => {
+                        if has_ended {
+                            settlement.patch.note_gone(place, codes::GONE_LATE)?;
+                            late.gone.entry(place.slice.purge).or_default().push(id);
+                        }
+                        true
+                    }
+                    Some(Sight::Present) => has_lag_passed,
+                    Some(Sight::AbsentOnce) | None => false,
                 }
-                Some(Sight::Present) if !has_lag_passed => tally.later += 1,
-                Some(Sight::Present | Sight::AbsentOnce) | None => {}
+            };
+            if is_known {
+                late.known.push((place, id));
+            } else {
+                late.open += 1;
             }
         }
-        Ok((tally, gone))
+        Ok(late)
     }
 
     /// Makes what is still there eligible again, in the same job; tells what leaves the job.
@@ -231,31 +257,6 @@ pub(super) fn since_end(look: &Look, settlement: &Settlement) -> Duration {
     let ended: Option<Timestamp> = settlement.job.ended_at;
     let since = ended.map(|ended| look.asked_at.duration_since(ended));
     since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default()
-}
-
-/// The conversations of the job that an earlier look saw to be gone late.
-pub(super) async fn noted_late(tx: &mut Tx, job: Uuid) -> Result<HashSet<Place>, StoreError> {
-    let gone_late = codes::GONE_LATE;
-    let failed = tx.failed();
-    let rows = sqlx::query!(
-        "-- noted_late
-        select d.purge_id, d.slice_no, d.positions
-        from job_parts p
-        join decisions d on (d.purge_id, d.slice_no) = (p.purge_id, p.slice_no)
-        where p.job_id = $1 and d.job_id = $1 and d.code = $2",
-        job,
-        gone_late.code.as_ref()
-    )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
-    let mut noted = HashSet::new();
-    for row in rows {
-        let slice = SliceKey { purge: row.purge_id, no: row.slice_no };
-        let positions = row.positions.into_iter().filter_map(|position| usize::try_from(position).ok());
-        noted.extend(positions.map(|position| Place { slice, position }));
-    }
-    Ok(noted)
 }
 
 /// The conversations of the job whose fate is open.

@@ -28,17 +28,29 @@ pub(super) fn fail_open(settlement: &mut Settlement, reason: &Reason) -> Result<
     Ok(())
 }
 
-/// The fate of every id is known: all are let go, and the job is over.
+/// The fate of every id is known, or nothing can be told any more: all are let go, and the job is over.
 pub(super) async fn done(
     tx: &mut Tx,
     org: &str,
     settlement: &mut Settlement,
     error: Option<&Value>,
 ) -> Result<(), StoreError> {
+    let job = settlement.job.id;
+    let kept = reserve::kept_by(tx, job).await?;
+    let mut leaving = parts::with_ids(&settlement.parts, &settlement.patch);
+    leaving.retain(|(_, id)| kept.contains(id));
+    ask_retried_afresh(&mut settlement.patch, &leaving, settlement.now)?;
+    reserve::release(tx, &mut settlement.patch, org, job, &settlement.parts, &leaving).await?;
+    conclude(tx, settlement, error).await
+}
+
+/// The job has let everything go: it is over.
+pub(super) async fn conclude(
+    tx: &mut Tx,
+    settlement: &Settlement,
+    error: Option<&Value>,
+) -> Result<(), StoreError> {
     let job = &settlement.job;
-    let carried = parts::with_ids(&settlement.parts, &settlement.patch);
-    ask_retried_afresh(&mut settlement.patch, &carried, settlement.now)?;
-    reserve::release(tx, &mut settlement.patch, org, job.id, &settlement.parts, &carried).await?;
     let is_completed =
         job.upstream_state.as_deref().is_some_and(|state| state.eq_ignore_ascii_case("completed"));
     let result = if job.overdue_since.is_some() {

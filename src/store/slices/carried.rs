@@ -9,7 +9,11 @@ use crate::store::StoreError;
 use crate::store::tx::Tx;
 
 /// Those of the ids that a job of some purge of the org has carried and may have deleted.
-pub(super) async fn carried_among(tx: &mut Tx, org: &str, ids: &[Uuid]) -> Result<HashSet<Uuid>, StoreError> {
+pub(in crate::store) async fn carried_among(
+    tx: &mut Tx,
+    org: &str,
+    ids: &[Uuid],
+) -> Result<HashSet<Uuid>, StoreError> {
     if ids.is_empty() {
         return Ok(HashSet::new());
     }
@@ -31,4 +35,27 @@ pub(super) async fn carried_among(tx: &mut Tx, org: &str, ids: &[Uuid]) -> Resul
         u8::try_from(byte).ok().and_then(Cell::from_byte).is_some_and(|cell| cell.marks.has(Marks::CARRIED))
     };
     Ok(rows.into_iter().filter(|row| is_carried(row.byte)).map(|row| row.conversation_id).collect())
+}
+
+/// Those of the ids that a job has at this moment which was submitted, or is being, and may delete them.
+pub(super) async fn carried_now_among(
+    tx: &mut Tx,
+    org: &str,
+    ids: &[Uuid],
+) -> Result<HashSet<Uuid>, StoreError> {
+    let failed = tx.failed();
+    let carried = sqlx::query_scalar!(
+        "-- carried_now_among
+        select r.conversation_id
+        from reservations r
+        join jobs j on j.id = r.job_id
+        where r.org = $1 and r.conversation_id = any($2)
+          and j.state in ('submitting', 'in_doubt', 'submitted', 'verifying')",
+        org,
+        ids
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed)?;
+    Ok(carried.into_iter().collect())
 }

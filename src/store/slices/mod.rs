@@ -1,6 +1,6 @@
 //! Slices: the rows in which the outcomes of conversations live.
 
-mod carried;
+pub(super) mod carried;
 pub mod claim;
 pub mod expire;
 pub(super) mod milestones;

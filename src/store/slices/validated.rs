@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::claim::{Asked, Question};
 use super::patch::{Draft, Patch};
 use super::{Place, SliceKey, carried};
+use crate::domain::backoff;
 use crate::domain::clocks::{self, Skew};
 use crate::domain::eligibility::{Evidence, Verdict, judge};
 use crate::domain::facts::Facts;
@@ -32,7 +33,7 @@ pub struct Answers {
 
 impl Answers {
     /// The ids that whole answers left out.
-    fn left_out(&self) -> Vec<Uuid> {
+    pub(in crate::store) fn left_out(&self) -> Vec<Uuid> {
         self.told.iter().filter(|id| !self.facts.contains_key(*id)).copied().collect()
     }
 }
@@ -71,12 +72,14 @@ impl Store {
         let answers = if skew.is_some() { &nothing } else { answers };
         let held = protect::held_among(&mut tx, org, &question.ids()).await?;
         let carried = carried::carried_among(&mut tx, org, &answers.left_out()).await?;
+        let carried_now = carried::carried_now_among(&mut tx, org, &question.ids()).await?;
         let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::from_mins(1));
         let round = Round {
             question,
             answers,
             held: &held,
             carried: &carried,
+            carried_now: &carried_now,
             now,
             database_time,
             gap: signed(absence_gap),
@@ -105,6 +108,7 @@ struct Round<'a> {
     answers: &'a Answers,
     held: &'a HashSet<Uuid>,
     carried: &'a HashSet<Uuid>,
+    carried_now: &'a HashSet<Uuid>,
     now: Timestamp,
     database_time: Timestamp,
     gap: SignedDuration,
@@ -118,7 +122,7 @@ impl Round<'_> {
         let had_drawable = slice.cells.iter().any(|cell| cell.is_drawable());
         let is_absence_old_enough =
             slice.absent_at.is_some_and(|absent| self.question.asked_at.duration_since(absent) >= self.gap);
-        let (mut is_absent, mut is_partial) = (false, false);
+        let (mut is_absent, mut is_partial, mut is_carried) = (false, false, false);
         for &(position, id) in &asked.conversations {
             let place = Place { slice: asked.slice, position };
             let Some(cell) = patch.cell(place) else { continue };
@@ -144,12 +148,16 @@ impl Round<'_> {
                 Verdict::Decided(Outcome::Eligible, reason) if asked.is_dry_run => {
                     patch.decide(place, Outcome::Pending, Outcome::WouldPurge, reason)?;
                 }
-                // Nothing is called kept that a job which was given up may delete yet.
+                // Nothing is called kept that a job may delete yet: of this purge, which was given up and has it asked
+                // about afresh when it is over, or of another one, which does not know of this.
                 Verdict::Decided(outcome, _)
-                    if cell.marks.has(Marks::RESERVED)
-                        && !matches!(outcome, Outcome::Eligible | Outcome::Purged | Outcome::Failed) =>
+                    if !asked.is_dry_run && outcome.keeps() && self.carried_now.contains(&id) =>
                 {
-                    patch.decide(place, Outcome::Pending, Outcome::Eligible, codes::STILL_CARRIED)?;
+                    if cell.marks.has(Marks::RESERVED) {
+                        patch.decide(place, Outcome::Pending, Outcome::Eligible, codes::STILL_CARRIED)?;
+                    } else {
+                        is_carried = true;
+                    }
                 }
                 Verdict::Decided(outcome, reason) => {
                     patch.decide(place, Outcome::Pending, outcome, reason)?;
@@ -161,11 +169,15 @@ impl Round<'_> {
             }
         }
         self.stamp(patch, asked.slice, had_drawable, is_absent);
-        if let Some(slice) = patch.slice_mut(asked.slice).filter(|_| is_partial) {
+        if let Some(slice) = patch.slice_mut(asked.slice).filter(|_| is_partial || is_carried) {
             slice.tries = asked.tries.saturating_add(1).min(1000);
             // What holds up the whole org says nothing about these conversations.
-            slice.fruitless = asked.fruitless.saturating_add(i16::from(self.is_fruitless)).min(1000);
-            slice.run_at = Some(self.database_time + self.again);
+            slice.fruitless =
+                asked.fruitless.saturating_add(i16::from(is_partial && self.is_fruitless)).min(1000);
+            let carried = backoff::carried(u32::try_from(asked.tries).unwrap_or_default());
+            let again =
+                if is_partial { self.again } else { SignedDuration::try_from(carried).unwrap_or(self.again) };
+            slice.run_at = Some(self.database_time + again);
         }
         Ok(())
     }

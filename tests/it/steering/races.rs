@@ -124,10 +124,20 @@ impl Lane {
     /// A purge of two conversations whose upstream job runs.
     pub(super) async fn submitted(&self, ids: &[Uuid]) -> Uuid {
         let purge = self.packed(ids).await;
+        self.submit().await;
+        purge
+    }
+
+    /// Has the job that waits submitted, and taken.
+    pub(super) async fn submit(&self) {
         let intended = self.engine.intend(&self.org, &self.terms).await.unwrap();
         assert!(matches!(intended, Intended::Intent(_)), "nothing stands against it: {intended:?}");
         self.clear(vec![intended]).await;
-        purge
+    }
+
+    /// Whatever waits for its time waits no longer.
+    pub(super) async fn due(&self, test: &TestService) {
+        test.sql("update jobs set run_at = now() where state <> 'done'").await;
     }
 
     /// Records the next poll that is due.
@@ -166,6 +176,18 @@ impl Lane {
         self.look(ids, Presence::Present).await;
     }
 
+    /// Holds these; no submit that names one leaves after the time that is told.
+    pub(super) async fn hold(&self, ids: &[Uuid]) -> Timestamp {
+        let hold = NewHold {
+            matter: "race".to_owned(),
+            conversation_ids: ids.to_vec(),
+            orgs: vec![self.org.name.clone()],
+            created_by: "racer".to_owned(),
+            request_id: "race".to_owned(),
+        };
+        self.steering.create_hold(&hold).await.unwrap().quiet_at
+    }
+
     /// Does what the rival does; no call that it forbids leaves after the time that it tells.
     async fn rival(&self, purge: Uuid, ids: &[Uuid]) -> Timestamp {
         let act = match self.rival {
@@ -174,16 +196,7 @@ impl Lane {
             Rival::Stop => {
                 return self.steering.stop_org(&self.org.name, "racer", None, "race").await.unwrap();
             }
-            Rival::Hold => {
-                let hold = NewHold {
-                    matter: "race".to_owned(),
-                    conversation_ids: ids.to_vec(),
-                    orgs: vec![self.org.name.clone()],
-                    created_by: "racer".to_owned(),
-                    request_id: "race".to_owned(),
-                };
-                return self.steering.create_hold(&hold).await.unwrap().quiet_at;
-            }
+            Rival::Hold => return self.hold(ids).await,
         };
         match self.steering.steer_purge(&self.org.name, purge, act, "racer", "race").await.unwrap() {
             Steered::Done { quiet_at, .. } => quiet_at,

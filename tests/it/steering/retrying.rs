@@ -204,16 +204,28 @@ async fn what_a_job_may_still_delete_is_not_called_canceled_and_told_of_when_it_
     );
 }
 
-#[tokio::test]
-async fn what_a_job_may_still_delete_is_not_called_kept() {
-    let (test, purge, ids) = retried_beside_its_job(DeletedLooks::Deleted, 0, async |test, ids| {
+async fn assert_what_a_job_may_still_delete_is_not_called_kept(deleted_looks: DeletedLooks, lag_ms: u32) {
+    let held = async |test: &TestService, ids: &[Uuid]| {
         assert_eq!(hold(test, ids).await, json!(ids), "the job goes on");
-    })
-    .await;
+    };
+    let (test, purge, ids) = retried_beside_its_job(deleted_looks, lag_ms, held).await;
+    // Another purge that names them, under the hold from its beginning.
+    let other = test.purge(&ids).await;
     let body = test.finished(purge).await;
     assert_eq!(body["counts"]["purged"], 4, "{body}");
     assert_eq!(test.endings(purge).await, endings([("purged seen_gone_later", 4)]));
-    assert_eq!(test.jobs(purge).await[0]["state"], "done");
+    let body = test.finished(other).await;
+    assert_eq!(body["counts"]["already_purged"], 4, "{body}");
+    test.wait_until("the end of the job", async || test.jobs(purge).await[0]["state"] == "done").await;
     test.assert_purged_once(&ids);
     assert_books(&test).await;
+}
+
+#[tokio::test]
+async fn what_a_job_may_still_delete_is_not_called_kept() {
+    tokio::join!(
+        assert_what_a_job_may_still_delete_is_not_called_kept(DeletedLooks::Deleted, 0),
+        assert_what_a_job_may_still_delete_is_not_called_kept(DeletedLooks::Deleted, 4000),
+        assert_what_a_job_may_still_delete_is_not_called_kept(DeletedLooks::Absent, 0),
+    );
 }

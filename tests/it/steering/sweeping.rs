@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::races::{Lane, Rival};
 use crate::support::books::assert_books;
+use crate::support::trouble::endings;
 use crate::support::{Setup, TestService};
 
 fn ids(numbers: std::ops::Range<u128>) -> Vec<Uuid> {
@@ -130,6 +131,24 @@ async fn a_pause_makes_no_facts_younger_than_they_are() {
 }
 
 #[tokio::test]
+async fn a_job_is_named_by_what_it_carried_and_by_nothing_else() {
+    let (test, lane) = lane().await;
+    let ids = ids(1..5);
+    let purge = lane.eligible(&ids).await;
+    assert_eq!(lane.engine.pack(&lane.org).await.unwrap(), Packed::Job(4));
+    lane.hold(&ids[..1]).await;
+    lane.submit().await;
+    let jobs = async || {
+        let body = test.get(&format!("/purges/{purge}/conversations")).await;
+        let items = body["items"].as_array().unwrap().clone();
+        items.into_iter().map(|item| (item["outcome"].clone(), item["jobId"].is_string())).collect::<Vec<_>>()
+    };
+    let carried = (json!("submitted"), true);
+    let expected = [(json!("on_hold"), false), carried.clone(), carried.clone(), carried];
+    assert_eq!(jobs().await, expected, "what left the job before its intent was not carried");
+}
+
+#[tokio::test]
 async fn what_can_not_be_swept_holds_up_nobody_else() {
     let (test, lane) = lane().await;
     let purges = [lane.accepted(&ids(1..3)).await, lane.accepted(&ids(3..5)).await];
@@ -161,6 +180,32 @@ async fn what_can_not_be_swept_holds_up_nobody_else() {
     }
     assert_eq!(except, [purges[0], failed[0]]);
     assert_eq!(counts(&test, failed[1]).await["pending"], 2);
+}
+
+#[tokio::test]
+async fn a_last_look_lets_go_of_whatever_it_was_told_of() {
+    let (test, lane) = lane().await;
+    let ids = ids(1..5);
+    let purge = lane.eligible(&ids).await;
+    assert_eq!(lane.engine.pack(&lane.org).await.unwrap(), Packed::Job(4));
+    lane.submit().await;
+    lane.fail(&test, &ids).await;
+    end_job(&test, &lane).await;
+    let kept = "select count(*) from reservations";
+    lane.look(&ids[..1], Presence::Gone).await;
+    assert_eq!(test.number(kept).await, 3, "what is gone is known");
+    lane.due(&test).await;
+    lane.look(&ids[1..2], Presence::Present).await;
+    assert_eq!(test.number(kept).await, 3, "its deletion may show yet");
+    test.sql("update jobs set ended_at = ended_at - interval '1 hour'").await;
+    lane.due(&test).await;
+    lane.look(&ids[1..2], Presence::Present).await;
+    assert_eq!(test.number(kept).await, 2, "nobody told of the others");
+    lane.due(&test).await;
+    lane.look(&ids[2..], Presence::Gone).await;
+    assert_eq!(test.number("select count(*) from jobs where state = 'done'").await, 1);
+    assert_eq!(test.endings(purge).await, endings([("failed gone_late", 3), ("failed timed_out", 1)]));
+    assert_books(&test).await;
 }
 
 async fn end_job(test: &TestService, lane: &Lane) {
@@ -199,7 +244,11 @@ async fn what_was_asked_before_the_end_of_a_job_says_nothing_of_what_it_carried(
     // The job ends while the question is under way.
     end_job(&test, &lane).await;
     lane.look(&[], Presence::Present).await;
-    assert_eq!(test.number("select count(*) from jobs where state = 'done'").await, 1);
+    let done = "select count(*) from jobs where state = 'done'";
+    assert_eq!(test.number(done).await, 0, "deletions may show yet");
+    test.sql("update jobs set ended_at = ended_at - interval '1 hour', run_at = now()").await;
+    lane.look(&ids, Presence::Present).await;
+    assert_eq!(test.number(done).await, 1);
     lane.answer(&question, &ids).await;
     assert_eq!(counts(&test, purge).await["pending"], 2, "it was asked too early");
     assert_eq!(lane.engine.pack(&lane.org).await.unwrap(), Packed::Nothing);
