@@ -144,11 +144,7 @@ impl Service {
         let bound = TcpListener::bind(bind).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) = bound.map_err(|source| StartError::Bind { bind, source })?;
         let calls = if role == Role::Worker { Calls::Operations } else { Calls::All };
-        let state = ApiState {
-            connections,
-            room: Room::new(&connections),
-            ..api_state(settings, world, &store, meters, calls)
-        };
+        let state = api_state(settings, world, &store, meters, calls, connections);
         http.spawn(api::serve(listener, state, stop_http.clone()));
         http.close();
         background.close();
@@ -254,7 +250,14 @@ async fn start_deliveries(
     Ok(Some(Courier::new(store.clone(), receiver, world.clock(), jitter, meters.clone())?))
 }
 
-fn api_state(settings: &Settings, world: &World, store: &Store, meters: Meters, calls: Calls) -> ApiState {
+fn api_state(
+    settings: &Settings,
+    world: &World,
+    store: &Store,
+    meters: Meters,
+    calls: Calls,
+    connections: ConnectionTerms,
+) -> ApiState {
     let is_open = settings.telemetry.metrics == MetricsAccess::Open;
     ApiState {
         store: store.clone(),
@@ -265,8 +268,8 @@ fn api_state(settings: &Settings, world: &World, store: &Store, meters: Meters, 
             max_json: usize::try_from(settings.intake.max_json.bytes()).unwrap_or(usize::MAX),
         },
         request_timeout: settings.server.request_timeout,
-        connections: ConnectionTerms::default(),
-        room: Room::new(&ConnectionTerms::default()),
+        connections,
+        room: Room::new(&connections),
         new_id: world.new_id(),
         metrics: Arc::new(MetricsDesk::new(meters, is_open)),
         calls,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::output;
 use super::setting::Setting;
-use crate::domain::keys::{Caller, Scope, format_key};
+use crate::domain::keys::{Caller, SERVICE, Scope, format_key};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Action {
@@ -30,9 +30,6 @@ pub(super) enum Action {
         id: Uuid,
     },
 }
-
-/// The actor of what the service does of itself: no key may pass for it.
-const SERVICE: &str = "engine";
 
 fn name(text: &str) -> Result<String, String> {
     match text.trim() {

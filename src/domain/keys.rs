@@ -23,6 +23,9 @@ words! {
 /// Every key begins with this, so that secret scanners and people know it for one.
 pub const KEY_PREFIX: &str = "gpk_";
 
+/// The actor of what the service does of itself: no key has this name.
+pub const SERVICE: &str = "engine";
+
 /// So many characters of a key are kept in clear, to tell keys apart.
 pub const SHOWN: usize = 10;
 

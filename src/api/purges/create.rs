@@ -13,7 +13,6 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::body::PurgeBody;
 use super::fields::Fields;
@@ -126,33 +125,31 @@ pub(in crate::api) async fn create_purge(
     };
     check_count(&spooled, expected)?;
     let key = key.map(|key| repeat::bind(key, key_id, &new, expected, &spooled));
-    let (purge, is_repeat) = match accept(&state, &new, &spooled, key.as_ref()).await? {
-        Ok(purge) => {
-            tracing::info!(purge = %purge.id, org = new.org, by = new.requested_by, "accepted a purge");
-            (*purge, false)
-        }
-        Err(id) => (visible(&state, &caller, id).await?, true),
-    };
+    let (purge, is_repeat) = accept(&state, &caller, &new, &spooled, key.as_ref()).await?;
+    if !is_repeat {
+        tracing::info!(purge = %purge.id, org = new.org, by = new.requested_by, "accepted a purge");
+    }
     let location = [(header::LOCATION, format!("/purges/{}", purge.id))];
     let replayed = is_repeat.then_some([(repeat::REPLAYED, "true")]);
     Ok((StatusCode::ACCEPTED, location, replayed, Json(PurgeBody::from(purge.as_accepted()))).into_response())
 }
 
-/// Accepts the purge, or finds the id of the one that its key stands for; a repeat waits here for its first, without a
-/// connection that others need.
+/// Accepts the purge, or finds the one that its key stands for, and tells which; a repeat waits here for its first, without
+/// a connection that others need.
 async fn accept(
     state: &ApiState,
+    caller: &Caller,
     new: &NewPurge,
     spooled: &Spooled,
     key: Option<&RepeatKey>,
-) -> Result<Result<Box<Purge>, Uuid>, Problem> {
+) -> Result<(Purge, bool), Problem> {
     let until = Instant::now() + state.request_timeout;
     let mut pause = SHORTEST_PAUSE;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         match state.store.accept_purge(new, spooled, key, left).await? {
-            Accepted::New(purge) => return Ok(Ok(purge)),
-            Accepted::Before(Before::Repeated(id)) => return Ok(Err(id)),
+            Accepted::New(purge) => return Ok((*purge, false)),
+            Accepted::Before(Before::Repeated(id)) => return Ok((visible(state, caller, id).await?, true)),
             Accepted::Before(Before::Misused) => {
                 let detail =
                     "this Idempotency-Key came before with another request; use a new key for a new purge";

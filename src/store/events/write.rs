@@ -5,6 +5,7 @@ use jiff_sqlx::ToSqlx as _;
 use uuid::Uuid;
 
 use crate::domain::events::EventType;
+use crate::domain::keys::SERVICE;
 use crate::store::error::ensure_rows;
 use crate::store::tx::Tx;
 use crate::store::{Store, StoreError};
@@ -18,7 +19,7 @@ pub(in crate::store) struct Actor<'a> {
 
 impl Actor<'static> {
     /// The service itself.
-    pub(in crate::store) const ENGINE: Self = Self { name: "engine", request_id: None };
+    pub(in crate::store) const ENGINE: Self = Self { name: SERVICE, request_id: None };
 }
 
 /// An event that belongs to no single purge.

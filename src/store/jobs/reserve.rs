@@ -117,11 +117,11 @@ pub(super) async fn release(
     parts: &Parts,
     leaving: &[(Place, Uuid)],
 ) -> Result<(), StoreError> {
-    bring_back_facts(patch, parts, leaving);
+    give_back(patch, parts, leaving)?;
     let_go(tx, patch, org, &[job], leaving).await
 }
 
-/// Ends the reservations of what leaves these jobs, and wakes who waited.
+/// Ends the reservations of what leaves these jobs and was given back, and wakes who waited.
 pub(super) async fn let_go(
     tx: &mut Tx,
     patch: &mut Patch,
@@ -129,9 +129,6 @@ pub(super) async fn let_go(
     jobs: &[Uuid],
     leaving: &[(Place, Uuid)],
 ) -> Result<(), StoreError> {
-    for (place, _) in leaving {
-        patch.mark(*place, Marks::NONE, Marks::RESERVED)?;
-    }
     let ids: Vec<Uuid> = leaving.iter().map(|(_, id)| *id).collect();
     let failed = tx.failed();
     let released = sqlx::query!(
@@ -172,7 +169,13 @@ pub(super) async fn let_go(
     Ok(())
 }
 
-pub(super) fn bring_back_facts(patch: &mut Patch, parts: &Parts, leaving: &[(Place, Uuid)]) {
+/// Gives what leaves a job back to its slices, with the facts by which it was drawn. Where several jobs give back to one
+/// slice, each is done before the next: what one gave back has its say in how old the facts are.
+pub(super) fn give_back(
+    patch: &mut Patch,
+    parts: &Parts,
+    leaving: &[(Place, Uuid)],
+) -> Result<(), StoreError> {
     let mut returning: Vec<SliceKey> = leaving
         .iter()
         .filter(|(place, _)| patch.cell(*place).is_some_and(|cell| cell.outcome == Outcome::Eligible))
@@ -187,4 +190,8 @@ pub(super) fn bring_back_facts(patch: &mut Patch, parts: &Parts, leaving: &[(Pla
         let stamp = own.filter(|_| has_others).map_or(brought, |own| own.oldest(brought));
         (draft.facts_at, draft.facts_epoch) = (Some(stamp.at), Some(stamp.epoch));
     }
+    for (place, _) in leaving {
+        patch.mark(*place, Marks::NONE, Marks::RESERVED)?;
+    }
+    Ok(())
 }

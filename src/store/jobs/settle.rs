@@ -14,9 +14,7 @@ use super::claim::{Look, LookKind};
 use super::lease::{LockedJob, lock};
 use super::parts::{self, Parts};
 use super::settle_decide::{Late, Round, Tally, since_end};
-use super::settle_write::{
-    ask_retried_afresh, conclude, done, fail_open, keep_slot, look_again, note_lag, wait_again,
-};
+use super::settle_write::{conclude, done, fail_open, keep_slot, let_go, look_again, note_lag, wait_again};
 use super::{finish, rechecked, reserve};
 use crate::domain::backoff;
 use crate::domain::clocks::{self, Skew};
@@ -84,11 +82,12 @@ impl Store {
                 }
             }
             (LookKind::Late, None) => {
-                let seen = look_late(&mut tx, org, look, answers, terms, &mut settlement).await?;
+                let lag = pace::observed(&mut tx, org).await?.lag;
+                let seen = look_late(&mut tx, org, look, answers, lag, terms, &mut settlement).await?;
                 if seen.open == 0 {
                     conclude(&mut tx, &settlement, None).await?;
                 } else {
-                    go_on_looking(&mut tx, org, look, &seen.tally, terms, &settlement).await?;
+                    go_on_looking(&mut tx, look, &seen.tally, lag, terms, &settlement).await?;
                 }
                 late = gone_late(settlement.job.id, seen.gone);
             }
@@ -101,12 +100,14 @@ impl Store {
             (kind, Some(unanswered)) => {
                 match kind {
                     LookKind::Verify | LookKind::Overdue if !answers.told.is_empty() => {
-                        let observed = pace::observed(&mut tx, org).await?;
+                        let lag = pace::observed(&mut tx, org).await?.lag;
                         let round = Round::new(&mut tx, look, answers, terms, &settlement).await?;
-                        round.settle_ended(&mut settlement, observed.lag)?;
+                        round.settle_ended(&mut settlement, lag)?;
                     }
                     LookKind::Late => {
-                        let seen = look_late(&mut tx, org, look, answers, terms, &mut settlement).await?;
+                        let lag = pace::observed(&mut tx, org).await?.lag;
+                        let seen =
+                            look_late(&mut tx, org, look, answers, lag, terms, &mut settlement).await?;
                         late = gone_late(settlement.job.id, seen.gone);
                     }
                     _ => {}
@@ -129,16 +130,14 @@ async fn look_late(
     org: &str,
     look: &Look,
     answers: &Answers,
+    lag: Option<Duration>,
     terms: &EngineTerms,
     settlement: &mut Settlement,
 ) -> Result<Late, StoreError> {
-    let observed = pace::observed(tx, org).await?;
-    let job = settlement.job.id;
-    let kept = reserve::kept_by(tx, job).await?;
+    let kept = reserve::kept_by(tx, settlement.job.id).await?;
     let round = Round::new(tx, look, answers, terms, settlement).await?;
-    let late = round.settle_late(settlement, observed.lag, &kept)?;
-    ask_retried_afresh(&mut settlement.patch, &late.known, settlement.now)?;
-    reserve::release(tx, &mut settlement.patch, org, job, &settlement.parts, &late.known).await?;
+    let late = round.settle_late(settlement, lag, &kept)?;
+    let_go(tx, org, settlement, &late.known).await?;
     Ok(late)
 }
 
@@ -212,16 +211,16 @@ async fn after_end(
     terms: &EngineTerms,
     settlement: &mut Settlement,
 ) -> Result<(), StoreError> {
-    let observed = pace::observed(tx, org).await?;
+    let lag = pace::observed(tx, org).await?.lag;
     let round = Round::new(tx, look, answers, terms, settlement).await?;
-    let tally = round.settle_ended(settlement, observed.lag)?;
+    let tally = round.settle_ended(settlement, lag)?;
     // A look that came late for reasons of our own tells nothing of how late deletions show.
     let is_timely = look.blind == 0 && look.asked_at.duration_since(look.due_at).unsigned_abs() <= TIMELY;
     if tally.gone > 0 && look.kind == LookKind::Verify && is_timely {
         note_lag(tx, settlement, look.asked_at, terms).await?;
     }
     if tally.open() > 0 {
-        return go_on_looking(tx, org, look, &tally, terms, settlement).await;
+        return go_on_looking(tx, look, &tally, lag, terms, settlement).await;
     }
     if look.kind == LookKind::Overdue {
         return keep_slot(tx, settlement, terms).await;
@@ -232,14 +231,13 @@ async fn after_end(
 /// Something is open still.
 async fn go_on_looking(
     tx: &mut Tx,
-    org: &str,
     look: &Look,
     tally: &Tally,
+    lag: Option<Duration>,
     terms: &EngineTerms,
     settlement: &Settlement,
 ) -> Result<(), StoreError> {
-    let observed = pace::observed(tx, org).await?;
-    let until_lag = observed.lag.unwrap_or(terms.verify_timeout).saturating_sub(since_end(look, settlement));
+    let until_lag = lag.unwrap_or(terms.verify_timeout).saturating_sub(since_end(look, settlement));
     look_again(tx, settlement, next_look(tally, look.tries, until_lag, terms), None).await
 }
 
@@ -276,9 +274,8 @@ async fn after_reread(
         }
         Next::SubmitAgain => {
             let leaving = round.take_back(settlement)?;
-            ask_retried_afresh(&mut settlement.patch, &leaving, settlement.now)?;
+            let_go(tx, org, settlement, &leaving).await?;
             let job = settlement.job.id;
-            reserve::release(tx, &mut settlement.patch, org, job, &settlement.parts, &leaving).await?;
             parts::remove(&mut settlement.parts, &leaving);
             parts::store(tx, job, &settlement.parts).await?;
             if parts::places(&settlement.parts).next().is_none() {

@@ -164,10 +164,6 @@ impl<'a> Round<'a> {
             let has_ended = cell.outcome.is_final();
             let is_known = if has_ended && !cell.outcome.ended_otherwise() {
                 true
-            } else if self.answers.refused.contains_key(&id) {
-                // What a retry has taken up is asked about afresh as soon as deletions have shown.
-                late.tally.untold += 1;
-                if has_ended { is_blind_too_long } else { has_lag_passed }
             } else {
                 match self.sight(settlement, &mut late.tally, place, id)? {
                     Some(Sight::Gone) => {
@@ -178,6 +174,14 @@ impl<'a> Round<'a> {
                         true
                     }
                     Some(Sight::Present) => has_lag_passed,
+                    // What a retry has taken up is asked about afresh as soon as deletions have shown.
+                    None if self.answers.refused.contains_key(&id) => {
+                        if has_ended {
+                            is_blind_too_long
+                        } else {
+                            has_lag_passed
+                        }
+                    }
                     Some(Sight::AbsentOnce) | None => false,
                 }
             };

@@ -39,8 +39,7 @@ pub(super) async fn done(
     let kept = reserve::kept_by(tx, job).await?;
     let mut leaving = parts::with_ids(&settlement.parts, &settlement.patch);
     leaving.retain(|(_, id)| kept.contains(id));
-    ask_retried_afresh(&mut settlement.patch, &leaving, settlement.now)?;
-    reserve::release(tx, &mut settlement.patch, org, job, &settlement.parts, &leaving).await?;
+    let_go(tx, org, settlement, &leaving).await?;
     conclude(tx, settlement, error).await
 }
 
@@ -65,9 +64,20 @@ pub(super) async fn conclude(
     finish::finish(tx, job.id, result, error).await
 }
 
+/// Lets go of what the job has nothing to do with any more.
+pub(super) async fn let_go(
+    tx: &mut Tx,
+    org: &str,
+    settlement: &mut Settlement,
+    leaving: &[(Place, Uuid)],
+) -> Result<(), StoreError> {
+    ask_retried_afresh(&mut settlement.patch, leaving, settlement.now)?;
+    reserve::release(tx, &mut settlement.patch, org, settlement.job.id, &settlement.parts, leaving).await
+}
+
 /// What a retry took up while upstream might still delete it was judged by facts from before the job's end, or is being
 /// asked about since then: it is asked about afresh. What this very look has judged is as fresh as can be.
-pub(super) fn ask_retried_afresh(
+fn ask_retried_afresh(
     patch: &mut Patch,
     leaving: &[(Place, Uuid)],
     now: Timestamp,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::parts::{self, Parts};
 use super::{finish, pack, reserve};
-use crate::domain::outcome::{Marks, Outcome};
+use crate::domain::outcome::Outcome;
 use crate::domain::reason::codes;
 use crate::domain::state::JobResult;
 use crate::domain::verdict::when_canceled;
@@ -99,11 +99,7 @@ pub(in crate::store) async fn withdraw(
                 patch.decide(*place, Outcome::Eligible, outcome, reason)?;
             }
         }
-        reserve::bring_back_facts(patch, &parts, &leaving);
-        // Before the next job is looked at: what this one gave back to a slice counts there from now on.
-        for (place, _) in &leaving {
-            patch.mark(*place, Marks::NONE, Marks::RESERVED)?;
-        }
+        reserve::give_back(patch, &parts, &leaving)?;
         parts::remove(&mut parts, &leaving);
         let gone: HashSet<Uuid> = leaving.iter().map(|(_, id)| *id).collect();
         ids.retain(|id| !gone.contains(id));

@@ -17,6 +17,7 @@ pub struct DocumentedCall {
     pub takes_body: bool,
 }
 
+/// Every call of the document.
 pub fn calls() -> Vec<DocumentedCall> {
     let document: Value = serde_json::from_str(&api::document_json().unwrap()).unwrap();
     let mut calls = Vec::new();
