@@ -43,6 +43,9 @@ pub(super) async fn carried_now_among(
     org: &str,
     ids: &[Uuid],
 ) -> Result<HashSet<Uuid>, StoreError> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
     let failed = tx.failed();
     let carried = sqlx::query_scalar!(
         "-- carried_now_among

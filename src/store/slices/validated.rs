@@ -13,7 +13,7 @@ use crate::domain::backoff;
 use crate::domain::clocks::{self, Skew};
 use crate::domain::eligibility::{Evidence, Verdict, judge};
 use crate::domain::facts::Facts;
-use crate::domain::outcome::{Marks, Outcome};
+use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::reason::{Reason, Step, codes};
 use crate::store::holds::protect;
 use crate::store::{Store, StoreError};
@@ -72,20 +72,20 @@ impl Store {
         let answers = if skew.is_some() { &nothing } else { answers };
         let held = protect::held_among(&mut tx, org, &question.ids()).await?;
         let carried = carried::carried_among(&mut tx, org, &answers.left_out()).await?;
-        let carried_now = carried::carried_now_among(&mut tx, org, &question.ids()).await?;
         let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::from_mins(1));
-        let round = Round {
+        let mut round = Round {
             question,
             answers,
             held: &held,
             carried: &carried,
-            carried_now: &carried_now,
+            carried_now: HashSet::new(),
             now,
             database_time,
             gap: signed(absence_gap),
             again: signed(again.wait),
             is_fruitless: again.is_fruitless,
         };
+        round.carried_now = carried::carried_now_among(&mut tx, org, &round.kept(&patch)).await?;
         for asked in &question.slices {
             round.judge_slice(&mut patch, asked)?;
         }
@@ -108,7 +108,8 @@ struct Round<'a> {
     answers: &'a Answers,
     held: &'a HashSet<Uuid>,
     carried: &'a HashSet<Uuid>,
-    carried_now: &'a HashSet<Uuid>,
+    /// Those among what would be called kept that a job may delete yet.
+    carried_now: HashSet<Uuid>,
     now: Timestamp,
     database_time: Timestamp,
     gap: SignedDuration,
@@ -117,11 +118,42 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
+    /// What the answers alone would have called kept.
+    fn kept(&self, patch: &Patch) -> Vec<Uuid> {
+        let mut kept = Vec::new();
+        for asked in self.question.slices.iter().filter(|asked| !asked.is_dry_run) {
+            let Some(slice) = patch.slice(asked.slice) else { continue };
+            let is_absence_old_enough = self.is_absence_old_enough(slice);
+            for &(position, id) in &asked.conversations {
+                let Some(&cell) = slice.cells.get(position) else { continue };
+                let verdict = self.verdict(id, cell, is_absence_old_enough);
+                if matches!(verdict, Verdict::Decided(outcome, _) if outcome.keeps()) {
+                    kept.push(id);
+                }
+            }
+        }
+        kept
+    }
+
+    fn is_absence_old_enough(&self, slice: &Draft) -> bool {
+        slice.absent_at.is_some_and(|absent| self.question.asked_at.duration_since(absent) >= self.gap)
+    }
+
+    fn verdict(&self, id: Uuid, cell: Cell, is_absence_old_enough: bool) -> Verdict {
+        let evidence = Evidence {
+            facts: self.answers.facts.get(&id),
+            cell,
+            is_absence_old_enough,
+            is_held: self.held.contains(&id),
+            was_carried_elsewhere: self.carried.contains(&id),
+        };
+        judge(evidence, &self.question.policy, self.now)
+    }
+
     fn judge_slice(&self, patch: &mut Patch, asked: &Asked) -> Result<(), StoreError> {
         let Some(slice) = leased(patch, asked) else { return Ok(()) };
         let had_drawable = slice.cells.iter().any(|cell| cell.is_drawable());
-        let is_absence_old_enough =
-            slice.absent_at.is_some_and(|absent| self.question.asked_at.duration_since(absent) >= self.gap);
+        let is_absence_old_enough = self.is_absence_old_enough(slice);
         let (mut is_absent, mut is_partial, mut is_carried) = (false, false, false);
         for &(position, id) in &asked.conversations {
             let place = Place { slice: asked.slice, position };
@@ -137,14 +169,7 @@ impl Round<'_> {
                 is_partial = true;
                 continue;
             }
-            let evidence = Evidence {
-                facts: self.answers.facts.get(&id),
-                cell,
-                is_absence_old_enough,
-                is_held: self.held.contains(&id),
-                was_carried_elsewhere: self.carried.contains(&id),
-            };
-            match judge(evidence, &self.question.policy, self.now) {
+            match self.verdict(id, cell, is_absence_old_enough) {
                 Verdict::Decided(Outcome::Eligible, reason) if asked.is_dry_run => {
                     patch.decide(place, Outcome::Pending, Outcome::WouldPurge, reason)?;
                 }
