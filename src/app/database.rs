@@ -12,7 +12,6 @@ const DATABASE: &str = "genesys_purge";
 /// Why there is no database.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The embedded server.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
     /// The database in it.
@@ -23,7 +22,6 @@ pub enum DatabaseError {
 /// The database of one command.
 #[derive(Debug)]
 pub struct Database {
-    /// Where it is.
     pub place: Place,
     server: Option<Server>,
 }

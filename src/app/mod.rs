@@ -36,9 +36,7 @@ use crate::webhooks::{SecretError, SendError, SigningSecret, new_secret};
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
-    /// Everything.
     All,
-    /// Takes requests.
     Api,
     /// Does the work; of requests, only those for health and metrics.
     Worker,
@@ -47,18 +45,11 @@ pub enum Role {
 /// Why the service could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// No HTTP client for an org.
     #[error("orgs.{org}: {source}")]
-    Upstream {
-        /// The org.
-        org: String,
-        /// Why.
-        source: SettingsError,
-    },
-    /// The receiver's secret.
+    Upstream { org: String, source: SettingsError },
     #[error("webhooks.secret: {0}")]
     Secret(#[from] SecretError),
     /// No HTTP client for webhooks.
@@ -66,15 +57,9 @@ pub enum StartError {
     Sender(#[from] SendError),
     /// The address to listen on.
     #[error("server.bind = {bind}: {source}")]
-    Bind {
-        /// The address.
-        bind: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
+    Bind { bind: SocketAddr, source: std::io::Error },
 }
 
-/// The running service.
 #[derive(Debug)]
 pub struct Service {
     address: SocketAddr,
@@ -151,7 +136,6 @@ impl Service {
         Ok(Self { address, http, background, stop_http, stop_background, engine, store })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

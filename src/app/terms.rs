@@ -4,7 +4,6 @@ use crate::config::{OrgSettings, Settings, UnknownAge};
 use crate::domain::retention::{self, Policy};
 use crate::domain::terms::{EngineTerms, OrgTerms};
 
-/// The engine's settings.
 pub fn engine_terms(settings: &Settings) -> EngineTerms {
     let engine = &settings.engine;
     EngineTerms {
@@ -24,7 +23,6 @@ pub fn engine_terms(settings: &Settings) -> EngineTerms {
     }
 }
 
-/// One org's settings.
 pub fn org_terms(name: &str, org: &OrgSettings) -> OrgTerms {
     OrgTerms {
         name: name.to_owned(),
@@ -36,7 +34,6 @@ pub fn org_terms(name: &str, org: &OrgSettings) -> OrgTerms {
     }
 }
 
-/// The retention rules.
 pub fn policy(settings: &Settings) -> Policy {
     Policy {
         default_days: settings.retention.default_days,

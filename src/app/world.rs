@@ -17,7 +17,6 @@ pub struct World {
 }
 
 impl World {
-    /// The machine's.
     #[expect(clippy::disallowed_methods, reason = "the one home of the machine's clock and randomness")]
     pub fn machine() -> Self {
         Self {
@@ -27,12 +26,10 @@ impl World {
         }
     }
 
-    /// Tells the time.
     pub fn clock(&self) -> Clock {
         Arc::clone(&self.clock)
     }
 
-    /// Makes ids.
     pub fn new_id(&self) -> NewId {
         Arc::clone(&self.new_id)
     }

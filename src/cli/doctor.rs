@@ -21,7 +21,6 @@ pub(super) struct Args {
     /// Leave Genesys and the receiver of webhooks alone.
     #[arg(long)]
     offline: bool,
-    /// JSON for machines.
     #[arg(long)]
     json: bool,
 }

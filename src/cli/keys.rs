@@ -22,7 +22,6 @@ pub(super) enum Action {
         #[arg(long = "org")]
         orgs: Vec<String>,
     },
-    /// List all keys.
     List,
     /// Revoke a key, from now on and for good.
     Revoke {

@@ -38,7 +38,6 @@ struct Cli {
 enum Command {
     /// Run the main job end to end: embedded Postgres, simulated Genesys, nothing to set up.
     Demo(demo::Args),
-    /// Run the service.
     Serve(serve::Args),
     /// Bring the database's schema up to date.
     Migrate,

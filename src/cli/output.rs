@@ -4,7 +4,6 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
-/// Writes a line.
 pub(super) fn line(text: impl Display) -> anyhow::Result<()> {
     write(format_args!("{text}\n"))
 }

@@ -13,7 +13,6 @@ use crate::sandbox::{Sandbox, Settings};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9090")]
     listen: SocketAddr,
     /// Listen on an address that other machines reach, too: whoever reaches it may change everything.

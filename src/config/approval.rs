@@ -20,7 +20,6 @@ pub struct ApprovalSettings {
 /// Which purges need an approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApprovalRequired {
-    /// None.
     Never,
 }
 

@@ -14,7 +14,6 @@ pub struct ByteSize(u64);
 const UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
 
 impl ByteSize {
-    /// So many mebibytes.
     pub const fn mib(mebibytes: u64) -> Self {
         Self(mebibytes << 20)
     }

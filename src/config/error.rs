@@ -8,7 +8,6 @@ pub enum ConfigError {
     /// A source can't be read, or is not what its name promises.
     #[error("{source_name}: {problem}")]
     Source {
-        /// The file.
         source_name: String,
         /// What is wrong with it.
         problem: String,
@@ -16,7 +15,6 @@ pub enum ConfigError {
     /// An environment variable can't be used, whatever it sets.
     #[error("environment variable {name}: {problem}")]
     Name {
-        /// The variable.
         name: String,
         /// What is wrong with it.
         problem: String,

@@ -27,7 +27,6 @@ pub struct OrgSettings {
     pub base_url: Url,
     /// The login host; the API host where none is set.
     pub login_url: Url,
-    /// The OAuth client.
     pub client_id: String,
     /// Its secret, from `client_secret` or the file that `client_secret_file` names.
     pub client_secret: SecretString,

@@ -24,7 +24,6 @@ pub struct TelemetrySettings {
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
     Text,
     /// One JSON object a line, for machines.
     Json,

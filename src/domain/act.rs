@@ -12,7 +12,6 @@ words! {
         Cancel = "cancel",
         /// Nothing new is begun.
         Pause = "pause",
-        /// It goes on.
         Resume = "resume",
         /// Its failed conversations are taken up again.
         Retry = "retry",

@@ -37,7 +37,6 @@ impl Counts {
 
 /// The counts of a purge as callers and receivers read them: `total` is the sum of the outcomes, `duplicates` are beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-#[expect(missing_docs, reason = "each field is the outcome of its name")]
 pub struct Tally {
     pub total: i64,
     /// Ids that the request repeated; each counts once above.

@@ -22,7 +22,6 @@ pub struct Reread {
     pub is_past_deadline: bool,
 }
 
-/// What follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// A second look at what was left out, `absence_gap` later.

@@ -10,7 +10,6 @@ use super::state::PurgeState;
 use super::words::words;
 
 words! {
-    /// What happened.
     EventType, "type of an event" {
         /// A purge was accepted.
         PurgeAccepted = "purge_accepted",
@@ -18,7 +17,6 @@ words! {
         PurgeStarted = "purge_started",
         /// Nothing new of it is begun.
         PurgePaused = "purge_paused",
-        /// It goes on.
         PurgeResumed = "purge_resumed",
         /// Somebody canceled it; it is final when its live jobs are.
         PurgeCanceling = "purge_canceling",
@@ -30,7 +28,6 @@ words! {
         PurgeCompleted = "purge_completed",
         /// Final: some conversations should have been purged and were not.
         PurgeFailed = "purge_failed",
-        /// Final: canceled.
         PurgeCanceled = "purge_canceled",
         /// A legal hold is in force.
         HoldCreated = "hold_created",
@@ -42,7 +39,6 @@ words! {
         OrgUnblocked = "org_unblocked",
         /// An operator stopped an org: nothing is begun.
         OrgStopped = "org_stopped",
-        /// It goes on.
         OrgResumed = "org_resumed",
         /// Conversations were found gone after their job was given up; their outcome stays.
         GoneLate = "gone_late",
@@ -85,7 +81,6 @@ pub struct JobCompleted {
     pub records_processed: i64,
     /// From the submit to the poll that found it ended, with two decimals.
     pub latency_seconds: f64,
-    /// When that was.
     pub timestamp: Timestamp,
     /// How many purges it carried.
     pub purge_count: usize,
@@ -100,11 +95,9 @@ pub struct JobCompleted {
 pub struct PurgeFinished {
     /// Which of the three.
     pub event: EventType,
-    /// The purge.
     pub purge_id: Uuid,
     /// Which run of it ended.
     pub run: i32,
-    /// Its org.
     pub org: String,
     /// The caller's own name for it.
     pub reference: Option<String>,

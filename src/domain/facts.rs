@@ -7,7 +7,6 @@ use jiff::Timestamp;
 pub struct Facts {
     /// Whether the conversation still exists and may be touched.
     pub presence: Presence,
-    /// When it ended.
     pub end: End,
 }
 
@@ -27,7 +26,6 @@ pub enum Presence {
 pub enum End {
     /// No end is given: it has not ended, whatever its status says.
     NotYet,
-    /// It ended then.
     At(Timestamp),
     /// An end is given that can't be read: its age is unknown.
     Unreadable,

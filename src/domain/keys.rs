@@ -13,7 +13,6 @@ words! {
         PurgesApprove = "purges:approve",
         /// Make and release legal holds.
         HoldsWrite = "holds:write",
-        /// Register webhook receivers.
         WebhooksWrite = "webhooks:write",
         /// Stop orgs, read audit, metrics and settings.
         Admin = "admin",

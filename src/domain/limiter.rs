@@ -20,7 +20,6 @@ pub struct Budget {
 pub enum Permission {
     /// Granted; the new theoretical arrival time is to be stored.
     Granted(Timestamp),
-    /// Not before then.
     NotBefore(Timestamp),
 }
 

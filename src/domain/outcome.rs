@@ -7,7 +7,6 @@ use super::words::words;
 words! {
     /// What became of one conversation of a purge.
     Outcome, "outcome" {
-        /// Needs facts.
         Pending = "pending",
         /// May be submitted, as far as is known.
         Eligible = "eligible",
@@ -80,7 +79,6 @@ impl Outcome {
 pub struct Marks(u8);
 
 impl Marks {
-    /// None.
     pub const NONE: Self = Self(0);
     /// A job of this purge has carried it and may have deleted it.
     pub const CARRIED: Self = Self(0x10);
@@ -101,13 +99,11 @@ impl Marks {
         self.0 & other.0 == other.0
     }
 
-    /// These and those.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// These without those.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)

@@ -16,9 +16,7 @@ const AFTER_REST: SignedDuration = SignedDuration::from_mins(1);
 /// How many conversations were final, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// When.
     pub at: Timestamp,
-    /// How many.
     pub settled: i64,
 }
 

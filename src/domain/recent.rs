@@ -23,7 +23,6 @@ impl RecentCalls {
         Self { per_second, last: last.filter(|_| is_whole) }
     }
 
-    /// Counts one more.
     pub fn note(&mut self, now: Timestamp) {
         // A clock that went back must not make the minute longer: such a call counts in the last second that is known.
         let now = self.last.map_or(now, |last| last.max(now));

@@ -11,7 +11,6 @@ words! {
         AwaitingApproval = "awaiting_approval",
         /// Accepted; nothing was asked of upstream yet.
         Queued = "queued",
-        /// Being worked on.
         Running = "running",
         /// Nothing new is started until it is resumed.
         Paused = "paused",
@@ -21,7 +20,6 @@ words! {
         Completed = "completed",
         /// Final: at least one that should have been purged was not.
         Failed = "failed",
-        /// Final: canceled.
         Canceled = "canceled",
     }
 }
@@ -49,7 +47,6 @@ words! {
         Submitting = "submitting",
         /// The submit got no answer: whether an upstream job exists is unknown.
         InDoubt = "in_doubt",
-        /// Upstream runs it.
         Submitted = "submitted",
         /// Upstream ended it; what became of its ids is being asked.
         Verifying = "verifying",
@@ -61,7 +58,6 @@ words! {
 words! {
     /// How a job ended.
     JobResult, "result of a job" {
-        /// Upstream completed it.
         Completed = "completed",
         /// Upstream said that it failed.
         Failed = "failed",

@@ -5,7 +5,6 @@ use std::time::Duration;
 /// What holds for one org.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrgTerms {
-    /// Its name.
     pub name: String,
     /// The most conversations that one job carries.
     pub max_batch: usize,
@@ -21,7 +20,6 @@ pub struct OrgTerms {
 
 /// What holds for the engine as a whole; the settings `engine.*`, where each is explained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "config/default.toml explains each under the same name")]
 pub struct EngineTerms {
     pub workers: usize,
     pub paused: bool,

@@ -13,7 +13,6 @@ pub enum Sight {
     Gone,
     /// The answer left it out for the first time, or too soon after the first time.
     AbsentOnce,
-    /// Still there.
     Present,
 }
 
@@ -32,7 +31,6 @@ pub fn sight(facts: Option<&Facts>, marks: Marks, is_absence_old_enough: bool) -
 pub enum Remedy {
     /// Deletion may show late: look again.
     LookAgain,
-    /// Decided.
     Decided(Outcome, Reason),
 }
 

@@ -49,6 +49,5 @@ pub(crate) use words;
 pub struct UnknownWord {
     /// What the word should have been.
     pub what: &'static str,
-    /// The word.
     pub word: String,
 }

@@ -15,22 +15,15 @@ use crate::store::orgs::limiter::Call;
 use crate::store::views::survey::Survey;
 use crate::store::{Store, StoreError};
 
-/// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// One org, as the engine works for it.
 pub struct OrgEngine {
-    /// Its limits.
     pub terms: OrgTerms,
-    /// The engine's settings.
     pub engine: EngineTerms,
-    /// The driver.
     pub upstream: Arc<dyn Upstream>,
-    /// The database.
     pub store: Store,
-    /// This process's clock.
     pub clock: Clock,
-    /// Jitter.
     pub chance: Chance,
     /// Where its steps are timed.
     pub meters: Meters,

@@ -22,7 +22,6 @@ pub enum Form {
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row<'a> {
-    /// Its id.
     pub conversation_id: Uuid,
     /// What became of it.
     pub outcome: Outcome,

@@ -35,7 +35,6 @@ pub(super) fn write(page: &mut Page) {
     }
 }
 
-/// Both in seconds.
 #[derive(Debug, PartialEq)]
 struct Times {
     started_at: f64,

@@ -2,7 +2,6 @@
 
 use Kind::{Counter, Gauge, Histogram};
 
-/// One metric.
 #[derive(Debug)]
 pub struct Meter {
     /// Its name, with the unit at the end as Prometheus wants it.
@@ -48,7 +47,6 @@ const WORK: Kind = Histogram(&[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 /// What the database does, in seconds: few bounds, since there is a series a transaction.
 const DATABASE: Kind = Histogram(&[0.001, 0.005, 0.025, 0.1, 0.5, 2.5]);
 
-/// Requests answered.
 pub const HTTP_REQUESTS: Meter = meter(
     "genesys_purge_http_requests_total",
     Counter,
@@ -62,7 +60,6 @@ pub const HTTP_REQUEST_DURATION: Meter = meter(
     &["method", "route"],
     "From the head of a request to the head of its answer.",
 );
-/// Requests under way.
 pub const HTTP_IN_FLIGHT: Meter =
     meter("genesys_purge_http_requests_in_flight", Gauge, &[], "Requests whose answer has not begun.");
 /// Steps of the engine.
@@ -72,7 +69,6 @@ pub const STEP_DURATION: Meter = meter(
     &["step", "org", "result"],
     "Steps of the engine, from claim to record.",
 );
-/// Calls to Genesys.
 pub const UPSTREAM_CALLS: Meter = meter(
     "genesys_purge_upstream_calls_total",
     Counter,
@@ -86,14 +82,12 @@ pub const UPSTREAM_CALL_DURATION: Meter = meter(
     &["org", "call"],
     "Calls to Genesys, to the end of the answer.",
 );
-/// Outcomes.
 pub const CONVERSATIONS: Meter = meter(
     "genesys_purge_conversations_total",
     Counter,
     &["org", "outcome"],
     "Conversations that reached a final outcome, counted when it was committed.",
 );
-/// Attempts of deliveries.
 pub const WEBHOOK_ATTEMPTS: Meter =
     meter("genesys_purge_webhook_attempts_total", Counter, &["result"], "Attempts to deliver a webhook.");
 /// How long they took.
@@ -113,7 +107,6 @@ pub const LEASES_EXPIRED: Meter = meter(
     &["org", "of"],
     "Leases that ended without a result: their worker was gone or too slow.",
 );
-/// Transactions.
 pub const TRANSACTION_DURATION: Meter = meter(
     "genesys_purge_transaction_duration_seconds",
     DATABASE,
@@ -134,27 +127,22 @@ pub const DATABASE_ERRORS: Meter = meter(
     &["kind"],
     "Statements and connections that the database refused.",
 );
-/// Connections.
 pub const CONNECTIONS: Meter =
     meter("genesys_purge_database_connections", Gauge, &["pool", "state"], "Connections to the database.");
-/// The most connections.
 pub const CONNECTIONS_MAX: Meter = meter(
     "genesys_purge_database_connections_max",
     Gauge,
     &["pool"],
     "Connections that the pool may have at most.",
 );
-/// The database answers.
 pub const DATABASE_UP: Meter = meter(
     "genesys_purge_database_up",
     Gauge,
     &[],
     "1 where the gauges that come from the database could be read in time, else 0, and they are missing.",
 );
-/// Open purges.
 pub const PURGES_OPEN: Meter =
     meter("genesys_purge_purges_open", Gauge, &["org", "state"], "Purges that are not final.");
-/// Their conversations.
 pub const CONVERSATIONS_OPEN: Meter = meter(
     "genesys_purge_conversations_open",
     Gauge,
@@ -168,20 +156,16 @@ pub const OLDEST_OPEN_PURGE: Meter = meter(
     &["org"],
     "Since the oldest open purge was accepted; 0 where none is open.",
 );
-/// Unfinished jobs.
 pub const JOBS_OPEN: Meter =
     meter("genesys_purge_jobs_open", Gauge, &["org", "state"], "Jobs that are not done.");
-/// Blocked orgs.
 pub const ORG_BLOCKED: Meter = meter(
     "genesys_purge_org_blocked",
     Gauge,
     &["org", "code"],
     "1 where the org is blocked, with the code of the block, else 0 without one.",
 );
-/// Stopped orgs.
 pub const ORG_STOPPED: Meter =
     meter("genesys_purge_org_stopped", Gauge, &["org"], "1 where an operator stopped the org, else 0.");
-/// Deliveries.
 pub const DELIVERIES: Meter = meter(
     "genesys_purge_webhook_deliveries",
     Gauge,
@@ -195,24 +179,18 @@ pub const OLDEST_DELIVERY: Meter = meter(
     &[],
     "Since the oldest pending webhook was written; 0 where none is pending.",
 );
-/// The version.
 pub const BUILD_INFO: Meter =
     meter("genesys_purge_build_info", Gauge, &["version"], "Always 1; the label tells the version.");
 /// When the process began.
 pub const PROCESS_START: Meter =
     meter("process_start_time_seconds", Gauge, &[], "When the process started, in seconds since 1970.");
-/// Its processor time.
 pub const PROCESS_CPU: Meter =
     meter("process_cpu_seconds_total", Counter, &[], "Processor time of the process, user and system.");
-/// Its memory.
 pub const PROCESS_RESIDENT: Meter =
     meter("process_resident_memory_bytes", Gauge, &[], "Resident memory of the process.");
-/// Its address space.
 pub const PROCESS_VIRTUAL: Meter =
     meter("process_virtual_memory_bytes", Gauge, &[], "Address space of the process.");
-/// Its files.
 pub const PROCESS_FDS: Meter = meter("process_open_fds", Gauge, &[], "Open file descriptors of the process.");
-/// The most files.
 pub const PROCESS_MAX_FDS: Meter =
     meter("process_max_fds", Gauge, &[], "File descriptors that the process may have open at most.");
 

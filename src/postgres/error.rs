@@ -119,10 +119,7 @@ pub enum PostgresError {
     },
     /// The server can't be brought to end.
     #[error("the database server (process {pid}) can't be stopped")]
-    Unstoppable {
-        /// Its process id.
-        pid: i32,
-    },
+    Unstoppable { pid: i32 },
     /// The operating system refused something.
     #[error("could not {doing} {}: {source}", path.display())]
     Io {

@@ -16,7 +16,6 @@ use super::world::World;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
     Sound(Vec<u32>),
-    /// Not one id.
     Empty,
     TooLarge,
     /// `permanentDelete` is not true.

@@ -13,7 +13,6 @@ const KEPT: usize = 1000;
 /// So many ids stand in one breach's evidence; their number is always exact.
 const IDS_SHOWN: usize = 20;
 
-/// The rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
@@ -43,11 +42,8 @@ pub enum Rule {
 /// One time that a rule was broken.
 #[derive(Debug, Clone, Serialize)]
 pub struct Breach {
-    /// The rule.
     pub rule: Rule,
-    /// When.
     pub at: Timestamp,
-    /// What shows it.
     pub evidence: Value,
 }
 

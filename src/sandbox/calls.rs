@@ -34,7 +34,6 @@ pub enum Ending {
     Cut(u16),
     /// With a reset before any answer.
     Reset,
-    /// Never.
     Hung,
 }
 
@@ -58,13 +57,10 @@ impl Serialize for Ending {
     }
 }
 
-/// One call.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallEntry {
-    /// When it arrived.
     pub at: Timestamp,
-    /// Which it was.
     pub call: Call,
     /// A status, or `reset`, `hung`, `200 cut`.
     pub status: Ending,

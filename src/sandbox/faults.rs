@@ -15,7 +15,6 @@ use super::calls::Call;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FaultRule {
-    /// Which call.
     pub call: Call,
     /// Strike so many times, then never again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,7 +32,6 @@ pub struct FaultRule {
     /// answer, and for `{"reset": "after"}`; it is not for the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<When>,
-    /// What goes wrong.
     pub fault: Fault,
 }
 
@@ -66,7 +64,6 @@ pub struct Fault {
     /// Reset the connection instead of answering.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reset: Option<When>,
-    /// Spoil the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub garbage: Option<Garbage>,
     /// Never answer, and keep the connection open.
@@ -80,7 +77,6 @@ pub struct Fault {
 /// One header value, or several of one name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum OneOrMore {
     One(String),
     More(Vec<String>),

@@ -71,15 +71,12 @@ impl Kind {
 pub enum Expected {
     /// Deleted, and seen to be gone.
     Purged,
-    /// Gone before.
     AlreadyPurged,
     /// Protected by a hold.
     OnHold,
     /// Within its retention period, or of unknown age.
     Retained,
-    /// Not known here.
     NotFound,
-    /// Not ended.
     Active,
 }
 

@@ -39,7 +39,6 @@ pub enum SandboxError {
     Listen {
         /// The address that was asked for.
         listen: SocketAddr,
-        /// Why.
         source: io::Error,
     },
 }
@@ -100,7 +99,6 @@ impl Running {
         })
     }
 
-    /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }

@@ -24,7 +24,6 @@ pub struct Settings {
     pub shares: Shares,
     /// The client id that the token call asks for.
     pub client_id: String,
-    /// Its secret.
     pub client_secret: String,
     /// How long a token lives, in seconds.
     pub token_lifetime_seconds: u32,
@@ -119,7 +118,6 @@ pub enum DeletedLooks {
 /// name keeps its default.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "each field is documented at the kind that it is named after")]
 pub struct Shares {
     pub eligible: f64,
     pub held: f64,

@@ -33,7 +33,6 @@ pub struct Truth {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationTruth {
-    /// Its id.
     pub conversation_id: Uuid,
     /// Its kind, by now.
     pub kind: Kind,
@@ -49,9 +48,7 @@ pub struct ConversationTruth {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CarryingJob {
-    /// The job.
     pub job_id: Uuid,
-    /// Its state.
     pub state: &'static str,
     /// When it was submitted.
     pub submitted_at: Timestamp,
@@ -65,7 +62,6 @@ pub struct CarryingJob {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExpectedOutcome {
-    /// The conversation.
     pub conversation_id: Uuid,
     /// What a purge must report of it.
     pub expected_outcome: Expected,

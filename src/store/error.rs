@@ -20,24 +20,16 @@ pub enum StoreError {
     BadUrl,
     /// Somebody else holds the lease by now: nothing was written.
     #[error("the lease of {what} {id} was lost; nothing was written")]
-    LeaseLost {
-        /// Slice or job.
-        what: &'static str,
-        /// Its id.
-        id: Uuid,
-    },
+    LeaseLost { what: &'static str, id: Uuid },
     /// A decision started from an outcome that does not hold.
     #[error(
         "conversation {position} of slice {slice_no} of purge {purge} is {found}, not {expected}; it can't become {to}"
     )]
     Transition {
-        /// The purge.
         purge: Uuid,
-        /// The slice.
         slice_no: i32,
         /// The position in the slice.
         position: usize,
-        /// What it is.
         found: Outcome,
         /// What the decision took it for.
         expected: Outcome,
@@ -45,23 +37,20 @@ pub enum StoreError {
         to: Outcome,
     },
     /// A guarded write changed another number of rows than it must.
-    #[error("{statement} changed {changed} rows instead of {expected}")]
+    #[error("a statement of {transaction} changed {changed} rows instead of {expected}")]
     RowCount {
-        /// Which write.
-        statement: &'static str,
-        /// Rows changed.
+        /// The name of its transaction.
+        transaction: &'static str,
         changed: u64,
         /// Rows that must change.
         expected: u64,
     },
     /// A row holds what this version can't read.
     #[error("{what} can't be read: {detail}")]
-    Unreadable {
-        /// Which value.
-        what: &'static str,
-        /// Why.
-        detail: String,
-    },
+    Unreadable { what: &'static str, detail: String },
+    /// A standby, or a database that an operator has set to read-only.
+    #[error("the database is read-only at present")]
+    ReadOnly,
     /// Others are being accepted for too long.
     #[error("other purges are being accepted; no turn came in time")]
     NoTurn,
@@ -82,29 +71,34 @@ impl StoreError {
     /// The database can't be reached or has no room, rather than an error of ours.
     pub fn is_outage(&self) -> bool {
         if let Self::Database { source: sqlx::Error::Database(error), .. } = self {
-            // Connection lost, no resources, shut down or starting, rolled back for others' sake, timed out while idle,
-            // lets nobody in, is not there, kept a lock for too long.
-            let passing = ["08", "53", "57P", "40", "25P03", "55000", "3D000", "55P03"];
+            // Connection lost, no resources, shut down or starting, rolled back for others' sake, read-only for now, timed
+            // out while idle or at work, lets nobody in, is not there, kept a lock for too long.
+            let passing = ["08", "53", "57P", "57014", "40", "25006", "25P03", "55000", "3D000", "55P03"];
             return error.code().is_some_and(|code| passing.iter().any(|prefix| code.starts_with(prefix)));
         }
         matches!(
             self,
-            Self::Database {
-                source: sqlx::Error::Io(_)
-                    | sqlx::Error::PoolTimedOut
-                    | sqlx::Error::PoolClosed
-                    | sqlx::Error::Tls(_)
-                    | sqlx::Error::WorkerCrashed,
-                ..
-            }
+            Self::ReadOnly
+                | Self::Database {
+                    source: sqlx::Error::Io(_)
+                        | sqlx::Error::PoolTimedOut
+                        | sqlx::Error::PoolClosed
+                        | sqlx::Error::Tls(_)
+                        | sqlx::Error::WorkerCrashed,
+                    ..
+                }
         )
     }
 }
 
 /// Checks how many rows a guarded write changed.
-pub(super) fn ensure_rows(statement: &'static str, changed: u64, expected: usize) -> Result<(), StoreError> {
+pub(super) fn ensure_rows(
+    transaction: &'static str,
+    changed: u64,
+    expected: usize,
+) -> Result<(), StoreError> {
     let expected = expected as u64;
-    if changed == expected { Ok(()) } else { Err(StoreError::RowCount { statement, changed, expected }) }
+    if changed == expected { Ok(()) } else { Err(StoreError::RowCount { transaction, changed, expected }) }
 }
 
 /// Reads a word that SQL told as text.

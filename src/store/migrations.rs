@@ -4,7 +4,8 @@ use sqlx::ConnectOptions as _;
 use sqlx::Executor as _;
 use sqlx::migrate::Migrator;
 
-use super::{Place, Store, StoreError};
+use super::tx::Rows as _;
+use super::{Place, Store, StoreError, session};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -32,29 +33,37 @@ pub async fn ensure_database(place: &Place) -> Result<(), StoreError> {
 impl Store {
     /// Brings the schema up to date; several processes may try at once.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        MIGRATIONS.run(&self.engine).await.map_err(|error| StoreError::Database {
-            transaction: "migrate",
-            source: sqlx::Error::Migrate(Box::new(error)),
-        })
+        let failed = |source| StoreError::Database { transaction: "migrate", source };
+        let mut connection = session::patient(self.options.clone()).connect().await.map_err(failed)?;
+        session::make_durable(&mut connection).await.map_err(failed)?;
+        MIGRATIONS.run(&mut connection).await.map_err(|error| failed(sqlx::Error::Migrate(Box::new(error))))
     }
 
-    /// Whether the database can be reached and has the schema that this binary brings.
+    /// Whether the database can be reached, takes writes, and has the schema that this binary brings.
     pub async fn check_ready(&self) -> Result<(), StoreError> {
         let mut tx = self.begin_request("check_ready").await?;
-        let failed = tx.failed();
-        let found = sqlx::query_scalar!(
-            "-- check_ready
-            select max(version) from _sqlx_migrations where success"
+        let server = sqlx::query!(
+            r#"-- check_ready
+            select current_setting('transaction_read_only') = 'on' as "is_read_only!",
+                   to_regclass('_sqlx_migrations') is not null as "has_schema!""#
         )
-        .fetch_one(&mut *tx)
-        .await;
-        let found = match found {
-            Ok(found) => found,
-            // The table of migrations is made by the first of them.
-            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => None,
-            Err(error) => return Err(failed(error)),
+        .one(&mut tx)
+        .await?;
+        // The table of migrations is made by the first of them.
+        let found = if server.has_schema {
+            sqlx::query_scalar!(
+                "-- newest_migration
+                select max(version) from _sqlx_migrations where success"
+            )
+            .one(&mut tx)
+            .await?
+        } else {
+            None
         };
         let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
-        if found == Some(needed) { Ok(()) } else { Err(StoreError::Schema { found, needed }) }
+        if found != Some(needed) {
+            return Err(StoreError::Schema { found, needed });
+        }
+        if server.is_read_only { Err(StoreError::ReadOnly) } else { Ok(()) }
     }
 }

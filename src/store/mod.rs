@@ -4,6 +4,7 @@
 //!
 //! Invariant: store never speaks HTTP, never asks Genesys, never sleeps; the pool never leaves this folder.
 
+mod decode;
 pub mod deliveries;
 mod error;
 mod events;
@@ -14,6 +15,7 @@ pub mod migrations;
 pub mod orgs;
 pub mod purges;
 mod secrets;
+mod session;
 pub mod slices;
 mod tx;
 pub mod views;
@@ -23,11 +25,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgSslMode};
 use uuid::Uuid;
 
 use crate::meters::Meters;
 use purges::turns::Turns;
+use session::Pulse;
 
 pub use error::StoreError;
 pub use wake::Listener;
@@ -45,7 +48,6 @@ pub enum Place {
         port: u16,
         /// The user to connect as.
         user: String,
-        /// The database.
         database: String,
     },
 }
@@ -65,10 +67,7 @@ impl Place {
                 .database(database)
                 .ssl_mode(PgSslMode::Disable),
         };
-        // A replica that freezes within a transaction must not keep an org's lock for ever.
-        Ok(options
-            .application_name("genesys-purge")
-            .options([("idle_in_transaction_session_timeout", "60s")]))
+        Ok(session::options(options))
     }
 }
 
@@ -80,8 +79,10 @@ pub type NewId = Arc<dyn Fn() -> Uuid + Send + Sync>;
 pub struct Store {
     /// For the engine, so that requests and uploads can never starve it.
     engine: PgPool,
-    /// For requests.
     api: PgPool,
+    /// For connections outside the pools.
+    options: PgConnectOptions,
+    pulse: Pulse,
     turns: Turns,
     new_id: NewId,
     meters: Meters,
@@ -98,22 +99,14 @@ impl Store {
         tells_retention: bool,
     ) -> Result<Self, StoreError> {
         let options = place.options()?;
-        let pool = |connections: u32| {
-            PgPoolOptions::new()
-                .max_connections(connections.max(1))
-                .acquire_timeout(Duration::from_secs(10))
-                .idle_timeout(Duration::from_mins(1))
-                // Every query here follows another within milliseconds; a dead connection shows soon enough.
-                .test_before_acquire(false)
-        };
-        let engine = pool(max_connections - max_connections / 2)
+        let pulse = Pulse::default();
+        let engine = session::pool(max_connections - max_connections / 2, &pulse)
             .connect_with(options.clone())
             .await
             .map_err(|source| StoreError::Database { transaction: "connect", source })?;
-        // A request that waits for a lock, perhaps of somebody's maintenance, is given up in the end.
-        let api = pool(max_connections / 2).connect_lazy_with(options.options([("lock_timeout", "60s")]));
+        let api = session::pool(max_connections / 2, &pulse).connect_lazy_with(options.clone());
         let turns = Turns::new(usize::try_from(max_connections / 4).unwrap_or_default());
-        Ok(Self { engine, api, turns, new_id, meters: Meters::silent(), tells_retention })
+        Ok(Self { engine, api, options, pulse, turns, new_id, meters: Meters::silent(), tells_retention })
     }
 
     /// Records what it does there.
@@ -127,16 +120,21 @@ impl Store {
         [PoolState::of(ENGINE, &self.engine), PoolState::of(REQUESTS, &self.api)]
     }
 
-    /// Ends all connections.
     pub async fn close(&self) {
-        self.engine.close().await;
-        self.api.close().await;
+        // A connection that swallows bytes must not keep the process.
+        let all = async { tokio::join!(self.engine.close(), self.api.close()) };
+        if tokio::time::timeout(CLOSE_DEADLINE, all).await.is_err() {
+            tracing::warn!("the connections to the database did not close in time");
+        }
     }
 
     fn new_id(&self) -> Uuid {
         (self.new_id)()
     }
 }
+
+/// All connections are closed by then, or left as they are.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What the two pools are called.
 const ENGINE: &str = "engine";

@@ -1,12 +1,12 @@
 //! Values that are made once, at the first start, and must then stay.
 
 use super::{Store, StoreError};
+use crate::store::tx::Rows as _;
 
 impl Store {
     /// The secret of that name; `fresh` becomes it where there is none yet, whichever process comes first.
     pub async fn keep_secret(&self, name: &str, fresh: &str) -> Result<String, StoreError> {
         let mut tx = self.begin_request("keep_secret").await?;
-        let failed = tx.failed();
         let value = sqlx::query_scalar!(
             "-- keep_secret
             insert into service_secrets (name, value) values ($1, $2)
@@ -15,9 +15,8 @@ impl Store {
             name,
             fresh
         )
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .one(&mut tx)
+        .await?;
         tx.commit().await?;
         Ok(value)
     }

@@ -2,7 +2,7 @@
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
 
-use super::tx::Tx;
+use super::tx::{Tx, Writes as _};
 use super::{Place, StoreError};
 
 const CHANNEL: &str = "genesys_purge_work";
@@ -12,7 +12,6 @@ const CHANNEL: &str = "genesys_purge_work";
 pub struct Listener(PgListener);
 
 impl Listener {
-    /// Connects and listens.
     pub async fn connect(place: &Place) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Database { transaction: "listen", source };
         let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(place.options()?);
@@ -35,10 +34,6 @@ impl Listener {
 
 /// Tells every process, with the commit of this transaction, that an org has work.
 pub(super) async fn notify(tx: &mut Tx, org: &str) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    sqlx::query!("-- notify_work\nselect pg_notify($1, $2)", CHANNEL, org)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed)?;
+    sqlx::query!("-- notify_work\nselect pg_notify($1, $2)", CHANNEL, org).run(tx).await?;
     Ok(())
 }

@@ -21,12 +21,9 @@ const AT_ONCE: i64 = 8;
 /// A courier that hears nothing looks at least so often.
 const FALLBACK: Duration = Duration::from_secs(10);
 
-/// The operator's receiver.
 #[derive(Debug, Clone)]
 pub struct Receiver {
-    /// Where it listens.
     pub url: Url,
-    /// What signs.
     pub secret: SigningSecret,
     /// How long it may take.
     pub timeout: Duration,

@@ -40,7 +40,6 @@ pub enum SendError {
     /// No answer in time.
     #[error("no answer within {} s", .0.as_secs_f64())]
     Timeout(Duration),
-    /// No answer.
     #[error("no answer: {0}")]
     Transport(String),
     /// It can't be sent as it is.
@@ -55,7 +54,6 @@ fn said(excerpt: &str) -> String {
     if excerpt.is_empty() { String::new() } else { format!(": {excerpt}") }
 }
 
-/// Sends signed payloads.
 #[derive(Debug, Clone)]
 pub struct Sender {
     http: Client,

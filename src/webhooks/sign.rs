@@ -21,7 +21,6 @@ pub fn new_secret(random_bytes: [u8; 32]) -> String {
 /// Why a text is not the secret of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// It begins otherwise.
     #[error("a webhook secret begins with `whsec_`")]
     Prefix,
     /// The rest can't be decoded.

@@ -8,7 +8,6 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Nothing to do.
     Ok,
     /// It works, but not as it should.
     Warn,
@@ -23,11 +22,9 @@ pub enum Verdict {
 pub struct Finding {
     /// What was looked at: a stable name.
     pub check: &'static str,
-    /// Of which org.
     pub org: Option<String>,
     /// How bad it is.
     pub verdict: Verdict,
-    /// What was seen.
     pub detail: String,
     /// What to do about it.
     pub remedy: Option<String>,

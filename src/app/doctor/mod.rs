@@ -26,14 +26,12 @@ use database::Connected;
 /// No check takes longer.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Where doctor looks.
 #[derive(Debug)]
 pub struct Practice<'a> {
     /// Where the settings come from.
     pub sources: &'a Sources,
     /// The folder of the embedded server.
     pub data_dir: &'a Path,
-    /// Clock and ids.
     pub world: &'a World,
     /// Genesys and the receiver of webhooks are left alone.
     pub is_offline: bool,

@@ -36,7 +36,6 @@ impl Purge {
     }
 }
 
-/// The caller.
 pub(super) struct Caller {
     client: Client,
     url: String,
@@ -106,7 +105,6 @@ impl Caller {
         Ok(Submitted { id, name, expected, last: None })
     }
 
-    /// Reads a purge.
     pub(super) async fn read(&self, id: Uuid) -> anyhow::Result<Purge> {
         Ok(self.get(&format!("/purges/{id}")).send().await?.error_for_status()?.json().await?)
     }

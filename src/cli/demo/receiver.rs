@@ -16,7 +16,6 @@ use super::caller::Submitted;
 use super::stage::FULL_JOB;
 use crate::sandbox::{Call, Sandbox};
 
-/// What came.
 #[derive(Debug, Default)]
 pub(super) struct Received {
     /// How often each event came, repeats not counted.

@@ -12,7 +12,6 @@ use crate::domain::keys::{Caller, Scope, format_key};
 use crate::postgres::{Durability, Storage};
 use crate::sandbox::{self, FaultRule, JobDuration, Kind, Running, Sandbox, Shares};
 
-/// Everything that runs.
 pub(super) struct Stage {
     pub(super) sandbox: Running,
     pub(super) receiver: Receiver,

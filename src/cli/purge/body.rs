@@ -30,13 +30,11 @@ pub(super) enum Stage {
     Reading,
     /// So many bytes were handed over.
     Sent(u64),
-    /// All were.
     Done,
     /// The input can't be read.
     Broken(String),
 }
 
-/// Follows one upload.
 #[derive(Debug, Clone)]
 pub(super) struct Meter(Arc<watch::Sender<Stage>>);
 

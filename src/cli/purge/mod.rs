@@ -78,7 +78,6 @@ struct Connection {
     key_file: Option<PathBuf>,
 }
 
-/// How to watch.
 #[derive(Debug, clap::Args)]
 struct Watching {
     /// How long the service may be out of reach before watching ends: "30s", "10m", "2h".

@@ -15,11 +15,8 @@ const LINES_APART: Duration = Duration::from_secs(2);
 /// Short enough for all that stands beside it on 80 columns.
 const BAR: usize = 20;
 
-/// Whoever looks.
 pub(super) enum Progress {
-    /// A person.
     Bar(ProgressBar),
-    /// A log.
     Lines {
         /// What was told last, and when.
         last: Option<(String, Instant)>,

@@ -130,7 +130,6 @@ impl Stage {
         Answer::of(self.http.get(url).bearer_auth(&self.token).send().await.unwrap()).await
     }
 
-    /// A control call.
     async fn control(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Answer {
         let mut request = self.http.request(method, self.url(&format!("/sandbox{path}")));
         if let Some(body) = body {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
+use crate::store::tx::{Rows as _, Writes as _};
 
 /// The notification that tells of new deliveries; no org can have this name.
 pub(super) const WAKE: &str = "#deliveries";
@@ -17,9 +18,7 @@ pub fn is_wake(payload: &str) -> bool {
 /// A delivery that was claimed for one attempt.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Its id.
     pub id: Uuid,
-    /// The lease.
     pub epoch: i64,
     /// The event: the same `webhook-id` at every attempt.
     pub event_id: Uuid,
@@ -36,11 +35,9 @@ pub enum Attempt {
     Delivered(u16),
     /// Not taken; again after this time, or never (`None`): the delivery is dead.
     Failed {
-        /// The wait.
         again: Option<Duration>,
         /// The status, where there was an answer.
         status: Option<u16>,
-        /// What happened.
         error: String,
     },
 }
@@ -53,7 +50,6 @@ impl Store {
         lease: Duration,
     ) -> Result<(Vec<Delivery>, Option<Duration>), StoreError> {
         let mut tx = self.begin("claim_deliveries").await?;
-        let failed = tx.failed();
         let rows = sqlx::query!(
             "-- claim_deliveries
             with due as (
@@ -73,10 +69,8 @@ impl Store {
             limit,
             lease.as_secs_f64()
         )
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)?;
-        let failed = tx.failed();
+        .all(&mut tx)
+        .await?;
         let next = sqlx::query_scalar!(
             r#"-- next_delivery
             select extract(epoch from run_at - clock_timestamp())::float8 as "wait!"
@@ -85,9 +79,8 @@ impl Store {
             order by run_at
             limit 1"#
         )
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .maybe(&mut tx)
+        .await?;
         tx.commit().await?;
         let deliveries = rows
             .into_iter()
@@ -112,7 +105,6 @@ impl Store {
             Attempt::Failed { again: None, status, error } => ("dead", None, *status, Some(error)),
         };
         let mut tx = self.begin("record_attempt").await?;
-        let failed = tx.failed();
         let done = sqlx::query!(
             "-- record_attempt
             update deliveries
@@ -127,11 +119,10 @@ impl Store {
             status.map(i32::from),
             error
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .run(&mut tx)
+        .await?;
         tx.commit().await?;
-        if done.rows_affected() == 0 {
+        if done == 0 {
             return Err(StoreError::LeaseLost { what: "delivery", id: delivery.id });
         }
         Ok(())

@@ -6,11 +6,9 @@ use uuid::Uuid;
 
 use crate::domain::events::EventType;
 use crate::domain::keys::SERVICE;
-use crate::store::error::ensure_rows;
-use crate::store::tx::Tx;
+use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// Who did it.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct Actor<'a> {
     pub(in crate::store) name: &'a str,
@@ -18,7 +16,6 @@ pub(in crate::store) struct Actor<'a> {
 }
 
 impl Actor<'static> {
-    /// The service itself.
     pub(in crate::store) const ENGINE: Self = Self { name: SERVICE, request_id: None };
 }
 
@@ -51,7 +48,6 @@ pub(in crate::store) async fn write(
     event: NewEvent<'_>,
 ) -> Result<(), StoreError> {
     let id = store.new_id();
-    let failed = tx.failed();
     sqlx::query!(
         "-- write_event
         insert into events (id, type, org, job_id, hold_id, actor, request_id, payload, at)
@@ -66,9 +62,8 @@ pub(in crate::store) async fn write(
         event.payload,
         at.to_sqlx() as _
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .run(tx)
+    .await?;
     match event.webhook {
         Some(body) => owe(store, tx, &[id], &[body]).await,
         None => Ok(()),
@@ -88,8 +83,7 @@ pub(in crate::store) async fn write_for_purges(
     }
     events.sort_by_key(|event| event.purge);
     let ids: Vec<Uuid> = events.iter().map(|_| store.new_id()).collect();
-    let failed = tx.failed();
-    let written = sqlx::query!(
+    sqlx::query!(
         "-- write_purge_events
         with locked as (
             select id from purges where id = any($2) order by id for no key update
@@ -111,10 +105,8 @@ pub(in crate::store) async fn write_for_purges(
         actor.request_id,
         at.to_sqlx() as _
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
-    ensure_rows("write_purge_events", written.rows_affected(), events.len())?;
+    .exactly(tx, events.len())
+.await?;
     let (ids, bodies): (Vec<_>, Vec<_>) =
         ids.into_iter().zip(events).filter_map(|(id, event)| Some((id, event.webhook?))).unzip();
     owe(store, tx, &ids, &bodies).await
@@ -126,7 +118,6 @@ async fn owe(store: &Store, tx: &mut Tx, events: &[Uuid], bodies: &[String]) -> 
         return Ok(());
     }
     let ids: Vec<Uuid> = events.iter().map(|_| store.new_id()).collect();
-    let failed = tx.failed();
     sqlx::query!(
         "-- owe_deliveries
         insert into deliveries (id, event_id, endpoint, payload)
@@ -136,8 +127,7 @@ async fn owe(store: &Store, tx: &mut Tx, events: &[Uuid], bodies: &[String]) -> 
         events,
         bodies
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .run(tx)
+    .await?;
     crate::store::wake::notify(tx, crate::store::deliveries::WAKE).await
 }

@@ -9,9 +9,8 @@ use super::read::Hold;
 use crate::domain::events::EventType;
 use crate::domain::outcome::{Marks, Outcome};
 use crate::domain::reason::codes;
-use crate::store::error::ensure_rows;
 use crate::store::events::{Actor, NewEvent, write};
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// A hold that somebody wants.
@@ -21,18 +20,14 @@ pub struct NewHold {
     pub matter: String,
     /// What it protects; without repeats.
     pub conversation_ids: Vec<Uuid>,
-    /// In which orgs.
     pub orgs: Vec<String>,
-    /// Who wants it.
     pub created_by: String,
-    /// By which request.
     pub request_id: String,
 }
 
 /// A hold in force, and what it could not prevent.
 #[derive(Debug, Clone)]
 pub struct CreatedHold {
-    /// The hold.
     pub hold: Hold,
     /// No submit that names one of its conversations leaves after this moment.
     pub quiet_at: Timestamp,
@@ -57,7 +52,6 @@ impl Store {
     async fn load_hold(&self, id: Uuid, new: &NewHold) -> Result<(), StoreError> {
         let mut tx = self.begin_request("load_hold").await?;
         let now = tx.now().await?;
-        let failed = tx.failed();
         sqlx::query!(
             "-- load_hold
             insert into holds (id, matter, created_by, request_id, created_at, conversations, orgs)
@@ -70,11 +64,9 @@ impl Store {
             i32::try_from(new.conversation_ids.len()).unwrap_or(i32::MAX),
             &new.orgs
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-        let failed = tx.failed();
-        let loaded = sqlx::query!(
+        .run(&mut tx)
+        .await?;
+        sqlx::query!(
             "-- load_hold_conversations
             insert into hold_conversations (conversation_id, org, hold_id)
             select id, org, $3 from unnest($1::uuid[]) as c (id) cross join unnest($2::text[]) as o (org)",
@@ -82,10 +74,8 @@ impl Store {
             &new.orgs,
             id
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-        ensure_rows("load_hold", loaded.rows_affected(), new.conversation_ids.len() * new.orgs.len())?;
+        .exactly(&mut tx, new.conversation_ids.len() * new.orgs.len())
+        .await?;
         tx.commit().await
     }
 
@@ -93,13 +83,9 @@ impl Store {
         let mut tx = self.begin_request("activate_hold").await?;
         lock_orgs(&mut tx, &new.orgs).await?;
         let now = tx.now().await?;
-        let failed = tx.failed();
-        let activated = sqlx::query!("-- activate_hold\nupdate holds set active = true where id = $1", id)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed)?;
-        ensure_rows("activate_hold", activated.rows_affected(), 1)?;
-        let failed = tx.failed();
+        sqlx::query!("-- activate_hold\nupdate holds set active = true where id = $1", id)
+            .exactly(&mut tx, 1)
+            .await?;
         // One statement: a call that its snapshot does not show as under way any more left before its clock is read.
         let quiet_at = sqlx::query_scalar!(
             r#"-- quiet_at
@@ -107,9 +93,8 @@ impl Store {
             from jobs where org = any($1) and state = 'submitting'"#,
             &new.orgs
         )
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .one(&mut tx)
+        .await?;
         let payload = serde_json::json!({ "matter": new.matter, "conversations": new.conversation_ids.len(), "orgs": new.orgs });
         let actor = Actor { name: &new.created_by, request_id: Some(&new.request_id) };
         let event = NewEvent {
@@ -130,7 +115,6 @@ impl Store {
         let mut tx = self.begin_request("too_late_for").await?;
         let gone_late = codes::GONE_LATE;
         let late = [Outcome::Submitted, Outcome::Purged].map(|outcome| i32::from(outcome.code()));
-        let failed = tx.failed();
         sqlx::query_scalar!(
             r#"-- too_late_for
             select c.conversation_id as "id!"
@@ -160,21 +144,18 @@ impl Store {
             i32::from(Marks::CARRIED.bits()),
             gone_late.code.as_ref()
         )
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)
+        .all(&mut tx)
+.await
     }
 }
 
 /// Takes the locks of several orgs, in the order of their names.
 pub(super) async fn lock_orgs(tx: &mut Tx, orgs: &[String]) -> Result<(), StoreError> {
-    let failed = tx.failed();
     sqlx::query!(
         "-- lock_orgs\nselect name from orgs where name = any($1) order by name for no key update",
         orgs
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use crate::store::StoreError;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 
 /// Those of the ids that an active hold names.
 pub(in crate::store) async fn held_among(
@@ -13,7 +13,6 @@ pub(in crate::store) async fn held_among(
     org: &str,
     ids: &[Uuid],
 ) -> Result<HashSet<Uuid>, StoreError> {
-    let failed = tx.failed();
     let held = sqlx::query_scalar!(
         "-- held_among
         select hc.conversation_id
@@ -23,8 +22,7 @@ pub(in crate::store) async fn held_among(
         org,
         ids
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     Ok(held.into_iter().collect())
 }

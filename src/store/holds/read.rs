@@ -4,12 +4,11 @@ use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
+use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError};
 
-/// A legal hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
-    /// Its id.
     pub id: Uuid,
     /// The matter that protects.
     pub matter: String,
@@ -17,15 +16,10 @@ pub struct Hold {
     pub is_active: bool,
     /// How many conversations it names.
     pub conversations: i32,
-    /// In which orgs.
     pub orgs: Vec<String>,
-    /// Who made it.
     pub created_by: String,
-    /// When.
     pub created_at: Timestamp,
-    /// Who released it.
     pub released_by: Option<String>,
-    /// When.
     pub released_at: Option<Timestamp>,
 }
 
@@ -58,10 +52,8 @@ impl From<Row> for Hold {
 }
 
 impl Store {
-    /// One hold.
     pub async fn hold(&self, id: Uuid) -> Result<Option<Hold>, StoreError> {
         let mut tx = self.begin_request("hold").await?;
-        let failed = tx.failed();
         let row = sqlx::query_as!(
             Row,
             "-- hold
@@ -69,9 +61,8 @@ impl Store {
             from holds where id = $1 and (active or released_at is not null)",
             id
         )
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .maybe(&mut tx)
+        .await?;
         Ok(row.map(Hold::from))
     }
 
@@ -83,7 +74,6 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Hold>, StoreError> {
         let mut tx = self.begin_request("holds").await?;
-        let failed = tx.failed();
         let rows = sqlx::query_as!(
             Row,
             "-- holds
@@ -97,16 +87,14 @@ impl Store {
             before,
             limit
         )
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .all(&mut tx)
+        .await?;
         Ok(rows.into_iter().map(Hold::from).collect())
     }
 
     /// The holds, released ones included, that name this conversation.
     pub async fn holds_on(&self, conversation: Uuid) -> Result<Vec<Hold>, StoreError> {
         let mut tx = self.begin_request("holds_on").await?;
-        let failed = tx.failed();
         let rows = sqlx::query_as!(
             Row,
             "-- holds_on
@@ -117,9 +105,8 @@ impl Store {
             order by id",
             conversation
         )
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .all(&mut tx)
+        .await?;
         Ok(rows.into_iter().map(Hold::from).collect())
     }
 }

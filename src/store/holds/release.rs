@@ -6,6 +6,7 @@ use super::create::lock_orgs;
 use super::read::Hold;
 use crate::domain::events::EventType;
 use crate::store::events::{Actor, NewEvent, write};
+use crate::store::tx::Writes as _;
 use crate::store::{Store, StoreError};
 
 /// What became of the wish to release a hold.
@@ -18,7 +19,6 @@ pub enum Released {
 }
 
 impl Store {
-    /// Releases a hold.
     pub async fn release_hold(
         &self,
         hold: &Hold,
@@ -27,7 +27,6 @@ impl Store {
     ) -> Result<Released, StoreError> {
         let mut tx = self.begin_request("release_hold").await?;
         lock_orgs(&mut tx, &hold.orgs).await?;
-        let failed = tx.failed();
         let released = sqlx::query!(
             "-- release_hold
             update holds set active = false, released_at = clock_timestamp(), released_by = $2
@@ -35,10 +34,9 @@ impl Store {
             hold.id,
             by
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-        let is_done = released.rows_affected() > 0;
+        .run(&mut tx)
+        .await?;
+        let is_done = released > 0;
         if is_done {
             let now = tx.now().await?;
             let actor = Actor { name: by, request_id: Some(request_id) };

@@ -11,17 +11,15 @@ use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::retention::Policy;
 use crate::domain::state::JobState;
 use crate::domain::terms::OrgTerms;
-use crate::store::error::word;
 use crate::store::orgs::limiter::{self, Call};
 use crate::store::orgs::policy;
 use crate::store::slices::claim::Claim;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
 /// A job whose upstream job is to be asked after.
 #[derive(Debug, Clone)]
 pub struct Poll {
-    /// The job.
     pub lease: JobLease,
     /// Genesys' id of it.
     pub upstream_job_id: String,
@@ -34,7 +32,6 @@ pub struct Poll {
 pub enum LookKind {
     /// Before an intent, after a conflict that named nobody or a lost submit.
     Recheck,
-    /// After its end.
     Verify,
     /// After a submit without an answer, when its window has passed.
     Reread,
@@ -59,9 +56,7 @@ impl LookKind {
 /// A job whose conversations are to be looked at.
 #[derive(Debug, Clone)]
 pub struct Look {
-    /// The job.
     pub lease: JobLease,
-    /// Why.
     pub kind: LookKind,
     /// Whose facts to ask.
     pub ids: Vec<Uuid>,
@@ -71,7 +66,6 @@ pub struct Look {
     pub due_at: Timestamp,
     /// The rules in force then.
     pub policy: Policy,
-    /// Their epoch.
     pub policy_epoch: i64,
     /// Looks without a result, in a row.
     pub tries: u32,
@@ -83,7 +77,6 @@ impl Store {
     /// Claims the poll that has been due longest.
     pub async fn claim_poll(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Poll>, StoreError> {
         let mut tx = self.begin("claim_poll").await?;
-        let failed = tx.failed();
         let row = sqlx::query!(
             r#"-- claim_poll
             with due as (
@@ -103,9 +96,8 @@ impl Store {
             org.name,
             lease.as_secs_f64()
         )
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .maybe(&mut tx)
+        .await?;
         let Some(row) = row else { return Ok(Claim::Nothing) };
         let Ok(permit) = limiter::take(&mut tx, org, Call::Poll).await? else {
             return Ok(Claim::NoPermit);
@@ -122,7 +114,6 @@ impl Store {
     /// Claims the look that has been due longest.
     pub async fn claim_look(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Look>, StoreError> {
         let mut tx = self.begin("claim_look").await?;
-        let failed = tx.failed();
         let row = sqlx::query!(
             r#"-- claim_look
             with due as (
@@ -139,16 +130,15 @@ impl Store {
             set epoch = j.epoch + 1, lease_until = clock_timestamp() + make_interval(secs => $2)
             from due
             where j.id = due.id
-            returning j.id, j.epoch, j.state::text as "state!", j.open, j.tries, j.blind, j.run_at,
+            returning j.id, j.epoch, j.state as "state: JobState", j.open, j.tries, j.blind, j.run_at,
                       clock_timestamp() as "asked_at!: SqlTimestamp""#,
             org.name,
             lease.as_secs_f64()
         )
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .maybe(&mut tx)
+        .await?;
         let Some(row) = row else { return Ok(Claim::Nothing) };
-        let kind = match word("state of a job", &row.state)? {
+        let kind = match row.state {
             JobState::Waiting => LookKind::Recheck,
             JobState::InDoubt => LookKind::Reread,
             JobState::Submitted => LookKind::Overdue,
@@ -178,7 +168,6 @@ impl Store {
 
 /// The job's conversations that such a look is about.
 async fn ids_for(tx: &mut Tx, job: Uuid, kind: LookKind) -> Result<Vec<Uuid>, StoreError> {
-    let failed = tx.failed();
     let rows = sqlx::query!(
         "-- ids_to_look_at
         select s.ids, s.outcomes, p.positions
@@ -188,9 +177,8 @@ async fn ids_for(tx: &mut Tx, job: Uuid, kind: LookKind) -> Result<Vec<Uuid>, St
         order by p.purge_id, p.slice_no",
         job
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     let mut ids = Vec::new();
     for row in rows {
         for position in row.positions.into_iter().filter_map(|position| usize::try_from(position).ok()) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::meters::Leased;
 use crate::store::orgs::pace::{Observed, observed};
+use crate::store::tx::Writes as _;
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -17,7 +18,6 @@ impl Store {
     /// lease.
     pub async fn expire_submits(&self, org: &str, window: Duration) -> Result<u64, StoreError> {
         let mut tx = self.begin("expire_submits").await?;
-        let failed = tx.failed();
         let expired = sqlx::query!(
             r#"-- expire_submits
             update jobs
@@ -28,11 +28,10 @@ impl Store {
             org,
             window.as_secs_f64()
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .run(&mut tx)
+        .await?;
         tx.commit().await?;
-        self.meters.leases_expired(org, Leased::Submits, expired.rows_affected());
-        Ok(expired.rows_affected())
+        self.meters.leases_expired(org, Leased::Submits, expired);
+        Ok(expired)
     }
 }

@@ -4,8 +4,7 @@ use uuid::Uuid;
 
 use crate::domain::state::JobResult;
 use crate::store::StoreError;
-use crate::store::error::ensure_rows;
-use crate::store::tx::Tx;
+use crate::store::tx::{Tx, Writes as _};
 
 /// Ends a job whose ids were all let go or handed on; `error` is kept as its last error where there is one.
 pub(super) async fn finish(
@@ -24,8 +23,7 @@ pub(super) async fn finish_all(
     result: JobResult,
     error: Option<&serde_json::Value>,
 ) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let done = sqlx::query!(
+    sqlx::query!(
         "-- finish_jobs
         update jobs j
         set state = 'done', result = $2::text::job_result, finished_at = clock_timestamp(), ids = null, open = 0,
@@ -35,8 +33,6 @@ pub(super) async fn finish_all(
         result.as_str(),
         error
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
-    ensure_rows("finish_jobs", done.rows_affected(), jobs.len())
+    .exactly(tx, jobs.len())
+.await
 }

@@ -21,7 +21,7 @@ use crate::store::orgs::limiter::{self, Call};
 use crate::store::orgs::lock::{self, LockedOrg};
 use crate::store::slices::patch::Patch;
 use crate::store::slices::{Place, SliceKey};
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// A committed intent: the only thing that may be submitted, until its deadline.
@@ -136,7 +136,6 @@ impl Store {
     async fn postpone(&self, job: Uuid, error: &StoreError) -> Result<(), StoreError> {
         let mut tx = self.begin("postpone_job").await?;
         let error = serde_json::json!({ "call": "submit", "message": error.to_string() });
-        let failed = tx.failed();
         sqlx::query!(
             "-- postpone_job
             update jobs
@@ -146,16 +145,14 @@ impl Store {
             POSTPONED.as_secs_f64(),
             error
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .run(&mut tx)
+.await?;
         tx.commit().await
     }
 }
 
 /// The oldest waiting job, if a slot is free for it; children of a conflict leave slots to others.
 async fn choose(tx: &mut Tx, org: &OrgTerms) -> Result<Option<Waiting>, StoreError> {
-    let failed = tx.failed();
     let counts = sqlx::query!(
         r#"-- count_slots
         select count(*) filter (where state <> 'waiting') as "taken!",
@@ -170,16 +167,14 @@ async fn choose(tx: &mut Tx, org: &OrgTerms) -> Result<Option<Waiting>, StoreErr
         where org = $1 and state in ('waiting', 'submitting', 'in_doubt', 'submitted')"#,
         org.name
     )
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .one(tx)
+.await?;
     let count = |number: i64| usize::try_from(number).unwrap_or_default();
     if count(counts.taken) >= org.slots {
         return Ok(None);
     }
     let can_pack_others = counts.can_pack || counts.others > 0;
     let may_be_child = slots_for_children(org.slots, count(counts.by_children), can_pack_others) > 0;
-    let failed = tx.failed();
     let row = sqlx::query!(
         r#"-- choose_waiting_job
         select id, rechecked
@@ -193,9 +188,8 @@ async fn choose(tx: &mut Tx, org: &OrgTerms) -> Result<Option<Waiting>, StoreErr
         org.name,
         may_be_child
     )
-    .fetch_optional(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .maybe(tx)
+    .await?;
     Ok(row.map(|row| Waiting { job: row.id, is_rechecked: row.rechecked }))
 }
 
@@ -266,7 +260,6 @@ async fn promise(
 ) -> Result<(i64, i32), StoreError> {
     pack::set_ids(tx, job, ids).await?;
     let now = tx.now().await?;
-    let failed = tx.failed();
     let row = sqlx::query!(
         "-- promise
         update jobs
@@ -280,17 +273,12 @@ async fn promise(
         life.as_secs_f64(),
         lease.as_secs_f64()
     )
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .one(tx)
+    .await?;
     Ok((row.epoch, row.attempt))
 }
 
 async fn want_recheck(tx: &mut Tx, job: Uuid) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    sqlx::query!("-- want_recheck\nupdate jobs set recheck = true where id = $1", job)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed)?;
+    sqlx::query!("-- want_recheck\nupdate jobs set recheck = true where id = $1", job).run(tx).await?;
     Ok(())
 }

@@ -14,10 +14,9 @@ use crate::domain::reason::{Reason, codes};
 use crate::domain::state::PurgeState;
 use crate::domain::verdict::when_canceled;
 use crate::store::StoreError;
-use crate::store::error::word;
 use crate::store::slices::Place;
 use crate::store::slices::patch::Patch;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 
 /// What the checks compare with.
 pub(super) struct Conditions<'a> {
@@ -112,7 +111,6 @@ async fn look_up(
     let slice_size = i32::try_from(crate::domain::SLICE_SIZE).unwrap_or(i32::MAX);
     let facts_at: Vec<Option<SqlTimestamp>> =
         stamps.iter().map(|stamp| stamp.map(|stamp| stamp.at.to_sqlx())).collect();
-    let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- check_ids
         select
@@ -149,9 +147,8 @@ async fn look_up(
         purged,
         gone_late.code.as_ref()
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+.await?;
     crate::store::error::ensure_rows("check_ids", rows.len() as u64, carried.len())?;
     Ok(rows
         .into_iter()
@@ -171,16 +168,14 @@ async fn purge_states(
     let mut purges: Vec<Uuid> = carried.iter().map(|(place, _)| place.slice.purge).collect();
     purges.sort_unstable();
     purges.dedup();
-    let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- purge_states
-        select id, state::text as "state!" from purges where id = any($1)"#,
+        select id, state as "state: PurgeState" from purges where id = any($1)"#,
         &purges
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
-    rows.into_iter().map(|row| Ok((row.id, word("state of a purge", &row.state)?))).collect()
+    .all(tx)
+    .await?;
+    rows.into_iter().map(|row| Ok((row.id, row.state))).collect()
 }
 
 #[cfg(test)]

@@ -8,13 +8,11 @@ use uuid::Uuid;
 
 use crate::domain::state::JobState;
 use crate::store::StoreError;
-use crate::store::error::word;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 
 /// A job and the lease under which it is worked on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobLease {
-    /// The job.
     pub job: Uuid,
     /// Raised by every claim.
     pub epoch: i64,
@@ -60,10 +58,9 @@ impl LockedJob {
 
 /// Locks the job, and refuses where somebody else has claimed it since.
 pub(super) async fn lock(tx: &mut Tx, lease: JobLease) -> Result<LockedJob, StoreError> {
-    let failed = tx.failed();
     let row = sqlx::query!(
         r#"-- lock_job
-        select id, state::text as "state!", rechecked, misses, upstream_job_id,
+        select id, state as "state: JobState", rechecked, misses, upstream_job_id,
                upstream_state, submitted_at, seen_running_at, ended_at, lost_since, overdue_since
         from jobs
         where id = $1 and epoch = $2
@@ -71,14 +68,13 @@ pub(super) async fn lock(tx: &mut Tx, lease: JobLease) -> Result<LockedJob, Stor
         lease.job,
         lease.epoch
     )
-    .fetch_optional(&mut **tx)
-    .await
-    .map_err(failed)?
+    .maybe(tx)
+    .await?
     .ok_or(StoreError::LeaseLost { what: "job", id: lease.job })?;
     let time = |at: Option<SqlTimestamp>| at.map(SqlTimestamp::to_jiff);
     Ok(LockedJob {
         id: row.id,
-        state: word("state of a job", &row.state)?,
+        state: row.state,
         is_rechecked: row.rechecked,
         misses: row.misses,
         upstream_job_id: row.upstream_job_id,

@@ -14,7 +14,7 @@ use crate::domain::terms::OrgTerms;
 use crate::store::orgs::lock;
 use crate::store::slices::patch::Patch;
 use crate::store::slices::{Place, SliceKey};
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// What a candidate gives to the job.
@@ -103,7 +103,6 @@ const TRIES_WITH_A_SLOT: i16 = 10;
 
 /// Slots that neither a live job holds nor a waiting one will take.
 async fn has_free_slot(tx: &mut Tx, org: &OrgTerms) -> Result<bool, StoreError> {
-    let failed = tx.failed();
     let taken = sqlx::query_scalar!(
         r#"-- count_taken_slots
         select count(*) as "taken!"
@@ -114,16 +113,14 @@ async fn has_free_slot(tx: &mut Tx, org: &OrgTerms) -> Result<bool, StoreError> 
         org.name,
         TRIES_WITH_A_SLOT
     )
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .one(tx)
+    .await?;
     Ok(usize::try_from(taken).is_ok_and(|taken| taken < org.slots))
 }
 
 /// The purges with something to draw, in the order of their turn, and what each gives.
 async fn line_up(tx: &mut Tx, org: &OrgTerms) -> Result<Vec<Candidate>, StoreError> {
     let limit = if org.mixes_purges { CANDIDATES } else { 1 };
-    let failed = tx.failed();
     let rows = sqlx::query!(
         "-- line_up
         select id, drawable
@@ -134,9 +131,8 @@ async fn line_up(tx: &mut Tx, org: &OrgTerms) -> Result<Vec<Candidate>, StoreErr
         org.name,
         i64::try_from(limit).unwrap_or(i64::MAX)
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+.await?;
     let drawable: Vec<usize> =
         rows.iter().map(|row| usize::try_from(row.drawable).unwrap_or_default()).collect();
     let shares = shares(&drawable, org.max_batch);
@@ -151,7 +147,6 @@ async fn line_up(tx: &mut Tx, org: &OrgTerms) -> Result<Vec<Candidate>, StoreErr
 /// The first slices of each candidate that hold what it gives.
 async fn choose_slices(tx: &mut Tx, candidates: &[Candidate]) -> Result<Vec<SliceKey>, StoreError> {
     let takes: Vec<i64> = candidates.iter().map(|one| i64::try_from(one.take).unwrap_or(i64::MAX)).collect();
-    let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- choose_slices_to_draw
         select c.purge_id as "purge_id!", s.slice_no as "slice_no!"
@@ -167,9 +162,8 @@ async fn choose_slices(tx: &mut Tx, candidates: &[Candidate]) -> Result<Vec<Slic
         &candidates.iter().map(|one| one.purge).collect::<Vec<_>>(),
         &takes
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     Ok(rows.into_iter().map(|row| SliceKey { purge: row.purge_id, no: row.slice_no }).collect())
 }
 
@@ -194,48 +188,38 @@ fn draw(patch: &Patch, candidates: &[Candidate], keys: &[SliceKey]) -> Vec<(Plac
 }
 
 async fn insert_job(tx: &mut Tx, job: Uuid, org: &str) -> Result<(), StoreError> {
-    let failed = tx.failed();
     sqlx::query!("-- insert_job\ninsert into jobs (id, org, ids, size) values ($1, $2, '{}', 0)", job, org)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed)?;
+        .run(tx)
+        .await?;
     Ok(())
 }
 
 async fn drop_job(tx: &mut Tx, job: Uuid) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    sqlx::query!("-- drop_job\ndelete from jobs where id = $1", job)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed)?;
+    sqlx::query!("-- drop_job\ndelete from jobs where id = $1", job).run(tx).await?;
     Ok(())
 }
 
 /// Stores what a job carries.
 pub(super) async fn set_ids(tx: &mut Tx, job: Uuid, ids: &[Uuid]) -> Result<(), StoreError> {
-    let failed = tx.failed();
     sqlx::query!(
         "-- set_job_ids
         update jobs set ids = $2, size = cardinality($2::uuid[]) where id = $1",
         job,
         ids
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .run(tx)
+    .await?;
     Ok(())
 }
 
 /// Sends the purges that were drawn from to the end of the line.
 async fn take_turn(tx: &mut Tx, candidates: &[Candidate]) -> Result<(), StoreError> {
-    let failed = tx.failed();
     sqlx::query!(
         "-- take_turn
         update purges set turn_at = clock_timestamp() where id = any($1)",
         &candidates.iter().map(|one| one.purge).collect::<Vec<_>>()
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .run(tx)
+    .await?;
     Ok(())
 }

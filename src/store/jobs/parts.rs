@@ -7,11 +7,10 @@ use uuid::Uuid;
 
 use super::facts::FactsStamp;
 use crate::store::StoreError;
-use crate::store::error::ensure_rows;
 use crate::store::slices::array_literal;
 use crate::store::slices::patch::Patch;
 use crate::store::slices::{Place, SliceKey};
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 
 /// The positions of one slice in a job.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,7 +54,6 @@ pub(super) async fn load(tx: &mut Tx, job: Uuid) -> Result<Parts, StoreError> {
 
 /// The parts of several jobs.
 pub(super) async fn load_all(tx: &mut Tx, jobs: &[Uuid]) -> Result<HashMap<Uuid, Parts>, StoreError> {
-    let failed = tx.failed();
     let rows = sqlx::query!(
         "-- load_parts
         select job_id, purge_id, slice_no, positions, carried_before, facts_at, facts_epoch
@@ -63,9 +61,8 @@ pub(super) async fn load_all(tx: &mut Tx, jobs: &[Uuid]) -> Result<HashMap<Uuid,
         where job_id = any($1)",
         jobs
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     let set = |positions: Vec<i16>| {
         positions.into_iter().filter_map(|position| usize::try_from(position).ok()).collect()
     };
@@ -83,11 +80,7 @@ pub(super) async fn load_all(tx: &mut Tx, jobs: &[Uuid]) -> Result<HashMap<Uuid,
 
 /// Takes all parts from jobs that carry nothing any more.
 pub(super) async fn drop_all(tx: &mut Tx, jobs: &[Uuid]) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    sqlx::query!("-- drop_parts\ndelete from job_parts where job_id = any($1)", jobs)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed)?;
+    sqlx::query!("-- drop_parts\ndelete from job_parts where job_id = any($1)", jobs).run(tx).await?;
     Ok(())
 }
 
@@ -100,8 +93,7 @@ pub(super) async fn store(tx: &mut Tx, job: Uuid, parts: &Parts) -> Result<(), S
         array_literal(&positions)
     };
     let kept: Vec<(&SliceKey, &Part)> = parts.iter().filter(|(_, part)| !part.positions.is_empty()).collect();
-    let failed = tx.failed();
-    let stored = sqlx::query!(
+    sqlx::query!(
         "-- store_parts
         insert into job_parts (job_id, purge_id, slice_no, positions, carried_before, facts_at, facts_epoch)
         select $1, purge_id, slice_no, positions::smallint[], carried_before::smallint[], facts_at, facts_epoch
@@ -115,8 +107,6 @@ pub(super) async fn store(tx: &mut Tx, job: Uuid, parts: &Parts) -> Result<(), S
         &kept.iter().map(|(_, part)| part.facts.map(|facts| facts.at.to_sqlx())).collect::<Vec<_>>() as _,
         &kept.iter().map(|(_, part)| part.facts.map(|facts| facts.epoch)).collect::<Vec<_>>() as _
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
-    ensure_rows("store_parts", stored.rows_affected(), kept.len())
+    .exactly(tx, kept.len())
+.await
 }

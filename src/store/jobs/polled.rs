@@ -10,10 +10,9 @@ use uuid::Uuid;
 use super::lease::{JobLease, LockedJob, MISSES, lock};
 use crate::domain::events::{EventType, JobCompleted, latency};
 use crate::domain::terms::EngineTerms;
-use crate::store::error::ensure_rows;
 use crate::store::events::{Actor, NewEvent, OfPurge, write, write_for_purges};
 use crate::store::orgs::pace;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// A job past its deadline is asked after so rarely.
@@ -31,33 +30,27 @@ pub enum Polled {
         /// When to ask again.
         again: Duration,
     },
-    /// Upstream ended it.
     Ended {
         /// Upstream calls it completed.
         is_completed: bool,
         /// The state, as upstream said it.
         state: String,
-        /// Records processed.
         records_processed: Option<i64>,
     },
     /// Upstream does not know it.
     Missing {
         /// When to ask again.
         again: Duration,
-        /// What was answered.
         error: Value,
     },
-    /// No answer.
     Silent {
         /// When to ask again.
         again: Duration,
-        /// What happened.
         error: Value,
     },
 }
 
 impl Store {
-    /// Records a poll.
     pub async fn record_poll(
         &self,
         org: &str,
@@ -73,16 +66,14 @@ impl Store {
                 self.end(&mut tx, org, &job, now, (*is_completed, state, *records_processed)).await?;
             }
             Polled::Missing { error, .. } if job.misses + 1 >= MISSES => {
-                let failed = tx.failed();
                 sqlx::query!(
                     "-- note_misses\nupdate jobs set misses = $2, last_error = $3 where id = $1",
                     job.id,
                     MISSES,
                     error
                 )
-                .execute(&mut *tx)
-                .await
-                .map_err(failed)?;
+                .run(&mut tx)
+                .await?;
                 verify(&mut tx, &job, now, None, None).await?;
             }
             Polled::Missing { again, error } => {
@@ -162,8 +153,7 @@ async fn verify(
     state: Option<&str>,
     records_processed: Option<i64>,
 ) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let done = sqlx::query!(
+    sqlx::query!(
         "-- verify_job
         update jobs
         set state = 'verifying', ended_at = $2, run_at = $2, lease_until = null, tries = 0, blind = 0,
@@ -174,10 +164,8 @@ async fn verify(
         state,
         records_processed
     )
-    .execute(&mut **tx)
+    .exactly(tx, 1)
     .await
-    .map_err(failed)?;
-    ensure_rows("verify_job", done.rows_affected(), 1)
 }
 
 /// The job goes on: it is asked after again, or its deadline has passed and its conversations are looked at.
@@ -204,8 +192,7 @@ async fn poll_again(
         (true, Some(_)) => OVERDUE_POLL.min(terms.job_deadline),
         (false, _) => again.min(terms.job_deadline.saturating_sub(age)),
     };
-    let failed = tx.failed();
-    let done = sqlx::query!(
+    sqlx::query!(
         "-- poll_again
         update jobs
         set run_at = $2::timestamptz + make_interval(secs => $3), lease_until = null, misses = $4,
@@ -223,20 +210,16 @@ async fn poll_again(
         error,
         is_overdue
     )
-    .execute(&mut **tx)
+    .exactly(tx, 1)
     .await
-    .map_err(failed)?;
-    ensure_rows("poll_again", done.rows_affected(), 1)
 }
 
 async fn purges_of(tx: &mut Tx, job: Uuid) -> Result<Vec<Uuid>, StoreError> {
-    let failed = tx.failed();
     sqlx::query_scalar!(
         "-- purges_of_job
         select distinct purge_id from job_parts where job_id = $1 order by purge_id",
         job
     )
-    .fetch_all(&mut **tx)
+    .all(tx)
     .await
-    .map_err(failed)
 }

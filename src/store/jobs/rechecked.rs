@@ -15,12 +15,11 @@ use crate::domain::reason::codes;
 use crate::domain::state::JobResult;
 use crate::domain::terms::EngineTerms;
 use crate::store::StoreError;
-use crate::store::error::ensure_rows;
 use crate::store::holds::protect;
 use crate::store::slices::Place;
 use crate::store::slices::carried::carried_among;
 use crate::store::slices::validated::Answers;
-use crate::store::tx::Tx;
+use crate::store::tx::{Tx, Writes as _};
 
 /// What the conversations are judged by.
 struct Fresh<'a> {
@@ -111,16 +110,13 @@ impl Fresh<'_> {
 
 /// What is left of the job waits for its intent, with facts of this look.
 async fn keep_waiting(tx: &mut Tx, job: Uuid) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let done = sqlx::query!(
+    sqlx::query!(
         "-- record_recheck
         update jobs
         set recheck = false, rechecked = true, run_at = clock_timestamp(), lease_until = null, blind = 0, tries = 0
         where id = $1 and state = 'waiting'",
         job
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
-    ensure_rows("record_recheck", done.rows_affected(), 1)
+    .exactly(tx, 1)
+.await
 }

@@ -11,10 +11,9 @@ use super::facts::FactsStamp;
 use super::parts::Parts;
 use crate::domain::outcome::{Marks, Outcome};
 use crate::store::StoreError;
-use crate::store::error::ensure_rows;
 use crate::store::slices::patch::Patch;
 use crate::store::slices::{Place, SliceKey};
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 
 /// Reserves the ids for a job; those that another unfinished job has are not among the answer.
 pub(super) async fn reserve(
@@ -23,7 +22,6 @@ pub(super) async fn reserve(
     job: Uuid,
     ids: &[Uuid],
 ) -> Result<HashSet<Uuid>, StoreError> {
-    let failed = tx.failed();
     let reserved = sqlx::query_scalar!(
         "-- reserve
         insert into reservations (org, conversation_id, job_id)
@@ -34,23 +32,20 @@ pub(super) async fn reserve(
         job,
         ids
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     Ok(reserved.into_iter().collect())
 }
 
 /// The ids that a job has not let go.
 pub(super) async fn kept_by(tx: &mut Tx, job: Uuid) -> Result<HashSet<Uuid>, StoreError> {
-    let failed = tx.failed();
     let kept = sqlx::query_scalar!(
         "-- ids_kept_by_job
         select conversation_id from reservations where job_id = $1",
         job
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     Ok(kept.into_iter().collect())
 }
 
@@ -68,8 +63,7 @@ pub(super) async fn wait_for(
         patch.mark(*place, Marks::ELSEWHERE, Marks::NONE)?;
     }
     let position = |place: &Place| i16::try_from(place.position).unwrap_or(i16::MAX);
-    let failed = tx.failed();
-    let stored = sqlx::query!(
+    sqlx::query!(
         "-- wait_for_ids
         insert into waiters (org, conversation_id, purge_id, slice_no, position)
         select $1, id, purge_id, slice_no, position
@@ -80,15 +74,12 @@ pub(super) async fn wait_for(
         &waiting.iter().map(|(place, _)| place.slice.no).collect::<Vec<_>>(),
         &waiting.iter().map(|(place, _)| position(place)).collect::<Vec<_>>()
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
-    ensure_rows("wait_for_ids", stored.rows_affected(), waiting.len())
+    .exactly(tx, waiting.len())
+.await
 }
 
 /// The slices in which conversations wait for ids of these jobs: to be locked with their own, before any is let go.
 pub(super) async fn slices_waiting_for(tx: &mut Tx, jobs: &[Uuid]) -> Result<Vec<SliceKey>, StoreError> {
-    let failed = tx.failed();
     let rows = sqlx::query!(
         "-- slices_waiting_for
         select distinct w.purge_id, w.slice_no
@@ -97,9 +88,8 @@ pub(super) async fn slices_waiting_for(tx: &mut Tx, jobs: &[Uuid]) -> Result<Vec
         where r.job_id = any($1)",
         jobs
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     Ok(rows.into_iter().map(|row| SliceKey { purge: row.purge_id, no: row.slice_no }).collect())
 }
 
@@ -130,19 +120,15 @@ pub(super) async fn let_go(
     leaving: &[(Place, Uuid)],
 ) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = leaving.iter().map(|(_, id)| *id).collect();
-    let failed = tx.failed();
-    let released = sqlx::query!(
+    sqlx::query!(
         "-- release
         delete from reservations where org = $1 and conversation_id = any($2) and job_id = any($3)",
         org,
         &ids,
         jobs
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
-    ensure_rows("release", released.rows_affected(), ids.len())?;
-    let failed = tx.failed();
+    .exactly(tx, ids.len())
+    .await?;
     let woken = sqlx::query!(
         "-- wake_waiters
         delete from waiters where org = $1 and conversation_id = any($2)
@@ -150,9 +136,8 @@ pub(super) async fn let_go(
         org,
         &ids
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     for row in woken {
         let slice = SliceKey { purge: row.purge_id, no: row.slice_no };
         let place = Place { slice, position: usize::try_from(row.position).unwrap_or_default() };

@@ -44,7 +44,6 @@ pub(super) struct Settlement {
 pub struct Unanswered {
     /// When to look again.
     pub again: Duration,
-    /// What happened.
     pub error: Option<Value>,
     /// It says something of the org or of this service, nothing of the job: no patience is used up.
     pub is_held_up: bool,

@@ -17,7 +17,7 @@ use crate::domain::verdict::{Leftover, Remedy, Sight, remedy, sight};
 use crate::store::StoreError;
 use crate::store::slices::validated::Answers;
 use crate::store::slices::{Place, SliceKey};
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 
 /// How many conversations a round saw how.
 #[derive(Debug, Default)]
@@ -276,22 +276,19 @@ fn open_places(settlement: &Settlement) -> Vec<(Place, Uuid)> {
 async fn canceling(tx: &mut Tx, parts: &Parts) -> Result<HashSet<Uuid>, StoreError> {
     let mut purges: Vec<Uuid> = parts.keys().map(|key| key.purge).collect();
     purges.dedup();
-    let failed = tx.failed();
     let canceling = sqlx::query_scalar!(
         "-- canceling_purges
         select id from purges where id = any($1) and state = 'canceling'",
         &purges
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     Ok(canceling.into_iter().collect())
 }
 
 /// How many jobs of the present run have left each conversation where it was.
 async fn attempts(tx: &mut Tx, parts: &Parts) -> Result<HashMap<Place, u32>, StoreError> {
     let still_present = codes::STILL_PRESENT;
-    let failed = tx.failed();
     let rows = sqlx::query!(
         "-- count_attempts
         select d.purge_id, d.slice_no, d.positions
@@ -305,9 +302,8 @@ async fn attempts(tx: &mut Tx, parts: &Parts) -> Result<HashMap<Place, u32>, Sto
         still_present.code.as_ref(),
         i16::from(Outcome::Eligible.code())
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     let mut attempts = HashMap::new();
     for row in rows {
         let slice = SliceKey { purge: row.purge_id, no: row.slice_no };

@@ -14,10 +14,9 @@ use crate::domain::reason::{Reason, codes};
 use crate::domain::state::JobResult;
 use crate::domain::terms::EngineTerms;
 use crate::store::StoreError;
-use crate::store::error::ensure_rows;
 use crate::store::slices::Place;
 use crate::store::slices::patch::Patch;
-use crate::store::tx::Tx;
+use crate::store::tx::{Tx, Writes as _};
 
 pub(super) fn fail_open(settlement: &mut Settlement, reason: &Reason) -> Result<(), StoreError> {
     for place in parts::places(&settlement.parts).collect::<Vec<_>>() {
@@ -101,8 +100,7 @@ pub(super) async fn look_again(
     wait: Duration,
     unanswered: Option<&Unanswered>,
 ) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let done = sqlx::query!(
+    sqlx::query!(
         "-- look_again
         update jobs
         set run_at = $2::timestamptz + make_interval(secs => $3), lease_until = null,
@@ -118,10 +116,8 @@ pub(super) async fn look_again(
         open_left(settlement),
         unanswered.is_some_and(|unanswered| unanswered.is_held_up)
     )
-    .execute(&mut **tx)
+    .exactly(tx, 1)
     .await
-    .map_err(failed)?;
-    ensure_rows("look_again", done.rows_affected(), 1)
 }
 
 fn open_left(settlement: &Settlement) -> i32 {
@@ -156,24 +152,21 @@ pub(super) async fn note_lag(
     if job.seen_running_at.is_some() && uncertain > terms.poll_max * 2 {
         return Ok(());
     }
-    let failed = tx.failed();
     sqlx::query!(
         "-- note_lag\nupdate jobs set lag_seconds = $2 where id = $1",
         settlement.job.id,
         seen_at.duration_since(earliest_end).as_secs_f64()
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .run(tx)
+    .await?;
     Ok(())
 }
 
 /// What is still there waits for a new intent, after a fresh look; the row of losses goes on.
 pub(super) async fn wait_again(tx: &mut Tx, settlement: &Settlement) -> Result<(), StoreError> {
-    let failed = tx.failed();
     let ids: Vec<_> =
         parts::with_ids(&settlement.parts, &settlement.patch).into_iter().map(|(_, id)| id).collect();
-    let done = sqlx::query!(
+    sqlx::query!(
         "-- wait_again
         update jobs
         set state = 'waiting', recheck = true, run_at = clock_timestamp(), lease_until = null, call_before = null,
@@ -182,8 +175,6 @@ pub(super) async fn wait_again(tx: &mut Tx, settlement: &Settlement) -> Result<(
         settlement.job.id,
         &ids
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
-    ensure_rows("wait_again", done.rows_affected(), 1)
+    .exactly(tx, 1)
+.await
 }

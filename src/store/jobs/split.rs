@@ -8,9 +8,8 @@ use super::parts::{self, Parts};
 use super::{finish, pack};
 use crate::domain::packing::halves;
 use crate::domain::state::JobResult;
-use crate::store::error::ensure_rows;
 use crate::store::slices::Place;
-use crate::store::tx::Tx;
+use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// Hands the ids of a job on to two children, and ends it.
@@ -50,23 +49,19 @@ pub(super) async fn split(
 }
 
 async fn insert_child(tx: &mut Tx, child: Uuid, parent: Uuid) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let inserted = sqlx::query!(
+    sqlx::query!(
         "-- insert_child
         insert into jobs (id, org, ids, size, parent, rechecked, lost_since)
         select $1, org, '{}', 0, id, rechecked, lost_since from jobs where id = $2",
         child,
         parent
     )
-    .execute(&mut **tx)
+    .exactly(tx, 1)
     .await
-    .map_err(failed)?;
-    ensure_rows("insert_child", inserted.rows_affected(), 1)
 }
 
 async fn hand_on(tx: &mut Tx, org: &str, from: Uuid, to: Uuid, ids: &[Uuid]) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let handed = sqlx::query!(
+    sqlx::query!(
         "-- hand_on
         update reservations set job_id = $3 where org = $1 and job_id = $2 and conversation_id = any($4)",
         org,
@@ -74,8 +69,6 @@ async fn hand_on(tx: &mut Tx, org: &str, from: Uuid, to: Uuid, ids: &[Uuid]) -> 
         to,
         ids
     )
-    .execute(&mut **tx)
+    .exactly(tx, ids.len())
     .await
-    .map_err(failed)?;
-    ensure_rows("hand_on", handed.rows_affected(), ids.len())
 }

@@ -13,11 +13,10 @@ use super::{finish, pack, reserve};
 use crate::domain::outcome::{Marks, Outcome};
 use crate::domain::reason::{Reason, Step, codes};
 use crate::domain::state::{JobResult, JobState};
-use crate::store::error::ensure_rows;
 use crate::store::orgs::lock as org_lock;
 use crate::store::slices::patch::Patch;
 use crate::store::slices::{Place, SliceKey};
-use crate::store::tx::Tx;
+use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// A submit that was answered with a yes.
@@ -50,7 +49,6 @@ impl Store {
     /// Upstream runs the job.
     pub async fn record_accepted(&self, lease: JobLease, accepted: &Accepted) -> Result<(), StoreError> {
         let mut tx = self.begin("record_accepted").await?;
-        let failed = tx.failed();
         let done = sqlx::query!(
             "-- record_accepted
             update jobs
@@ -64,10 +62,9 @@ impl Store {
             &accepted.body_sha256[..],
             accepted.first_poll.as_secs_f64()
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-        if done.rows_affected() == 0 {
+        .run(&mut tx)
+.await?;
+        if done == 0 {
             return Err(StoreError::LeaseLost { what: "job", id: lease.job });
         }
         tx.commit().await
@@ -82,8 +79,7 @@ impl Store {
         error: &Value,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin("record_lost").await?;
-        let failed = tx.failed();
-        let done = sqlx::query!(
+        sqlx::query!(
             "-- record_lost
             update jobs
             set state = 'in_doubt', lost_since = coalesce(lost_since, clock_timestamp()), body_sha256 = $5,
@@ -95,10 +91,8 @@ impl Store {
             error,
             &body_sha256[..]
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-        ensure_rows("record_lost", done.rows_affected(), 1)?;
+        .exactly(&mut tx, 1)
+.await?;
         tx.commit().await
     }
 
@@ -217,8 +211,7 @@ async fn go_again(
     is_recheck: bool,
     error: &Value,
 ) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let done = sqlx::query!(
+    sqlx::query!(
         "-- go_again
         update jobs
         set state = 'waiting', run_at = clock_timestamp() + make_interval(secs => $2), recheck = $3,
@@ -230,8 +223,6 @@ async fn go_again(
         is_recheck,
         error
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
-    ensure_rows("go_again", done.rows_affected(), 1)
+    .exactly(tx, 1)
+.await
 }

@@ -16,7 +16,7 @@ use crate::domain::verdict::when_canceled;
 use crate::store::StoreError;
 use crate::store::slices::SliceKey;
 use crate::store::slices::patch::Patch;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 
 /// A waiting job under lock that carries some of the purges.
 pub(in crate::store) struct Waiting {
@@ -42,7 +42,6 @@ pub(in crate::store) async fn waiting_with(
     org: &str,
     purges: &[Uuid],
 ) -> Result<(Vec<Waiting>, Vec<SliceKey>), StoreError> {
-    let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- waiting_jobs_with
         select id, ids as "ids!", recheck or rechecked or lost_since is not null as "is_doubtful!"
@@ -54,9 +53,8 @@ pub(in crate::store) async fn waiting_with(
         org,
         purges
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     let jobs: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let mut parts = parts::load_all(tx, &jobs).await?;
     let mut keys = reserve::slices_waiting_for(tx, &jobs).await?;

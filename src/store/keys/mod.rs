@@ -8,13 +8,12 @@ use uuid::Uuid;
 use super::error::word;
 use super::{Store, StoreError};
 use crate::domain::keys::{Caller, SHOWN, Scope};
+use crate::store::tx::{Rows as _, Writes as _};
 
 /// A key, as it is listed.
 #[derive(Debug, Clone)]
 pub struct KeyRow {
-    /// Its id.
     pub id: Uuid,
-    /// Its first characters.
     pub prefix: String,
     /// Its name, what it allows, and the orgs it is limited to.
     pub caller: Caller,
@@ -34,7 +33,6 @@ impl Store {
         let id = self.new_id();
         let scopes: Vec<String> = caller.scopes.iter().map(ToString::to_string).collect();
         let mut tx = self.begin_request("create_key").await?;
-        let failed = tx.failed();
         sqlx::query!(
             "-- create_key
             insert into api_keys (id, name, prefix, sha256, scopes, orgs) values ($1, $2, $3, $4, $5, $6)",
@@ -45,9 +43,8 @@ impl Store {
             &scopes,
             caller.orgs.as_deref()
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .run(&mut tx)
+        .await?;
         tx.commit().await?;
         Ok(id)
     }
@@ -55,15 +52,13 @@ impl Store {
     /// The id of this key and whose it is; `None` for an unknown or revoked one.
     pub async fn find_caller(&self, key: &str) -> Result<Option<(Uuid, Caller)>, StoreError> {
         let mut tx = self.begin_request("find_caller").await?;
-        let failed = tx.failed();
         let row = sqlx::query!(
             "-- find_caller
             select id, name, scopes, orgs from api_keys where sha256 = $1 and revoked_at is null",
             digest(key)
         )
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .maybe(&mut tx)
+        .await?;
         row.map(|row| Ok((row.id, Caller { name: row.name, scopes: scopes(&row.scopes)?, orgs: row.orgs })))
             .transpose()
     }
@@ -71,14 +66,12 @@ impl Store {
     /// All keys, oldest first.
     pub async fn list_keys(&self) -> Result<Vec<KeyRow>, StoreError> {
         let mut tx = self.begin_request("list_keys").await?;
-        let failed = tx.failed();
         let rows = sqlx::query!(
             "-- list_keys
             select id, name, prefix, scopes, orgs, created_at, revoked_at from api_keys order by id"
         )
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .all(&mut tx)
+        .await?;
         rows.into_iter()
             .map(|row| {
                 Ok(KeyRow {
@@ -95,17 +88,15 @@ impl Store {
     /// Revokes a key; tells whether it was in force until now.
     pub async fn revoke_key(&self, id: Uuid) -> Result<bool, StoreError> {
         let mut tx = self.begin_request("revoke_key").await?;
-        let failed = tx.failed();
         let revoked = sqlx::query!(
             "-- revoke_key
             update api_keys set revoked_at = clock_timestamp() where id = $1 and revoked_at is null",
             id
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .run(&mut tx)
+        .await?;
         tx.commit().await?;
-        Ok(revoked.rows_affected() == 1)
+        Ok(revoked == 1)
     }
 }
 

@@ -6,7 +6,7 @@ use super::limiter::Call;
 use super::lock::lock;
 use crate::domain::events::EventType;
 use crate::store::events::{Actor, NewEvent, write};
-use crate::store::tx::Tx;
+use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// The time between two tries of a blocked org.
@@ -41,7 +41,6 @@ pub(in crate::store) fn blocks_facts(hurdle: &str) -> bool {
 pub struct Block {
     /// What must be overcome.
     pub hurdle: Hurdle,
-    /// A stable code.
     pub code: String,
     /// What is missing and what to do, in a sentence.
     pub detail: String,
@@ -52,7 +51,6 @@ impl Store {
     pub async fn block_org(&self, org: &str, block: &Block) -> Result<(), StoreError> {
         let mut tx = self.begin("block_org").await?;
         let locked = lock(&mut tx, org).await?;
-        let failed = tx.failed();
         sqlx::query!(
             "-- block_org
             update orgs
@@ -66,9 +64,8 @@ impl Store {
             block.detail,
             PROBE_EVERY.as_secs_f64()
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .run(&mut tx)
+        .await?;
         if !locked.is_blocked {
             tracing::warn!(
                 org,
@@ -86,7 +83,6 @@ impl Store {
     pub async fn unblock_org(&self, org: &str, hurdle: Hurdle) -> Result<(), StoreError> {
         let mut tx = self.begin("unblock_org").await?;
         lock(&mut tx, org).await?;
-        let failed = tx.failed();
         let lifted = sqlx::query!(
             "-- unblock_org
             update orgs
@@ -95,10 +91,9 @@ impl Store {
             org,
             hurdle.as_str()
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-        if lifted.rows_affected() > 0 {
+        .run(&mut tx)
+.await?;
+        if lifted > 0 {
             tracing::info!(org, "the block of the org is lifted");
             self.write_org_event(&mut tx, org, EventType::OrgUnblocked, serde_json::json!({})).await?;
         }
@@ -120,7 +115,6 @@ impl Store {
 
 /// Lets one try through, if it is time for one: the next is a minute away.
 pub(in crate::store) async fn use_probe(tx: &mut Tx, org: &str) -> Result<bool, StoreError> {
-    let failed = tx.failed();
     let used = sqlx::query!(
         "-- use_probe
         update orgs set probe_at = clock_timestamp() + make_interval(secs => $2)
@@ -128,8 +122,7 @@ pub(in crate::store) async fn use_probe(tx: &mut Tx, org: &str) -> Result<bool, 
         org,
         PROBE_EVERY.as_secs_f64()
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
-    Ok(used.rows_affected() == 1)
+    .run(tx)
+    .await?;
+    Ok(used == 1)
 }

@@ -1,6 +1,7 @@
 //! At start: writes an org's rules, and raises their epoch where they changed.
 
 use crate::domain::retention::Policy;
+use crate::store::tx::Writes as _;
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -11,7 +12,6 @@ impl Store {
         let policy = serde_json::to_value(policy).map_err(unreadable)?;
         let mut tx = self.begin("enroll_org").await?;
         // The update takes the org's lock, so that intents are exactly before or after the change.
-        let failed = tx.failed();
         sqlx::query!(
             "-- enroll_org
             insert into orgs (name, policy) values ($1, $2)
@@ -21,19 +21,14 @@ impl Store {
             org,
             policy
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-        let failed = tx.failed();
+        .run(&mut tx)
+        .await?;
         sqlx::query!("-- enroll_limiter\ninsert into limiters (org) values ($1) on conflict do nothing", org)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed)?;
-        let failed = tx.failed();
+            .run(&mut tx)
+            .await?;
         sqlx::query!("-- enroll_pace\ninsert into paces (org) values ($1) on conflict do nothing", org)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed)?;
+            .run(&mut tx)
+            .await?;
         tx.commit().await
     }
 }

@@ -8,15 +8,13 @@ use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
 use crate::domain::limiter::{Budget, PERMIT_LIFE, Permission, in_force};
 use crate::domain::recent::RecentCalls;
 use crate::domain::terms::OrgTerms;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// The kinds of calls that need a permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
-    /// Asks for facts.
     Details,
-    /// Submits a job.
     Submit,
     /// Asks after a job.
     Poll,
@@ -48,15 +46,13 @@ pub(in crate::store) async fn take(
 ) -> Result<Result<Permit, Duration>, StoreError> {
     // Measured from before the row is read, so that a slow database makes a permit shorter, never longer.
     let permit = Permit { valid_until: Instant::now() + PERMIT_LIFE };
-    let failed = tx.failed();
     let row = sqlx::query!(
         r#"-- lock_limiter
         select arrival_at, closed_until, allowed_per_minute, calls, called_at from limiters where org = $1 for update"#,
         org.name
     )
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .one(tx)
+.await?;
     let now = tx.now().await?;
     let closed_until = row.closed_until.to_jiff();
     if closed_until > now {
@@ -77,7 +73,6 @@ pub(in crate::store) async fn take(
     };
     let mut recent = RecentCalls::new(row.calls, row.called_at.map(SqlTimestamp::to_jiff));
     recent.note(now);
-    let failed = tx.failed();
     sqlx::query!(
         "-- take_permit
         update limiters set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4) where org = $1",
@@ -86,9 +81,8 @@ pub(in crate::store) async fn take(
         recent.per_second(),
         now.to_sqlx() as _
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .run(tx)
+    .await?;
     tracing::trace!(call = call.as_str(), "permit taken");
     Ok(Ok(permit))
 }
@@ -113,7 +107,6 @@ impl Store {
     /// A 429: the whole org is silent for that long, on all replicas, and that kind of call goes last.
     pub async fn close_limiter(&self, org: &str, call: Call, wait: Duration) -> Result<(), StoreError> {
         let mut tx = self.begin("close_limiter").await?;
-        let failed = tx.failed();
         sqlx::query!(
             "-- close_limiter
             update limiters
@@ -124,16 +117,14 @@ impl Store {
             call.as_str(),
             wait.as_secs_f64()
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .run(&mut tx)
+        .await?;
         tx.commit().await
     }
 
     /// A call of that kind was accepted: a row of refusals is over. Remembers a budget that upstream's headers told.
     pub async fn note_success(&self, org: &str, call: Call, told: Option<u32>) -> Result<(), StoreError> {
         let mut tx = self.begin("note_success").await?;
-        let failed = tx.failed();
         sqlx::query!(
             "-- note_success
             update limiters
@@ -145,9 +136,8 @@ impl Store {
             call.as_str(),
             told.and_then(|told| i32::try_from(told).ok())
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .run(&mut tx)
+        .await?;
         tx.commit().await
     }
 }

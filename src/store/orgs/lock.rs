@@ -5,7 +5,7 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 
 use super::block::blocks_facts;
 use crate::store::StoreError;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 
 /// An org under lock.
 #[derive(Debug)]
@@ -13,7 +13,6 @@ pub(in crate::store) struct LockedOrg {
     pub(in crate::store) policy_epoch: i64,
     /// It is stopped; or it is blocked, and the next try is not due, or is not one of submitting.
     pub(in crate::store) is_shut: bool,
-    /// It is blocked.
     pub(in crate::store) is_blocked: bool,
     /// Upstream refuses it, and this is the try that is let through.
     pub(in crate::store) is_probe: bool,
@@ -23,7 +22,6 @@ pub(in crate::store) struct LockedOrg {
 
 /// Takes the lock: the first statement of its transaction, alone.
 pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, StoreError> {
-    let failed = tx.failed();
     let row = sqlx::query!(
         r#"-- lock_org
         select policy_epoch, blocked_call, probe_at as "probe_at: SqlTimestamp", stopped_at is not null as "is_stopped!",
@@ -36,9 +34,8 @@ pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, 
         for no key update"#,
         org
     )
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .one(tx)
+.await?;
     let now = tx.now().await?;
     let probe_at = row.probe_at.map(SqlTimestamp::to_jiff);
     Ok(LockedOrg {

@@ -7,7 +7,7 @@ use crate::domain::pace::Pace;
 use crate::domain::terms::EngineTerms;
 use crate::store::StoreError;
 use crate::store::jobs::MISSES;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 
 /// What was observed of an org's last jobs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,18 +33,15 @@ pub(in crate::store) async fn learn(
     seen_running: Option<Duration>,
     ended_by: Duration,
 ) -> Result<(), StoreError> {
-    let failed = tx.failed();
     let row = sqlx::query!(
         "-- lock_pace
         select expected_job_seconds, running_seconds from paces where org = $1 for update",
         org
     )
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .one(tx)
+    .await?;
     let pace = Pace { expected: row.expected_job_seconds, running: row.running_seconds };
     let learned = pace.learn(seen_running, ended_by);
-    let failed = tx.failed();
     sqlx::query!(
         "-- learn_pace
         update paces set expected_job_seconds = $2, running_seconds = $3 where org = $1",
@@ -52,15 +49,13 @@ pub(in crate::store) async fn learn(
         learned.expected,
         learned.running
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .run(tx)
+    .await?;
     Ok(())
 }
 
 /// What the org's last hundred jobs showed.
 pub(in crate::store) async fn observed(tx: &mut Tx, org: &str) -> Result<Observed, StoreError> {
-    let failed = tx.failed();
     let row = sqlx::query!(
         "-- observed_jobs
         select percentile_cont(0.99) within group (order by extract(epoch from ended_at - submitted_at)::float8)
@@ -77,9 +72,8 @@ pub(in crate::store) async fn observed(tx: &mut Tx, org: &str) -> Result<Observe
         org,
         MISSES
     )
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .one(tx)
+.await?;
     let duration =
         |seconds: Option<f64>| seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     Ok(Observed { longest: duration(row.longest), lag: duration(row.lag) })

@@ -5,7 +5,7 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 
 use crate::domain::retention::Policy;
 use crate::store::StoreError;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 
 /// Rules and their epoch, read together.
 pub(in crate::store) struct Rules {
@@ -16,15 +16,13 @@ pub(in crate::store) struct Rules {
 
 /// Reads rules and epoch in one statement.
 pub(in crate::store) async fn in_force(tx: &mut Tx, org: &str) -> Result<Rules, StoreError> {
-    let failed = tx.failed();
     let row = sqlx::query!(
         r#"-- rules_in_force
         select policy, policy_epoch, clock_timestamp() as "read_at!: SqlTimestamp" from orgs where name = $1"#,
         org
     )
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .one(tx)
+.await?;
     let policy = serde_json::from_value(row.policy)
         .map_err(|error| StoreError::Unreadable { what: "policy", detail: error.to_string() })?;
     Ok(Rules { policy, epoch: row.policy_epoch, read_at: row.read_at.to_jiff() })

@@ -6,7 +6,7 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 use super::lock::lock;
 use crate::domain::events::EventType;
 use crate::store::events::{Actor, NewEvent, write};
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::wake::notify;
 use crate::store::{Store, StoreError};
 
@@ -17,21 +17,18 @@ pub struct Stop {
     pub by: String,
     /// Why, where it was told.
     pub reason: Option<String>,
-    /// Since when.
     pub since: Timestamp,
 }
 
 /// An operator stopped it.
 pub(in crate::store) async fn is_stopped(tx: &mut Tx, org: &str) -> Result<bool, StoreError> {
-    let failed = tx.failed();
     sqlx::query_scalar!(
         r#"-- is_stopped
         select stopped_at is not null as "is_stopped!" from orgs where name = $1"#,
         org
     )
-    .fetch_one(&mut **tx)
+    .one(tx)
     .await
-    .map_err(failed)
 }
 
 impl Store {
@@ -47,7 +44,6 @@ impl Store {
     ) -> Result<Timestamp, StoreError> {
         let mut tx = self.begin_request("stop_org").await?;
         lock(&mut tx, org).await?;
-        let failed = tx.failed();
         let told = sqlx::query!(
             "-- stop_org
             update orgs
@@ -61,20 +57,16 @@ impl Store {
             by,
             reason
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-        if told.rows_affected() > 0 {
+        .run(&mut tx)
+        .await?;
+        if told > 0 {
             let payload = serde_json::json!({ "reason": reason });
             let actor = Actor { name: by, request_id: Some(request_id) };
             self.write_steering(&mut tx, org, EventType::OrgStopped, actor, payload).await?;
         }
-        let failed = tx.failed();
         sqlx::query!("-- lock_limiter_to_stop\nselect from limiters where org = $1 for update", org)
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(failed)?;
-        let failed = tx.failed();
+            .exactly(&mut tx, 1)
+            .await?;
         // One statement: a call that its snapshot does not show as under way left before its clock is read.
         let quiet_at = sqlx::query_scalar!(
             r#"-- quiet_at_of_org
@@ -82,9 +74,8 @@ impl Store {
             from jobs where org = $1 and state = 'submitting'"#,
             org
         )
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .one(&mut tx)
+        .await?;
         tx.commit().await?;
         Ok(quiet_at.to_jiff())
     }
@@ -93,17 +84,15 @@ impl Store {
     pub async fn resume_org(&self, org: &str, by: &str, request_id: &str) -> Result<(), StoreError> {
         let mut tx = self.begin_request("resume_org").await?;
         lock(&mut tx, org).await?;
-        let failed = tx.failed();
         let resumed = sqlx::query!(
             "-- resume_org
             update orgs set stopped_at = null, stopped_by = null, stopped_reason = null
             where name = $1 and stopped_at is not null",
             org
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-        if resumed.rows_affected() > 0 {
+        .run(&mut tx)
+        .await?;
+        if resumed > 0 {
             let actor = Actor { name: by, request_id: Some(request_id) };
             self.write_steering(&mut tx, org, EventType::OrgResumed, actor, serde_json::json!({})).await?;
             notify(&mut tx, org).await?;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use crate::store::tx::Writes as _;
 use crate::store::{Store, StoreError};
 
 impl Store {
     /// A worker has a new token, which it asked for so long ago and which lives for so long from now.
     pub async fn note_token(&self, org: &str, age: Duration, expires_in: Duration) -> Result<(), StoreError> {
         let mut tx = self.begin("note_token").await?;
-        let failed = tx.failed();
         sqlx::query!(
             "-- note_token
             insert into tokens (org, got_at, expires_at)
@@ -19,9 +19,8 @@ impl Store {
             age.as_secs_f64(),
             expires_in.as_secs_f64()
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .run(&mut tx)
+.await?;
         tx.commit().await
     }
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::{BufMut as _, BytesMut};
 use jiff_sqlx::ToSqlx as _;
 use serde_json::Value;
+use sqlx::PgConnection;
 use tokio::sync::mpsc;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::load::{self, Purge};
@@ -17,16 +20,14 @@ use crate::domain::outcome::Cell;
 use crate::intake::{IntakeError, Spooled};
 use crate::store::error::ensure_rows;
 use crate::store::events::{Actor, OfPurge, write_for_purges};
-use crate::store::tx::Tx;
+use crate::store::tx::{STATEMENT_DEADLINE, Tx, Writes as _};
 use crate::store::wake::notify;
 use crate::store::{Store, StoreError};
 
 /// A purge that somebody asks for.
 #[derive(Debug, Clone)]
 pub struct NewPurge {
-    /// The org.
     pub org: String,
-    /// Why.
     pub reason: Option<String>,
     /// The caller's own name for it.
     pub reference: Option<String>,
@@ -36,14 +37,12 @@ pub struct NewPurge {
     pub is_dry_run: bool,
     /// The name of the key that asks.
     pub requested_by: String,
-    /// By which request.
     pub request_id: String,
 }
 
 /// What came of the wish for a purge.
 #[derive(Debug, Clone)]
 pub enum Accepted {
-    /// This purge.
     New(Box<Purge>),
     /// The request's key stands for something already.
     Before(Before),
@@ -51,7 +50,10 @@ pub enum Accepted {
     NotYet,
 }
 
-/// Rows of the index that are sent at once.
+const COPY_INDEX: &str = "-- accept_purge_index
+    copy conversations (conversation_id, purge_id, ordinal) from stdin (format binary)";
+
+/// Bytes of the index that are sent at once.
 const COPY_CHUNK: usize = 64 * 1024;
 
 impl Store {
@@ -121,7 +123,6 @@ impl Store {
 async fn insert_purge(tx: &mut Tx, id: Uuid, new: &NewPurge, spooled: &Spooled) -> Result<(), StoreError> {
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let now = tx.now().await?;
-    let failed = tx.failed();
     sqlx::query!(
         "-- insert_purge
         insert into purges (id, org, state, reason, reference, labels, dry_run, requested_by, request_id, created_at,
@@ -139,9 +140,8 @@ async fn insert_purge(tx: &mut Tx, id: Uuid, new: &NewPurge, spooled: &Spooled) 
         signed(spooled.duplicates()),
         signed(spooled.distinct())
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .run(tx)
+.await?;
     Ok(())
 }
 
@@ -151,7 +151,6 @@ async fn insert_slices(tx: &mut Tx, id: Uuid, new: &NewPurge, spooled: &Spooled)
     let (mut slice_no, mut inserted) = (0_i32, 0);
     while let Some(ids) = slices.recv().await {
         let ids = ids?;
-        let failed = tx.failed();
         sqlx::query!(
             "-- insert_slice
             insert into slices (purge_id, slice_no, org, ids, outcomes, pending, run_at)
@@ -164,9 +163,8 @@ async fn insert_slices(tx: &mut Tx, id: Uuid, new: &NewPurge, spooled: &Spooled)
             i16::try_from(ids.len()).unwrap_or(i16::MAX),
             now.to_sqlx() as _
         )
-        .execute(&mut **tx)
-        .await
-        .map_err(failed)?;
+        .run(tx)
+        .await?;
         slice_no += 1;
         inserted += ids.len() as u64;
     }
@@ -175,28 +173,32 @@ async fn insert_slices(tx: &mut Tx, id: Uuid, new: &NewPurge, spooled: &Spooled)
 
 /// The index goes in by binary COPY, sorted by id, which is what makes it fast.
 async fn insert_index(tx: &mut Tx, id: Uuid, spooled: &Spooled) -> Result<u64, StoreError> {
-    let mut chunks = read_ahead(encode(spooled.index()?, id));
-    let failed = tx.failed();
-    let mut copy = tx
-        .copy_in_raw("-- accept_purge_index\ncopy conversations (conversation_id, purge_id, ordinal) from stdin (format binary)")
-        .await
-        .map_err(failed)?;
+    let chunks = read_ahead(encode(spooled.index()?, id));
+    let copied = copy_index(tx.connection()?, chunks).await;
+    Ok(tx.answered(copied)??)
+}
+
+/// What the database says, by the deadline of each piece, of the rows that could be read.
+async fn copy_index(
+    connection: &mut PgConnection,
+    mut chunks: mpsc::Receiver<Result<BytesMut, IntakeError>>,
+) -> Result<Result<Result<u64, IntakeError>, sqlx::Error>, Elapsed> {
+    let mut copy = match timeout(STATEMENT_DEADLINE, connection.copy_in_raw(COPY_INDEX)).await? {
+        Ok(copy) => copy,
+        Err(error) => return Ok(Err(error)),
+    };
     while let Some(chunk) = chunks.recv().await {
         let sent = match chunk {
-            Ok(chunk) => copy
-                .send(chunk.freeze())
-                .await
-                .map_err(|source| StoreError::Database { transaction: "accept_purge", source })
-                .map(|_| ()),
-            Err(error) => Err(error.into()),
+            Ok(chunk) => timeout(STATEMENT_DEADLINE, copy.send(chunk.freeze())).await?.map(|_| Ok(())),
+            Err(error) => Ok(Err(error)),
         };
-        if let Err(error) = sent {
+        if !matches!(sent, Ok(Ok(()))) {
             // A copy that is not ended would poison the connection; the first error is the one to tell.
-            drop(copy.abort("the ids could not be read").await);
-            return Err(error);
+            drop(timeout(STATEMENT_DEADLINE, copy.abort("the ids could not be read")).await?);
+            return Ok(sent.map(|sent| sent.map(|()| 0)));
         }
     }
-    copy.finish().await.map_err(|source| StoreError::Database { transaction: "accept_purge", source })
+    Ok(timeout(STATEMENT_DEADLINE, copy.finish()).await?.map(Ok))
 }
 
 /// Encodes the rows of the index as PostgreSQL's binary COPY format wants them.

@@ -8,9 +8,8 @@ use crate::domain::counts::{Counts, Tally};
 use crate::domain::events::{EventType, PurgeFinished};
 use crate::domain::outcome::Outcome;
 use crate::domain::state::PurgeState;
-use crate::store::error::{ensure_rows, word};
 use crate::store::events::{Actor, OfPurge, write_for_purges};
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// Ends those of the purges, whose rows are locked, that have nothing open.
@@ -23,19 +22,17 @@ pub(in crate::store) async fn finish(
     if purges.is_empty() {
         return Ok(());
     }
-    let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- load_ended_purges
-        select id, state::text as "state!", run, org, reference, started_at, duplicates, purged, already_purged,
+        select id, state as "state: PurgeState", run, org, reference, started_at, duplicates, purged, already_purged,
                on_hold, retained, not_found, active, failed, canceled, would_purge
         from purges
         where id = any($1) and finished_at is null and pending + eligible + submitted = 0 and retry_from is null
         order by id"#,
         purges
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+.await?;
     let (mut ids, mut states, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         let mut counts = Counts::default();
@@ -48,7 +45,7 @@ pub(in crate::store) async fn finish(
         counts[Outcome::Failed] = row.failed;
         counts[Outcome::Canceled] = row.canceled;
         counts[Outcome::WouldPurge] = row.would_purge;
-        let state: PurgeState = word("state of a purge", &row.state)?;
+        let state: PurgeState = row.state;
         let Some(ended) = counts.final_state(state) else { continue };
         let Some(event) = EventType::of_final(ended) else { continue };
         let body = PurgeFinished {
@@ -75,8 +72,7 @@ pub(in crate::store) async fn finish(
 }
 
 async fn mark(tx: &mut Tx, now: Timestamp, ids: &[Uuid], states: &[String]) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let done = sqlx::query!(
+    sqlx::query!(
         "-- finish_purges
         update purges p set state = ended.state::purge_state, finished_at = $3
         from unnest($1::uuid[], $2::text[]) as ended (id, state)
@@ -85,8 +81,6 @@ async fn mark(tx: &mut Tx, now: Timestamp, ids: &[Uuid], states: &[String]) -> R
         states,
         now.to_sqlx() as _
     )
-    .execute(&mut **tx)
+    .exactly(tx, ids.len())
     .await
-    .map_err(failed)?;
-    ensure_rows("finish_purges", done.rows_affected(), ids.len())
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::load::{Purge, load};
 use super::tags;
 use crate::domain::state::PurgeState;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
 /// Which purges are asked for.
@@ -74,7 +74,6 @@ impl Found {
 /// By org and state: the newest of each pair, of which the newest are the page.
 async fn untagged(tx: &mut Tx, wanted: &Wanted, before: Uuid, limit: usize) -> Result<Found, StoreError> {
     let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let failed = tx.failed();
     let ids = if wanted.orgs.is_none() && wanted.state.is_none() {
         sqlx::query_scalar!(
             "-- list_all_purges
@@ -82,7 +81,7 @@ async fn untagged(tx: &mut Tx, wanted: &Wanted, before: Uuid, limit: usize) -> R
             before,
             one_more
         )
-        .fetch_all(&mut **tx)
+        .all(tx)
         .await
     } else {
         sqlx::query_scalar!(
@@ -104,10 +103,10 @@ async fn untagged(tx: &mut Tx, wanted: &Wanted, before: Uuid, limit: usize) -> R
             before,
             one_more
         )
-        .fetch_all(&mut **tx)
+        .all(tx)
         .await
     };
-    Ok(Found::page(ids.map_err(failed)?, limit))
+    Ok(Found::page(ids?, limit))
 }
 
 /// By a tag: what has it is looked through, newest first, for what meets the other filters too.
@@ -121,7 +120,6 @@ async fn tagged(
     let label = wanted.label.as_ref().map(|(key, value)| serde_json::json!({ key: value }));
     let mut ids = Vec::new();
     for _ in 0..ROUNDS {
-        let failed = tx.failed();
         let candidates = sqlx::query!(
             r#"-- list_tagged_purges
             select t.purge_id as "id!",
@@ -139,9 +137,8 @@ async fn tagged(
             label,
             CANDIDATES
         )
-        .fetch_all(&mut **tx)
-        .await
-        .map_err(failed)?;
+        .all(tx)
+.await?;
         let is_last = i64::try_from(candidates.len()).unwrap_or(i64::MAX) < CANDIDATES;
         before = candidates.last().map_or(before, |last| last.id);
         ids.extend(candidates.into_iter().filter(|candidate| candidate.is_wanted).map(|wanted| wanted.id));

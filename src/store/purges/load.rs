@@ -9,27 +9,22 @@ use crate::domain::counts::{Counts, Tally};
 use crate::domain::outcome::Outcome;
 use crate::domain::progress::Milestones;
 use crate::domain::state::PurgeState;
-use crate::store::error::word;
 use crate::store::slices::milestones;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
 /// A purge as it stands.
 #[derive(Debug, Clone)]
 pub struct Purge {
-    /// Its id.
     pub id: Uuid,
-    /// Where it stands.
     pub state: PurgeState,
     /// Which run it is in.
     pub run: i32,
-    /// Its org.
     pub org: String,
     /// Why it was asked for.
     pub reason: Option<String>,
     /// The caller's own name for it.
     pub reference: Option<String>,
-    /// The caller's labels.
     pub labels: Value,
     /// It only asks what would be purged.
     pub is_dry_run: bool,
@@ -71,7 +66,6 @@ impl Purge {
 }
 
 impl Store {
-    /// One purge.
     pub async fn purge(&self, id: Uuid) -> Result<Option<Purge>, StoreError> {
         let mut tx = self.begin_request("purge").await?;
         Ok(load(&mut tx, &[id]).await?.pop())
@@ -88,11 +82,10 @@ pub(super) async fn load_one(tx: &mut Tx, id: Uuid) -> Result<Purge, StoreError>
 
 /// The purges with these ids, newest first.
 pub(in crate::store) async fn load(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Purge>, StoreError> {
-    let failed = tx.failed();
     let rows = sqlx::query_as!(
         Row,
         r#"-- purges
-        select p.id, p.state::text as "state!", p.run, p.org, p.reason, p.reference, p.labels, p.dry_run,
+        select p.id, p.state as "state: PurgeState", p.run, p.org, p.reason, p.reference, p.labels, p.dry_run,
                p.created_at, p.started_at, p.finished_at, p.requested_by, p.duplicates, p.pending, p.eligible,
                p.submitted, p.purged, p.already_purged, p.on_hold, p.retained, p.not_found, p.active, p.failed,
                p.canceled, p.would_purge, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
@@ -104,16 +97,15 @@ pub(in crate::store) async fn load(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Purg
         order by p.id desc"#,
         ids
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+.await?;
     rows.into_iter().map(Purge::try_from).collect()
 }
 
 /// A purge as it is stored.
 struct Row {
     id: Uuid,
-    state: String,
+    state: PurgeState,
     run: i32,
     org: String,
     reason: Option<String>,
@@ -172,7 +164,7 @@ impl TryFrom<Row> for Purge {
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
         let counts = row.counts();
-        let state: PurgeState = word("state of a purge", &row.state)?;
+        let state: PurgeState = row.state;
         let stopped = row.stopped_by.map(|by| {
             let reason = row.stopped_reason.map_or_else(String::new, |reason| format!(": {reason}"));
             ("org_stopped".to_owned(), format!("{by} stopped the org{reason}; it goes on when it is resumed"))

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use uuid::Uuid;
 
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// Keys are kept so long, counted from the accept.
@@ -18,7 +18,6 @@ pub const KEPT_DAYS: i32 = 7;
 pub struct RepeatKey {
     /// Whose key it is: the id of the API key.
     pub caller: Uuid,
-    /// The caller's key.
     pub key: String,
     /// Of everything that was asked for.
     pub fingerprint: [u8; 32],
@@ -37,7 +36,6 @@ impl Store {
     /// What the key stands for, if it stands for anything yet.
     pub async fn find_repeat(&self, key: &RepeatKey) -> Result<Option<Before>, StoreError> {
         let mut tx = self.begin_request("find_repeat").await?;
-        let failed = tx.failed();
         let row = sqlx::query!(
             "-- find_repeat
             select purge_id, fingerprint
@@ -47,9 +45,8 @@ impl Store {
             key.key,
             KEPT_DAYS
         )
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .maybe(&mut tx)
+        .await?;
         Ok(row.map(|row| {
             let is_same = row.fingerprint == key.fingerprint;
             if is_same { Before::Repeated(row.purge_id) } else { Before::Misused }
@@ -59,32 +56,28 @@ impl Store {
     /// Removes keys that have been kept long enough; tells how many.
     pub async fn forget_repeats(&self) -> Result<u64, StoreError> {
         let mut tx = self.begin("forget_repeats").await?;
-        let failed = tx.failed();
         let done = sqlx::query!(
             "-- forget_repeats
             delete from idempotency_keys where created_at < clock_timestamp() - make_interval(days => $1)",
             KEPT_DAYS
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .run(&mut tx)
+        .await?;
         tx.commit().await?;
-        Ok(done.rows_affected())
+        Ok(done)
     }
 }
 
 /// Until its end nobody but this transaction may have the key stand for anything; `false` where another one is at it.
 pub(super) async fn lock(tx: &mut Tx, key: &RepeatKey) -> Result<bool, StoreError> {
-    let failed = tx.failed();
     sqlx::query_scalar!(
         r#"-- lock_repeat_key
         select pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0)) as "is_locked!""#,
         key.caller.to_string(),
         key.key
     )
-    .fetch_one(&mut **tx)
+    .one(tx)
     .await
-    .map_err(failed)
 }
 
 /// Has the key stand for this purge; `false` where it stands for another one.
@@ -94,7 +87,6 @@ pub(super) async fn claim(
     purge: Uuid,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let failed = tx.failed();
     let claimed = sqlx::query!(
         "-- claim_repeat_key
         insert into idempotency_keys as k (key_id, key, fingerprint, purge_id, created_at)
@@ -109,8 +101,7 @@ pub(super) async fn claim(
         now.to_sqlx() as _,
         KEPT_DAYS
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
-    Ok(claimed.rows_affected() == 1)
+    .run(tx)
+    .await?;
+    Ok(claimed == 1)
 }

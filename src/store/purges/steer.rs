@@ -11,12 +11,11 @@ use crate::domain::act::Act;
 use crate::domain::events::EventType;
 use crate::domain::reason::Step;
 use crate::domain::state::PurgeState;
-use crate::store::error::{ensure_rows, word};
 use crate::store::events::{Actor, OfPurge, write_for_purges};
 use crate::store::jobs::withdraw::{Leave, waiting_with, withdraw};
 use crate::store::orgs::lock;
 use crate::store::slices::patch::Patch;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::wake::notify;
 use crate::store::{Store, StoreError};
 
@@ -96,23 +95,20 @@ struct Standing {
 }
 
 async fn standing(tx: &mut Tx, purge: Uuid) -> Result<Standing, StoreError> {
-    let failed = tx.failed();
     let row = sqlx::query!(
         r#"-- standing_of_purge
-        select state::text as "state!", started_at is not null as "has_started!", run from purges where id = $1"#,
+        select state as "state: PurgeState", started_at is not null as "has_started!", run from purges where id = $1"#,
         purge
     )
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(failed)?;
-    Ok(Standing { state: word("state of a purge", &row.state)?, has_started: row.has_started, run: row.run })
+    .one(tx)
+.await?;
+    Ok(Standing { state: row.state, has_started: row.has_started, run: row.run })
 }
 
 /// A retry begins a new run, and has the failed conversations looked for from the first slice on; a cancel ends a retry
 /// that is under way.
 async fn set_state(tx: &mut Tx, purge: Uuid, act: Act, next: PurgeState) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let changed = sqlx::query!(
+    sqlx::query!(
         "-- steer_purge
         update purges
         set state = $2::text::purge_state, run = run + $3::boolean::int,
@@ -124,15 +120,12 @@ async fn set_state(tx: &mut Tx, purge: Uuid, act: Act, next: PurgeState) -> Resu
         act == Act::Retry,
         act == Act::Cancel
     )
-    .execute(&mut **tx)
+    .exactly(tx, 1)
     .await
-    .map_err(failed)?;
-    ensure_rows("steer_purge", changed.rows_affected(), 1)
 }
 
 /// One statement: a call that its snapshot does not show as under way any more left before its clock is read.
 async fn quiet_at(tx: &mut Tx, org: &str, purge: Uuid) -> Result<Timestamp, StoreError> {
-    let failed = tx.failed();
     let quiet_at = sqlx::query_scalar!(
         r#"-- quiet_at_of_purge
         select greatest(max(call_before), clock_timestamp()) as "quiet_at!: SqlTimestamp"
@@ -142,8 +135,7 @@ async fn quiet_at(tx: &mut Tx, org: &str, purge: Uuid) -> Result<Timestamp, Stor
         org,
         purge
     )
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .one(tx)
+    .await?;
     Ok(quiet_at.to_jiff())
 }

@@ -9,12 +9,11 @@ use super::finish;
 use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::reason::{Step, codes};
 use crate::domain::verdict::when_canceled;
-use crate::store::error::ensure_rows;
 use crate::store::jobs::withdraw::{Leave, waiting_with, withdraw};
 use crate::store::orgs::lock;
 use crate::store::slices::patch::Patch;
 use crate::store::slices::{Place, SliceKey};
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// So many slices are swept at once, or one of each purge: about as many milliseconds under the org's lock.
@@ -77,7 +76,6 @@ impl Store {
         except: &[Uuid],
     ) -> Result<(Vec<Uuid>, Option<(Uuid, i32)>), StoreError> {
         let mut tx = self.begin("purges_to_sweep").await?;
-        let failed = tx.failed();
         let canceled = sqlx::query_scalar!(
             r#"-- canceled_purges_to_sweep
             select id as "id!"
@@ -89,10 +87,8 @@ impl Store {
             except,
             PURGES_AT_ONCE
         )
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)?;
-        let failed = tx.failed();
+        .all(&mut tx)
+        .await?;
         let retried = sqlx::query!(
             r#"-- retried_purge_to_sweep
             select id as "id!", retry_from as "retry_from!"
@@ -103,9 +99,8 @@ impl Store {
             org,
             except
         )
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .maybe(&mut tx)
+        .await?;
         Ok((canceled, retried.map(|row| (row.id, row.retry_from))))
     }
 
@@ -175,7 +170,6 @@ impl Store {
 /// The next few slices of the purges in which something is neither submitted nor final, some of each purge.
 async fn open_slices(tx: &mut Tx, org: &str, purges: &[Uuid]) -> Result<Vec<SliceKey>, StoreError> {
     let of_each = (SLICES_AT_ONCE / i64::try_from(purges.len()).unwrap_or(i64::MAX)).max(1);
-    let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- slices_to_cancel
         select p.id as "purge!", open.slice_no as "slice_no!"
@@ -214,15 +208,13 @@ async fn open_slices(tx: &mut Tx, org: &str, purges: &[Uuid]) -> Result<Vec<Slic
         of_each,
         i32::from(Outcome::Eligible.code())
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     Ok(rows.into_iter().map(|row| SliceKey { purge: row.purge, no: row.slice_no }).collect())
 }
 
 /// What waits in these slices waits for no other job any more.
 async fn wait_no_more(tx: &mut Tx, slices: &[SliceKey]) -> Result<(), StoreError> {
-    let failed = tx.failed();
     sqlx::query!(
         "-- wait_no_more
         delete from waiters w
@@ -231,24 +223,21 @@ async fn wait_no_more(tx: &mut Tx, slices: &[SliceKey]) -> Result<(), StoreError
         &slices.iter().map(|slice| slice.purge).collect::<Vec<_>>(),
         &slices.iter().map(|slice| slice.no).collect::<Vec<_>>()
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .run(tx)
+    .await?;
     Ok(())
 }
 
 /// Nobody has swept it further, or canceled it, before the org was locked.
 async fn is_retried_from(tx: &mut Tx, purge: Uuid, from: i32) -> Result<bool, StoreError> {
-    let failed = tx.failed();
     sqlx::query_scalar!(
         r#"-- is_retried_from
         select exists (select from purges where id = $1 and retry_from = $2) as "is!""#,
         purge,
         from
     )
-    .fetch_one(&mut **tx)
+    .one(tx)
     .await
-    .map_err(failed)
 }
 
 /// The slices with something failed among the next few from `from` on, and where to go on; `None` after the last.
@@ -257,7 +246,6 @@ async fn slices_to_retry(
     purge: Uuid,
     from: i32,
 ) -> Result<(Vec<SliceKey>, Option<i32>), StoreError> {
-    let failed = tx.failed();
     let rows = sqlx::query!(
         "-- slices_to_retry
         select slice_no, outcomes from slices
@@ -268,9 +256,8 @@ async fn slices_to_retry(
         from,
         SLICES_AT_ONCE
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     let next = rows.last().map(|row| row.slice_no + 1);
     let is_failed = |byte: &u8| Cell::from_byte(*byte).is_some_and(|cell| cell.outcome == Outcome::Failed);
     let with_failed = rows.iter().filter(|row| row.outcomes.iter().any(is_failed));
@@ -278,16 +265,13 @@ async fn slices_to_retry(
 }
 
 async fn move_on(tx: &mut Tx, purge: Uuid, from: i32, next: Option<i32>) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let moved = sqlx::query!(
+    sqlx::query!(
         "-- move_retry_on
         update purges set retry_from = $3 where id = $1 and retry_from = $2",
         purge,
         from,
         next
     )
-    .execute(&mut **tx)
+    .exactly(tx, 1)
     .await
-    .map_err(failed)?;
-    ensure_rows("move_retry_on", moved.rows_affected(), 1)
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::store::StoreError;
-use crate::store::tx::Tx;
+use crate::store::tx::{Tx, Writes as _};
 
 /// The tag of a reference. No key of a label is empty, so it is no label's.
 pub(super) fn of_reference(reference: &str) -> String {
@@ -29,15 +29,13 @@ pub(super) async fn insert(
     if tags.is_empty() {
         return Ok(());
     }
-    let failed = tx.failed();
     sqlx::query!(
         "-- insert_tags
         insert into purge_tags (tag, purge_id) select tag, $2 from unnest($1::text[]) as new (tag)",
         &tags,
         purge
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .run(tx)
+    .await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::outcome::{Cell, Marks};
 use crate::store::StoreError;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 
 /// Those of the ids that a job of some purge of the org has carried and may have deleted.
 pub(in crate::store) async fn carried_among(
@@ -17,7 +17,6 @@ pub(in crate::store) async fn carried_among(
     if ids.is_empty() {
         return Ok(HashSet::new());
     }
-    let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- carried_among
         select c.conversation_id, get_byte(s.outcomes, c.ordinal % $3) as "byte!"
@@ -28,9 +27,8 @@ pub(in crate::store) async fn carried_among(
         org,
         i32::try_from(crate::domain::SLICE_SIZE).unwrap_or(i32::MAX)
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     let is_carried = |byte: i32| {
         u8::try_from(byte).ok().and_then(Cell::from_byte).is_some_and(|cell| cell.marks.has(Marks::CARRIED))
     };
@@ -46,7 +44,6 @@ pub(super) async fn carried_now_among(
     if ids.is_empty() {
         return Ok(HashSet::new());
     }
-    let failed = tx.failed();
     let carried = sqlx::query_scalar!(
         "-- carried_now_among
         select r.conversation_id
@@ -57,8 +54,7 @@ pub(super) async fn carried_now_among(
         org,
         ids
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     Ok(carried.into_iter().collect())
 }

@@ -12,13 +12,12 @@ use crate::domain::terms::OrgTerms;
 use crate::store::orgs::limiter::{self, Permit};
 use crate::store::orgs::{block, policy, stop};
 use crate::store::purges::start;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
 /// One slice of a question.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// Which slice.
     pub slice: SliceKey,
     /// The lease under which it is asked about.
     pub epoch: i64,
@@ -37,7 +36,6 @@ pub struct Asked {
 pub struct Question {
     /// The rules in force when it was claimed.
     pub policy: Policy,
-    /// Their epoch.
     pub policy_epoch: i64,
     /// When it was claimed, by the database's clock: no later than the call.
     pub asked_at: Timestamp,
@@ -45,7 +43,6 @@ pub struct Question {
     pub tries: u32,
     /// Those among them that failed for themselves.
     pub fruitless: u32,
-    /// The slices.
     pub slices: Vec<Asked>,
 }
 
@@ -72,7 +69,6 @@ pub enum Claim<T> {
     Claimed(T, Permit),
     /// There is work, but no call is allowed at present.
     NoPermit,
-    /// Nothing to do.
     Nothing,
 }
 
@@ -136,7 +132,6 @@ impl Store {
     /// Nothing is asked about these purges any more for now: one of them rests, or their org is stopped.
     pub async fn may_not_ask(&self, org: &str, purges: &[Uuid]) -> Result<bool, StoreError> {
         let mut tx = self.begin("may_not_ask").await?;
-        let failed = tx.failed();
         sqlx::query_scalar!(
             r#"-- may_not_ask
             select exists (select from orgs where name = $1 and stopped_at is not null)
@@ -144,15 +139,13 @@ impl Store {
             org,
             purges
         )
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(failed)
+        .one(&mut tx)
+.await
     }
 }
 
 /// The purges that may be asked about and have something due, in the order of their turn.
 async fn candidates(tx: &mut Tx, org: &str, reach: Reach) -> Result<Vec<Uuid>, StoreError> {
-    let failed = tx.failed();
     match reach {
         Reach::ForSlots => {
             sqlx::query_scalar!(
@@ -169,7 +162,7 @@ async fn candidates(tx: &mut Tx, org: &str, reach: Reach) -> Result<Vec<Uuid>, S
                 limit 200",
                 org
             )
-            .fetch_all(&mut **tx)
+            .all(tx)
             .await
         }
         Reach::FirstAndDryRuns => {
@@ -195,12 +188,11 @@ async fn candidates(tx: &mut Tx, org: &str, reach: Reach) -> Result<Vec<Uuid>, S
                 )"#,
                 org
             )
-            .fetch_all(&mut **tx)
+            .all(tx)
             .await
             .map(|ids| ids.into_iter().flatten().collect())
         }
     }
-    .map_err(failed)
 }
 
 /// So many questions about a slice failed in a row that something in it may be what makes them fail.
@@ -209,7 +201,6 @@ const SUSPECT: i16 = 2;
 /// Chooses whole slices, by the turn of their purges, until the call is full.
 async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Vec<SliceKey>, StoreError> {
     let candidates = candidates(tx, &org.name, reach).await?;
-    let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- choose_slices_to_validate
         select s.purge_id as "purge_id!", s.slice_no as "slice_no!", s.pending as "pending!",
@@ -226,9 +217,8 @@ async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Vec<SliceKe
         limit 500"#,
         &candidates
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     let (mut keys, mut room) = (Vec::new(), org.details_batch);
     for row in rows {
         let pending = usize::try_from(row.pending).unwrap_or_default();
@@ -252,7 +242,6 @@ async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Vec<SliceKe
 }
 
 async fn lease_slices(tx: &mut Tx, keys: &[SliceKey], lease: Duration) -> Result<Vec<Asked>, StoreError> {
-    let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- lease_slices
         with chosen as (
@@ -275,9 +264,8 @@ async fn lease_slices(tx: &mut Tx, keys: &[SliceKey], lease: Duration) -> Result
         &keys.iter().map(|key| key.no).collect::<Vec<_>>(),
         lease.as_secs_f64()
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     let mut slices: Vec<Asked> = rows
         .into_iter()
         .map(|row| {

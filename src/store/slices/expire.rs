@@ -1,13 +1,13 @@
 //! Leases that ended: their worker is gone or too slow, and the slices are asked about again.
 
 use crate::meters::Leased;
+use crate::store::tx::Writes as _;
 use crate::store::{Store, StoreError};
 
 impl Store {
     /// Gives slices whose lease ended back to the queue; tells how many there were.
     pub async fn expire_slices(&self, org: &str) -> Result<u64, StoreError> {
         let mut tx = self.begin("expire_slices").await?;
-        let failed = tx.failed();
         let expired = sqlx::query!(
             "-- expire_slices
             with expired as (
@@ -22,11 +22,10 @@ impl Store {
             where (s.purge_id, s.slice_no) = (expired.purge_id, expired.slice_no)",
             org
         )
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .run(&mut tx)
+        .await?;
         tx.commit().await?;
-        self.meters.leases_expired(org, Leased::Slices, expired.rows_affected());
-        Ok(expired.rows_affected())
+        self.meters.leases_expired(org, Leased::Slices, expired);
+        Ok(expired)
     }
 }

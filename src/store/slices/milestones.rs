@@ -10,7 +10,7 @@ use super::patch_write::PurgeChange;
 use crate::domain::progress::{Milestones, Moment};
 use crate::store::StoreError;
 use crate::store::error::ensure_rows;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 
 /// Reads two moments as they are stored; none where nothing of the purge has changed yet.
 pub(in crate::store) fn read(
@@ -38,7 +38,6 @@ pub(super) async fn lock(
     changes: &BTreeMap<Uuid, PurgeChange>,
 ) -> Result<Vec<Locked>, StoreError> {
     let ids: Vec<Uuid> = changes.keys().copied().collect();
-    let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- lock_purges
         select id, org, total - pending - eligible - submitted as "settled!", started_at, rate_at, rate_settled,
@@ -49,9 +48,8 @@ pub(super) async fn lock(
         for no key update"#,
         &ids
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+.await?;
     ensure_rows("lock_purges", rows.len() as u64, ids.len())?;
     let locked = rows.into_iter().zip(changes.values()).map(|(row, change)| {
         let stored = read((row.rate_at, row.rate_settled), (row.rate_from_at, row.rate_from_settled));

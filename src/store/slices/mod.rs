@@ -14,7 +14,6 @@ use uuid::Uuid;
 /// Names one slice. Their order is the lock order of slices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SliceKey {
-    /// The purge.
     pub purge: Uuid,
     /// Its number in the purge, from 0.
     pub no: i32,
@@ -23,7 +22,6 @@ pub struct SliceKey {
 /// Names one conversation by its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
-    /// The slice.
     pub slice: SliceKey,
     /// The position in it, from 0.
     pub position: usize,

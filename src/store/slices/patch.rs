@@ -15,8 +15,7 @@ use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::reason::{Reason, Step};
 use crate::domain::state::SliceState;
 use crate::store::StoreError;
-use crate::store::error::word;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 
 /// A slice under lock.
 #[derive(Debug)]
@@ -24,7 +23,6 @@ pub(in crate::store) struct Draft {
     pub(in crate::store) ids: Vec<Uuid>,
     pub(in crate::store) cells: Vec<Cell>,
     pub(in crate::store) state: SliceState,
-    /// Of its lease.
     pub(in crate::store) epoch: i64,
     pub(in crate::store) facts_at: Option<Timestamp>,
     pub(in crate::store) facts_epoch: Option<i64>,
@@ -74,10 +72,9 @@ impl Patch {
         keys.dedup();
         let purges: Vec<Uuid> = keys.iter().map(|key| key.purge).collect();
         let numbers: Vec<i32> = keys.iter().map(|key| key.no).collect();
-        let failed = tx.failed();
         let rows = sqlx::query!(
             r#"-- lock_slices
-            select s.purge_id, s.slice_no, s.ids, s.outcomes, s.state::text as "state!", s.epoch, s.facts_at,
+            select s.purge_id, s.slice_no, s.ids, s.outcomes, s.state as "state: SliceState", s.epoch, s.facts_at,
                    s.facts_epoch, s.absent_at, s.tries, s.fruitless
             from slices s
             join unnest($1::uuid[], $2::int[]) as wanted (purge_id, slice_no)
@@ -87,9 +84,8 @@ impl Patch {
             &purges,
             &numbers
         )
-        .fetch_all(&mut **tx)
-        .await
-        .map_err(failed)?;
+        .all(tx)
+        .await?;
         crate::store::error::ensure_rows("lock_slices", rows.len() as u64, keys.len())?;
         let mut slices = BTreeMap::new();
         for row in rows {
@@ -99,7 +95,7 @@ impl Patch {
             let draft = Draft {
                 ids: row.ids,
                 cells: cells.ok_or_else(unreadable)?,
-                state: word("state of a slice", &row.state)?,
+                state: row.state,
                 epoch: row.epoch,
                 facts_at: row.facts_at.map(SqlTimestamp::to_jiff),
                 facts_epoch: row.facts_epoch,

@@ -15,7 +15,7 @@ use crate::domain::progress::{Milestones, Moment};
 use crate::domain::state::SliceState;
 use crate::store::error::ensure_rows;
 use crate::store::purges::finish;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// What a patch did to one purge.
@@ -71,7 +71,6 @@ impl Patch {
         let column = |pick: &dyn Fn(&Draft) -> Option<Timestamp>| -> Vec<Option<SqlTimestamp>> {
             rows.iter().map(|(_, slice, _)| pick(slice).map(ToSqlx::to_sqlx)).collect()
         };
-        let failed = tx.failed();
         let written = sqlx::query!(
             r#"-- write_slices
             update slices s
@@ -108,9 +107,8 @@ impl Patch {
             &rows.iter().map(|(_, slice, _)| slice.fruitless).collect::<Vec<_>>(),
             &rows.iter().map(|(_, slice, _)| slice.epoch).collect::<Vec<_>>()
         )
-        .fetch_all(&mut **tx)
-        .await
-        .map_err(failed)?;
+        .all(tx)
+.await?;
         ensure_rows("write_slices", written.len() as u64, rows.len())?;
         for row in written {
             changes.entry(row.purge_id).or_default().drawable += i64::from(row.drawable);
@@ -123,8 +121,7 @@ impl Patch {
             return Ok(());
         }
         let rows: Vec<_> = self.decisions.iter().collect();
-        let failed = tx.failed();
-        let done = sqlx::query!(
+        sqlx::query!(
             "-- write_decisions
             insert into decisions (purge_id, slice_no, run, positions, from_outcome, to_outcome, step, job_id, code,
                                    detail, decided_at)
@@ -145,10 +142,8 @@ impl Patch {
             self.job,
             now.to_sqlx() as _
         )
-        .execute(&mut **tx)
-        .await
-        .map_err(failed)?;
-        ensure_rows("write_decisions", done.rows_affected(), rows.len())
+        .exactly(tx, rows.len())
+.await
     }
 }
 
@@ -198,7 +193,6 @@ async fn write_purges(
     };
     let (rate_at, rate_settled) = moments(&|milestones| milestones.last);
     let (rate_from_at, rate_from_settled) = moments(&|milestones| milestones.from);
-    let failed = tx.failed();
     let ended = sqlx::query_scalar!(
         "-- write_counts
         update purges p
@@ -235,9 +229,8 @@ async fn write_purges(
         &rate_from_at as _,
         &rate_from_settled
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+.await?;
     ensure_rows("write_counts", ended.len() as u64, ids.len())?;
     let ended: Vec<Uuid> = ended.into_iter().flatten().collect();
     finish::finish(store, tx, now, &ended).await
@@ -258,15 +251,13 @@ fn note_decided(tx: &mut Tx, locked: &[Locked], changes: &BTreeMap<Uuid, PurgeCh
 
 /// Locks purges in their order; the slices of theirs that the transaction needs are locked by now.
 async fn lock_purges(tx: &mut Tx, ids: &[Uuid]) -> Result<(), StoreError> {
-    let failed = tx.failed();
     sqlx::query!(
         "-- lock_purges_to_steer
         select id from purges where id = any($1) order by id for no key update",
         ids
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     Ok(())
 }
 

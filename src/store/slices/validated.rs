@@ -27,7 +27,6 @@ pub struct Answers {
     pub refused: HashMap<Uuid, Reason>,
     /// The ids that whole answers were asked for: nothing can be said of any other.
     pub told: HashSet<Uuid>,
-    /// Upstream's clock.
     pub upstream_time: Option<Timestamp>,
 }
 
@@ -41,7 +40,6 @@ impl Answers {
 /// How what was not told is asked again.
 #[derive(Debug, Clone, Copy)]
 pub struct Again {
-    /// After so long.
     pub wait: Duration,
     /// The question itself failed: the next one is cut smaller.
     pub is_fruitless: bool,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use sqlx::{ConnectOptions as _, Connection as _};
 
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Place, Store, StoreError};
 
 /// The server of the database.
@@ -19,14 +19,12 @@ pub struct ServerCondition {
     pub allowed: i64,
     /// Connections that there are now, this one included.
     pub taken: i64,
-    /// Its clock.
     pub now: Timestamp,
 }
 
 /// An org, as far as it stands in its own way.
 #[derive(Debug, Clone)]
 pub struct OrgCondition {
-    /// Its name.
     pub name: String,
     /// Upstream refuses it: a stable code, what is missing, and since when.
     pub blocked: Option<(String, String, Timestamp)>,
@@ -46,21 +44,18 @@ pub async fn reach(place: &Place) -> Result<(), StoreError> {
 impl Store {
     async fn begin_look(&self, name: &'static str) -> Result<Tx, StoreError> {
         let mut tx = self.begin_request(name).await?;
-        let failed = tx.failed();
         sqlx::query!(
             r#"-- limit_look
             select set_config('statement_timeout', '8s', true) as "limit!""#
         )
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .one(&mut tx)
+        .await?;
         Ok(tx)
     }
 
     /// The server, whatever schema is in it.
     pub async fn server_condition(&self) -> Result<ServerCondition, StoreError> {
         let mut tx = self.begin_look("server_condition").await?;
-        let failed = tx.failed();
         let row = sqlx::query!(
             r#"-- server_condition
             select current_setting('server_version') as "version!",
@@ -70,9 +65,8 @@ impl Store {
                    (select sum(numbackends)::bigint from pg_stat_database) as "taken!",
                    clock_timestamp() as "now!: SqlTimestamp""#
         )
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .one(&mut tx)
+        .await?;
         Ok(ServerCondition {
             version: row.version,
             major: row.major,
@@ -85,7 +79,6 @@ impl Store {
     /// Every org that a service was started with, by name.
     pub async fn org_conditions(&self) -> Result<Vec<OrgCondition>, StoreError> {
         let mut tx = self.begin_look("org_conditions").await?;
-        let failed = tx.failed();
         let rows = sqlx::query!(
             r#"-- org_conditions
             select name, blocked_code, blocked_detail, blocked_at, stopped_at, stopped_by, stopped_reason,
@@ -93,9 +86,8 @@ impl Store {
             from orgs
             order by name"#
         )
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .all(&mut tx)
+        .await?;
         let conditions = rows.into_iter().map(|row| {
             let blocked_at = row.blocked_at.map(SqlTimestamp::to_jiff);
             let stopped_at = row.stopped_at.map(SqlTimestamp::to_jiff);
@@ -116,28 +108,24 @@ impl Store {
     /// Deliveries that were given up, at most so many.
     pub async fn dead_deliveries(&self, at_most: i64) -> Result<i64, StoreError> {
         let mut tx = self.begin_look("dead_deliveries").await?;
-        let failed = tx.failed();
         sqlx::query_scalar!(
             r#"-- dead_deliveries
             select count(*) as "dead!" from (select from deliveries where state = 'dead' limit $1) dead"#,
             at_most
         )
-        .fetch_one(&mut *tx)
+        .one(&mut tx)
         .await
-        .map_err(failed)
     }
 
     /// Whether a value that is made once has been made.
     pub async fn has_secret(&self, name: &str) -> Result<bool, StoreError> {
         let mut tx = self.begin_look("has_secret").await?;
-        let failed = tx.failed();
         sqlx::query_scalar!(
             r#"-- has_secret
             select exists (select from service_secrets where name = $1) as "exists!""#,
             name
         )
-        .fetch_one(&mut *tx)
+        .one(&mut tx)
         .await
-        .map_err(failed)
     }
 }

@@ -9,15 +9,13 @@ use uuid::Uuid;
 use super::conversations::outcome_of;
 use crate::domain::outcome::{Cell, Outcome};
 use crate::store::slices::locate;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
 /// One purge's part in the history of a conversation.
 #[derive(Debug, Clone)]
 pub struct ConversationInPurge {
-    /// The purge.
     pub purge: Uuid,
-    /// Its org.
     pub org: String,
     /// When it was accepted.
     pub accepted_at: Timestamp,
@@ -29,14 +27,10 @@ pub struct ConversationInPurge {
     pub decisions: Vec<DecisionRow>,
 }
 
-/// One decision.
 #[derive(Debug, Clone)]
 pub struct DecisionRow {
-    /// From this outcome.
     pub from: Outcome,
-    /// To that one.
     pub to: Outcome,
-    /// By this step.
     pub step: String,
     /// For this reason: a stable word.
     pub code: Option<String>,
@@ -46,7 +40,6 @@ pub struct DecisionRow {
     pub job: Option<Uuid>,
     /// Genesys' id of it.
     pub upstream_job_id: Option<String>,
-    /// When.
     pub at: Timestamp,
 }
 
@@ -67,7 +60,6 @@ impl Store {
         orgs: Option<&[String]>,
     ) -> Result<Vec<ConversationInPurge>, StoreError> {
         let mut tx = self.begin_request("conversation").await?;
-        let failed = tx.failed();
         let places = sqlx::query_as!(
             Place,
             "-- conversation
@@ -79,9 +71,8 @@ impl Store {
             conversation,
             orgs as _
         )
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .all(&mut tx)
+        .await?;
         let located: Vec<(Uuid, i32, usize)> = places
             .iter()
             .map(|row| {
@@ -113,7 +104,6 @@ async fn decisions_about(
 ) -> Result<HashMap<Uuid, Vec<DecisionRow>>, StoreError> {
     let positions: Vec<i16> =
         located.iter().map(|(.., position)| i16::try_from(*position).unwrap_or(i16::MAX)).collect();
-    let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- decisions_about
         select d.purge_id, d.from_outcome, d.to_outcome, d.step, d.code, d.detail, d.job_id, d.decided_at,
@@ -126,9 +116,8 @@ async fn decisions_about(
         &located.iter().map(|(_, slice_no, _)| *slice_no).collect::<Vec<_>>(),
         &positions
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+.await?;
     let mut decided = HashMap::<Uuid, Vec<DecisionRow>>::new();
     for row in rows {
         let decision = DecisionRow {

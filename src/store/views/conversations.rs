@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::domain::outcome::{Cell, Outcome};
 use crate::domain::reason::Step;
 use crate::store::slices::locate;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
 /// One conversation of a purge.
@@ -18,7 +18,6 @@ use crate::store::{Store, StoreError};
 pub struct ConversationRow {
     /// Its position in the purge, from 0.
     pub ordinal: i32,
-    /// Its id.
     pub conversation_id: Uuid,
     /// What became of it.
     pub outcome: Outcome,
@@ -33,11 +32,9 @@ pub struct ConversationRow {
 pub struct Decided {
     /// The outcome that it led to.
     pub outcome: Outcome,
-    /// A stable word.
     pub code: Option<String>,
     /// More, for a person.
     pub detail: Option<String>,
-    /// When.
     pub at: Timestamp,
 }
 
@@ -129,16 +126,14 @@ impl Store {
     /// The ordinal of a conversation in a purge; `None` where the purge does not name it.
     pub async fn ordinal_of(&self, purge: Uuid, conversation: Uuid) -> Result<Option<i32>, StoreError> {
         let mut tx = self.begin_request("ordinal_of").await?;
-        let failed = tx.failed();
         sqlx::query_scalar!(
             "-- ordinal_of
             select ordinal from conversations where conversation_id = $1 and purge_id = $2",
             conversation,
             purge
         )
-        .fetch_optional(&mut *tx)
+        .maybe(&mut tx)
         .await
-        .map_err(failed)
     }
 }
 
@@ -157,7 +152,6 @@ struct Slice {
 /// The slices from that of the ordinal on.
 async fn slices_from(tx: &mut Tx, purge: Uuid, ordinal: i32) -> Result<Vec<Slice>, StoreError> {
     let (first, _) = locate(ordinal);
-    let failed = tx.failed();
     let rows = sqlx::query!(
         "-- conversations
         select slice_no, ids, outcomes from slices
@@ -168,9 +162,8 @@ async fn slices_from(tx: &mut Tx, purge: Uuid, ordinal: i32) -> Result<Vec<Slice
         first,
         SLICES_AT_ONCE
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     rows.into_iter()
         .map(|row| {
             let cells: Option<Vec<Cell>> = row.outcomes.iter().copied().map(Cell::from_byte).collect();
@@ -196,7 +189,6 @@ enum Carrying {
     Begins(Option<Arc<str>>),
     /// Genesys refused the job: it has carried nothing.
     Undone,
-    /// Nothing.
     Unchanged,
 }
 
@@ -210,7 +202,6 @@ async fn decisions_on(
     if slices.is_empty() {
         return Ok(decisions);
     }
-    let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- decisions_on
         select d.slice_no, d.positions, d.from_outcome, d.to_outcome, d.step, d.code, d.detail, d.decided_at,
@@ -222,9 +213,8 @@ async fn decisions_on(
         purge,
         slices
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     for row in rows {
         let decided = Decided {
             outcome: outcome_of(row.to_outcome)?,

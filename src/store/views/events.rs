@@ -5,7 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::events::EventType;
-use crate::store::error::word;
+use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError};
 
 /// One event of a purge.
@@ -13,15 +13,10 @@ use crate::store::{Store, StoreError};
 pub struct EventRow {
     /// Its number within the purge, from 1, without gaps.
     pub event_no: i32,
-    /// Its id.
     pub id: Uuid,
-    /// What happened.
     pub event: EventType,
-    /// When.
     pub at: Timestamp,
-    /// Who did it.
     pub actor: String,
-    /// By which request.
     pub request_id: Option<String>,
     /// Our id of the job that it is about.
     pub job: Option<Uuid>,
@@ -35,10 +30,9 @@ impl Store {
     /// Up to `limit` events of a purge after the number `after`, oldest first.
     pub async fn events_of(&self, purge: Uuid, after: i32, limit: i64) -> Result<Vec<EventRow>, StoreError> {
         let mut tx = self.begin_request("events_of").await?;
-        let failed = tx.failed();
         let rows = sqlx::query!(
             r#"-- events_of
-            select e.event_no as "event_no!", e.id, e.type as event, e.at, e.actor, e.request_id, e.job_id, e.payload,
+            select e.event_no as "event_no!", e.id, e.type as "event: EventType", e.at, e.actor, e.request_id, e.job_id, e.payload,
                    j.upstream_job_id as "upstream_job_id?"
             from events e
             left join jobs j on j.id = e.job_id
@@ -49,15 +43,14 @@ impl Store {
             after,
             limit
         )
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .all(&mut tx)
+.await?;
         rows.into_iter()
             .map(|row| {
                 Ok(EventRow {
                     event_no: row.event_no,
                     id: row.id,
-                    event: word("type of an event", &row.event)?,
+                    event: row.event,
                     at: row.at.to_jiff(),
                     actor: row.actor,
                     request_id: row.request_id,

@@ -3,15 +3,14 @@
 use uuid::Uuid;
 
 use super::jobs::{JobRow, Row};
-use crate::store::tx::Tx;
+use crate::domain::state::{JobResult, JobState};
+use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
 /// A job with everything that it carries.
 #[derive(Debug, Clone)]
 pub struct WholeJob {
-    /// The job.
     pub job: JobRow,
-    /// Its org.
     pub org: String,
     /// The purges whose conversations it carries, and how many of each.
     pub purges: Vec<(Uuid, i64)>,
@@ -22,7 +21,6 @@ pub struct WholeJob {
 pub enum FoundJob {
     /// Nothing that may be known.
     Nothing,
-    /// One job.
     One(Box<WholeJob>),
     /// Jobs of several orgs: Genesys' ids are unique within an org only.
     Ambiguous,
@@ -61,16 +59,14 @@ async fn by_our_id(
     id: Uuid,
     orgs: Option<&[String]>,
 ) -> Result<Option<(Uuid, String)>, StoreError> {
-    let failed = tx.failed();
     let row = sqlx::query!(
         "-- job_by_our_id
         select id, org from jobs where id = $1 and ($2::text[] is null or org = any($2))",
         id,
         orgs
     )
-    .fetch_optional(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .maybe(tx)
+    .await?;
     Ok(row.map(|row| (row.id, row.org)))
 }
 
@@ -79,7 +75,6 @@ async fn by_upstream_id(
     id: &str,
     orgs: Option<&[String]>,
 ) -> Result<Vec<(Uuid, String)>, StoreError> {
-    let failed = tx.failed();
     let rows = sqlx::query!(
         "-- jobs_by_upstream_id
         select j.id, j.org
@@ -90,18 +85,16 @@ async fn by_upstream_id(
         id,
         orgs
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     Ok(rows.into_iter().map(|row| (row.id, row.org)).collect())
 }
 
 async fn load(tx: &mut Tx, id: Uuid) -> Result<JobRow, StoreError> {
-    let failed = tx.failed();
     let row = sqlx::query_as!(
         Row,
         r#"-- job
-        select id, state::text as "state!", result::text as result, upstream_job_id, upstream_state,
+        select id, state as "state: JobState", result as "result: JobResult", upstream_job_id, upstream_state,
                coalesce((
                    select sum(cardinality(positions)) from job_parts where job_id = $1
                ), 0)::bigint as "conversations!",
@@ -111,14 +104,12 @@ async fn load(tx: &mut Tx, id: Uuid) -> Result<JobRow, StoreError> {
         where id = $1"#,
         id
     )
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .one(tx)
+    .await?;
     row.try_into()
 }
 
 async fn shares_of(tx: &mut Tx, id: Uuid) -> Result<Vec<(Uuid, i64)>, StoreError> {
-    let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- shares_of_job
         select purge_id, sum(cardinality(positions))::bigint as "conversations!"
@@ -128,8 +119,7 @@ async fn shares_of(tx: &mut Tx, id: Uuid) -> Result<Vec<(Uuid, i64)>, StoreError
         order by purge_id"#,
         id
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     Ok(rows.into_iter().map(|row| (row.purge_id, row.conversations)).collect())
 }

@@ -6,17 +6,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::state::{JobResult, JobState};
-use crate::store::error::word;
+use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError};
 
 /// One job, as seen from a purge or as a whole.
 #[derive(Debug, Clone)]
 pub struct JobRow {
-    /// Its id here.
     pub id: Uuid,
-    /// Where it stands.
     pub state: JobState,
-    /// How it ended.
     pub result: Option<JobResult>,
     /// Genesys' id of it.
     pub upstream_job_id: Option<String>,
@@ -26,7 +23,6 @@ pub struct JobRow {
     pub conversations: i64,
     /// As upstream said it last.
     pub records_processed: Option<i64>,
-    /// Intents so far.
     pub attempt: i32,
     /// When upstream took it.
     pub submitted_at: Option<Timestamp>,
@@ -47,11 +43,10 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<JobRow>, StoreError> {
         let mut tx = self.begin_request("jobs_of").await?;
-        let failed = tx.failed();
         let rows = sqlx::query_as!(
             Row,
             r#"-- jobs_of
-            select j.id, j.state::text as "state!", j.result::text as result, j.upstream_job_id, j.upstream_state,
+            select j.id, j.state as "state: JobState", j.result as "result: JobResult", j.upstream_job_id, j.upstream_state,
                    p.conversations as "conversations!", j.records_processed, j.attempt, j.submitted_at, j.finished_at,
                    extract(epoch from j.ended_at - j.submitted_at)::float8 as latency_seconds, j.last_error
             from (
@@ -68,9 +63,8 @@ impl Store {
             after,
             limit
         )
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .all(&mut tx)
+.await?;
         rows.into_iter().map(JobRow::try_from).collect()
     }
 }
@@ -78,8 +72,8 @@ impl Store {
 /// A job as it is stored.
 pub(super) struct Row {
     pub(super) id: Uuid,
-    pub(super) state: String,
-    pub(super) result: Option<String>,
+    pub(super) state: JobState,
+    pub(super) result: Option<JobResult>,
     pub(super) upstream_job_id: Option<String>,
     pub(super) upstream_state: Option<String>,
     pub(super) conversations: i64,
@@ -97,8 +91,8 @@ impl TryFrom<Row> for JobRow {
     fn try_from(row: Row) -> Result<Self, StoreError> {
         Ok(Self {
             id: row.id,
-            state: word("state of a job", &row.state)?,
-            result: row.result.map(|result| word("result of a job", &result)).transpose()?,
+            state: row.state,
+            result: row.result,
             upstream_job_id: row.upstream_job_id,
             upstream_state: row.upstream_state,
             conversations: row.conversations,

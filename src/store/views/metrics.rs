@@ -1,27 +1,22 @@
 //! What the database tells of the work at this moment, for the metrics: counted over what is open alone.
 
 use crate::domain::state::{JobState, PurgeState};
-use crate::store::error::word;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
 /// Everything that was read. The statements see moments that follow one another.
 #[derive(Debug, Clone, Default)]
 pub struct Readings {
-    /// Every org.
     pub orgs: Vec<OrgReading>,
     /// Open purges of an org in a state.
     pub purges: Vec<PurgesReading>,
     /// Unfinished jobs of an org in a state.
     pub jobs: Vec<JobsReading>,
-    /// Deliveries.
     pub deliveries: DeliveriesReading,
 }
 
-/// One org.
 #[derive(Debug, Clone)]
 pub struct OrgReading {
-    /// Its name.
     pub org: String,
     /// Why it is blocked, where it is.
     pub blocked_code: Option<String>,
@@ -32,11 +27,8 @@ pub struct OrgReading {
 /// The open purges of an org in one state.
 #[derive(Debug, Clone)]
 pub struct PurgesReading {
-    /// The org.
     pub org: String,
-    /// The state.
     pub state: PurgeState,
-    /// How many.
     pub number: i64,
     /// Their conversations that need facts.
     pub pending: i64,
@@ -51,11 +43,8 @@ pub struct PurgesReading {
 /// The jobs of an org in one state.
 #[derive(Debug, Clone)]
 pub struct JobsReading {
-    /// The org.
     pub org: String,
-    /// The state.
     pub state: JobState,
-    /// How many.
     pub number: i64,
 }
 
@@ -74,14 +63,12 @@ impl Store {
     /// Reads what the metrics tell of the database; a statement that takes two seconds is given up by the server.
     pub async fn readings(&self) -> Result<Readings, StoreError> {
         let mut tx = self.begin_request("readings").await?;
-        let failed = tx.failed();
         sqlx::query!(
             r#"-- limit_readings
             select set_config('statement_timeout', '2s', true) as "limit""#
         )
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .one(&mut tx)
+        .await?;
         Ok(Readings {
             orgs: orgs(&mut tx).await?,
             purges: purges(&mut tx).await?,
@@ -92,36 +79,32 @@ impl Store {
 }
 
 async fn orgs(tx: &mut Tx) -> Result<Vec<OrgReading>, StoreError> {
-    let failed = tx.failed();
     sqlx::query_as!(
         OrgReading,
         r#"-- readings_orgs
         select name as org, blocked_code, stopped_at is not null as "is_stopped!" from orgs order by name"#
     )
-    .fetch_all(&mut **tx)
+    .all(tx)
     .await
-    .map_err(failed)
 }
 
 async fn purges(tx: &mut Tx) -> Result<Vec<PurgesReading>, StoreError> {
-    let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- readings_purges
-        select org, state::text as "state!", count(*) as "number!", sum(pending)::bigint as "pending!",
+        select org, state as "state: PurgeState", count(*) as "number!", sum(pending)::bigint as "pending!",
                sum(eligible)::bigint as "eligible!", sum(submitted)::bigint as "submitted!",
                extract(epoch from clock_timestamp() - min(created_at))::float8 as "oldest!"
         from purges
         where finished_at is null
         group by org, state"#
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     rows.into_iter()
         .map(|row| {
             Ok(PurgesReading {
                 org: row.org,
-                state: word("state of a purge", &row.state)?,
+                state: row.state,
                 number: row.number,
                 pending: row.pending,
                 eligible: row.eligible,
@@ -133,26 +116,21 @@ async fn purges(tx: &mut Tx) -> Result<Vec<PurgesReading>, StoreError> {
 }
 
 async fn jobs(tx: &mut Tx) -> Result<Vec<JobsReading>, StoreError> {
-    let failed = tx.failed();
     let rows = sqlx::query!(
         r#"-- readings_jobs
-        select org, state::text as "state!", count(*) as "number!"
+        select org, state as "state: JobState", count(*) as "number!"
         from jobs
         where state <> 'done'
         group by org, state"#
     )
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(failed)?;
+    .all(tx)
+    .await?;
     rows.into_iter()
-        .map(|row| {
-            Ok(JobsReading { org: row.org, state: word("state of a job", &row.state)?, number: row.number })
-        })
+        .map(|row| Ok(JobsReading { org: row.org, state: row.state, number: row.number }))
         .collect()
 }
 
 async fn deliveries(tx: &mut Tx) -> Result<DeliveriesReading, StoreError> {
-    let failed = tx.failed();
     sqlx::query_as!(
         DeliveriesReading,
         r#"-- readings_deliveries
@@ -161,7 +139,6 @@ async fn deliveries(tx: &mut Tx) -> Result<DeliveriesReading, StoreError> {
         from (select count(*) as number, min(created_at) as oldest from deliveries where state = 'pending') pending
         cross join (select count(*) as number from deliveries where state = 'dead') dead"#
     )
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(failed)
+    .one(tx)
+.await
 }

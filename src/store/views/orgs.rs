@@ -5,12 +5,12 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 
 use crate::domain::recent::RecentCalls;
 use crate::store::orgs::stop::Stop;
+use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError};
 
 /// One org at a moment.
 #[derive(Debug, Clone)]
 pub struct OrgRow {
-    /// Its name.
     pub name: String,
     /// The calls a minute that upstream's headers told last.
     pub allowed_per_minute: Option<u32>,
@@ -26,7 +26,6 @@ pub struct OrgRow {
     pub token: Option<(Timestamp, Timestamp)>,
     /// Why upstream refuses it.
     pub blocked: Option<Blocked>,
-    /// Who stopped it.
     pub stopped: Option<Stop>,
     /// Upstream asked for silence until then.
     pub closed_until: Option<Timestamp>,
@@ -37,13 +36,11 @@ pub struct OrgRow {
 /// Why work of an org waits for upstream.
 #[derive(Debug, Clone)]
 pub struct Blocked {
-    /// A stable code.
     pub code: String,
     /// What is missing and what to do, in a sentence.
     pub detail: String,
     /// The kind of call that is refused, or `clock`.
     pub call: String,
-    /// Since when.
     pub since: Timestamp,
     /// When the next try is let through.
     pub next_try_at: Timestamp,
@@ -53,7 +50,6 @@ impl Store {
     /// The orgs with these names, by name.
     pub async fn orgs(&self, names: &[String]) -> Result<Vec<OrgRow>, StoreError> {
         let mut tx = self.begin_request("orgs").await?;
-        let failed = tx.failed();
         let rows = sqlx::query_as!(
             Row,
             r#"-- orgs
@@ -79,9 +75,8 @@ impl Store {
             order by o.name"#,
             names
         )
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)?;
+        .all(&mut tx)
+.await?;
         Ok(rows.into_iter().map(OrgRow::from).collect())
     }
 }

@@ -8,7 +8,7 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 use crate::domain::limiter::{Budget, Permission, in_force};
 use crate::domain::terms::OrgTerms;
 use crate::store::orgs::block;
-use crate::store::tx::Tx;
+use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
 /// An org's work at a moment.
@@ -97,7 +97,6 @@ struct Live {
 }
 
 async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, StoreError> {
-    let failed = tx.failed();
     sqlx::query_as!(
         Live,
         r#"-- survey_live
@@ -149,9 +148,8 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
         org.name,
         horizon.as_secs_f64()
     )
-    .fetch_one(&mut **tx)
+    .one(tx)
     .await
-    .map_err(failed)
 }
 
 /// What the org's purges want.
@@ -166,7 +164,6 @@ struct Open {
 /// What is due is due now. The earliest of the others are read in order, one row each: right after a large accept the
 /// planner has no statistics, and would read all rows for a `min`.
 async fn open(tx: &mut Tx, org: &OrgTerms, now: SqlTimestamp) -> Result<Open, StoreError> {
-    let failed = tx.failed();
     sqlx::query_as!(
         Open,
         r#"-- survey_open
@@ -224,9 +221,8 @@ async fn open(tx: &mut Tx, org: &OrgTerms, now: SqlTimestamp) -> Result<Open, St
         org.name,
         now as _
     )
-    .fetch_one(&mut **tx)
+    .one(tx)
     .await
-    .map_err(failed)
 }
 
 fn weigh(org: &OrgTerms, live: Live, open: &Open) -> Survey {
