@@ -25,9 +25,11 @@ pub use world::World;
 
 use crate::api::{self, ApiState, Calls, ConnectionTerms, IntakeTerms, MetricsDesk, Room};
 use crate::config::{MetricsAccess, OrgSettings, Settings};
+use crate::domain::retention::Policy;
 use crate::engine::{Chance, Engine, OrgEngine};
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
 use crate::meters::Meters;
+use crate::store::orgs::enroll::{Enrolled, Enroller};
 use crate::store::{Place, Store, StoreError};
 use crate::upkeep;
 use crate::webhooks::deliver::{Courier, Receiver};
@@ -100,7 +102,7 @@ impl Service {
         let store = connect(settings, world, place).await?.measured(meters.clone());
         store.check_ready().await?;
         for name in settings.orgs.keys() {
-            store.enroll_org(name, &policy(settings)).await?;
+            enroll(&store, name, &policy(settings), role).await?;
         }
         let (stop_http, stop_background) = (CancellationToken::new(), CancellationToken::new());
         let (http, background) = (TaskTracker::new(), TaskTracker::new());
@@ -156,6 +158,25 @@ impl Service {
         }
         self.store.close().await;
     }
+}
+
+/// Makes an org known, with the rules that this process is configured for as far as it may bring them into force.
+async fn enroll(store: &Store, org: &str, configured: &Policy, role: Role) -> Result<(), StoreError> {
+    if role == Role::Api {
+        return store.know_org(org, configured).await;
+    }
+    let Enrolled { replaced, in_force } = store.enroll_org(org, configured, Enroller::Worker).await?;
+    if let Some(before) = replaced {
+        tracing::warn!(org, %before, after = %in_force, "other retention rules are in force from now on");
+    }
+    if in_force != *configured {
+        tracing::warn!(
+            org, %configured, %in_force,
+            "looser retention rules are configured than are in force, and these stay: to put the configured ones in \
+             force, run `genesys-purge retention adopt`"
+        );
+    }
+    Ok(())
 }
 
 /// Connects to the database.

@@ -18,6 +18,7 @@ pub fn engine_terms(settings: &Settings) -> EngineTerms {
         absence_gap: engine.absence_gap,
         validation_max_age: engine.validation_max_age,
         verify_timeout: engine.verify_timeout,
+        resubmit_after: engine.resubmit_after,
         max_attempts: engine.max_attempts,
         shutdown_grace: engine.shutdown_grace,
     }

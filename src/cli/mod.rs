@@ -7,6 +7,7 @@ mod migrate;
 mod openapi;
 mod output;
 mod purge;
+mod retention;
 mod sandbox;
 mod serve;
 mod setting;
@@ -53,6 +54,9 @@ enum Command {
     /// Submit and watch purges, as a caller of a running service.
     #[command(subcommand)]
     Purge(purge::Action),
+    /// Retention rules: put looser ones in force.
+    #[command(subcommand)]
+    Retention(retention::Action),
     /// What receivers of webhooks need.
     #[command(subcommand)]
     Webhooks(webhooks::Action),
@@ -82,6 +86,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Keys(action) => keys::run(&setting, action).await,
         Command::Doctor(args) => doctor::run(&setting, args).await,
         Command::Purge(action) => purge::run(&setting, action).await,
+        Command::Retention(action) => retention::run(&setting, action).await,
         Command::Webhooks(action) => webhooks::run(&setting, action).await,
     }
 }

@@ -55,6 +55,9 @@ pub struct EngineSettings {
     /// How long after an upstream job's end its ids may still be seen, as long as nothing better was observed.
     #[serde(deserialize_with = "values::duration")]
     pub verify_timeout: Duration,
+    /// An id that an ended job left where it was goes again no sooner; doubles with every such job.
+    #[serde(deserialize_with = "values::duration")]
+    pub resubmit_after: Duration,
     /// How many upstream jobs may carry an id in one run of its purge before it fails.
     #[serde(deserialize_with = "values::whole::<1, 100, _, _>")]
     pub max_attempts: u32,

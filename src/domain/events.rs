@@ -37,6 +37,8 @@ words! {
         OrgBlocked = "org_blocked",
         /// Upstream accepts it again.
         OrgUnblocked = "org_unblocked",
+        /// Other retention rules are in force for an org.
+        RetentionChanged = "retention_changed",
         /// An operator stopped an org: nothing is begun.
         OrgStopped = "org_stopped",
         OrgResumed = "org_resumed",

@@ -24,6 +24,16 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The stricter of both in everything: what either of them keeps is kept.
+    #[must_use]
+    pub fn strictest(&self, other: &Self) -> Self {
+        let unknown_age = match (self.unknown_age, other.unknown_age) {
+            (UnknownAge::Purge, UnknownAge::Purge) => UnknownAge::Purge,
+            (UnknownAge::Retain, _) | (_, UnknownAge::Retain) => UnknownAge::Retain,
+        };
+        Self { default_days: self.default_days.max(other.default_days), unknown_age }
+    }
+
     /// The moment from which a conversation that ended at `end` need not be kept any longer.
     ///
     /// A period that leads past the end of time never expires.
@@ -34,9 +44,34 @@ impl Policy {
     }
 }
 
+impl std::fmt::Display for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let unknown_age = match self.unknown_age {
+            UnknownAge::Retain => "retain",
+            UnknownAge::Purge => "purge",
+        };
+        write!(f, "default_days = {}, unknown_age = \"{unknown_age}\"", self.default_days)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_strictest_of_two_keeps_what_either_keeps() {
+        use UnknownAge::{Purge, Retain};
+        let policy = |default_days, unknown_age| Policy { default_days, unknown_age };
+        let table = [
+            (policy(365, Retain), policy(1, Purge), policy(365, Retain)),
+            (policy(1, Purge), policy(365, Retain), policy(365, Retain)),
+            (policy(1, Retain), policy(365, Purge), policy(365, Retain)),
+            (policy(7, Purge), policy(7, Purge), policy(7, Purge)),
+        ];
+        for (one, other, expected) in table {
+            assert_eq!(one.strictest(&other), expected, "{one} and {other}");
+        }
+    }
 
     #[test]
     fn a_period_counts_from_the_end_and_one_past_the_end_of_time_never_expires() {

@@ -56,6 +56,26 @@ words! {
 }
 
 words! {
+    /// What is done about a job next.
+    JobStep, "step of a job" {
+        /// It waits for its intent.
+        Intend = "intend",
+        /// Its ids are looked at afresh before its intent.
+        Recheck = "recheck",
+        /// Upstream is asked whether it has ended.
+        Poll = "poll",
+        /// It is past its deadline, and its ids are looked at.
+        Overdue = "overdue",
+        /// Its submit got no answer, and its ids are read again.
+        Reread = "reread",
+        /// It ended, and its ids are looked at.
+        Verify = "verify",
+        /// It was given up and is over: what is gone after all is looked at.
+        Late = "late",
+    }
+}
+
+words! {
     /// How a job ended.
     JobResult, "result of a job" {
         Completed = "completed",

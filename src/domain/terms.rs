@@ -32,6 +32,7 @@ pub struct EngineTerms {
     pub absence_gap: Duration,
     pub validation_max_age: Duration,
     pub verify_timeout: Duration,
+    pub resubmit_after: Duration,
     pub max_attempts: u32,
     pub shutdown_grace: Duration,
 }

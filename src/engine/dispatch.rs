@@ -180,7 +180,7 @@ impl Dispatcher {
                 }
             }
             let timed = self.org.meters.step("intend", &self.org.terms.name);
-            let intended = self.org.store.intend(&self.org.terms, &self.org.engine).await;
+            let intended = self.org.store.intend(&self.org.terms, &self.org.engine, (self.org.clock)()).await;
             timed.end(ending(&intended, matches!(intended, Ok(Intended::Nothing | Intended::NoPermit))));
             match intended? {
                 Intended::Intent(intent) => {

@@ -9,9 +9,8 @@ use super::ask::Rest;
 use super::trouble::last_error;
 use crate::genesys::Failure;
 use crate::store::StoreError;
-use crate::store::jobs::claim::{Look, LookKind};
-use crate::store::jobs::settle::Unanswered;
-use crate::store::orgs::block::Hurdle;
+use crate::store::jobs::looks::{Look, LookKind, Unanswered};
+use crate::store::orgs::hurdle::Hurdle;
 use crate::store::orgs::limiter::{Call, Permit};
 
 /// A look that was held up comes again no sooner.
@@ -21,10 +20,7 @@ impl OrgEngine {
     /// Looks at one job's conversations, and records what was seen.
     pub(super) async fn look(&self, look: &Look, permit: Permit) -> Result<(), StoreError> {
         let org = &self.terms.name;
-        // What is judged as a whole must be told of within one lease, so it is not cut small.
-        let is_judged_in_parts = matches!(look.kind, LookKind::Verify | LookKind::Overdue | LookKind::Late);
-        let fruitless = if is_judged_in_parts { look.blind } else { look.blind.min(2) };
-        let asked = self.ask(&look.ids, permit, fruitless, None).await?;
+        let asked = self.ask(&look.ids, permit, look.blind, None).await?;
         let unanswered = match asked.rest {
             None => None,
             Some(Rest::Later(again)) => {

@@ -10,7 +10,7 @@ use crate::domain::pace::{Bounds, Pace};
 use crate::domain::terms::{EngineTerms, OrgTerms};
 use crate::genesys::{Observed, Upstream};
 use crate::meters::Meters;
-use crate::store::orgs::block::Hurdle;
+use crate::store::orgs::hurdle::Hurdle;
 use crate::store::orgs::limiter::Call;
 use crate::store::views::survey::Survey;
 use crate::store::{Store, StoreError};

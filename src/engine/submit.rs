@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::OrgEngine;
 use super::trouble::last_error;
 use crate::domain::reason::Reason;
@@ -24,17 +26,26 @@ impl OrgEngine {
                                conversations = intent.ids.len(), "upstream took the job");
                 let first_poll = self.pace().first_poll(self.bounds()).min(self.engine.job_deadline);
                 let accepted = Accepted { upstream_job_id: upstream_job_id.0, body_sha256, first_poll };
-                self.persist(|| self.store.record_accepted(intent.lease, &accepted)).await?;
+                let is_new =
+                    self.persist(|| self.store.record_accepted(org, intent.lease, &accepted)).await?;
+                if !is_new {
+                    tracing::error!(org, job = %intent.lease.job, upstream_job_id = accepted.upstream_job_id,
+                                    "upstream answered with the id of another job; in doubt");
+                    let error = json!({
+                        "call": "submit", "message": "upstream answered with the id of a job that is known already",
+                        "upstreamJobId": accepted.upstream_job_id,
+                    });
+                    let lost =
+                        || self.store.record_lost(org, intent.lease, body_sha256, &error, &self.engine);
+                    self.persist(lost).await?;
+                }
                 self.note_success(Call::Submit, &answer.observed).await
             }
             Err(Failure::Unknown(detail)) => {
                 tracing::warn!(org, job = %intent.lease.job, attempt = intent.attempt, error = %detail, "a submit had no answer; in doubt");
                 let error = last_error(&detail);
-                // Where nothing can be read the loss must be recorded all the same.
-                let observed = self.store.observed(org).await;
-                let window =
-                    observed.map_or(self.engine.ambiguity_grace, |observed| observed.window(&self.engine));
-                self.persist(|| self.store.record_lost(intent.lease, window, body_sha256, &error)).await
+                self.persist(|| self.store.record_lost(org, intent.lease, body_sha256, &error, &self.engine))
+                    .await
             }
             Err(failure) => {
                 tracing::warn!(org, job = %intent.lease.job, attempt = intent.attempt, error = %failure, "upstream did not take the job");
@@ -52,9 +63,9 @@ impl OrgEngine {
 
     /// Records, again and again while the database is out of reach and the lease may still hold: an answer that is
     /// known must not become a doubt.
-    async fn persist<F>(&self, mut record: impl FnMut() -> F) -> Result<(), StoreError>
+    async fn persist<T, F>(&self, mut record: impl FnMut() -> F) -> Result<T, StoreError>
     where
-        F: Future<Output = Result<(), StoreError>>,
+        F: Future<Output = Result<T, StoreError>>,
     {
         let until = Instant::now() + self.engine.lease;
         loop {

@@ -8,7 +8,8 @@ use super::OrgEngine;
 use crate::domain::backoff;
 use crate::genesys::{Detail, Failure};
 use crate::store::StoreError;
-use crate::store::orgs::block::{Block, Hurdle, PROBE_EVERY};
+use crate::store::orgs::block::{Block, PROBE_EVERY};
+use crate::store::orgs::hurdle::Hurdle;
 use crate::store::orgs::limiter::Call;
 
 impl OrgEngine {

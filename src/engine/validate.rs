@@ -8,7 +8,7 @@ use super::OrgEngine;
 use super::ask::Rest;
 use crate::genesys::Failure;
 use crate::store::StoreError;
-use crate::store::orgs::block::Hurdle;
+use crate::store::orgs::hurdle::Hurdle;
 use crate::store::orgs::limiter::{Call, Permit};
 use crate::store::slices::claim::Question;
 use crate::store::slices::validated::Again;

@@ -9,7 +9,7 @@ use sqlx::{Decode, Postgres, Type};
 
 use crate::domain::events::EventType;
 use crate::domain::outcome::Outcome;
-use crate::domain::state::{JobResult, JobState, PurgeState, SliceState};
+use crate::domain::state::{JobResult, JobState, JobStep, PurgeState, SliceState};
 
 type Unreadable = Box<dyn Error + Send + Sync>;
 
@@ -35,6 +35,7 @@ words_of! {
     "slice_state": SliceState,
     "job_state": JobState,
     "job_result": JobResult,
+    "job_step": JobStep,
     "text": EventType,
 }
 

@@ -91,6 +91,13 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Another row has the same key.
+    pub(super) fn is_unique_violation(&self) -> bool {
+        matches!(self, Self::Database { source: sqlx::Error::Database(error), .. } if error.is_unique_violation())
+    }
+}
+
 /// Checks how many rows a guarded write changed.
 pub(super) fn ensure_rows(
     transaction: &'static str,

@@ -8,6 +8,7 @@ mod decode;
 pub mod deliveries;
 mod error;
 mod events;
+mod findings;
 pub mod holds;
 pub mod jobs;
 pub mod keys;

@@ -33,6 +33,5 @@ pub async fn run(store: Store, orgs: Vec<String>, terms: EngineTerms, wakes: Wak
 /// Takes up what an org's ended leases left; tells how many there were.
 pub async fn expire(store: &Store, org: &str, terms: &EngineTerms) -> Result<u64, StoreError> {
     let slices = store.expire_slices(org).await?;
-    let observed = store.observed(org).await?;
-    Ok(slices + store.expire_submits(org, observed.window(terms)).await?)
+    Ok(slices + store.expire_submits(org, terms).await?)
 }

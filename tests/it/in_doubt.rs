@@ -146,11 +146,11 @@ async fn submits_that_are_lost_again_and_again_end_as_submit_unknown_and_keep_no
 async fn a_success_between_two_losses_breaks_the_row() {
     // Each submit but the last is lost; every loss alone lies within the deadline.
     let test = strict().env("PURGE__ENGINE__JOB_DEADLINE", "5s").start().await;
-    test.fault(strikes("submit", 3, &json!({ "status": 503 })));
+    test.fault(strikes("submit", 2, &json!({ "status": 503 })));
     let ids = &test.ids_of(Kind::Eligible)[..2];
     let purge = test.purge(ids).await;
     assert_eq!(test.finished(purge).await["state"], "completed");
-    assert_eq!(test.log(Call::Submit).len(), 4);
+    assert_eq!(test.log(Call::Submit).len(), 3);
     assert_eq!(test.number("select count(*) from jobs where lost_since is not null").await, 0);
     test.assert_purged_once(ids);
 }

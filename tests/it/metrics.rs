@@ -252,6 +252,7 @@ async fn what_is_put_off_and_what_ran_out_is_counted() {
     let test = setup.start().await;
     let store = test.store().await;
     let terms = genesys_purge::app::org_terms("default", &test.settings.orgs["default"]);
+    let engine_terms = genesys_purge::app::engine_terms(&test.settings);
     let meters = meters::Meters::new(["default"]);
     let store = store.measured(meters.clone());
     let call = genesys_purge::store::orgs::limiter::Call::Poll;
@@ -261,7 +262,7 @@ async fn what_is_put_off_and_what_ran_out_is_counted() {
     test.sql("update slices set state = 'validating', lease_until = now() - interval '1 minute'").await;
     assert_eq!(store.expire_slices("default").await.unwrap(), 1);
     waiting::put_jobs(&test, "submitting", 2).await;
-    assert_eq!(store.expire_submits("default", std::time::Duration::ZERO).await.unwrap(), 2);
+    assert_eq!(store.expire_submits("default", &engine_terms).await.unwrap(), 2);
     let page = Page::read(&meters.page().to_string());
     let refused =
         |call| page.count("genesys_purge_permits_refused_total", &[("org", "default"), ("call", call)]);

@@ -96,6 +96,9 @@ fn settings(sandbox: &Running, receiver: &str, secret: &str) -> anyhow::Result<S
         ("RETENTION_WEBHOOK_URL", receiver),
         ("RETENTION_WEBHOOK_SECRET", secret),
         ("PURGE__SERVER__BIND", "127.0.0.1:0"),
+        // Jobs take a second here and deletions show within one, so what a job left need not be waited for for minutes.
+        ("PURGE__ENGINE__RESUBMIT_AFTER", "1s"),
+        ("PURGE__ENGINE__VERIFY_TIMEOUT", "10s"),
         ("PURGE__ORGS__DEFAULT__MAX_CONCURRENT_JOBS", "10"),
         ("PURGE__ORGS__DEFAULT__REQUESTS_PER_MINUTE", "1200"),
         ("PURGE__ENGINE__POLL_INITIAL", "1s"),

@@ -27,6 +27,7 @@ fn without_any_source_the_defaults_are_those_of_the_contract() {
     assert_eq!(engine.absence_gap, seconds(5));
     assert_eq!(engine.validation_max_age, seconds(15 * 60));
     assert_eq!(engine.verify_timeout, seconds(10 * 60));
+    assert_eq!(engine.resubmit_after, seconds(60));
     assert_eq!(engine.max_attempts, 3);
     assert_eq!(engine.shutdown_grace, seconds(30));
     assert!(orgs.is_empty());

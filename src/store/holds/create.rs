@@ -2,14 +2,13 @@
 //! before or after every intent.
 
 use jiff::Timestamp;
-use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use jiff_sqlx::ToSqlx as _;
 use uuid::Uuid;
 
 use super::read::Hold;
 use crate::domain::events::EventType;
-use crate::domain::outcome::{Marks, Outcome};
-use crate::domain::reason::codes;
 use crate::store::events::{Actor, NewEvent, write};
+use crate::store::orgs::quiet::quiet_at;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
@@ -86,15 +85,7 @@ impl Store {
         sqlx::query!("-- activate_hold\nupdate holds set active = true where id = $1", id)
             .exactly(&mut tx, 1)
             .await?;
-        // One statement: a call that its snapshot does not show as under way any more left before its clock is read.
-        let quiet_at = sqlx::query_scalar!(
-            r#"-- quiet_at
-            select greatest(max(call_before), clock_timestamp()) as "quiet_at!: SqlTimestamp"
-            from jobs where org = any($1) and state = 'submitting'"#,
-            &new.orgs
-        )
-        .one(&mut tx)
-        .await?;
+        let quiet_at = quiet_at(&mut tx, &new.orgs, None).await?;
         let payload = serde_json::json!({ "matter": new.matter, "conversations": new.conversation_ids.len(), "orgs": new.orgs });
         let actor = Actor { name: &new.created_by, request_id: Some(&new.request_id) };
         let event = NewEvent {
@@ -107,45 +98,29 @@ impl Store {
         };
         write(self, &mut tx, now, actor, event).await?;
         tx.commit().await?;
-        Ok(quiet_at.to_jiff())
+        Ok(quiet_at)
     }
 
-    /// Read after the activation, when no further intent can name them: what was named and comes back is protected.
-    async fn too_late_for(&self, orgs: &[String], ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+    /// Those of the ids that are known to be gone, or that a job may be deleting. Read after the activation, when no further
+    /// intent can name them: what was named and comes back is protected.
+    pub async fn too_late_for(&self, orgs: &[String], ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
         let mut tx = self.begin_request("too_late_for").await?;
-        let gone_late = codes::GONE_LATE;
-        let late = [Outcome::Submitted, Outcome::Purged].map(|outcome| i32::from(outcome.code()));
         sqlx::query_scalar!(
             r#"-- too_late_for
-            select c.conversation_id as "id!"
-            from conversations c
-            join slices s on s.purge_id = c.purge_id and s.slice_no = c.ordinal / $4
-            where c.conversation_id = any($1) and s.org = any($2)
-              and (
-                  get_byte(s.outcomes, c.ordinal % $4) & 15 = any($3)
-                  -- It counts as something else, and was seen to be gone when the job that had carried it was over.
-                  or get_byte(s.outcomes, c.ordinal % $4) & $5 > 0 and exists (
-                      select from decisions d
-                      where d.purge_id = s.purge_id and d.slice_no = s.slice_no and d.code = $6
-                        and (c.ordinal % $4)::smallint = any(d.positions)
-                  )
-              )
+            select conversation_id as "id!"
+            from findings
+            where org = any($2) and conversation_id = any($1) and gone_at is not null
             union
             -- A job past its deadline may go on, and its last look is still to come, whatever its conversations count as.
             select r.conversation_id
             from reservations r
             join jobs j on j.id = r.job_id
-            where r.conversation_id = any($1) and r.org = any($2)
-              and j.state in ('submitting', 'in_doubt', 'submitted', 'verifying')"#,
+            where r.conversation_id = any($1) and r.org = any($2) and j.may_delete"#,
             ids,
-            orgs,
-            &late[..],
-            i32::try_from(crate::domain::SLICE_SIZE).unwrap_or(i32::MAX),
-            i32::from(Marks::CARRIED.bits()),
-            gone_late.code.as_ref()
+            orgs
         )
         .all(&mut tx)
-.await
+        .await
     }
 }
 

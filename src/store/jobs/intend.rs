@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
 use uuid::Uuid;
 
 use super::facts::FactsStamp;
-use super::intend_checks::{Check, Conditions, check};
+use super::intend_checks::{Conditions, check};
 use super::lease::JobLease;
 use super::parts::{self, Parts};
-use super::{finish, pack, reserve};
+use super::{ending, pack, reserve};
+use crate::domain::intent::Check;
 use crate::domain::outcome::{Marks, Outcome};
 use crate::domain::packing::slots_for_children;
 use crate::domain::reason::{Step, codes};
@@ -33,6 +35,9 @@ pub struct Intent {
     pub ids: Vec<Uuid>,
     /// The call begins before this moment or not at all.
     pub call_before: Instant,
+    /// The same moment by the wall clock of this process: a machine that was suspended has lost time that no monotonic
+    /// clock knows of.
+    pub wall_deadline: Timestamp,
     /// So many intents this job has had.
     pub attempt: i32,
 }
@@ -50,6 +55,13 @@ pub enum Intended {
     Nothing,
 }
 
+/// When an intent was begun, by both clocks of this process.
+#[derive(Clone, Copy)]
+struct Began {
+    at: Instant,
+    own_time: Timestamp,
+}
+
 /// A waiting job that was chosen.
 #[derive(Clone, Copy)]
 struct Waiting {
@@ -63,9 +75,16 @@ const POSTPONED: Duration = Duration::from_secs(30);
 
 impl Store {
     /// Commits an intent for the oldest waiting job that may go.
-    pub async fn intend(&self, org: &OrgTerms, terms: &EngineTerms) -> Result<Intended, StoreError> {
+    ///
+    /// `own_time`: the time of this process, just now.
+    pub async fn intend(
+        &self,
+        org: &OrgTerms,
+        terms: &EngineTerms,
+        own_time: Timestamp,
+    ) -> Result<Intended, StoreError> {
         // Before the first statement, so that the deadline can only come out too early.
-        let began = Instant::now();
+        let began = Began { at: Instant::now(), own_time };
         let mut tx = self.begin("intend").await?;
         let locked = lock::lock(&mut tx, &org.name).await?;
         if locked.is_shut {
@@ -89,7 +108,7 @@ impl Store {
         terms: &EngineTerms,
         locked: &LockedOrg,
         waiting: Waiting,
-        began: Instant,
+        began: Began,
     ) -> Result<Intended, StoreError> {
         let mut parts = parts::load(&mut tx, waiting.job).await?;
         let conditions = Conditions {
@@ -111,7 +130,7 @@ impl Store {
         let staying = sift(&mut tx, &mut patch, &conditions, &mut parts).await?;
         parts::store(&mut tx, waiting.job, &parts).await?;
         if staying.is_empty() {
-            finish::finish(&mut tx, waiting.job, JobResult::Withdrawn, None).await?;
+            ending::finish(&mut tx, waiting.job, JobResult::Withdrawn, None).await?;
             patch.write(self, &mut tx).await?;
             tx.commit().await?;
             return Ok(Intended::Changed);
@@ -128,8 +147,10 @@ impl Store {
         };
         tx.commit().await?;
         let lease = JobLease { job: waiting.job, epoch };
-        let call_before = (began + life).min(permit.valid_until);
-        Ok(Intended::Intent(Intent { lease, ids, call_before, attempt }))
+        let call_before = (began.at + life).min(permit.valid_until);
+        let life = SignedDuration::try_from(call_before - began.at).unwrap_or(SignedDuration::ZERO);
+        let wall_deadline = began.own_time.checked_add(life).unwrap_or(began.own_time);
+        Ok(Intended::Intent(Intent { lease, ids, call_before, wall_deadline, attempt }))
     }
 
     /// Puts a job that can't be submitted as it stands behind the others.
@@ -155,20 +176,22 @@ impl Store {
 async fn choose(tx: &mut Tx, org: &OrgTerms) -> Result<Option<Waiting>, StoreError> {
     let counts = sqlx::query!(
         r#"-- count_slots
-        select count(*) filter (where state <> 'waiting') as "taken!",
-               count(*) filter (where state <> 'waiting' and parent is not null) as "by_children!",
-               count(*) filter (where state = 'waiting' and parent is null and run_at <= clock_timestamp()) as "others!",
+        select count(*) filter (where takes_slot) as "taken!",
+               count(*) filter (where takes_slot and parent is not null) as "by_children!",
+               count(*) filter (
+                   where next_step = 'intend' and parent is null and due_at <= clock_timestamp()
+               ) as "others!",
                exists (
                    select from purges
                    where org = $1 and drawable > 0 and finished_at is null and state in ('queued', 'running')
                      and not dry_run
                ) as "can_pack!"
         from jobs
-        where org = $1 and state in ('waiting', 'submitting', 'in_doubt', 'submitted')"#,
+        where org = $1 and state <> 'done'"#,
         org.name
     )
     .one(tx)
-.await?;
+    .await?;
     let count = |number: i64| usize::try_from(number).unwrap_or_default();
     if count(counts.taken) >= org.slots {
         return Ok(None);
@@ -179,8 +202,7 @@ async fn choose(tx: &mut Tx, org: &OrgTerms) -> Result<Option<Waiting>, StoreErr
         r#"-- choose_waiting_job
         select id, rechecked
         from jobs
-        where org = $1 and state = 'waiting' and not recheck and run_at <= clock_timestamp()
-          and (lease_until is null or lease_until < clock_timestamp())
+        where org = $1 and state <> 'done' and next_step = 'intend' and due_at <= clock_timestamp()
           and (parent is null or $2)
         order by created_at, id
         limit 1
@@ -263,7 +285,7 @@ async fn promise(
     let row = sqlx::query!(
         "-- promise
         update jobs
-        set state = 'submitting', epoch = epoch + 1, attempt = attempt + 1, open = size,
+        set state = 'submitting', epoch = epoch + 1, attempt = attempt + 1, open = size, intended_at = $2,
             lease_until = $2::timestamptz + make_interval(secs => $4),
             call_before = $2::timestamptz + make_interval(secs => $3)
         where id = $1 and state = 'waiting'

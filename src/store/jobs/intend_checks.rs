@@ -9,10 +9,8 @@ use uuid::Uuid;
 
 use super::facts::FactsStamp;
 use super::parts::Parts;
-use crate::domain::outcome::{Marks, Outcome};
-use crate::domain::reason::{Reason, codes};
+use crate::domain::intent::{self, Check, Known};
 use crate::domain::state::PurgeState;
-use crate::domain::verdict::when_canceled;
 use crate::store::StoreError;
 use crate::store::slices::Place;
 use crate::store::slices::patch::Patch;
@@ -34,17 +32,6 @@ impl Conditions<'_> {
     }
 }
 
-/// Whether a conversation may be named, or how it leaves the job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Check {
-    /// Nothing stands against it.
-    Stays,
-    /// It leaves; `None` where it stays eligible.
-    Leaves(Option<(Outcome, Reason)>),
-    /// Another unfinished job has it: it leaves, and its reservation is not this job's to end.
-    NotOurs,
-}
-
 /// Checks every conversation of the job, in its order.
 pub(super) async fn check(
     tx: &mut Tx,
@@ -55,63 +42,47 @@ pub(super) async fn check(
 ) -> Result<Vec<Check>, StoreError> {
     let stamps: Vec<Option<FactsStamp>> =
         carried.iter().map(|(place, _)| parts.get(&place.slice).and_then(|part| part.facts)).collect();
-    let seen = look_up(tx, conditions, carried, &stamps).await?;
+    let found = look_up(tx, conditions, carried, &stamps).await?;
     let states = purge_states(tx, carried).await?;
     Ok(carried
         .iter()
         .zip(stamps)
-        .zip(seen)
-        .map(|(((place, _), stamp), seen)| {
-            let marks = patch.cell(*place).map(|cell| cell.marks).unwrap_or_default();
-            decide(states.get(&place.slice.purge).copied(), marks, &seen, conditions.are_fresh(stamp))
+        .zip(found)
+        .map(|(((place, _), stamp), found)| {
+            intent::check(Known {
+                is_ours: found.is_ours,
+                is_gone_since: found.is_gone_since,
+                is_held: found.is_held,
+                purge: states.get(&place.slice.purge).copied(),
+                is_kept_since: found.is_kept_since,
+                is_fresh: conditions.are_fresh(stamp),
+                marks: patch.cell(*place).map(|cell| cell.marks).unwrap_or_default(),
+            })
         })
         .collect())
 }
 
 /// What the database knows of one id.
-struct Seen {
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
+struct Found {
     is_held: bool,
     is_ours: bool,
-    was_purged_elsewhere: bool,
+    is_gone_since: bool,
+    is_kept_since: bool,
 }
 
-fn decide(state: Option<PurgeState>, marks: Marks, seen: &Seen, is_fresh: bool) -> Check {
-    let leaves = |outcome, reason| Check::Leaves(Some((outcome, reason)));
-    if !seen.is_ours {
-        return Check::NotOurs;
-    }
-    if seen.is_held {
-        return leaves(Outcome::OnHold, codes::LEGAL_HOLD);
-    }
-    match state {
-        Some(state) if state.may_submit() => {}
-        Some(PurgeState::Canceling | PurgeState::Canceled) => {
-            return Check::Leaves(Some(when_canceled(marks)));
-        }
-        _ => return Check::Leaves(None),
-    }
-    if seen.was_purged_elsewhere {
-        return leaves(Outcome::Pending, codes::PURGED_ELSEWHERE);
-    }
-    if !is_fresh {
-        return leaves(Outcome::Pending, codes::FACTS_STALE);
-    }
-    Check::Stays
-}
-
-/// Holds, reservations and other purges' deletions, in one statement.
+/// Holds, reservations and what the org's purges have found out, in one statement: each by its key, however many purges
+/// name the id.
 async fn look_up(
     tx: &mut Tx,
     conditions: &Conditions<'_>,
     carried: &[(Place, Uuid)],
     stamps: &[Option<FactsStamp>],
-) -> Result<Vec<Seen>, StoreError> {
-    let gone_late = codes::GONE_LATE;
-    let purged = i32::from(Outcome::Purged.code());
-    let slice_size = i32::try_from(crate::domain::SLICE_SIZE).unwrap_or(i32::MAX);
+) -> Result<Vec<Found>, StoreError> {
     let facts_at: Vec<Option<SqlTimestamp>> =
         stamps.iter().map(|stamp| stamp.map(|stamp| stamp.at.to_sqlx())).collect();
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Found,
         r#"-- check_ids
         select
             exists (
@@ -122,42 +93,21 @@ async fn look_up(
                 select from reservations r
                 where r.org = $1 and r.conversation_id = i.id and r.job_id = $2
             ) as "is_ours!",
-            exists (
-                select from conversations c
-                join slices s on s.purge_id = c.purge_id and s.slice_no = c.ordinal / $6
-                where c.conversation_id = i.id and c.purge_id <> i.purge_id and s.org = $1
-                  and s.purged_at >= i.facts_at
-                  and (
-                      get_byte(s.outcomes, c.ordinal % $6) & 15 = $7
-                      or exists (
-                          select from decisions d
-                          where d.purge_id = s.purge_id and d.slice_no = s.slice_no and d.code = $8
-                            and d.decided_at >= i.facts_at and (c.ordinal % $6)::smallint = any(d.positions)
-                      )
-                  )
-            ) as "was_purged_elsewhere!"
-        from unnest($3::uuid[], $4::uuid[], $5::timestamptz[]) with ordinality as i (id, purge_id, facts_at, n)
+            -- Without facts of its own everything that was ever found out counts.
+            coalesce(f.gone_at >= coalesce(i.facts_at, '-infinity'), false) as "is_gone_since!",
+            coalesce(f.kept_at >= coalesce(i.facts_at, '-infinity'), false) as "is_kept_since!"
+        from unnest($3::uuid[], $4::timestamptz[]) with ordinality as i (id, facts_at, n)
+        left join findings f on f.org = $1 and f.conversation_id = i.id
         order by i.n"#,
         conditions.org,
         conditions.job,
         &carried.iter().map(|(_, id)| *id).collect::<Vec<_>>(),
-        &carried.iter().map(|(place, _)| place.slice.purge).collect::<Vec<_>>(),
-        &facts_at as _,
-        slice_size,
-        purged,
-        gone_late.code.as_ref()
+        &facts_at as _
     )
     .all(tx)
-.await?;
+    .await?;
     crate::store::error::ensure_rows("check_ids", rows.len() as u64, carried.len())?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Seen {
-            is_held: row.is_held,
-            is_ours: row.is_ours,
-            was_purged_elsewhere: row.was_purged_elsewhere,
-        })
-        .collect())
+    Ok(rows)
 }
 
 /// The states of the purges; exact, since whoever changes them to something that forbids intents holds the org's lock.
@@ -175,32 +125,5 @@ async fn purge_states(
     )
     .all(tx)
     .await?;
-    rows.into_iter().map(|row| Ok((row.id, row.state))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_reason_not_to_delete_takes_a_conversation_out_of_the_job() {
-        use PurgeState::{Canceling, Paused, Queued, Running};
-        let seen = |is_held, is_ours, was_purged_elsewhere| Seen { is_held, is_ours, was_purged_elsewhere };
-        let leaves = |outcome, reason: Reason| Check::Leaves(Some((outcome, reason)));
-        let table = [
-            (Some(Running), seen(false, true, false), true, Check::Stays),
-            (Some(Queued), seen(false, true, false), true, Check::Stays),
-            (Some(Running), seen(true, true, false), true, leaves(Outcome::OnHold, codes::LEGAL_HOLD)),
-            (Some(Canceling), seen(true, true, false), true, leaves(Outcome::OnHold, codes::LEGAL_HOLD)),
-            (Some(Canceling), seen(false, true, false), true, leaves(Outcome::Canceled, codes::CANCELED)),
-            (Some(Paused), seen(false, true, false), true, Check::Leaves(None)),
-            (None, seen(false, true, false), true, Check::Leaves(None)),
-            (Some(Running), seen(false, false, false), true, Check::NotOurs),
-            (Some(Running), seen(false, true, true), true, leaves(Outcome::Pending, codes::PURGED_ELSEWHERE)),
-            (Some(Running), seen(false, true, false), false, leaves(Outcome::Pending, codes::FACTS_STALE)),
-        ];
-        for (state, seen, is_fresh, expected) in table {
-            assert_eq!(decide(state, Marks::NONE, &seen, is_fresh), expected, "{state:?}");
-        }
-    }
+    Ok(rows.into_iter().map(|row| (row.id, row.state)).collect())
 }

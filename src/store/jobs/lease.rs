@@ -1,8 +1,6 @@
 //! The right of one worker to go on with a job: whoever lost it changes nothing.
 
-use std::time::Duration;
-
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
@@ -25,13 +23,19 @@ pub(super) struct LockedJob {
     pub(super) state: JobState,
     pub(super) is_rechecked: bool,
     pub(super) misses: i16,
+    pub(super) losses: u32,
     pub(super) upstream_job_id: Option<String>,
+    pub(super) upstream_succeeded: Option<bool>,
+    pub(super) records_processed: Option<i64>,
+    pub(super) intended_at: Option<Timestamp>,
     pub(super) submitted_at: Option<Timestamp>,
+    /// When the present poll or look was claimed.
+    pub(super) claimed_at: Option<Timestamp>,
+    /// When the last poll was claimed that found it running.
     pub(super) seen_running_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
     pub(super) lost_since: Option<Timestamp>,
     pub(super) overdue_since: Option<Timestamp>,
-    pub(super) upstream_state: Option<String>,
 }
 
 /// So many 404s in a row are an answer.
@@ -43,16 +47,9 @@ impl LockedJob {
         self.misses >= MISSES
     }
 
-    /// Since its end, or since its deadline where upstream calls it running, so long a time has passed that what could
-    /// not be seen by now is given up.
-    pub(super) fn is_blind_too_long(&self, now: Timestamp, job_deadline: Duration) -> bool {
-        let deadline = SignedDuration::try_from(job_deadline).unwrap_or(SignedDuration::MAX);
-        self.ended_at.or(self.overdue_since).is_some_and(|since| now.duration_since(since) > deadline)
-    }
-
-    /// The job ended after this moment: the latest at which it was known not to have.
+    /// The job ended after this moment: the latest at which a question left that found it running, or else its intent.
     pub(super) fn not_ended_at(&self) -> Option<Timestamp> {
-        self.seen_running_at.or(self.submitted_at)
+        self.seen_running_at.or(self.intended_at)
     }
 }
 
@@ -60,8 +57,9 @@ impl LockedJob {
 pub(super) async fn lock(tx: &mut Tx, lease: JobLease) -> Result<LockedJob, StoreError> {
     let row = sqlx::query!(
         r#"-- lock_job
-        select id, state as "state: JobState", rechecked, misses, upstream_job_id,
-               upstream_state, submitted_at, seen_running_at, ended_at, lost_since, overdue_since
+        select id, state as "state: JobState", rechecked, misses, losses, upstream_job_id, upstream_succeeded,
+               records_processed, intended_at, submitted_at, claimed_at, seen_running_at, ended_at, lost_since,
+               overdue_since
         from jobs
         where id = $1 and epoch = $2
         for update"#,
@@ -77,12 +75,16 @@ pub(super) async fn lock(tx: &mut Tx, lease: JobLease) -> Result<LockedJob, Stor
         state: row.state,
         is_rechecked: row.rechecked,
         misses: row.misses,
+        losses: u32::try_from(row.losses).unwrap_or_default(),
         upstream_job_id: row.upstream_job_id,
+        upstream_succeeded: row.upstream_succeeded,
+        records_processed: row.records_processed,
+        intended_at: time(row.intended_at),
         submitted_at: time(row.submitted_at),
+        claimed_at: time(row.claimed_at),
         seen_running_at: time(row.seen_running_at),
         ended_at: time(row.ended_at),
         lost_since: time(row.lost_since),
         overdue_since: time(row.overdue_since),
-        upstream_state: row.upstream_state,
     })
 }

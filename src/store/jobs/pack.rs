@@ -107,9 +107,8 @@ async fn has_free_slot(tx: &mut Tx, org: &OrgTerms) -> Result<bool, StoreError> 
         r#"-- count_taken_slots
         select count(*) as "taken!"
         from jobs
-        where org = $1
-          and (state in ('submitting', 'in_doubt', 'submitted')
-               or state = 'waiting' and parent is null and tries < $2)"#,
+        where org = $1 and state <> 'done'
+          and (takes_slot or state = 'waiting' and parent is null and tries < $2)"#,
         org.name,
         TRIES_WITH_A_SLOT
     )

@@ -20,6 +20,8 @@ pub(super) struct Part {
     pub(super) carried_before: BTreeSet<usize>,
     /// The facts by which they were drawn, or looked at afresh.
     pub(super) facts: Option<FactsStamp>,
+    /// Those of which the present round of looks was told, and which stay.
+    pub(super) looked: BTreeSet<usize>,
 }
 
 /// All parts of a job, in the lock order of slices.
@@ -44,6 +46,7 @@ pub(super) fn remove(parts: &mut Parts, leaving: &[(Place, Uuid)]) {
     for (place, _) in leaving {
         if let Some(part) = parts.get_mut(&place.slice) {
             part.positions.remove(&place.position);
+            part.looked.remove(&place.position);
         }
     }
 }
@@ -56,7 +59,7 @@ pub(super) async fn load(tx: &mut Tx, job: Uuid) -> Result<Parts, StoreError> {
 pub(super) async fn load_all(tx: &mut Tx, jobs: &[Uuid]) -> Result<HashMap<Uuid, Parts>, StoreError> {
     let rows = sqlx::query!(
         "-- load_parts
-        select job_id, purge_id, slice_no, positions, carried_before, facts_at, facts_epoch
+        select job_id, purge_id, slice_no, positions, carried_before, facts_at, facts_epoch, looked
         from job_parts
         where job_id = any($1)",
         jobs
@@ -72,6 +75,7 @@ pub(super) async fn load_all(tx: &mut Tx, jobs: &[Uuid]) -> Result<HashMap<Uuid,
             positions: set(row.positions),
             carried_before: set(row.carried_before),
             facts: FactsStamp::of(row.facts_at.map(SqlTimestamp::to_jiff), row.facts_epoch),
+            looked: set(row.looked),
         };
         jobs.entry(row.job_id).or_default().insert(SliceKey { purge: row.purge_id, no: row.slice_no }, part);
     }
@@ -95,17 +99,19 @@ pub(super) async fn store(tx: &mut Tx, job: Uuid, parts: &Parts) -> Result<(), S
     let kept: Vec<(&SliceKey, &Part)> = parts.iter().filter(|(_, part)| !part.positions.is_empty()).collect();
     sqlx::query!(
         "-- store_parts
-        insert into job_parts (job_id, purge_id, slice_no, positions, carried_before, facts_at, facts_epoch)
-        select $1, purge_id, slice_no, positions::smallint[], carried_before::smallint[], facts_at, facts_epoch
-        from unnest($2::uuid[], $3::int[], $4::text[], $5::text[], $6::timestamptz[], $7::bigint[])
-             as new (purge_id, slice_no, positions, carried_before, facts_at, facts_epoch)",
+        insert into job_parts (job_id, purge_id, slice_no, positions, carried_before, facts_at, facts_epoch, looked)
+        select $1, purge_id, slice_no, positions::smallint[], carried_before::smallint[], facts_at, facts_epoch,
+               looked::smallint[]
+        from unnest($2::uuid[], $3::int[], $4::text[], $5::text[], $6::timestamptz[], $7::bigint[], $8::text[])
+             as new (purge_id, slice_no, positions, carried_before, facts_at, facts_epoch, looked)",
         job,
         &kept.iter().map(|(key, _)| key.purge).collect::<Vec<_>>(),
         &kept.iter().map(|(key, _)| key.no).collect::<Vec<_>>(),
         &kept.iter().map(|(_, part)| literal(&part.positions)).collect::<Vec<_>>(),
         &kept.iter().map(|(_, part)| literal(&part.carried_before)).collect::<Vec<_>>(),
         &kept.iter().map(|(_, part)| part.facts.map(|facts| facts.at.to_sqlx())).collect::<Vec<_>>() as _,
-        &kept.iter().map(|(_, part)| part.facts.map(|facts| facts.epoch)).collect::<Vec<_>>() as _
+        &kept.iter().map(|(_, part)| part.facts.map(|facts| facts.epoch)).collect::<Vec<_>>() as _,
+        &kept.iter().map(|(_, part)| literal(&part.looked)).collect::<Vec<_>>()
     )
     .exactly(tx, kept.len())
 .await

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use jiff_sqlx::ToSqlx as _;
+use jiff_sqlx::ToSqlx;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -63,7 +63,9 @@ impl Store {
         let now = tx.now().await?;
         match polled {
             Polled::Ended { is_completed, state, records_processed } => {
-                self.end(&mut tx, org, &job, now, (*is_completed, state, *records_processed)).await?;
+                // A last answer that leaves the number out does not take back what an earlier one told.
+                let records_processed = records_processed.or(job.records_processed);
+                self.end(&mut tx, org, &job, now, (*is_completed, state, records_processed)).await?;
             }
             Polled::Missing { error, .. } if job.misses + 1 >= MISSES => {
                 sqlx::query!(
@@ -72,20 +74,23 @@ impl Store {
                     MISSES,
                     error
                 )
-                .run(&mut tx)
+                .exactly(&mut tx, 1)
                 .await?;
-                verify(&mut tx, &job, now, None, None).await?;
+                verify(&mut tx, &job, now, None).await?;
             }
             Polled::Missing { again, error } => {
-                poll_again(&mut tx, &job, now, terms, *again, job.misses + 1, None, None, Some(error))
-                    .await?;
+                let told = Told { misses: job.misses + 1, error: Some(error), ..Told::default() };
+                poll_again(&mut tx, &job, now, terms, *again, told).await?;
             }
+            // Whatever it was, it was no third answer in a row that the job is unknown.
             Polled::Silent { again, error } => {
-                poll_again(&mut tx, &job, now, terms, *again, job.misses, None, None, Some(error)).await?;
+                let told = Told { error: Some(error), ..Told::default() };
+                poll_again(&mut tx, &job, now, terms, *again, told).await?;
             }
             Polled::Working { state, records_processed, again } => {
-                poll_again(&mut tx, &job, now, terms, *again, 0, Some(state), *records_processed, None)
-                    .await?;
+                let told =
+                    Told { state: Some(state), records_processed: *records_processed, ..Told::default() };
+                poll_again(&mut tx, &job, now, terms, *again, told).await?;
             }
         }
         tx.commit().await
@@ -100,7 +105,7 @@ impl Store {
         now: Timestamp,
         (is_completed, state, records_processed): (bool, &str, Option<i64>),
     ) -> Result<(), StoreError> {
-        verify(tx, job, now, Some(state), records_processed).await?;
+        verify(tx, job, now, Some(Ending { is_completed, state, records_processed })).await?;
         let submitted_at = job.submitted_at.unwrap_or(now);
         let took = now.duration_since(submitted_at);
         let purges = purges_of(tx, job.id).await?;
@@ -145,45 +150,61 @@ impl Store {
     }
 }
 
-/// From now on what became of the job's conversations is asked.
+/// How upstream ended a job.
+#[derive(Clone, Copy)]
+struct Ending<'a> {
+    is_completed: bool,
+    state: &'a str,
+    records_processed: Option<i64>,
+}
+
+/// From now on what became of the job's conversations is asked; `None`: upstream does not know it, or runs it for ever.
 async fn verify(
     tx: &mut Tx,
     job: &LockedJob,
     now: Timestamp,
-    state: Option<&str>,
-    records_processed: Option<i64>,
+    ending: Option<Ending<'_>>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "-- verify_job
         update jobs
         set state = 'verifying', ended_at = $2, run_at = $2, lease_until = null, tries = 0, blind = 0,
-            upstream_state = coalesce($3, upstream_state), records_processed = coalesce($4, records_processed)
+            upstream_succeeded = $5, upstream_state = coalesce($3, upstream_state),
+            records_processed = coalesce($4, records_processed)
         where id = $1 and state = 'submitted'",
         job.id,
         now.to_sqlx() as _,
-        state,
-        records_processed
+        ending.map(|ending| ending.state),
+        ending.and_then(|ending| ending.records_processed),
+        ending.map(|ending| ending.is_completed)
     )
     .exactly(tx, 1)
     .await
 }
 
+/// What a poll told of a job that goes on.
+#[derive(Clone, Copy, Default)]
+struct Told<'a> {
+    /// As upstream said it; `None` where it said nothing.
+    state: Option<&'a str>,
+    records_processed: Option<i64>,
+    /// 404s in a row.
+    misses: i16,
+    error: Option<&'a Value>,
+}
+
 /// The job goes on: it is asked after again, or its deadline has passed and its conversations are looked at.
-#[expect(clippy::too_many_arguments, reason = "the pieces of one record, handed on within this file")]
 async fn poll_again(
     tx: &mut Tx,
     job: &LockedJob,
     now: Timestamp,
     terms: &EngineTerms,
     again: Duration,
-    misses: i16,
-    state: Option<&str>,
-    records_processed: Option<i64>,
-    error: Option<&Value>,
+    told: Told<'_>,
 ) -> Result<(), StoreError> {
     let age = Duration::try_from(now.duration_since(job.submitted_at.unwrap_or(now))).unwrap_or_default();
     if job.overdue_since.is_some() && age >= terms.job_deadline.saturating_mul(2) {
-        return verify(tx, job, now, state, records_processed).await;
+        return verify(tx, job, now, None).await;
     }
     let is_overdue = age >= terms.job_deadline;
     let wait = match (is_overdue, job.overdue_since) {
@@ -192,22 +213,24 @@ async fn poll_again(
         (true, Some(_)) => OVERDUE_POLL.min(terms.job_deadline),
         (false, _) => again.min(terms.job_deadline.saturating_sub(age)),
     };
+    // It was running when this poll left, not when its answer came to be recorded.
+    let seen_running_at = told.state.and(job.claimed_at).or(job.seen_running_at);
     sqlx::query!(
         "-- poll_again
         update jobs
         set run_at = $2::timestamptz + make_interval(secs => $3), lease_until = null, misses = $4,
             tries = least(tries + 1, 1000), upstream_state = coalesce($5, upstream_state),
             records_processed = coalesce($6, records_processed), last_error = coalesce($7, last_error),
-            seen_running_at = case when $5::text is null then seen_running_at else $2 end,
-            overdue_since = case when $8 then coalesce(overdue_since, $2) end
+            seen_running_at = $8, overdue_since = case when $9 then coalesce(overdue_since, $2) end
         where id = $1 and state = 'submitted'",
         job.id,
         now.to_sqlx() as _,
         wait.as_secs_f64(),
-        misses,
-        state,
-        records_processed,
-        error,
+        told.misses,
+        told.state,
+        told.records_processed,
+        told.error,
+        seen_running_at.map(ToSqlx::to_sqlx) as _,
         is_overdue
     )
     .exactly(tx, 1)

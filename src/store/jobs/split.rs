@@ -5,15 +5,15 @@ use uuid::Uuid;
 
 use super::lease::LockedJob;
 use super::parts::{self, Parts};
-use super::{finish, pack};
+use super::{ending, pack};
 use crate::domain::packing::halves;
 use crate::domain::state::JobResult;
 use crate::store::slices::Place;
 use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// Hands the ids of a job on to two children, and ends it.
-pub(super) async fn split(
+/// Upstream refused the batch, perhaps for one id: each half finds out for itself.
+pub(super) async fn after_refusal(
     store: &Store,
     tx: &mut Tx,
     org: &str,
@@ -21,6 +21,33 @@ pub(super) async fn split(
     parts: &Parts,
     carried: &[(Place, Uuid)],
     error: &Value,
+) -> Result<(), StoreError> {
+    hand_to_halves(store, tx, org, job, parts, carried, false).await?;
+    ending::finish(tx, job.id, JobResult::Rejected, Some(error)).await
+}
+
+/// The batch was lost several times in a row, perhaps for one id: each half has a window of its own, and is looked at
+/// afresh before it goes.
+pub(super) async fn after_losses(
+    store: &Store,
+    tx: &mut Tx,
+    org: &str,
+    job: &LockedJob,
+    parts: &Parts,
+    carried: &[(Place, Uuid)],
+) -> Result<(), StoreError> {
+    hand_to_halves(store, tx, org, job, parts, carried, true).await?;
+    ending::finish(tx, job.id, JobResult::Lost, None).await
+}
+
+async fn hand_to_halves(
+    store: &Store,
+    tx: &mut Tx,
+    org: &str,
+    job: &LockedJob,
+    parts: &Parts,
+    carried: &[(Place, Uuid)],
+    is_recheck: bool,
 ) -> Result<(), StoreError> {
     let Some((first, second)) = halves(carried) else {
         return Err(StoreError::Unreadable {
@@ -30,7 +57,7 @@ pub(super) async fn split(
     };
     for half in [first, second] {
         let child = store.new_id();
-        insert_child(tx, child, job.id).await?;
+        insert_child(tx, child, job.id, is_recheck).await?;
         let mut own = Parts::new();
         for (place, _) in half {
             let part = own.entry(place.slice).or_default();
@@ -45,16 +72,17 @@ pub(super) async fn split(
         pack::set_ids(tx, child, &ids).await?;
         hand_on(tx, org, job.id, child, &ids).await?;
     }
-    finish::finish(tx, job.id, JobResult::Rejected, Some(error)).await
+    Ok(())
 }
 
-async fn insert_child(tx: &mut Tx, child: Uuid, parent: Uuid) -> Result<(), StoreError> {
+async fn insert_child(tx: &mut Tx, child: Uuid, parent: Uuid, is_recheck: bool) -> Result<(), StoreError> {
     sqlx::query!(
         "-- insert_child
-        insert into jobs (id, org, ids, size, parent, rechecked, lost_since)
-        select $1, org, '{}', 0, id, rechecked, lost_since from jobs where id = $2",
+        insert into jobs (id, org, ids, size, parent, recheck, rechecked, lost_since, losses)
+        select $1, org, '{}', 0, id, $3, rechecked, lost_since, losses from jobs where id = $2",
         child,
-        parent
+        parent,
+        is_recheck
     )
     .exactly(tx, 1)
     .await

@@ -8,15 +8,14 @@ use uuid::Uuid;
 
 use super::lease::{JobLease, LockedJob, lock};
 use super::parts::{self, Parts};
-use super::split::split;
-use super::{finish, pack, reserve};
+use super::{ending, pack, reserve, split};
 use crate::domain::outcome::{Marks, Outcome};
 use crate::domain::reason::{Reason, Step, codes};
 use crate::domain::state::{JobResult, JobState};
 use crate::store::orgs::lock as org_lock;
 use crate::store::slices::patch::Patch;
 use crate::store::slices::{Place, SliceKey};
-use crate::store::tx::{Tx, Writes as _};
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// A submit that was answered with a yes.
@@ -46,15 +45,32 @@ pub enum Refusal {
 }
 
 impl Store {
-    /// Upstream runs the job.
-    pub async fn record_accepted(&self, lease: JobLease, accepted: &Accepted) -> Result<(), StoreError> {
+    /// Upstream runs the job; `false`, and nothing is recorded, where its id is that of a job that is known already: then
+    /// nobody knows what became of this one.
+    pub async fn record_accepted(
+        &self,
+        org: &str,
+        lease: JobLease,
+        accepted: &Accepted,
+    ) -> Result<bool, StoreError> {
         let mut tx = self.begin("record_accepted").await?;
+        let is_known = sqlx::query_scalar!(
+            r#"-- is_upstream_id_known
+            select exists (select from jobs where org = $1 and upstream_job_id = $2) as "is_known!""#,
+            org,
+            accepted.upstream_job_id
+        )
+        .one(&mut tx)
+        .await?;
+        if is_known {
+            return Ok(false);
+        }
         let done = sqlx::query!(
             "-- record_accepted
             update jobs
             set state = 'submitted', upstream_job_id = $3, body_sha256 = $4, submitted_at = clock_timestamp(),
                 run_at = clock_timestamp() + make_interval(secs => $5), lease_until = null, tries = 0, misses = 0,
-                blind = 0, seen_running_at = null, lost_since = null, last_error = null
+                blind = 0, losses = 0, seen_running_at = null, lost_since = null, last_error = null
             where id = $1 and epoch = $2 and state = 'submitting'",
             lease.job,
             lease.epoch,
@@ -63,37 +79,16 @@ impl Store {
             accepted.first_poll.as_secs_f64()
         )
         .run(&mut tx)
-.await?;
-        if done == 0 {
-            return Err(StoreError::LeaseLost { what: "job", id: lease.job });
+        .await;
+        match done {
+            // Somebody else has recorded the same id just now.
+            Err(error) if error.is_unique_violation() => return Ok(false),
+            Err(error) => return Err(error),
+            Ok(0) => return Err(StoreError::LeaseLost { what: "job", id: lease.job }),
+            Ok(_) => {}
         }
-        tx.commit().await
-    }
-
-    /// No answer that could be read: whether the job exists is unknown. It waits for its window.
-    pub async fn record_lost(
-        &self,
-        lease: JobLease,
-        window: Duration,
-        body_sha256: [u8; 32],
-        error: &Value,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.begin("record_lost").await?;
-        sqlx::query!(
-            "-- record_lost
-            update jobs
-            set state = 'in_doubt', lost_since = coalesce(lost_since, clock_timestamp()), body_sha256 = $5,
-                run_at = clock_timestamp() + make_interval(secs => $3), lease_until = null, tries = 0, last_error = $4
-            where id = $1 and epoch = $2 and state = 'submitting'",
-            lease.job,
-            lease.epoch,
-            window.as_secs_f64(),
-            error,
-            &body_sha256[..]
-        )
-        .exactly(&mut tx, 1)
-.await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// A definite no, of one kind or another.
@@ -131,7 +126,7 @@ impl Store {
                 let ids: Vec<Uuid> = others.iter().map(|(_, id)| *id).collect();
                 pack::set_ids(&mut tx, job.id, &ids).await?;
                 if ids.is_empty() {
-                    finish::finish(&mut tx, job.id, JobResult::Rejected, Some(error)).await?;
+                    ending::finish(&mut tx, job.id, JobResult::Rejected, Some(error)).await?;
                 } else {
                     go_again(&mut tx, &job, Duration::ZERO, false, error).await?;
                 }
@@ -143,7 +138,7 @@ impl Store {
             Refusal::UnnamedConflict if carried.len() == 1 => {
                 protect(&mut patch, &parts, &carried)?;
                 reserve::release(&mut tx, &mut patch, org, job.id, &parts, &carried).await?;
-                finish::finish(&mut tx, job.id, JobResult::Rejected, Some(error)).await?;
+                ending::finish(&mut tx, job.id, JobResult::Rejected, Some(error)).await?;
             }
             Refusal::Invalid(reason) if carried.len() == 1 => {
                 fail(&mut tx, &mut patch, org, (&job, &parts), &carried, (reason, error)).await?;
@@ -153,7 +148,7 @@ impl Store {
             }
             Refusal::UnnamedConflict | Refusal::Invalid(_) => {
                 undo(&mut patch, &parts, &carried)?;
-                split(self, &mut tx, org, &job, &parts, &carried, error).await?;
+                split::after_refusal(self, &mut tx, org, &job, &parts, &carried, error).await?;
             }
         }
         patch.write(self, &mut tx).await?;
@@ -200,10 +195,11 @@ async fn fail(
         uncarry(patch, parts, *place)?;
     }
     reserve::release(tx, patch, org, job.id, parts, carried).await?;
-    finish::finish(tx, job.id, JobResult::Rejected, Some(error)).await
+    ending::finish(tx, job.id, JobResult::Rejected, Some(error)).await
 }
 
-/// Back to waiting, for a new intent with all its checks.
+/// Back to waiting, for a new intent with all its checks. A row of losses goes on: a definite no says nothing of what was
+/// lost before it.
 async fn go_again(
     tx: &mut Tx,
     job: &LockedJob,
@@ -215,8 +211,7 @@ async fn go_again(
         "-- go_again
         update jobs
         set state = 'waiting', run_at = clock_timestamp() + make_interval(secs => $2), recheck = $3,
-            lease_until = null, call_before = null, lost_since = null, tries = least(tries + 1, 1000), blind = 0, open = 0,
-            last_error = $4
+            lease_until = null, call_before = null, tries = least(tries + 1, 1000), blind = 0, open = 0, last_error = $4
         where id = $1 and state = 'submitting'",
         job.id,
         wait.as_secs_f64(),

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use super::parts::{self, Parts};
-use super::{finish, pack, reserve};
+use super::{ending, pack, reserve};
 use crate::domain::outcome::Outcome;
 use crate::domain::reason::codes;
 use crate::domain::state::JobResult;
@@ -115,5 +115,5 @@ pub(in crate::store) async fn withdraw(
     }
     reserve::let_go(tx, patch, org, &jobs, &left).await?;
     parts::drop_all(tx, &emptied).await?;
-    finish::finish_all(tx, &emptied, JobResult::Withdrawn, None).await
+    ending::finish_all(tx, &emptied, JobResult::Withdrawn, None).await
 }

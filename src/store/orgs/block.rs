@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::limiter::Call;
+use super::hurdle::Hurdle;
 use super::lock::lock;
 use crate::domain::events::EventType;
 use crate::store::events::{Actor, NewEvent, write};
@@ -11,30 +11,6 @@ use crate::store::{Store, StoreError};
 
 /// The time between two tries of a blocked org.
 pub const PROBE_EVERY: Duration = Duration::from_mins(1);
-
-/// What stands in an org's way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hurdle {
-    /// Upstream refuses this kind of call; one that succeeds lifts the block.
-    Call(Call),
-    /// The clocks disagree; a validation by which they agree lifts the block.
-    Clock,
-}
-
-impl Hurdle {
-    /// The word that stands for it in the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Call(call) => call.as_str(),
-            Self::Clock => "clock",
-        }
-    }
-}
-
-/// The word of a hurdle before which nothing can be judged: facts can't be asked, or clocks disagree.
-pub(in crate::store) fn blocks_facts(hurdle: &str) -> bool {
-    hurdle == Hurdle::Clock.as_str() || hurdle == Hurdle::Call(Call::Details).as_str()
-}
 
 /// Why an org is blocked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,34 +1,127 @@
-//! At start: writes an org's rules, and raises their epoch where they changed.
+//! Enrolls orgs: which retention rules are in force for them, and who may change those.
+//!
+//! Stricter rules are in force as soon as a worker starts with them. Looser ones only when an operator says so: a replica
+//! with a configuration of last year, or of another stage, must not have deleted what the others would keep.
 
+use crate::domain::events::EventType;
 use crate::domain::retention::Policy;
-use crate::store::tx::Writes as _;
+use crate::store::events::{Actor, NewEvent, write};
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
+/// Who brings rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enroller<'a> {
+    /// A worker that starts: its rules are in force as far as they are stricter.
+    Worker,
+    /// An operator of this name, who has looked at both: his rules are in force as they are.
+    Operator(&'a str),
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrolled {
+    /// The rules that were in force before, where any were and they are others now.
+    pub replaced: Option<Policy>,
+    /// The rules in force from now on.
+    pub in_force: Policy,
+}
+
 impl Store {
-    /// Makes the org known, with these rules in force from now on.
-    pub async fn enroll_org(&self, org: &str, policy: &Policy) -> Result<(), StoreError> {
-        let unreadable =
-            |error: serde_json::Error| StoreError::Unreadable { what: "policy", detail: error.to_string() };
-        let policy = serde_json::to_value(policy).map_err(unreadable)?;
-        let mut tx = self.begin("enroll_org").await?;
-        // The update takes the org's lock, so that intents are exactly before or after the change.
-        sqlx::query!(
-            "-- enroll_org
-            insert into orgs (name, policy) values ($1, $2)
-            on conflict (name) do update
-            set policy = excluded.policy,
-                policy_epoch = orgs.policy_epoch + (orgs.policy <> excluded.policy)::int",
-            org,
-            policy
-        )
-        .run(&mut tx)
-        .await?;
-        sqlx::query!("-- enroll_limiter\ninsert into limiters (org) values ($1) on conflict do nothing", org)
-            .run(&mut tx)
-            .await?;
-        sqlx::query!("-- enroll_pace\ninsert into paces (org) values ($1) on conflict do nothing", org)
-            .run(&mut tx)
-            .await?;
+    /// Makes the org known to a process that only takes requests, and changes nothing of it: rules are the workers'.
+    pub async fn know_org(&self, org: &str, policy: &Policy) -> Result<(), StoreError> {
+        let mut tx = self.begin("know_org").await?;
+        insert(&mut tx, org, policy).await?;
         tx.commit().await
     }
+
+    /// Brings an org's rules into force, and raises their epoch where they changed, so that all facts are judged anew.
+    pub async fn enroll_org(
+        &self,
+        org: &str,
+        policy: &Policy,
+        enroller: Enroller<'_>,
+    ) -> Result<Enrolled, StoreError> {
+        let mut tx = self.begin("enroll_org").await?;
+        insert(&mut tx, org, policy).await?;
+        // The org's lock, so that intents are exactly before or after the change.
+        let row = sqlx::query!(
+            "-- lock_org_to_enroll
+            select policy, policy_epoch from orgs where name = $1 for no key update",
+            org
+        )
+        .one(&mut tx)
+        .await?;
+        let before = (row.policy_epoch > 0).then(|| read(row.policy)).transpose()?;
+        let in_force = match (&before, enroller) {
+            (Some(before), Enroller::Worker) => policy.strictest(before),
+            (Some(_), Enroller::Operator(_)) | (None, _) => policy.clone(),
+        };
+        if before.as_ref() == Some(&in_force) {
+            return Ok(Enrolled { replaced: None, in_force });
+        }
+        sqlx::query!(
+            "-- enroll_org
+            update orgs set policy = $2, policy_epoch = policy_epoch + 1 where name = $1",
+            org,
+            written(&in_force)?
+        )
+        .exactly(&mut tx, 1)
+        .await?;
+        if let Some(before) = &before {
+            self.tell_change(&mut tx, org, before, &in_force, enroller).await?;
+        }
+        tx.commit().await?;
+        Ok(Enrolled { replaced: before, in_force })
+    }
+
+    async fn tell_change(
+        &self,
+        tx: &mut Tx,
+        org: &str,
+        before: &Policy,
+        after: &Policy,
+        enroller: Enroller<'_>,
+    ) -> Result<(), StoreError> {
+        let actor = match enroller {
+            Enroller::Worker => Actor::ENGINE,
+            Enroller::Operator(name) => Actor { name, request_id: None },
+        };
+        let at = tx.now().await?;
+        let payload = serde_json::json!({ "before": before, "after": after });
+        let event = EventType::RetentionChanged;
+        let event = NewEvent { event, org: Some(org), job: None, hold: None, payload, webhook: None };
+        write(self, tx, at, actor, event).await
+    }
+}
+
+/// An org that nobody knew: with rules of epoch 0, which no worker has brought into force.
+async fn insert(tx: &mut Tx, org: &str, policy: &Policy) -> Result<(), StoreError> {
+    sqlx::query!(
+        "-- know_org
+        insert into orgs (name, policy, policy_epoch) values ($1, $2, 0) on conflict do nothing",
+        org,
+        written(policy)?
+    )
+    .run(tx)
+    .await?;
+    sqlx::query!("-- enroll_limiter\ninsert into limiters (org) values ($1) on conflict do nothing", org)
+        .run(tx)
+        .await?;
+    sqlx::query!("-- enroll_pace\ninsert into paces (org) values ($1) on conflict do nothing", org)
+        .run(tx)
+        .await?;
+    Ok(())
+}
+
+fn written(policy: &Policy) -> Result<serde_json::Value, StoreError> {
+    serde_json::to_value(policy).map_err(unreadable)
+}
+
+fn read(policy: serde_json::Value) -> Result<Policy, StoreError> {
+    serde_json::from_value(policy).map_err(unreadable)
+}
+
+fn unreadable(error: serde_json::Error) -> StoreError {
+    StoreError::Unreadable { what: "policy", detail: error.to_string() }
 }

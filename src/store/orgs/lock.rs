@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 
-use super::block::blocks_facts;
+use super::hurdle::blocks_facts;
 use crate::store::StoreError;
 use crate::store::tx::{Rows as _, Tx};
 

@@ -2,9 +2,11 @@
 
 pub mod block;
 pub mod enroll;
+pub mod hurdle;
 pub mod limiter;
 pub(super) mod lock;
 pub mod pace;
 pub(super) mod policy;
+pub(super) mod quiet;
 pub mod stop;
 pub mod token;

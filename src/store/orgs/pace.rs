@@ -9,18 +9,18 @@ use crate::store::StoreError;
 use crate::store::jobs::MISSES;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 
-/// What was observed of an org's last jobs.
+/// What was observed of an org's jobs.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Observed {
-    /// The 99th percentile of their durations.
-    pub longest: Option<Duration>,
+pub(in crate::store) struct Observed {
+    /// The 99th percentile of the durations of its last jobs, or the age of the oldest that still runs.
+    longest: Option<Duration>,
     /// The longest time from a job's end to an id seen gone.
-    pub lag: Option<Duration>,
+    pub(in crate::store) lag: Option<Duration>,
 }
 
 impl Observed {
     /// How long to wait before asking what became of a submit without an answer.
-    pub fn window(&self, terms: &EngineTerms) -> Duration {
+    pub(in crate::store) fn window(&self, terms: &EngineTerms) -> Duration {
         let window = doubt::window(terms.ambiguity_grace, self.longest, self.lag.unwrap_or_default());
         window.min(terms.job_deadline)
     }
@@ -54,12 +54,18 @@ pub(in crate::store) async fn learn(
     Ok(())
 }
 
-/// What the org's last hundred jobs showed.
+/// What the org's last hundred jobs showed, and those that run.
 pub(in crate::store) async fn observed(tx: &mut Tx, org: &str) -> Result<Observed, StoreError> {
     let row = sqlx::query!(
         "-- observed_jobs
-        select percentile_cont(0.99) within group (order by extract(epoch from ended_at - submitted_at)::float8)
-                   as longest,
+        select greatest(
+                   percentile_cont(0.99) within group (order by extract(epoch from ended_at - submitted_at)::float8),
+                   (
+                       select max(extract(epoch from clock_timestamp() - submitted_at))::float8
+                       from jobs
+                       where org = $1 and state = 'submitted' and overdue_since is null
+                   )
+               ) as longest,
                max(lag_seconds) as lag
         from (
             select ended_at, submitted_at, lag_seconds
@@ -73,7 +79,7 @@ pub(in crate::store) async fn observed(tx: &mut Tx, org: &str) -> Result<Observe
         MISSES
     )
     .one(tx)
-.await?;
+    .await?;
     let duration =
         |seconds: Option<f64>| seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     Ok(Observed { longest: duration(row.longest), lag: duration(row.lag) })

@@ -1,9 +1,9 @@
 //! An org that an operator stops: nothing is begun for it, what runs upstream is followed to its end.
 
 use jiff::Timestamp;
-use jiff_sqlx::Timestamp as SqlTimestamp;
 
 use super::lock::lock;
+use super::quiet::quiet_at;
 use crate::domain::events::EventType;
 use crate::store::events::{Actor, NewEvent, write};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
@@ -67,17 +67,9 @@ impl Store {
         sqlx::query!("-- lock_limiter_to_stop\nselect from limiters where org = $1 for update", org)
             .exactly(&mut tx, 1)
             .await?;
-        // One statement: a call that its snapshot does not show as under way left before its clock is read.
-        let quiet_at = sqlx::query_scalar!(
-            r#"-- quiet_at_of_org
-            select greatest(max(call_before), clock_timestamp()) as "quiet_at!: SqlTimestamp"
-            from jobs where org = $1 and state = 'submitting'"#,
-            org
-        )
-        .one(&mut tx)
-        .await?;
+        let quiet_at = quiet_at(&mut tx, &[org.to_owned()], None).await?;
         tx.commit().await?;
-        Ok(quiet_at.to_jiff())
+        Ok(quiet_at)
     }
 
     /// The org goes on; one that is not stopped does so anyway.

@@ -1,6 +1,7 @@
 //! Purges: accepted, counted, ended.
 
 pub mod accept;
+pub(super) mod canceling;
 pub(super) mod finish;
 pub mod list;
 pub mod load;

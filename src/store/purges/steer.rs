@@ -2,7 +2,6 @@
 //! exactly before or after every intent.
 
 use jiff::Timestamp;
-use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
 use super::finish;
@@ -14,6 +13,7 @@ use crate::domain::state::PurgeState;
 use crate::store::events::{Actor, OfPurge, write_for_purges};
 use crate::store::jobs::withdraw::{Leave, waiting_with, withdraw};
 use crate::store::orgs::lock;
+use crate::store::orgs::quiet::quiet_at;
 use crate::store::slices::patch::Patch;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::wake::notify;
@@ -78,7 +78,7 @@ impl Store {
             let now = tx.now().await?;
             finish::finish(self, &mut tx, now, &[purge]).await?;
         }
-        let quiet_at = quiet_at(&mut tx, org, purge).await?;
+        let quiet_at = quiet_at(&mut tx, &[org.to_owned()], Some(purge)).await?;
         notify(&mut tx, org).await?;
         // Read before the commit: what is done must not be answered with a failure to read it.
         let steered = load::load_one(&mut tx, purge).await?;
@@ -122,20 +122,4 @@ async fn set_state(tx: &mut Tx, purge: Uuid, act: Act, next: PurgeState) -> Resu
     )
     .exactly(tx, 1)
     .await
-}
-
-/// One statement: a call that its snapshot does not show as under way any more left before its clock is read.
-async fn quiet_at(tx: &mut Tx, org: &str, purge: Uuid) -> Result<Timestamp, StoreError> {
-    let quiet_at = sqlx::query_scalar!(
-        r#"-- quiet_at_of_purge
-        select greatest(max(call_before), clock_timestamp()) as "quiet_at!: SqlTimestamp"
-        from jobs j
-        where org = $1 and state = 'submitting'
-          and exists (select from job_parts where job_id = j.id and purge_id = $2)"#,
-        org,
-        purge
-    )
-    .one(tx)
-    .await?;
-    Ok(quiet_at.to_jiff())
 }

@@ -1,6 +1,5 @@
 //! Slices: the rows in which the outcomes of conversations live.
 
-pub(super) mod carried;
 pub mod claim;
 pub mod expire;
 pub(super) mod milestones;

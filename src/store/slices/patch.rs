@@ -36,7 +36,6 @@ pub(in crate::store) struct Draft {
     /// The lease is given back with this patch.
     pub(in crate::store) is_released: bool,
     pub(super) is_changed: bool,
-    pub(super) has_gone: bool,
     /// How often this patch has decided about each position; empty before the first time.
     pub(super) decided: Vec<u8>,
 }
@@ -105,12 +104,21 @@ impl Patch {
                 fruitless: row.fruitless,
                 is_released: false,
                 is_changed: false,
-                has_gone: false,
                 decided: Vec::new(),
             };
             slices.insert(SliceKey { purge: row.purge_id, no: row.slice_no }, draft);
         }
         Ok(Self { step, job, slices, decisions: BTreeMap::new() })
+    }
+
+    /// Every decision so far: place, from, to, code.
+    pub(in crate::store) fn for_each_decision(&self, mut look: impl FnMut(Place, Outcome, Outcome, &str)) {
+        for (decision, positions) in &self.decisions {
+            for position in positions.iter().filter_map(|&position| usize::try_from(position).ok()) {
+                let place = Place { slice: decision.slice, position };
+                look(place, decision.from, decision.to, &decision.reason.code);
+            }
+        }
     }
 
     /// A slice under lock.
@@ -151,14 +159,12 @@ impl Patch {
             });
         }
         cell.outcome = to;
-        slice.has_gone |= to == Outcome::Purged;
         self.note(place, from, to, reason)
     }
 
     /// Notes beside the outcome, which stays, that the conversation was seen to be gone.
     pub(in crate::store) fn note_gone(&mut self, place: Place, reason: Reason) -> Result<(), StoreError> {
         let slice = self.slice_of(place)?;
-        slice.has_gone = true;
         let outcome = slice.cells[place.position].outcome;
         self.note(place, outcome, outcome, reason)
     }

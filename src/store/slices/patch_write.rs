@@ -14,6 +14,7 @@ use crate::domain::outcome::{Cell, Outcome};
 use crate::domain::progress::{Milestones, Moment};
 use crate::domain::state::SliceState;
 use crate::store::error::ensure_rows;
+use crate::store::findings;
 use crate::store::purges::finish;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
@@ -34,8 +35,9 @@ impl Patch {
             return Ok(());
         }
         let mut changes = self.purge_changes();
-        self.write_slices(tx, now, &mut changes).await?;
+        self.write_slices(tx, &mut changes).await?;
         self.write_decisions(tx, now).await?;
+        findings::write(tx, now, &self).await?;
         write_purges(store, tx, now, &changes).await
     }
 
@@ -63,7 +65,6 @@ impl Patch {
     async fn write_slices(
         &self,
         tx: &mut Tx,
-        now: Timestamp,
         changes: &mut BTreeMap<Uuid, PurgeChange>,
     ) -> Result<(), StoreError> {
         let rows: Vec<(SliceKey, &Draft, Tallied)> =
@@ -76,16 +77,15 @@ impl Patch {
             update slices s
             set outcomes = new.outcomes, state = new.state::slice_state, pending = new.pending,
                 drawable = new.drawable, facts_at = new.facts_at, facts_epoch = new.facts_epoch,
-                absent_at = new.absent_at, purged_at = coalesce(new.purged_at, s.purged_at),
+                absent_at = new.absent_at,
                 run_at = coalesce(new.run_at, s.run_at), tries = new.tries, fruitless = new.fruitless,
                 epoch = new.epoch,
                 lease_until = case when new.state = 'validating' then s.lease_until end
             from unnest(
                 $1::uuid[], $2::int[], $3::bytea[], $4::text[], $5::smallint[], $6::smallint[], $7::timestamptz[],
-                $8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::smallint[],
-                $13::smallint[], $14::bigint[]
-            ) as new (purge_id, slice_no, outcomes, state, pending, drawable, facts_at, facts_epoch, absent_at,
-                      purged_at, run_at, tries, fruitless, epoch)
+                $8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::smallint[], $12::smallint[], $13::bigint[]
+            ) as new (purge_id, slice_no, outcomes, state, pending, drawable, facts_at, facts_epoch, absent_at, run_at,
+                      tries, fruitless, epoch)
             join slices old on (old.purge_id, old.slice_no) = (new.purge_id, new.slice_no)
             where (s.purge_id, s.slice_no) = (new.purge_id, new.slice_no)
             returning s.purge_id, s.drawable - old.drawable as "drawable!""#,
@@ -101,7 +101,6 @@ impl Patch {
             &column(&|slice| slice.facts_at) as _,
             &rows.iter().map(|(_, slice, _)| slice.facts_epoch).collect::<Vec<_>>() as _,
             &column(&|slice| slice.absent_at) as _,
-            &column(&|slice| slice.has_gone.then_some(now)) as _,
             &column(&|slice| slice.run_at) as _,
             &rows.iter().map(|(_, slice, _)| slice.tries).collect::<Vec<_>>(),
             &rows.iter().map(|(_, slice, _)| slice.fruitless).collect::<Vec<_>>(),

@@ -8,13 +8,14 @@ use uuid::Uuid;
 
 use super::claim::{Asked, Question};
 use super::patch::{Draft, Patch};
-use super::{Place, SliceKey, carried};
+use super::{Place, SliceKey};
 use crate::domain::backoff;
 use crate::domain::clocks::{self, Skew};
 use crate::domain::eligibility::{Evidence, Verdict, judge};
 use crate::domain::facts::Facts;
 use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::reason::{Reason, Step, codes};
+use crate::store::findings;
 use crate::store::holds::protect;
 use crate::store::{Store, StoreError};
 
@@ -69,7 +70,7 @@ impl Store {
         // By clocks that disagree nothing is judged; all is asked again.
         let answers = if skew.is_some() { &nothing } else { answers };
         let held = protect::held_among(&mut tx, org, &question.ids()).await?;
-        let carried = carried::carried_among(&mut tx, org, &answers.left_out()).await?;
+        let carried = findings::carried_among(&mut tx, org, &answers.left_out()).await?;
         let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::from_mins(1));
         let mut round = Round {
             question,
@@ -83,7 +84,7 @@ impl Store {
             again: signed(again.wait),
             is_fruitless: again.is_fruitless,
         };
-        round.carried_now = carried::carried_now_among(&mut tx, org, &round.kept(&patch)).await?;
+        round.carried_now = findings::carried_now_among(&mut tx, org, &round.kept(&patch)).await?;
         for asked in &question.slices {
             round.judge_slice(&mut patch, asked)?;
         }

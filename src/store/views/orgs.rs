@@ -66,7 +66,7 @@ impl Store {
             join limiters l on l.org = o.name
             left join tokens t on t.org = o.name
             cross join lateral (
-                select count(*) filter (where state in ('submitting', 'in_doubt', 'submitted')) as live,
+                select count(*) filter (where takes_slot) as live,
                        count(*) filter (where state = 'waiting') as waiting
                 from jobs
                 where org = o.name and state <> 'done'

@@ -7,7 +7,7 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 
 use crate::domain::limiter::{Budget, Permission, in_force};
 use crate::domain::terms::OrgTerms;
-use crate::store::orgs::block;
+use crate::store::orgs::hurdle;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
@@ -116,7 +116,7 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
         join paces p on p.org = o.name
         cross join lateral (
             select
-                count(*) filter (where state in ('submitting', 'in_doubt', 'submitted')) as slots_taken,
+                count(*) filter (where takes_slot) as slots_taken,
                 count(*) filter (
                     where state = 'submitted'
                       and submitted_at + make_interval(secs => p.expected_job_seconds)
@@ -127,22 +127,14 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
                       and submitted_at + make_interval(secs => p.expected_job_seconds)
                           > clock.now + make_interval(secs => $2)
                 ) as next_freeing_at,
-                count(*) filter (where is_due and state = 'waiting' and not recheck) as intents_due,
+                count(*) filter (where next_step = 'intend' and due_at <= clock.now) as intents_due,
+                count(*) filter (where next_step = 'poll' and due_at <= clock.now) as polls_due,
                 count(*) filter (
-                    where is_due and state = 'submitted' and (overdue_since is null or open = 0)
-                ) as polls_due,
-                count(*) filter (
-                    where is_due and (state in ('in_doubt', 'verifying') or state = 'waiting' and recheck
-                                      or state = 'submitted' and overdue_since is not null and open > 0)
+                    where next_step in ('recheck', 'overdue', 'reread', 'verify', 'late') and due_at <= clock.now
                 ) as looks_due,
-                min(due_at) filter (where not is_due and state <> 'submitting') as next_at
-            from (
-                select state, recheck, overdue_since, open, submitted_at,
-                       greatest(run_at, coalesce(lease_until, run_at)) as due_at,
-                       greatest(run_at, coalesce(lease_until, run_at)) <= clock.now as is_due
-                from jobs
-                where org = $1 and state <> 'done'
-            ) alive
+                min(due_at) filter (where next_step is not null and due_at > clock.now) as next_at
+            from jobs
+            where org = $1 and state <> 'done'
         ) j
         where o.name = $1"#,
         org.name,
@@ -241,7 +233,7 @@ fn weigh(org: &OrgTerms, live: Live, open: &Open) -> Survey {
         is_blocked: live.probe_at.is_some(),
         is_stopped: live.is_stopped,
         has_to_sweep: open.has_to_sweep,
-        are_facts_blocked: live.blocked_call.is_some_and(|call| block::blocks_facts(&call)),
+        are_facts_blocked: live.blocked_call.is_some_and(|call| hurdle::blocks_facts(&call)),
         shut_until: live.probe_at.map(SqlTimestamp::to_jiff).filter(|probe_at| *probe_at > now),
         permit_at: opens_at.max(live.closed_until.to_jiff()),
         refused_call: live.refused_call,

@@ -15,6 +15,7 @@ use genesys_purge::store::jobs::intend::Intended;
 use genesys_purge::store::jobs::pack::Packed;
 use genesys_purge::store::jobs::polled::Polled;
 use genesys_purge::store::jobs::submitted::Accepted;
+use genesys_purge::store::orgs::enroll::Enroller;
 use genesys_purge::store::purges::accept::{self, NewPurge};
 use genesys_purge::store::purges::steer::Steered;
 use genesys_purge::store::slices::claim::{Claim, Question, Reach};
@@ -70,7 +71,7 @@ impl Lane {
         let name = format!("{rival:?}").to_lowercase();
         let org = OrgTerms { slots: 100_000, ..org_terms(&name, &settings.orgs["default"]) };
         let (engine, steering) = (test.store().await, test.store().await);
-        engine.enroll_org(&name, &policy(settings)).await.unwrap();
+        engine.enroll_org(&name, &policy(settings), Enroller::Worker).await.unwrap();
         let connection = test.database.connect().await;
         let wait_us = AtomicU64::new(2000);
         Self { rival, org, terms: engine_terms(settings), engine, steering, connection, wait_us }
@@ -130,7 +131,7 @@ impl Lane {
 
     /// Has the job that waits submitted, and taken.
     pub(super) async fn submit(&self) {
-        let intended = self.engine.intend(&self.org, &self.terms).await.unwrap();
+        let intended = self.engine.intend(&self.org, &self.terms, own_time()).await.unwrap();
         assert!(matches!(intended, Intended::Intent(_)), "nothing stands against it: {intended:?}");
         self.clear(vec![intended]).await;
     }
@@ -231,7 +232,7 @@ impl Lane {
         let wait = Duration::from_micros(self.wait_us.load(Ordering::Relaxed));
         let intending = async {
             in_exactly(HEAD_START).await;
-            self.engine.intend(&self.org, &self.terms).await
+            self.engine.intend(&self.org, &self.terms, own_time()).await
         };
         let rival = async {
             in_exactly(wait).await;
@@ -241,7 +242,7 @@ impl Lane {
         let answered_at = self.now().await;
         let mut intended = vec![intended.unwrap()];
         for _ in 0..2 {
-            intended.push(self.engine.intend(&self.org, &self.terms).await.unwrap());
+            intended.push(self.engine.intend(&self.org, &self.terms, own_time()).await.unwrap());
         }
         let intents = self.intents(purge).await;
         assert!(
@@ -257,7 +258,7 @@ impl Lane {
     async fn clear(&self, mut intended: Vec<Intended>) {
         if matches!(self.rival, Rival::Stop) {
             self.steering.resume_org(&self.org.name, "racer", "race").await.unwrap();
-            intended.push(self.engine.intend(&self.org, &self.terms).await.unwrap());
+            intended.push(self.engine.intend(&self.org, &self.terms, own_time()).await.unwrap());
         }
         for intended in intended {
             let Intended::Intent(intent) = intended else { continue };
@@ -266,7 +267,7 @@ impl Lane {
                 body_sha256: [0; 32],
                 first_poll: Duration::from_hours(1),
             };
-            self.engine.record_accepted(intent.lease, &accepted).await.unwrap();
+            self.engine.record_accepted(&self.org.name, intent.lease, &accepted).await.unwrap();
         }
     }
 
@@ -282,6 +283,10 @@ impl Lane {
         self.steering.close().await;
         before
     }
+}
+
+pub(super) fn own_time() -> jiff::Timestamp {
+    (genesys_purge::app::World::machine().clock())()
 }
 
 fn answers(ids: &[Uuid], presence: Presence) -> Answers {

@@ -15,7 +15,7 @@ use genesys_purge::store::slices::claim::{Claim, Reach};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::races::{Lane, Rival};
+use super::races::{Lane, Rival, own_time};
 use crate::support::books::assert_books;
 use crate::support::trouble::endings;
 use crate::support::{Setup, TestService};
@@ -50,7 +50,8 @@ async fn counts(test: &TestService, purge: Uuid) -> serde_json::Value {
 async fn what_a_sweep_itself_wakes_is_decided_about_once() {
     let (test, lane) = lane().await;
     let first = lane.packed(&ids(1..3)).await;
-    let Intended::Intent(intent) = lane.engine.intend(&lane.org, &lane.terms).await.unwrap() else {
+    let Intended::Intent(intent) = lane.engine.intend(&lane.org, &lane.terms, own_time()).await.unwrap()
+    else {
         panic!("nothing stands against the intent")
     };
     let second = lane.eligible(&ids(1..3)).await;
@@ -122,7 +123,7 @@ async fn a_pause_makes_no_facts_younger_than_they_are() {
     steer(&lane, purge, Act::Pause).await;
     steer(&lane, purge, Act::Resume).await;
     assert!(matches!(lane.engine.pack(&lane.org).await.unwrap(), Packed::Job(4)));
-    let intended = lane.engine.intend(&lane.org, &lane.terms).await.unwrap();
+    let intended = lane.engine.intend(&lane.org, &lane.terms, own_time()).await.unwrap();
     assert!(
         !matches!(intended, Intended::Intent(_)),
         "by rules that are not in force any more: {intended:?}"
@@ -224,7 +225,7 @@ async fn what_went_late_is_not_submitted_by_facts_from_before() {
     end_job(&test, &lane).await;
     lane.look(&ids, Presence::Gone).await;
     assert_eq!(lane.engine.pack(&lane.org).await.unwrap(), Packed::Job(2));
-    let intended = lane.engine.intend(&lane.org, &lane.terms).await.unwrap();
+    let intended = lane.engine.intend(&lane.org, &lane.terms, own_time()).await.unwrap();
     assert!(!matches!(intended, Intended::Intent(_)), "it is gone since: {intended:?}");
     assert_eq!(counts(&test, other).await["pending"], 2);
     assert_eq!(test.number("select count(*) from decisions where code = 'purged_elsewhere'").await, 1);

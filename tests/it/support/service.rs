@@ -48,6 +48,7 @@ impl Setup {
             ("PURGE__ENGINE__POLL_INITIAL", "50ms"),
             ("PURGE__ENGINE__ABSENCE_GAP", "100ms"),
             ("PURGE__ENGINE__AMBIGUITY_GRACE", "300ms"),
+            ("PURGE__ENGINE__RESUBMIT_AFTER", "100ms"),
             ("RETENTION_WEBHOOK_SECRET", SECRET),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();

@@ -1,0 +1,87 @@
+//! Writes what decisions found out.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use uuid::Uuid;
+
+use crate::domain::outcome::{Marks, Outcome};
+use crate::domain::reason::codes;
+use crate::store::StoreError;
+use crate::store::slices::Place;
+use crate::store::slices::patch::Patch;
+use crate::store::tx::{Tx, Writes as _};
+
+/// What one decision found out about a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finding {
+    Gone,
+    /// Something stands against deleting it.
+    Kept,
+    /// A job that carried it let it go unseen.
+    Carried,
+}
+
+/// Writes the findings of a patch; the orgs of its purges are those of the slices.
+pub(in crate::store) async fn write(tx: &mut Tx, now: Timestamp, patch: &Patch) -> Result<(), StoreError> {
+    let mut found: Vec<(Uuid, Uuid, Finding)> = Vec::new();
+    patch.for_each_decision(|place, from, to, code| {
+        let Some(id) = patch.slice(place.slice).and_then(|slice| slice.ids.get(place.position)) else {
+            return;
+        };
+        if let Some(finding) = finding(patch, place, from, to, code) {
+            found.push((place.slice.purge, *id, finding));
+        }
+    });
+    if found.is_empty() {
+        return Ok(());
+    }
+    // Rows are locked in one order, whoever writes them.
+    found.sort_unstable_by_key(|(_, id, _)| *id);
+    let is = |wanted: Finding| found.iter().map(|(.., finding)| *finding == wanted).collect::<Vec<bool>>();
+    sqlx::query!(
+        "-- write_findings
+        insert into findings as f (org, conversation_id, gone_at, kept_at, carried_at)
+        select p.org, new.id, max(case when new.is_gone then $6::timestamptz end),
+               max(case when new.is_kept then $6 end), max(case when new.is_carried then $6 end)
+        from unnest($1::uuid[], $2::uuid[], $3::bool[], $4::bool[], $5::bool[])
+             as new (purge_id, id, is_gone, is_kept, is_carried)
+        join purges p on p.id = new.purge_id
+        -- What stands against deleting an id matters to other purges that name it, and to nobody else.
+        where not new.is_kept
+           or exists (select from conversations c where c.conversation_id = new.id and c.purge_id <> new.purge_id)
+        group by p.org, new.id
+        order by p.org, new.id
+        on conflict (org, conversation_id) do update
+        set gone_at = greatest(f.gone_at, excluded.gone_at), kept_at = greatest(f.kept_at, excluded.kept_at),
+            carried_at = greatest(f.carried_at, excluded.carried_at)",
+        &found.iter().map(|(purge, ..)| *purge).collect::<Vec<_>>(),
+        &found.iter().map(|(_, id, _)| *id).collect::<Vec<_>>(),
+        &is(Finding::Gone),
+        &is(Finding::Kept),
+        &is(Finding::Carried),
+        now.to_sqlx() as _
+    )
+    .run(tx)
+    .await?;
+    Ok(())
+}
+
+fn finding(patch: &Patch, place: Place, from: Outcome, to: Outcome, code: &str) -> Option<Finding> {
+    match to {
+        Outcome::Purged | Outcome::AlreadyPurged => Some(Finding::Gone),
+        _ if code == codes::GONE_LATE.code => Some(Finding::Gone),
+        // A job had it: whatever it counts as now, it may be gone.
+        Outcome::Eligible | Outcome::Failed | Outcome::OnHold if from == Outcome::Submitted => patch
+            .cell(place)
+            .is_some_and(|cell| cell.marks.has(Marks::CARRIED))
+            .then_some(Finding::Carried)
+            .or((to == Outcome::OnHold).then_some(Finding::Kept)),
+        Outcome::OnHold | Outcome::Retained | Outcome::Active | Outcome::NotFound => Some(Finding::Kept),
+        Outcome::Pending
+        | Outcome::Eligible
+        | Outcome::Submitted
+        | Outcome::Failed
+        | Outcome::Canceled
+        | Outcome::WouldPurge => None,
+    }
+}

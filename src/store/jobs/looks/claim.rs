@@ -1,0 +1,109 @@
+//! Claims a look, and tells whose facts it asks.
+
+use std::time::Duration;
+
+use jiff_sqlx::Timestamp as SqlTimestamp;
+use uuid::Uuid;
+
+use super::{Look, LookKind};
+use crate::domain::outcome::Cell;
+use crate::domain::state::JobStep;
+use crate::domain::terms::OrgTerms;
+use crate::store::jobs::JobLease;
+use crate::store::orgs::limiter::{self, Call};
+use crate::store::orgs::policy;
+use crate::store::slices::claim::Claim;
+use crate::store::tx::{Rows as _, Tx};
+use crate::store::{Store, StoreError};
+
+impl LookKind {
+    /// The look that is the next step of a job; `None` for steps that are none.
+    fn of_step(step: JobStep) -> Option<Self> {
+        match step {
+            JobStep::Recheck => Some(Self::Recheck),
+            JobStep::Reread => Some(Self::Reread),
+            JobStep::Verify => Some(Self::Verify),
+            JobStep::Overdue => Some(Self::Overdue),
+            JobStep::Late => Some(Self::Late),
+            JobStep::Intend | JobStep::Poll => None,
+        }
+    }
+}
+
+impl Store {
+    /// Claims the look that has been due longest.
+    pub async fn claim_look(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Look>, StoreError> {
+        let mut tx = self.begin("claim_look").await?;
+        let row = sqlx::query!(
+            r#"-- claim_look
+            with due as (
+                select id from jobs
+                where org = $1 and state <> 'done' and due_at <= clock_timestamp()
+                  and next_step in ('recheck', 'overdue', 'reread', 'verify', 'late')
+                order by due_at
+                limit 1
+                for update skip locked
+            )
+            update jobs j
+            set epoch = j.epoch + 1, claimed_at = clock_timestamp(),
+                lease_until = clock_timestamp() + make_interval(secs => $2)
+            from due
+            where j.id = due.id
+            returning j.id, j.epoch, j.next_step as "step!: JobStep", j.tries, j.blind, j.run_at,
+                      j.claimed_at as "asked_at!: SqlTimestamp""#,
+            org.name,
+            lease.as_secs_f64()
+        )
+        .maybe(&mut tx)
+        .await?;
+        let Some(row) = row else { return Ok(Claim::Nothing) };
+        let kind = LookKind::of_step(row.step).ok_or_else(|| StoreError::Unreadable {
+            what: "next step of a job",
+            detail: row.step.to_string(),
+        })?;
+        let ids = ids_for(&mut tx, row.id, kind).await?;
+        let rules = policy::in_force(&mut tx, &org.name).await?;
+        let Ok(permit) = limiter::take(&mut tx, org, Call::Details).await? else {
+            return Ok(Claim::NoPermit);
+        };
+        tx.commit().await?;
+        let look = Look {
+            lease: JobLease { job: row.id, epoch: row.epoch },
+            kind,
+            ids,
+            asked_at: row.asked_at.to_jiff(),
+            due_at: row.run_at.to_jiff(),
+            policy: rules.policy,
+            policy_epoch: rules.epoch,
+            tries: u32::try_from(row.tries).unwrap_or_default(),
+            blind: u32::try_from(row.blind).unwrap_or_default(),
+        };
+        Ok(Claim::Claimed(look, permit))
+    }
+}
+
+/// The job's conversations that such a look is about, without those of which this round was told already.
+async fn ids_for(tx: &mut Tx, job: Uuid, kind: LookKind) -> Result<Vec<Uuid>, StoreError> {
+    let rows = sqlx::query!(
+        "-- ids_to_look_at
+        select s.ids, s.outcomes, p.positions, p.looked
+        from job_parts p
+        join slices s on (s.purge_id, s.slice_no) = (p.purge_id, p.slice_no)
+        where p.job_id = $1
+        order by p.purge_id, p.slice_no",
+        job
+    )
+    .all(tx)
+    .await?;
+    let mut ids = Vec::new();
+    for row in rows {
+        let open = row.positions.iter().filter(|position| !row.looked.contains(position));
+        for position in open.filter_map(|&position| usize::try_from(position).ok()) {
+            let cell = row.outcomes.get(position).and_then(|&byte| Cell::from_byte(byte));
+            if cell.is_some_and(|cell| kind.is_about(cell)) {
+                ids.extend(row.ids.get(position));
+            }
+        }
+    }
+    Ok(ids)
+}

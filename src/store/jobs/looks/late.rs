@@ -1,0 +1,106 @@
+//! Late: after the end of a job that was given up. What is gone after all is noted beside the outcomes, which stay; the job
+//! lets go of whatever is known, so that each look is about less.
+
+use std::collections::{BTreeMap, HashSet};
+
+use uuid::Uuid;
+
+use super::settling::{Settling, Tally};
+use crate::domain::backoff;
+use crate::domain::events::EventType;
+use crate::domain::outcome::Cell;
+use crate::domain::reason::codes;
+use crate::domain::verdict::Sight;
+use crate::store::StoreError;
+use crate::store::events::OfPurge;
+use crate::store::jobs::{parts, reserve};
+use crate::store::orgs::pace;
+use crate::store::slices::Place;
+
+/// Tells each purge what is gone after all.
+pub(super) async fn record(settling: &mut Settling<'_>) -> Result<Vec<OfPurge>, StoreError> {
+    let kept = reserve::kept_by(&mut settling.tx, settling.job.id).await?;
+    let lag = pace::observed(&mut settling.tx, settling.org).await?.lag.unwrap_or_default();
+    // Deletions have shown by now, by experience and by the settings: what is still there was not deleted by this job.
+    let has_shown = settling.since_end() >= lag.max(settling.terms.verify_timeout);
+    let seen = see(settling, &kept, has_shown)?;
+    settling.let_go(&seen.known).await?;
+    if seen.open == 0 {
+        settling.conclude().await?;
+    } else {
+        let by_and_by = backoff::step(settling.look.tries, 1.0) / 2;
+        let wait = if seen.tally.absent_once > 0 { settling.terms.absence_gap } else { by_and_by };
+        settling.look_again(wait, !seen.known.is_empty()).await?;
+    }
+    Ok(gone_late(settling.job.id, seen.gone))
+}
+
+/// What a look came to.
+#[derive(Default)]
+struct Seen {
+    tally: Tally,
+    /// Seen to be gone, by purge.
+    gone: BTreeMap<Uuid, Vec<Uuid>>,
+    /// What the job has nothing to do with any more.
+    known: Vec<(Place, Uuid)>,
+    /// So many are to be looked at again.
+    open: usize,
+}
+
+fn see(settling: &mut Settling<'_>, kept: &HashSet<Uuid>, has_shown: bool) -> Result<Seen, StoreError> {
+    let is_blind_too_long = settling.is_past_deadline(settling.job.ended_at) && !settling.is_patient();
+    let mut seen = Seen::default();
+    let carried = parts::with_ids(&settling.parts, &settling.patch);
+    for (place, id) in carried.into_iter().filter(|(_, id)| kept.contains(id)) {
+        let Some(cell) = settling.patch.cell(place) else { continue };
+        let is_known = is_settled(cell)
+            || match settling.sight(&mut seen.tally, place, id)? {
+                Some(Sight::Gone) => {
+                    if cell.outcome.is_final() {
+                        settling.patch.note_gone(place, codes::GONE_LATE)?;
+                        seen.gone.entry(place.slice.purge).or_default().push(id);
+                    }
+                    true
+                }
+                Some(Sight::Present) => has_shown,
+                Some(Sight::AbsentOnce) => false,
+                None => settling.is_given_up(cell, id, has_shown, is_blind_too_long),
+            };
+        if is_known {
+            seen.known.push((place, id));
+        } else {
+            seen.open += 1;
+        }
+    }
+    Ok(seen)
+}
+
+/// It is final because it is gone: nothing more is to be found out.
+fn is_settled(cell: Cell) -> bool {
+    cell.outcome.is_final() && !cell.outcome.ended_otherwise()
+}
+
+impl Settling<'_> {
+    /// Nothing was told of it, and nothing will be.
+    fn is_given_up(&self, cell: Cell, id: Uuid, has_shown: bool, is_blind_too_long: bool) -> bool {
+        let is_refused = self.answers.refused.contains_key(&id);
+        let is_past_deadline = self.is_past_deadline(self.job.ended_at);
+        match (cell.outcome.is_final(), is_refused) {
+            (true, true) => is_past_deadline,
+            // What a retry has taken up is asked about afresh as soon as deletions have shown.
+            (false, true) => has_shown,
+            (_, false) => is_blind_too_long,
+        }
+    }
+}
+
+fn gone_late(job: Uuid, gone: BTreeMap<Uuid, Vec<Uuid>>) -> Vec<OfPurge> {
+    let event = |(purge, ids): (Uuid, Vec<Uuid>)| OfPurge {
+        purge,
+        event: EventType::GoneLate,
+        job: Some(job),
+        payload: serde_json::json!({ "conversationIds": ids }),
+        webhook: None,
+    };
+    gone.into_iter().map(event).collect()
+}

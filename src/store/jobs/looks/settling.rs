@@ -1,0 +1,236 @@
+//! A job whose conversations are being settled: its locks, what a look was told, and how the job goes on by it.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use jiff_sqlx::ToSqlx as _;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{BLIND_LOOKS, Look, Unanswered};
+use crate::domain::outcome::{Marks, Outcome};
+use crate::domain::reason::{Reason, codes};
+use crate::domain::state::JobResult;
+use crate::domain::terms::EngineTerms;
+use crate::domain::verdict::{Sight, sight};
+use crate::store::events::{Actor, OfPurge, write_for_purges};
+use crate::store::jobs::lease::{LockedJob, lock};
+use crate::store::jobs::parts::{self, Parts};
+use crate::store::jobs::{ending, reserve};
+use crate::store::orgs::lock as org_lock;
+use crate::store::slices::Place;
+use crate::store::slices::patch::Patch;
+use crate::store::slices::validated::Answers;
+use crate::store::tx::{Tx, Writes as _};
+use crate::store::{Store, StoreError};
+
+/// How many conversations a look saw how.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) gone: usize,
+    pub(super) absent_once: usize,
+    pub(super) present: usize,
+    /// Nothing was told of them.
+    pub(super) untold: usize,
+}
+
+/// A job under lock, with its slices, and a look at it.
+pub(super) struct Settling<'a> {
+    pub(super) tx: Tx,
+    pub(super) org: &'a str,
+    pub(super) look: &'a Look,
+    pub(super) answers: &'a Answers,
+    pub(super) unanswered: Option<Unanswered>,
+    pub(super) terms: &'a EngineTerms,
+    pub(super) job: LockedJob,
+    pub(super) parts: Parts,
+    pub(super) patch: Patch,
+    pub(super) now: Timestamp,
+}
+
+impl<'a> Settling<'a> {
+    /// Takes the locks in their order: org, job, slices.
+    pub(super) async fn open(
+        mut tx: Tx,
+        org: &'a str,
+        look: &'a Look,
+        answers: &'a Answers,
+        unanswered: Option<Unanswered>,
+        terms: &'a EngineTerms,
+    ) -> Result<Self, StoreError> {
+        org_lock::lock(&mut tx, org).await?;
+        let job = lock(&mut tx, look.lease).await?;
+        let parts = parts::load(&mut tx, job.id).await?;
+        let mut keys: Vec<_> = parts.keys().copied().collect();
+        keys.extend(reserve::slices_waiting_for(&mut tx, &[job.id]).await?);
+        let patch = Patch::lock(&mut tx, look.kind.step(), Some(job.id), keys).await?;
+        let now = tx.now().await?;
+        Ok(Self { tx, org, look, answers, unanswered, terms, job, parts, patch, now })
+    }
+
+    /// Writes what was decided, and commits.
+    pub(super) async fn write(mut self, store: &Store, gone_late: Vec<OfPurge>) -> Result<(), StoreError> {
+        self.patch.write(store, &mut self.tx).await?;
+        // The purges' rows are locked by now, in their order.
+        write_for_purges(store, &mut self.tx, self.now, Actor::ENGINE, gone_late).await?;
+        self.tx.commit().await
+    }
+
+    /// The conversations of the job that stand so.
+    pub(super) fn places_with(&self, outcome: Outcome) -> Vec<(Place, Uuid)> {
+        let is_so = |place: Place| self.patch.cell(place).is_some_and(|cell| cell.outcome == outcome);
+        parts::with_ids(&self.parts, &self.patch).into_iter().filter(|(place, _)| is_so(*place)).collect()
+    }
+
+    /// This round was told of it, and it stays in the job.
+    pub(super) fn is_looked(&self, place: Place) -> bool {
+        self.parts.get(&place.slice).is_some_and(|part| part.looked.contains(&place.position))
+    }
+
+    /// Reads the answer for one conversation; `None` where nothing was told of it.
+    pub(super) fn sight(
+        &mut self,
+        tally: &mut Tally,
+        place: Place,
+        id: Uuid,
+    ) -> Result<Option<Sight>, StoreError> {
+        let Some(cell) = self.patch.cell(place) else { return Ok(None) };
+        if !self.answers.told.contains(&id) {
+            tally.untold += 1;
+            return Ok(None);
+        }
+        let gap = signed(self.terms.absence_gap);
+        let absent_at = self.patch.slice(place.slice).and_then(|slice| slice.absent_at);
+        let is_old_enough = absent_at.is_some_and(|at| self.look.asked_at.duration_since(at) >= gap);
+        let sight = sight(self.answers.facts.get(&id), cell.marks, is_old_enough);
+        match sight {
+            Sight::Gone => tally.gone += 1,
+            Sight::Present => {
+                tally.present += 1;
+                self.patch.mark(place, Marks::NONE, Marks::ABSENT)?;
+            }
+            Sight::AbsentOnce => {
+                tally.absent_once += 1;
+                if !cell.marks.has(Marks::ABSENT) {
+                    self.patch.mark(place, Marks::ABSENT, Marks::NONE)?;
+                    if let Some(slice) = self.patch.slice_mut(place.slice) {
+                        slice.absent_at = Some(self.now);
+                    }
+                }
+            }
+        }
+        Ok(Some(sight))
+    }
+
+    /// How long after the job's end the look was asked.
+    pub(super) fn since_end(&self) -> Duration {
+        let since = self.job.ended_at.map(|ended| self.look.asked_at.duration_since(ended));
+        since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default()
+    }
+
+    /// `job_deadline` lies between that moment and the look.
+    pub(super) fn is_past_deadline(&self, since: Option<Timestamp>) -> bool {
+        let deadline = signed(self.terms.job_deadline);
+        since.is_some_and(|since| self.look.asked_at.duration_since(since) > deadline)
+    }
+
+    /// What was not told may be told by the next look. What is refused or silenced for the whole org, and what at least
+    /// some of which was told, uses up no patience.
+    pub(super) fn is_patient(&self) -> bool {
+        let made_progress = !self.answers.told.is_empty();
+        match &self.unanswered {
+            None => true,
+            Some(unanswered) => unanswered.is_held_up || made_progress || self.look.blind + 1 < BLIND_LOOKS,
+        }
+    }
+
+    /// Ends what is open and was not told of: nothing can be told of it any more.
+    pub(super) fn fail_untold(&mut self, reason: &Reason) -> Result<(), StoreError> {
+        for (place, id) in self.places_with(Outcome::Submitted) {
+            if !self.answers.told.contains(&id) {
+                self.patch.decide(place, Outcome::Submitted, Outcome::Failed, reason.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of what the job has nothing to do with any more.
+    pub(super) async fn let_go(&mut self, leaving: &[(Place, Uuid)]) -> Result<(), StoreError> {
+        self.ask_retried_afresh(leaving)?;
+        let Self { tx, patch, parts, org, job, .. } = self;
+        reserve::release(tx, patch, org, job.id, parts, leaving).await
+    }
+
+    /// What a retry took up while upstream might still delete it was judged by facts from before the job's end, or is being
+    /// asked about since then: it is asked about afresh. What this very look has judged is as fresh as can be.
+    fn ask_retried_afresh(&mut self, leaving: &[(Place, Uuid)]) -> Result<(), StoreError> {
+        for (place, _) in leaving {
+            match self.patch.cell(*place).map(|cell| cell.outcome) {
+                Some(Outcome::Eligible) if !self.patch.has_decided(*place) => {
+                    self.patch.decide(*place, Outcome::Eligible, Outcome::Pending, codes::FACTS_STALE)?;
+                }
+                Some(Outcome::Pending) => self.patch.revoke_question(place.slice, self.now),
+                Some(_) | None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The fate of every id is known, or nothing can be told any more: all are let go, and the job is over.
+    pub(super) async fn done(&mut self) -> Result<(), StoreError> {
+        let kept = reserve::kept_by(&mut self.tx, self.job.id).await?;
+        let mut leaving = parts::with_ids(&self.parts, &self.patch);
+        leaving.retain(|(_, id)| kept.contains(id));
+        self.let_go(&leaving).await?;
+        self.conclude().await
+    }
+
+    /// The job has let everything go: it is over.
+    pub(super) async fn conclude(&mut self) -> Result<(), StoreError> {
+        let result = match self.job.upstream_succeeded {
+            _ if self.job.overdue_since.is_some() => JobResult::TimedOut,
+            Some(true) => JobResult::Completed,
+            Some(false) => JobResult::Failed,
+            // Its submit had no answer, or upstream did not know it any more.
+            None => JobResult::Lost,
+        };
+        let error = self.unanswered.as_ref().and_then(|unanswered| unanswered.error.as_ref());
+        ending::finish(&mut self.tx, self.job.id, result, error).await
+    }
+
+    /// Looks again after `wait`, or when what stood in the way of this look is over.
+    pub(super) async fn look_again(&mut self, wait: Duration, has_moved: bool) -> Result<(), StoreError> {
+        let made_progress = !self.answers.told.is_empty();
+        let (wait, error, is_blind) = match &self.unanswered {
+            Some(unanswered) => {
+                let is_blind = !made_progress && !unanswered.is_held_up;
+                (unanswered.again, unanswered.error.clone(), is_blind)
+            }
+            None => (wait, None, false),
+        };
+        let open = self.places_with(Outcome::Submitted).len();
+        sqlx::query!(
+            "-- look_again
+            update jobs
+            set run_at = $2::timestamptz + make_interval(secs => $3), lease_until = null,
+                tries = case when $7 then 0 else least(tries + 1, 1000) end,
+                blind = case when $5 then least(blind + 1, 1000) when $8 then 0 else blind end,
+                last_error = coalesce($4, last_error), open = $6
+            where id = $1",
+            self.job.id,
+            self.now.to_sqlx() as _,
+            wait.as_secs_f64(),
+            error as Option<Value>,
+            is_blind,
+            i32::try_from(open).unwrap_or(i32::MAX),
+            has_moved,
+            made_progress
+        )
+        .exactly(&mut self.tx, 1)
+        .await
+    }
+}
+
+pub(super) fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}

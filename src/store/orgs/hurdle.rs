@@ -1,0 +1,27 @@
+//! What stands in an org's way, and in which words the database holds it.
+
+use super::limiter::Call;
+
+/// What stands in an org's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hurdle {
+    /// Upstream refuses this kind of call; one that succeeds lifts the block.
+    Call(Call),
+    /// The clocks disagree; a validation by which they agree lifts the block.
+    Clock,
+}
+
+impl Hurdle {
+    /// The word that stands for it in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call(call) => call.as_str(),
+            Self::Clock => "clock",
+        }
+    }
+}
+
+/// The word of a hurdle before which nothing can be judged: facts can't be asked, or clocks disagree.
+pub(in crate::store) fn blocks_facts(hurdle: &str) -> bool {
+    hurdle == Hurdle::Clock.as_str() || hurdle == Hurdle::Call(Call::Details).as_str()
+}
