@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::OrgEngine;
 use crate::domain::packing::halves;
 use crate::domain::reason::Reason;
-use crate::genesys::{self, Failure};
+use crate::genesys::Failure;
 use crate::store::StoreError;
 use crate::store::orgs::limiter::{Call, Permit};
 use crate::store::slices::validated::Answers;
@@ -60,8 +60,7 @@ impl OrgEngine {
                     Err(rest) => return Ok(Asked { answers, rest: Some(rest) }),
                 },
             };
-            let write_before = permit.valid_until;
-            let answer = self.upstream.facts(question, genesys::Permit { write_before }).await;
+            let answer = self.upstream.facts(question, self.permit(permit.valid_until)).await;
             if let Some(time) = answer.observed.upstream_time {
                 answers.upstream_time = Some(answers.upstream_time.map_or(time, |earlier| earlier.min(time)));
             }

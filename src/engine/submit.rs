@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::OrgEngine;
 use super::trouble::last_error;
 use crate::domain::reason::Reason;
-use crate::genesys::{Detail, Failure, Permit};
+use crate::genesys::{Detail, Failure};
 use crate::store::StoreError;
 use crate::store::jobs::intend::Intent;
 use crate::store::jobs::submitted::{Accepted, Refusal};
@@ -17,7 +17,7 @@ impl OrgEngine {
     pub(super) async fn submit(&self, intent: &Intent) -> Result<(), StoreError> {
         let org = &self.terms.name;
         let body_sha256 = self.upstream.body_digest(&intent.ids);
-        let answer = self.upstream.submit(&intent.ids, Permit { write_before: intent.call_before }).await;
+        let answer = self.upstream.submit(&intent.ids, self.permit(intent.call_before)).await;
         match answer.result {
             Ok(upstream_job_id) => {
                 tracing::info!(org, job = %intent.lease.job, attempt = intent.attempt, upstream_job_id = upstream_job_id.0,

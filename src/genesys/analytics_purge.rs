@@ -24,9 +24,10 @@ use super::{
     error_answer::Call,
     failure::{Detail, Failure},
     login::Login,
+    permit::Permit,
     session::{Outgoing, Session},
     token::Tokens,
-    upstream::{Answer, JobStatus, Observed, Permit, TokenLife, Upstream, UpstreamJobId},
+    upstream::{Answer, JobStatus, Observed, TokenLife, Upstream, UpstreamJobId},
 };
 use crate::domain::facts::Facts;
 use crate::meters::Meters;

@@ -9,12 +9,12 @@ use reqwest::{
     Request, Response,
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
-use tokio::time::Instant;
 
 use super::{
     client::{Clients, Lane, Lost},
     error_answer::Call,
     failure::{name, with_causes},
+    permit::Deadline,
     retry_after,
 };
 
@@ -40,7 +40,7 @@ pub(super) async fn exchange(
     clients: &Clients,
     call: Call,
     request: Request,
-    write_before: Instant,
+    write_before: Deadline,
 ) -> Result<Reply, Lost> {
     let lane = if call == Call::Submit { Lane::Submit } else { Lane::Query };
     let timed = clients.meters.upstream_call(&clients.org, call.name());

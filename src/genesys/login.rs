@@ -8,7 +8,6 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use reqwest::{Method, Request, Url, header::HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::{
     WallClock,
@@ -16,6 +15,7 @@ use super::{
     error_answer::{Call, ErrorAnswer},
     exchange::{Reply, exchange},
     failure::{Detail, Failure, name},
+    permit::Deadline,
 };
 
 /// How long a token is taken to live that does not say so: the shortest life that Genesys gives.
@@ -46,7 +46,7 @@ impl Login {
     /// not sent: only what the login refuses, or asks to wait for, is told apart.
     pub(super) async fn token(&self, clients: &Clients) -> Result<Grant, Failure> {
         // A token waits for no permit of the limiter: it can be written for as long as the call may take.
-        let write_before = Instant::now() + CALL_TIMEOUT;
+        let write_before = Deadline::within(CALL_TIMEOUT, &self.wall_clock);
         match exchange(clients, Call::Token, self.request(), write_before).await {
             Ok(reply) if reply.is_success() => grant(&reply),
             Ok(reply) => Err(self.failure(&reply)),

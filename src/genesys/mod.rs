@@ -15,6 +15,7 @@ mod error_answer;
 mod exchange;
 mod failure;
 mod login;
+mod permit;
 mod retry_after;
 mod session;
 #[cfg(test)]
@@ -24,7 +25,8 @@ mod upstream;
 
 pub use client::{CALL_TIMEOUT, CONNECT_TIMEOUT, ClientError};
 pub use failure::{Detail, Failure};
-pub use upstream::{Answer, JobStatus, Observed, Permit, TokenLife, Upstream, UpstreamJobId};
+pub use permit::Permit;
+pub use upstream::{Answer, JobStatus, Observed, TokenLife, Upstream, UpstreamJobId};
 
 /// Tells the time of day: handed in, so that its owner (and a test) owns the time.
 pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

@@ -15,8 +15,9 @@ use super::{
     error_answer::{Access, Call, ErrorAnswer, Meaning, meaning},
     exchange::{Reply, exchange},
     failure::{Detail, Failure},
+    permit::Permit,
     token::{Refusal, Token, Tokens},
-    upstream::{Answer, Observed, Permit, TokenLife},
+    upstream::{Answer, Observed, TokenLife},
 };
 
 /// What a driver needs to talk to its org.
@@ -100,8 +101,8 @@ impl Session {
     ) -> Result<Success, Failure> {
         let Outgoing { call, mut request, batch } = outgoing;
         let not_sent = |why: &str| Failure::NotSent(Detail::new(call.name(), why).into());
-        let write_before = Instant::from_std(permit.write_before);
-        let token = timeout_at(write_before, self.tokens.current(&self.clients))
+        let write_before = permit.deadline(&self.wall_clock);
+        let token = timeout_at(write_before.monotonic(), self.tokens.current(&self.clients))
             .await
             .map_err(|_| not_sent(TOO_LATE))??;
         request.headers_mut().insert(AUTHORIZATION, token.authorization.clone());

@@ -2,16 +2,13 @@
 //!
 //! Invariant: nothing here names a status code, a header or a field of a wire format.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::failure::Failure;
+use super::{failure::Failure, permit::Permit};
 use crate::domain::facts::Facts;
 
 /// One upstream organization behind its driver.
@@ -38,16 +35,6 @@ pub trait Upstream: Send + Sync {
 
     /// How old the token in hand is, if there is one.
     fn token_life(&self) -> Option<TokenLife>;
-}
-
-/// The right to one call, until a moment.
-///
-/// It is neither `Clone` nor `Copy`: one permit, one call.
-#[derive(Debug)]
-pub struct Permit {
-    /// The call is not written at or after this moment, a connection that it needs first included: it ends as
-    /// [`Failure::NotSent`] then.
-    pub write_before: Instant,
 }
 
 /// What a call came to, and what was seen on the way.
