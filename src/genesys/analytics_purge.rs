@@ -27,10 +27,10 @@ use super::{
     permit::Permit,
     session::{Outgoing, Session},
     token::Tokens,
-    upstream::{Answer, JobStatus, Observed, TokenLife, Upstream, UpstreamJobId},
+    upstream::{Answer, JobStatus, Observed, TokenLife, Told, Upstream, UpstreamJobId},
 };
-use crate::domain::facts::Facts;
 use crate::meters::Meters;
+use answers::Details;
 
 /// The scope that a token needs.
 const NEEDED_SCOPE: &str = "analytics:conversation:delete";
@@ -127,14 +127,19 @@ impl Upstream for AnalyticsPurge {
         self.session.ready().await
     }
 
-    async fn facts(&self, ids: &[Uuid], permit: Permit) -> Answer<HashMap<Uuid, Facts>> {
+    async fn facts(&self, ids: &[Uuid], permit: Permit) -> Answer<Told> {
         if ids.is_empty() {
-            return Answer { result: Ok(HashMap::new()), observed: Observed::default() };
+            let told = Told { facts: HashMap::new(), incomplete: None };
+            return Answer { result: Ok(told), observed: Observed::default() };
         }
         let request = post(&self.details_url, details_body(ids));
         let outgoing = Outgoing { call: Call::Facts, request, batch: ids };
         let answer = self.session.call(outgoing, permit).await;
-        answer.and_then(|success| answers::facts(&success.body, ids).map_err(|why| success.malformed(&why)))
+        answer.and_then(|success| {
+            let Details { facts, missing } =
+                answers::details(&success.body, ids).map_err(|why| success.malformed(&why))?;
+            Ok(Told { facts, incomplete: missing.map(|why| success.detail(&why)) })
+        })
     }
 
     async fn submit(&self, ids: &[Uuid], permit: Permit) -> Answer<UpstreamJobId> {

@@ -50,12 +50,16 @@ pub(super) struct Success {
 impl Success {
     /// The failure that a body of another shape than agreed is: nobody can tell what it would have said.
     pub(super) fn malformed(&self, why: &str) -> Failure {
-        let detail = Detail {
+        Failure::Unknown(self.detail(why))
+    }
+
+    /// What is to be said of the answer.
+    pub(super) fn detail(&self, what: &str) -> Box<Detail> {
+        Box::new(Detail {
             status: Some(self.status),
             correlation_id: self.correlation_id.clone(),
-            ..Detail::new(self.call.name(), why)
-        };
-        Failure::Unknown(detail.into())
+            ..Detail::new(self.call.name(), what)
+        })
     }
 }
 

@@ -8,7 +8,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{failure::Failure, permit::Permit};
+use super::{
+    failure::{Detail, Failure},
+    permit::Permit,
+};
 use crate::domain::facts::Facts;
 
 /// One upstream organization behind its driver.
@@ -20,9 +23,8 @@ pub trait Upstream: Send + Sync {
     /// Makes sure that a token is in hand, so that a call that follows at once need not ask for one.
     async fn ready(&self) -> Result<(), Failure>;
 
-    /// Asks for the facts of these conversations. An id that is not in the map was left out of a whole,
-    /// well-formed answer; any other kind of answer is a [`Failure`].
-    async fn facts(&self, ids: &[Uuid], permit: Permit) -> Answer<HashMap<Uuid, Facts>>;
+    /// Asks for the facts of these conversations.
+    async fn facts(&self, ids: &[Uuid], permit: Permit) -> Answer<Told>;
 
     /// Asks upstream to delete these conversations for good.
     async fn submit(&self, ids: &[Uuid], permit: Permit) -> Answer<UpstreamJobId>;
@@ -35,6 +37,16 @@ pub trait Upstream: Send + Sync {
 
     /// How old the token in hand is, if there is one.
     fn token_life(&self) -> Option<TokenLife>;
+}
+
+/// What a well-formed answer told of the conversations that it was asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Of those that it contains.
+    pub facts: HashMap<Uuid, Facts>,
+    /// `None`: the answer is whole, and left out what is not in the map. Else it says itself that it is not, and what
+    /// became of those that are not in the map could not be told.
+    pub incomplete: Option<Box<Detail>>,
 }
 
 /// What a call came to, and what was seen on the way.
