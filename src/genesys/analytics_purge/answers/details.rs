@@ -137,6 +137,8 @@ struct Record<'a> {
     #[serde(borrow)]
     conversation_status: Option<&'a RawValue>,
     #[serde(borrow)]
+    conversation_start: Option<&'a RawValue>,
+    #[serde(borrow)]
     conversation_end: Option<&'a RawValue>,
     #[serde(borrow)]
     custom_attributes: Option<&'a RawValue>,
@@ -175,11 +177,15 @@ impl Record<'_> {
         }
     }
 
+    /// The start is only compared with: no end lies before it, and beside one that can't be read an end is not believed.
     fn end(&self) -> End {
-        match self.conversation_end.map(time) {
-            None => End::NotYet,
-            Some(None) => End::Unreadable,
-            Some(Some(end)) => End::At(end),
+        match (self.conversation_end.map(time), self.conversation_start.map(time)) {
+            (None, _) => End::NotYet,
+            (Some(None), Some(Some(start))) => End::Unsure(start),
+            (Some(None), None | Some(None)) => End::Unreadable,
+            (Some(Some(end)), Some(None)) => End::Unsure(end),
+            (Some(Some(end)), Some(Some(start))) if end < start => End::Unsure(start),
+            (Some(Some(end)), None | Some(Some(_))) => End::At(end),
         }
     }
 }

@@ -79,6 +79,33 @@ fn an_end_is_given_or_not_or_cannot_be_read() {
 }
 
 #[test]
+fn an_end_that_its_start_contradicts_tells_no_age() {
+    let (early, late) = ("1970-01-01T00:00:00Z", "2026-02-28T10:00:00Z");
+    let at = |time: &str| End::At(time.parse().unwrap());
+    let unsure = |time: &str| End::Unsure(time.parse().unwrap());
+    let cases = [
+        // start, end, expected
+        (json!(late), json!(early), unsure(late)),
+        (json!(early), json!(late), at(late)),
+        (json!(late), json!(late), at(late)),
+        (json!("2026-02-28T12:00:00+02:00"), json!(late), at(late)),
+        (json!("2999-01-01T00:00:00Z"), json!(late), unsure("2999-01-01T00:00:00Z")),
+        (json!(early), json!("2999-01-01T00:00:00Z"), at("2999-01-01T00:00:00Z")),
+        (json!(null), json!(early), at(early)),
+        (json!("yesterday"), json!(early), unsure(early)),
+        (json!(0), json!(early), unsure(early)),
+        (json!(late), json!("soon"), unsure(late)),
+        (json!("soon"), json!("soon"), End::Unreadable),
+        (json!(late), json!(null), End::NotYet),
+        (json!("soon"), json!(null), End::NotYet),
+    ];
+    for (start, end, expected) in cases {
+        let record = json!({"conversationStart": start, "conversationEnd": end});
+        assert_eq!(read_one(record.clone()).end, expected, "{record}");
+    }
+}
+
+#[test]
 fn an_id_that_the_whole_answer_leaves_out_is_not_in_the_map() {
     assert_eq!(read(&json!({"data": []})), Ok(Details { facts: HashMap::new(), missing: None }));
     let answer = json!({"data": [{"conversationId": B}], "totalHits": 1, "cursor": null, "new": {}});
