@@ -80,6 +80,7 @@ fn refusal(failure: &Failure, wait: Duration) -> Refusal {
         | Failure::TokenRefused(_)
         | Failure::Forbidden { .. }
         | Failure::Throttled { .. }
+        | Failure::WrongUpstream(_)
         | Failure::Unknown(_) => Refusal::Again(wait),
     }
 }

@@ -40,6 +40,7 @@ pub(super) enum Meaning {
     Throttled,
     Invalid,
     Refused,
+    WrongUpstream,
     Missing,
     Unknown,
 }
@@ -50,6 +51,7 @@ pub(super) fn meaning(call: Call, status: u16) -> Meaning {
         (401, _) => Meaning::TokenRefused,
         (403, _) => Meaning::Forbidden,
         (404, Call::Poll) => Meaning::Missing,
+        (404 | 405 | 501, Call::Facts | Call::Submit) => Meaning::WrongUpstream,
         (409, Call::Submit) => Meaning::Conflict,
         (429, _) => Meaning::Throttled,
         (400 | 413 | 422, _) => Meaning::Invalid,
@@ -135,6 +137,7 @@ impl ErrorAnswer {
             Meaning::Throttled => Failure::Throttled { detail, wait },
             Meaning::Invalid => Failure::Invalid(detail),
             Meaning::Refused => Failure::Refused(detail),
+            Meaning::WrongUpstream => Failure::WrongUpstream(detail),
             Meaning::Missing => Failure::Missing(detail),
             Meaning::Unknown => Failure::Unknown(detail),
         }
@@ -205,7 +208,9 @@ mod tests {
 
     #[test]
     fn every_status_has_its_meaning_on_every_call() {
-        use Meaning::{Conflict, Forbidden, Invalid, Missing, Refused, Throttled, TokenRefused, Unknown};
+        use Meaning::{
+            Conflict, Forbidden, Invalid, Missing, Refused, Throttled, TokenRefused, Unknown, WrongUpstream,
+        };
         let cases: &[(u16, [Meaning; 3])] = &[
             (206, [Unknown; 3]),
             (301, [Unknown; 3]),
@@ -214,8 +219,8 @@ mod tests {
             (401, [TokenRefused; 3]),
             (402, [Refused; 3]),
             (403, [Forbidden; 3]),
-            (404, [Refused, Refused, Missing]),
-            (405, [Refused; 3]),
+            (404, [WrongUpstream, WrongUpstream, Missing]),
+            (405, [WrongUpstream, WrongUpstream, Refused]),
             (408, [Unknown; 3]),
             (409, [Refused, Conflict, Refused]),
             (410, [Refused; 3]),
@@ -225,7 +230,7 @@ mod tests {
             (429, [Throttled; 3]),
             (499, [Refused; 3]),
             (500, [Unknown; 3]),
-            (501, [Refused; 3]),
+            (501, [WrongUpstream, WrongUpstream, Refused]),
             (502, [Unknown; 3]),
             (503, [Unknown; 3]),
             (504, [Unknown; 3]),

@@ -81,12 +81,13 @@ impl Login {
                 detail,
             },
             // Neither another try nor another token helps: someone has to look at the settings.
-            400..=407 | 409..=499 => {
-                let missing = format!(
-                    "the login at {} refused the credentials of client {}",
-                    self.url.host_str().unwrap_or_default(),
-                    self.client_id
-                );
+            status @ (400..=407 | 409..=499) => {
+                let host = self.url.host_str().unwrap_or_default();
+                let missing = if matches!(status, 404 | 405) {
+                    format!("there is no login at {host} for client {}: check login_url", self.client_id)
+                } else {
+                    format!("the login at {host} refused the credentials of client {}", self.client_id)
+                };
                 Failure::Forbidden { detail, missing }
             }
             _ => Failure::NotSent(detail),

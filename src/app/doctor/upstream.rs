@@ -158,7 +158,7 @@ impl Visit<'_> {
                 let remedy = "others use the same OAuth client; lower requests_per_minute if it stays so";
                 return Finding::warn("details query", failure, remedy);
             }
-            Failure::Refused(_) => {
+            Failure::Refused(_) | Failure::WrongUpstream(_) => {
                 format!("check {}: this host does not know the call", self.setting("base_url"))
             }
             _ => self.address_remedy(),
