@@ -134,11 +134,12 @@ impl Upstream for AnalyticsPurge {
         }
         let request = post(&self.details_url, details_body(ids));
         let outgoing = Outgoing { call: Call::Facts, request, batch: ids };
+        let asked = ids.to_vec();
         let answer = self.session.call(outgoing, permit).await;
-        answer.and_then(|success| {
-            let Details { facts, missing } =
-                answers::details(&success.body, ids).map_err(|why| success.malformed(&why))?;
-            Ok(Told { facts, incomplete: missing.map(|why| success.detail(&why)) })
+        let answer = answer.read(move |body| answers::details(body, &asked)).await;
+        answer.map(|(Details { facts, missing }, head)| Told {
+            facts,
+            incomplete: missing.map(|why| head.detail(&why)),
         })
     }
 
@@ -151,17 +152,16 @@ impl Upstream for AnalyticsPurge {
         let request = post(&self.purge_url, submit_body(ids));
         let outgoing = Outgoing { call: Call::Submit, request, batch: ids };
         let answer = self.session.call(outgoing, permit).await;
-        answer.and_then(|success| answers::job_id(&success.body).map_err(|why| success.malformed(&why)))
+        answer.read(answers::job_id).await.map(|(job_id, _)| job_id)
     }
 
     async fn poll(&self, upstream_job_id: &str, permit: Permit) -> Answer<JobStatus> {
         let mut request = Request::new(Method::GET, below(&self.purge_url, &[upstream_job_id]));
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
         let outgoing = Outgoing { call: Call::Poll, request, batch: &[] };
+        let asked = upstream_job_id.to_owned();
         let answer = self.session.call(outgoing, permit).await;
-        answer.and_then(|success| {
-            answers::job_status(&success.body, upstream_job_id).map_err(|why| success.malformed(&why))
-        })
+        answer.read(move |body| answers::job_status(body, &asked)).await.map(|(status, head)| status.said_as(|state| head.strike(state)))
     }
 
     fn body_digest(&self, ids: &[Uuid]) -> [u8; 32] {

@@ -9,7 +9,7 @@ use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::value::RawValue;
 
@@ -75,6 +75,29 @@ pub(super) fn each_field<'a>(value: &'a RawValue, show: impl FnMut(&str, &'a Raw
     serde_json::Deserializer::from_str(value.get()).deserialize_map(Fields(show)).is_ok()
 }
 
+/// Shows the elements of a list, one at a time; none of anything else.
+pub(super) fn each_element<'a>(value: &'a RawValue, show: impl FnMut(&'a RawValue)) {
+    struct Elements<F>(F);
+
+    impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Elements<F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+            while let Some(element) = elements.next_element()? {
+                (self.0)(element);
+            }
+            Ok(())
+        }
+    }
+
+    // The one error is that it is no list: what was read as a whole is JSON.
+    let _ = serde_json::Deserializer::from_str(value.get()).deserialize_seq(Elements(show));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,21 +107,25 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_shown_as_they_stand() {
-        let mut fields = Vec::new();
+    fn fields_and_elements_are_shown_as_they_stand() {
+        let (mut fields, mut elements) = (Vec::new(), Vec::new());
         let object = raw(r#"{"a": 1, "\u0062": {"c": [ 2 ]}, "a": null}"#);
         assert!(each_field(object, |name, value| fields.push((name.to_owned(), value.get()))));
         assert_eq!(fields, [("a".into(), "1"), ("b".into(), r#"{"c": [ 2 ]}"#), ("a".into(), "null")]);
+        each_element(raw(r#"[1, "x", [], {}]"#), |value| elements.push(value.get()));
+        assert_eq!(elements, ["1", "\"x\"", "[]", "{}"]);
     }
 
     #[test]
     fn what_is_of_another_kind_shows_nothing() {
         for text in ["null", "7", "\"x\"", "true", "1e999"] {
             assert!(!each_field(raw(text), |_, _| panic!("{text} has no fields")));
+            each_element(raw(text), |_| panic!("{text} has no elements"));
             assert_eq!(super::text(raw(text)).is_some(), text == "\"x\"", "{text}");
             assert_eq!(number(raw(text)).is_some(), text == "7", "{text}");
         }
         assert!(!each_field(raw("[1]"), |_, _| panic!("a list has no fields")));
         assert!(!each_field(raw(r#"{"\ud800": 1}"#), |_, _| panic!("half a character is no name")));
+        each_element(raw("{\"a\": 1}"), |_| panic!("an object has no elements"));
     }
 }

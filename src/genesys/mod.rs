@@ -18,6 +18,7 @@ mod json;
 mod login;
 mod permit;
 mod retry_after;
+mod secrets;
 mod session;
 #[cfg(test)]
 mod testing;

@@ -59,9 +59,9 @@ pub struct Answer<T> {
 }
 
 impl<T> Answer<T> {
-    /// Reads the result further.
-    pub(super) fn and_then<U>(self, read: impl FnOnce(T) -> Result<U, Failure>) -> Answer<U> {
-        Answer { result: self.result.and_then(read), observed: self.observed }
+    /// Takes what is wanted of the result.
+    pub(super) fn map<U>(self, take: impl FnOnce(T) -> U) -> Answer<U> {
+        Answer { result: self.result.map(take), observed: self.observed }
     }
 }
 
@@ -99,6 +99,16 @@ pub enum JobStatus {
         /// Where upstream said so.
         records_processed: Option<i64>,
     },
+}
+
+impl JobStatus {
+    /// The same, its state told in other words.
+    pub(super) fn said_as(mut self, tell: impl FnOnce(&str) -> String) -> Self {
+        match &mut self {
+            Self::Working { state, .. } | Self::Ended { state, .. } => *state = tell(state),
+        }
+        self
+    }
 }
 
 /// Age and life of the token in hand.

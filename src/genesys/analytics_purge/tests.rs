@@ -2,6 +2,7 @@
 
 mod bodies;
 mod counted;
+mod echoes;
 mod permits;
 mod repeats;
 mod statuses;
