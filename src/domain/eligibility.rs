@@ -45,29 +45,34 @@ pub fn judge(evidence: Evidence<'_>, policy: &Policy, now: Timestamp) -> Verdict
             Verdict::Decided(Outcome::OnHold, codes::LEGAL_HOLD)
         }
         Presence::Held => Verdict::Decided(Outcome::OnHold, codes::UPSTREAM_HOLD),
-        Presence::Present => judge_age(facts.end, policy, now),
+        Presence::Present => judge_end(facts.end, policy, now),
     }
 }
 
-fn judge_age(end: End, policy: &Policy, now: Timestamp) -> Verdict {
-    match end {
-        End::NotYet => Verdict::Decided(Outcome::Active, codes::NOT_ENDED),
-        End::Unreadable => match policy.unknown_age {
-            UnknownAge::Retain => Verdict::Decided(Outcome::Retained, codes::UNKNOWN_AGE),
-            UnknownAge::Purge => Verdict::Decided(Outcome::Eligible, codes::ELIGIBLE),
-        },
-        End::At(end) => {
-            let expires_at = policy.expires_at(end);
-            if expires_at > now {
-                let detail = format!("kept until {expires_at}");
-                return Verdict::Decided(
-                    Outcome::Retained,
-                    Reason { detail: Some(detail), ..codes::RETENTION_PERIOD },
-                );
-            }
-            Verdict::Decided(Outcome::Eligible, codes::ELIGIBLE)
+fn judge_end(end: End, policy: &Policy, now: Timestamp) -> Verdict {
+    match (end, policy.unknown_age) {
+        (End::NotYet, UnknownAge::Retain | UnknownAge::Purge) => {
+            Verdict::Decided(Outcome::Active, codes::NOT_ENDED)
+        }
+        (End::Unreadable | End::Unsure(_), UnknownAge::Retain) => {
+            Verdict::Decided(Outcome::Retained, codes::UNKNOWN_AGE)
+        }
+        (End::Unreadable, UnknownAge::Purge) => Verdict::Decided(Outcome::Eligible, codes::ELIGIBLE),
+        // Who lets go what tells no age still keeps what may be young.
+        (End::Unsure(end), UnknownAge::Purge) | (End::At(end), UnknownAge::Retain | UnknownAge::Purge) => {
+            judge_age(end, policy, now)
         }
     }
+}
+
+fn judge_age(end: Timestamp, policy: &Policy, now: Timestamp) -> Verdict {
+    let expires_at = policy.expires_at(end);
+    if expires_at > now {
+        let detail = format!("kept until {expires_at}");
+        let reason = Reason { detail: Some(detail), ..codes::RETENTION_PERIOD };
+        return Verdict::Decided(Outcome::Retained, reason);
+    }
+    Verdict::Decided(Outcome::Eligible, codes::ELIGIBLE)
 }
 
 fn judge_absent(evidence: Evidence<'_>) -> Verdict {

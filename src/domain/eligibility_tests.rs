@@ -16,6 +16,10 @@ fn ended(at: &str) -> End {
     End::At(at.parse().unwrap())
 }
 
+fn unsure(not_before: &str) -> End {
+    End::Unsure(not_before.parse().unwrap())
+}
+
 fn outcome(verdict: &Verdict) -> Option<(Outcome, &str)> {
     match verdict {
         Verdict::Decided(outcome, reason) => Some((*outcome, reason.code.as_ref())),
@@ -45,6 +49,9 @@ fn what_upstream_shows_decides_in_a_fixed_order() {
         (facts(Present, future), false, (Outcome::Retained, "retention_period")),
         (facts(Present, End::NotYet), false, (Outcome::Active, "not_ended")),
         (facts(Present, End::Unreadable), false, (Outcome::Retained, "unknown_age")),
+        (facts(Present, unsure("2020-01-01T00:00:00Z")), false, (Outcome::Retained, "unknown_age")),
+        (facts(Present, unsure("2026-11-20T00:00:00Z")), false, (Outcome::Retained, "unknown_age")),
+        (facts(Held, unsure("2020-01-01T00:00:00Z")), false, (Outcome::OnHold, "upstream_legal_hold")),
         (facts(Held, old), false, (Outcome::OnHold, "upstream_legal_hold")),
         (facts(Held, young), false, (Outcome::OnHold, "upstream_legal_hold")),
         (facts(Held, End::NotYet), false, (Outcome::OnHold, "upstream_legal_hold")),
@@ -62,7 +69,7 @@ fn what_upstream_shows_decides_in_a_fixed_order() {
 }
 
 #[test]
-fn an_unreadable_end_is_purged_only_where_the_policy_says_so_and_a_missing_one_never() {
+fn an_unreadable_end_is_purged_only_where_the_policy_says_so_and_a_missing_or_young_one_never() {
     let now = NOW.parse().unwrap();
     let judge_end = |end| {
         let facts = facts(Presence::Present, end);
@@ -71,6 +78,9 @@ fn an_unreadable_end_is_purged_only_where_the_policy_says_so_and_a_missing_one_n
     };
     assert_eq!(outcome(&judge_end(End::Unreadable)), Some((Outcome::Eligible, "eligible")));
     assert_eq!(outcome(&judge_end(End::NotYet)), Some((Outcome::Active, "not_ended")));
+    let (old, young) = (unsure("2020-01-01T00:00:00Z"), unsure("2026-11-20T00:00:00Z"));
+    assert_eq!(outcome(&judge_end(old)), Some((Outcome::Eligible, "eligible")));
+    assert_eq!(outcome(&judge_end(young)), Some((Outcome::Retained, "retention_period")));
 }
 
 #[test]

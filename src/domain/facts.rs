@@ -29,4 +29,7 @@ pub enum End {
     At(Timestamp),
     /// An end is given that can't be read: its age is unknown.
     Unreadable,
+    /// What is given of its start and end can't be read or makes no sense: its age is unknown, but it did not end
+    /// before this.
+    Unsure(Timestamp),
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::OrgEngine;
 use crate::domain::packing::halves;
 use crate::domain::reason::Reason;
-use crate::genesys::{self, Failure};
+use crate::genesys::{Detail, Failure, Told};
 use crate::store::StoreError;
 use crate::store::orgs::limiter::{Call, Permit};
 use crate::store::slices::validated::Answers;
@@ -19,7 +19,7 @@ const LONGEST_PERMIT_WAIT: Duration = Duration::from_secs(10);
 
 /// How far a question came.
 pub(super) struct Asked {
-    /// What whole answers told.
+    /// What whole answers told, and others of what they contain.
     pub(super) answers: Answers,
     /// Why not all was told, where not all was.
     pub(super) rest: Option<Rest>,
@@ -60,16 +60,17 @@ impl OrgEngine {
                     Err(rest) => return Ok(Asked { answers, rest: Some(rest) }),
                 },
             };
-            let write_before = permit.valid_until;
-            let answer = self.upstream.facts(question, genesys::Permit { write_before }).await;
+            let answer = self.upstream.facts(question, self.permit(permit.valid_until)).await;
             if let Some(time) = answer.observed.upstream_time {
                 answers.upstream_time = Some(answers.upstream_time.map_or(time, |earlier| earlier.min(time)));
             }
             match answer.result {
-                Ok(facts) => {
-                    answers.facts.extend(facts);
-                    answers.told.extend(question);
+                Ok(told) => {
+                    let incomplete = take_in(&mut answers, question, told);
                     self.note_success(Call::Details, &answer.observed).await?;
+                    if let Some(detail) = incomplete {
+                        return Ok(Asked { answers, rest: Some(Rest::Failed(Failure::Unknown(detail))) });
+                    }
                 }
                 Err(Failure::Invalid(detail)) => {
                     if let Some((first, second)) = halves(question) {
@@ -109,6 +110,18 @@ impl OrgEngine {
             tokio::time::sleep(wait.max(Duration::from_millis(10))).await;
         }
     }
+}
+
+/// Takes in what a call told; tells why nothing is known of the others, where the answer says that it is not whole.
+fn take_in(answers: &mut Answers, question: &[Uuid], told: Told) -> Option<Box<Detail>> {
+    let incomplete = told.incomplete.filter(|_| question.iter().any(|id| !told.facts.contains_key(id)));
+    if incomplete.is_some() {
+        answers.told.extend(told.facts.keys());
+    } else {
+        answers.told.extend(question);
+    }
+    answers.facts.extend(told.facts);
+    incomplete
 }
 
 /// How many ids a call asks about: half as many with every question that failed.

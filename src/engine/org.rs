@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Chance;
 use crate::domain::pace::{Bounds, Pace};
 use crate::domain::terms::{EngineTerms, OrgTerms};
-use crate::genesys::{Observed, Upstream};
+use crate::genesys::{Observed, Permit, Upstream};
 use crate::meters::Meters;
 use crate::store::orgs::hurdle::Hurdle;
 use crate::store::orgs::limiter::Call;
@@ -111,6 +111,14 @@ impl OrgEngine {
     pub(super) fn pace(&self) -> Pace {
         let expected = self.memory.lock().unwrap_or_else(PoisonError::into_inner).expected_job;
         Pace { expected: expected.map(|expected| expected.as_secs_f64()), ..Pace::default() }
+    }
+
+    /// The right to one call until this moment, by both clocks.
+    pub(super) fn permit(&self, write_before: Instant) -> Permit {
+        let now = (self.clock)();
+        let left = write_before.saturating_duration_since(Instant::now());
+        let left = SignedDuration::try_from(left).unwrap_or(SignedDuration::ZERO);
+        Permit::until(write_before, now.checked_add(left).unwrap_or(now))
     }
 
     /// 429s in a row.

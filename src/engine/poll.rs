@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::OrgEngine;
 use super::trouble::last_error;
 use crate::domain::backoff;
-use crate::genesys::{self, Failure, JobStatus};
+use crate::genesys::{Failure, JobStatus};
 use crate::store::StoreError;
 use crate::store::jobs::claim::Poll;
 use crate::store::jobs::polled::Polled;
@@ -15,8 +15,7 @@ impl OrgEngine {
     /// Asks after one job, and records what was told.
     pub(super) async fn poll(&self, poll: &Poll, permit: Permit) -> Result<(), StoreError> {
         let org = &self.terms.name;
-        let permit = genesys::Permit { write_before: permit.valid_until };
-        let answer = self.upstream.poll(&poll.upstream_job_id, permit).await;
+        let answer = self.upstream.poll(&poll.upstream_job_id, self.permit(permit.valid_until)).await;
         let polled = match answer.result {
             Ok(status) => {
                 self.note_success(Call::Poll, &answer.observed).await?;

@@ -19,7 +19,8 @@ impl OrgEngine {
     pub(super) async fn submit(&self, intent: &Intent) -> Result<(), StoreError> {
         let org = &self.terms.name;
         let body_sha256 = self.upstream.body_digest(&intent.ids);
-        let answer = self.upstream.submit(&intent.ids, Permit { write_before: intent.call_before }).await;
+        let permit = Permit::until(intent.call_before, intent.wall_deadline);
+        let answer = self.upstream.submit(&intent.ids, permit).await;
         match answer.result {
             Ok(upstream_job_id) => {
                 tracing::info!(org, job = %intent.lease.job, attempt = intent.attempt, upstream_job_id = upstream_job_id.0,
@@ -91,6 +92,7 @@ fn refusal(failure: &Failure, wait: Duration) -> Refusal {
         | Failure::TokenRefused(_)
         | Failure::Forbidden { .. }
         | Failure::Throttled { .. }
+        | Failure::WrongUpstream(_)
         | Failure::Unknown(_) => Refusal::Again(wait),
     }
 }

@@ -32,7 +32,7 @@ impl OrgEngine {
             Failure::Throttled { wait, .. } => {
                 wait.unwrap_or_else(|| backoff::throttled(self.refusals(), self.chance.fraction()))
             }
-            Failure::Forbidden { .. } => PROBE_EVERY,
+            Failure::Forbidden { .. } | Failure::WrongUpstream(_) => PROBE_EVERY,
             Failure::NotSent(_)
             | Failure::Conflict { .. }
             | Failure::Invalid(_)
@@ -54,7 +54,14 @@ impl OrgEngine {
             Failure::Forbidden { detail, missing } => {
                 self.block(Hurdle::Call(call), "forbidden", format!("{detail}; {missing}")).await
             }
-            // A details call that this upstream does not know says nothing about any conversation.
+            // A call that this upstream does not know says nothing about any conversation.
+            Failure::WrongUpstream(detail) => {
+                let code = if call == Call::Details { "details_refused" } else { "wrong_upstream" };
+                let org = &self.terms.name;
+                let detail =
+                    format!("{detail}; this is not the upstream of the settings: check orgs.{org}.base_url");
+                self.block(Hurdle::Call(call), code, detail).await
+            }
             Failure::Refused(detail) if call == Call::Details => {
                 self.block(Hurdle::Call(call), "details_refused", detail.to_string()).await
             }

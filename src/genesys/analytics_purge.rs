@@ -24,12 +24,13 @@ use super::{
     error_answer::Call,
     failure::{Detail, Failure},
     login::Login,
+    permit::Permit,
     session::{Outgoing, Session},
     token::Tokens,
-    upstream::{Answer, JobStatus, Observed, Permit, TokenLife, Upstream, UpstreamJobId},
+    upstream::{Answer, JobStatus, Observed, TokenLife, Told, Upstream, UpstreamJobId},
 };
-use crate::domain::facts::Facts;
 use crate::meters::Meters;
+use answers::Details;
 
 /// The scope that a token needs.
 const NEEDED_SCOPE: &str = "analytics:conversation:delete";
@@ -126,14 +127,20 @@ impl Upstream for AnalyticsPurge {
         self.session.ready().await
     }
 
-    async fn facts(&self, ids: &[Uuid], permit: Permit) -> Answer<HashMap<Uuid, Facts>> {
+    async fn facts(&self, ids: &[Uuid], permit: Permit) -> Answer<Told> {
         if ids.is_empty() {
-            return Answer { result: Ok(HashMap::new()), observed: Observed::default() };
+            let told = Told { facts: HashMap::new(), incomplete: None };
+            return Answer { result: Ok(told), observed: Observed::default() };
         }
         let request = post(&self.details_url, details_body(ids));
         let outgoing = Outgoing { call: Call::Facts, request, batch: ids };
+        let asked = ids.to_vec();
         let answer = self.session.call(outgoing, permit).await;
-        answer.and_then(|success| answers::facts(&success.body, ids).map_err(|why| success.malformed(&why)))
+        let answer = answer.read(move |body| answers::details(body, &asked)).await;
+        answer.map(|(Details { facts, missing }, head)| Told {
+            facts,
+            incomplete: missing.map(|why| head.detail(&why)),
+        })
     }
 
     async fn submit(&self, ids: &[Uuid], permit: Permit) -> Answer<UpstreamJobId> {
@@ -145,17 +152,19 @@ impl Upstream for AnalyticsPurge {
         let request = post(&self.purge_url, submit_body(ids));
         let outgoing = Outgoing { call: Call::Submit, request, batch: ids };
         let answer = self.session.call(outgoing, permit).await;
-        answer.and_then(|success| answers::job_id(&success.body).map_err(|why| success.malformed(&why)))
+        answer.read(answers::job_id).await.map(|(job_id, _)| job_id)
     }
 
     async fn poll(&self, upstream_job_id: &str, permit: Permit) -> Answer<JobStatus> {
         let mut request = Request::new(Method::GET, below(&self.purge_url, &[upstream_job_id]));
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
         let outgoing = Outgoing { call: Call::Poll, request, batch: &[] };
+        let asked = upstream_job_id.to_owned();
         let answer = self.session.call(outgoing, permit).await;
-        answer.and_then(|success| {
-            answers::job_status(&success.body, upstream_job_id).map_err(|why| success.malformed(&why))
-        })
+        answer
+            .read(move |body| answers::job_status(body, &asked))
+            .await
+            .map(|(status, head)| status.said_as(|state| head.strike(state)))
     }
 
     fn body_digest(&self, ids: &[Uuid]) -> [u8; 32] {

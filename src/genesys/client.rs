@@ -12,10 +12,10 @@
 use std::{error::Error, future::Future, time::Duration};
 
 use reqwest::{Client, ClientBuilder, Request, Response, redirect, retry};
-use tokio::time::Instant;
 use tower::util::MapFutureLayer;
 
 use super::failure::with_causes;
+use super::permit::Deadline;
 use crate::meters::Meters;
 
 /// The longest that name look-up, TCP and TLS may take together. Between regions they take well under a second;
@@ -34,7 +34,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 tokio::task_local! {
     /// The moment before which the call that this task makes must be written.
-    static WRITE_BEFORE: Instant;
+    static WRITE_BEFORE: Deadline;
 }
 
 /// Why the clients could not be built.
@@ -116,9 +116,9 @@ impl Clients {
         &self,
         lane: Lane,
         request: Request,
-        write_before: Instant,
+        write_before: Deadline,
     ) -> Result<Response, Lost> {
-        if Instant::now() >= write_before {
+        if write_before.has_come() {
             return Err(Lost::NotSent(TOO_LATE.into()));
         }
         let client = match lane {
@@ -148,14 +148,16 @@ fn builder(timeouts: Timeouts) -> ClientBuilder {
 /// Lets go of a connection that is ready only when its call may no longer be written.
 ///
 /// hyper-util starts to connect within the task that makes the call, so the task's own deadline is found here. A
-/// call over a kept-alive connection does not come this way: it is written at once.
+/// call over a kept-alive connection does not come this way: it is written at once. The timer runs by the monotonic
+/// clock alone, so the wall clock is asked once there is a connection.
 async fn connected_in_time<C>(
     connecting: impl Future<Output = Result<C, impl Into<BoxError>>>,
 ) -> Result<C, BoxError> {
-    let Ok(write_before) = WRITE_BEFORE.try_with(|moment| *moment) else {
+    let Ok(write_before) = WRITE_BEFORE.try_with(Deadline::clone) else {
         return connecting.await.map_err(Into::into);
     };
-    match tokio::time::timeout_at(write_before, connecting).await {
+    match tokio::time::timeout_at(write_before.monotonic(), connecting).await {
+        Ok(_) if write_before.has_come() => Err(TOO_LATE.into()),
         Ok(connected) => connected.map_err(Into::into),
         Err(_) => Err(TOO_LATE.into()),
     }

@@ -5,11 +5,15 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::failure::{Detail, Failure, name, one_line};
+use super::{
+    failure::{Detail, Failure, name, one_line},
+    json::{Object, each_element, each_field, text},
+    secrets::Secrets,
+};
 
 /// The calls to upstream, whatever its driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,9 @@ impl Call {
     }
 }
 
+/// So many missing permissions are named at most.
+const MOST_PERMISSIONS: usize = 50;
+
 /// What a status means for a call that was made with a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
@@ -40,6 +47,7 @@ pub(super) enum Meaning {
     Throttled,
     Invalid,
     Refused,
+    WrongUpstream,
     Missing,
     Unknown,
 }
@@ -50,6 +58,7 @@ pub(super) fn meaning(call: Call, status: u16) -> Meaning {
         (401, _) => Meaning::TokenRefused,
         (403, _) => Meaning::Forbidden,
         (404, Call::Poll) => Meaning::Missing,
+        (404 | 405 | 501, Call::Facts | Call::Submit) => Meaning::WrongUpstream,
         (409, Call::Submit) => Meaning::Conflict,
         (429, _) => Meaning::Throttled,
         (400 | 413 | 422, _) => Meaning::Invalid,
@@ -71,26 +80,49 @@ pub(super) struct ErrorAnswer {
     permissions: Vec<String>,
 }
 
+/// The fields of a body that are read; whatever else there is, is passed over.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Body<'a> {
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    context_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    details: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message_params: Option<&'a RawValue>,
+    /// The login answers in the words of RFC 6749, section 5.2.
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow, rename = "error_description")]
+    error_description: Option<&'a RawValue>,
+    #[serde(borrow)]
+    description: Option<&'a RawValue>,
+}
+
 impl ErrorAnswer {
-    /// Reads a body. `secret` is struck out of what it says: an upstream that echoes what it was sent must not bring
-    /// that into our logs.
-    pub(super) fn read(body: &[u8], secret: &SecretString) -> Self {
-        let Ok(Value::Object(answer)) = serde_json::from_slice::<Value>(body) else {
+    /// Reads a body. The secrets are struck out of what it says: an upstream that echoes what it was sent must not
+    /// bring that into our logs.
+    pub(super) fn read(body: &[u8], secrets: &Secrets) -> Self {
+        let Ok(Object(body)) = serde_json::from_slice::<Object<Body<'_>>>(body) else {
             return Self::default();
         };
-        let string = |key: &str| answer.get(key).and_then(Value::as_str).map(|text| struck(text, secret));
-        // The login answers in the words of RFC 6749, section 5.2.
-        let message =
-            string("message").or_else(|| string("error_description")).or_else(|| string("description"));
-        let details = answer.get("details").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let string = |value: Option<&RawValue>| value.and_then(text).map(|text| secrets.strike(&text));
+        let message = [body.message, body.error_description, body.description].into_iter().find_map(string);
+        let mut named = Vec::new();
+        for_each(body.details, |detail| {
+            each_field(detail, |field, value| {
+                named.extend((field == "entityId").then(|| text(value)?.parse::<Uuid>().ok()).flatten());
+            });
+        });
         Self {
-            code: string("code").or_else(|| string("error")).and_then(|code| name(&code)),
-            context_id: string("contextId").and_then(|id| name(&id)),
-            named: details
-                .iter()
-                .filter_map(|detail| detail.get("entityId")?.as_str()?.parse().ok())
-                .collect(),
-            permissions: missing_permissions(answer.get("messageParams"), message.as_deref(), secret),
+            code: [body.code, body.error].into_iter().find_map(string).and_then(|code| name(&code)),
+            context_id: string(body.context_id).and_then(|id| name(&id)),
+            named,
+            permissions: missing_permissions(body.message_params, message.as_deref(), secrets),
             message,
         }
     }
@@ -135,6 +167,7 @@ impl ErrorAnswer {
             Meaning::Throttled => Failure::Throttled { detail, wait },
             Meaning::Invalid => Failure::Invalid(detail),
             Meaning::Refused => Failure::Refused(detail),
+            Meaning::WrongUpstream => Failure::WrongUpstream(detail),
             Meaning::Missing => Failure::Missing(detail),
             Meaning::Unknown => Failure::Unknown(detail),
         }
@@ -165,22 +198,26 @@ impl Access<'_> {
     }
 }
 
-fn struck(text: &str, secret: &SecretString) -> String {
-    match secret.expose_secret() {
-        "" => text.to_owned(),
-        secret => text.replace(secret, "[REDACTED]"),
+fn for_each<'a>(list: Option<&'a RawValue>, show: impl FnMut(&'a RawValue)) {
+    if let Some(list) = list {
+        each_element(list, show);
     }
 }
 
 /// The permissions that `missing.permissions`, `missing.any.permissions` and `missing.division.permission` name: in
 /// their parameters (a string or a list), else in the text.
-fn missing_permissions(params: Option<&Value>, message: Option<&str>, secret: &SecretString) -> Vec<String> {
+fn missing_permissions(params: Option<&RawValue>, message: Option<&str>, secrets: &Secrets) -> Vec<String> {
     let mut found = Vec::new();
-    for param in params.and_then(Value::as_object).into_iter().flat_map(|params| params.values()) {
-        let texts = param.as_array().map_or(std::slice::from_ref(param), Vec::as_slice);
-        for text in texts.iter().filter_map(Value::as_str) {
-            permissions_in(&struck(text, secret), &mut found);
+    let mut look = |param: &RawValue| {
+        if let Some(text) = text(param) {
+            permissions_in(&secrets.strike(&text), &mut found);
         }
+    };
+    if let Some(params) = params {
+        each_field(params, |_, param| {
+            look(param);
+            each_element(param, &mut look);
+        });
     }
     if found.is_empty() {
         permissions_in(message.unwrap_or_default(), &mut found);
@@ -193,7 +230,12 @@ fn permissions_in(text: &str, found: &mut Vec<String>) {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, ':' | '*' | '_' | '-')));
     for word in words {
         let parts: Vec<&str> = word.split(':').collect();
-        if parts.len() == 3 && parts.iter().all(|part| !part.is_empty()) && !found.iter().any(|p| p == word) {
+        let has_room = found.len() < MOST_PERMISSIONS;
+        if has_room
+            && parts.len() == 3
+            && parts.iter().all(|part| !part.is_empty())
+            && !found.iter().any(|p| p == word)
+        {
             found.push(word.to_owned());
         }
     }
@@ -205,7 +247,9 @@ mod tests {
 
     #[test]
     fn every_status_has_its_meaning_on_every_call() {
-        use Meaning::{Conflict, Forbidden, Invalid, Missing, Refused, Throttled, TokenRefused, Unknown};
+        use Meaning::{
+            Conflict, Forbidden, Invalid, Missing, Refused, Throttled, TokenRefused, Unknown, WrongUpstream,
+        };
         let cases: &[(u16, [Meaning; 3])] = &[
             (206, [Unknown; 3]),
             (301, [Unknown; 3]),
@@ -214,8 +258,8 @@ mod tests {
             (401, [TokenRefused; 3]),
             (402, [Refused; 3]),
             (403, [Forbidden; 3]),
-            (404, [Refused, Refused, Missing]),
-            (405, [Refused; 3]),
+            (404, [WrongUpstream, WrongUpstream, Missing]),
+            (405, [WrongUpstream, WrongUpstream, Refused]),
             (408, [Unknown; 3]),
             (409, [Refused, Conflict, Refused]),
             (410, [Refused; 3]),
@@ -225,7 +269,7 @@ mod tests {
             (429, [Throttled; 3]),
             (499, [Refused; 3]),
             (500, [Unknown; 3]),
-            (501, [Refused; 3]),
+            (501, [WrongUpstream, WrongUpstream, Refused]),
             (502, [Unknown; 3]),
             (503, [Unknown; 3]),
             (504, [Unknown; 3]),
@@ -256,26 +300,26 @@ mod tests {
             (serde_json::json!({"code": "not.authorized", "message": "No.", "messageParams": ["a:b:c"]}), ""),
         ];
         for (body, expected) in cases {
-            let read = ErrorAnswer::read(body.to_string().as_bytes(), &SecretString::from(""));
+            let read = ErrorAnswer::read(body.to_string().as_bytes(), &Secrets::default());
             assert_eq!(read.permissions.join(", "), expected, "{body}");
         }
     }
 
     #[test]
     fn a_body_of_any_other_shape_reads_as_nothing() {
-        let secret = SecretString::from("s3cret");
+        let secrets = Secrets::default();
         for body in
             ["", "<html>no</html>", "[]", "null", "\"text\"", "{\"message\": 7, \"details\": {}}", "{\"mess"]
         {
-            assert_eq!(ErrorAnswer::read(body.as_bytes(), &secret), ErrorAnswer::default(), "{body}");
+            assert_eq!(ErrorAnswer::read(body.as_bytes(), &secrets), ErrorAnswer::default(), "{body}");
         }
-        assert_eq!(ErrorAnswer::read(&[0xff, 0xfe], &secret), ErrorAnswer::default());
+        assert_eq!(ErrorAnswer::read(&[0xff, 0xfe], &secrets), ErrorAnswer::default());
     }
 
     #[test]
     fn a_secret_that_upstream_echoes_is_struck_out() {
         let body = br#"{"message": "bad s3cret", "code": "s3cret", "contextId": "s3cret"}"#;
-        let read = ErrorAnswer::read(body, &SecretString::from("s3cret"));
+        let read = ErrorAnswer::read(body, &Secrets::of_client("me", "s3cret"));
         assert!(!format!("{read:?}").contains("s3cret"), "{read:?}");
         assert_eq!(read.message.as_deref(), Some("bad [REDACTED]"));
     }

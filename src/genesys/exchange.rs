@@ -9,18 +9,25 @@ use reqwest::{
     Request, Response,
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
-use tokio::time::Instant;
 
 use super::{
     client::{Clients, Lane, Lost},
     error_answer::Call,
     failure::{name, with_causes},
+    permit::Deadline,
     retry_after,
+    secrets::Secrets,
 };
 
-/// The largest body that is read, after decompression: 16 KiB for each of the 1000 conversations that one details
-/// call asks about at most.
-const MAX_BODY: usize = 16 * 1024 * 1024;
+/// The largest body that is read of most calls, after decompression, and of every failure.
+const LONGEST: usize = 256 * 1024;
+/// What the facts of one conversation may take.
+const LONGEST_RECORD: usize = 16 * 1024;
+/// What a conflict may take to say that one conversation is protected.
+const LONGEST_BLAME: usize = 1024;
+
+/// A longer body is read further where it holds up no other task.
+const LONGEST_INLINE: usize = 64 * 1024;
 
 const CORRELATION_ID: &str = "inin-correlation-id";
 const RATE_ALLOWED: &str = "inin-ratelimit-allowed";
@@ -35,12 +42,13 @@ pub(super) struct Reply {
     headers: HeaderMap,
 }
 
-/// Sends the request and reads the answer to its end.
+/// Sends the request, which names so many ids, and reads the answer to its end.
 pub(super) async fn exchange(
     clients: &Clients,
     call: Call,
     request: Request,
-    write_before: Instant,
+    ids: usize,
+    write_before: Deadline,
 ) -> Result<Reply, Lost> {
     let lane = if call == Call::Submit { Lane::Submit } else { Lane::Query };
     let timed = clients.meters.upstream_call(&clients.org, call.name());
@@ -54,7 +62,7 @@ pub(super) async fn exchange(
     let headers = response.headers().clone();
     let correlation_id = headers.get(CORRELATION_ID).and_then(|value| name(value.to_str().ok()?));
     let status = response.status().as_u16();
-    let body = read_whole(response, MAX_BODY).await;
+    let body = read_whole(response, longest(call, status, ids)).await;
     match &body {
         Ok(_) => timed.end_with_status(status),
         Err(_) => timed.end("broken_off"),
@@ -62,15 +70,45 @@ pub(super) async fn exchange(
     Ok(Reply { status, correlation_id, body, headers })
 }
 
+/// The largest body that is read of an answer: a few kilobytes of gzip become gigabytes for whoever reads on.
+fn longest(call: Call, status: u16, ids: usize) -> usize {
+    match call {
+        Call::Facts if is_success(status) => ids.saturating_mul(LONGEST_RECORD).max(LONGEST_INLINE),
+        Call::Submit => ids.saturating_mul(LONGEST_BLAME).max(LONGEST),
+        Call::Facts | Call::Token | Call::Poll => LONGEST,
+    }
+}
+
+fn is_success(status: u16) -> bool {
+    (200..300).contains(&status) && status != 206
+}
+
+/// Reads a body further: at once if it is short, else on a thread that may take its time.
+pub(super) async fn read_further<T: Send + 'static>(
+    body: Vec<u8>,
+    read: impl FnOnce(&[u8]) -> T + Send + 'static,
+) -> Result<T, String> {
+    if body.len() <= LONGEST_INLINE {
+        return Ok(read(&body));
+    }
+    let reading = tokio::task::spawn_blocking(move || read(&body));
+    reading.await.map_err(|error| format!("the answer could not be read: {error}"))
+}
+
 impl Reply {
     /// Whether this is a success whose body can be taken for the whole answer: 206 says itself that it is not.
     pub(super) fn is_success(&self) -> bool {
-        (200..300).contains(&self.status) && self.status != 206
+        is_success(self.status)
     }
 
     /// The body of a failure, as far as it could be read: the status says what it means even without.
-    pub(super) fn failure_body(&self) -> &[u8] {
-        self.body.as_deref().unwrap_or_default()
+    pub(super) fn take_failure_body(&mut self) -> Vec<u8> {
+        std::mem::replace(&mut self.body, Ok(Vec::new())).unwrap_or_default()
+    }
+
+    /// Strikes secrets out of what is kept of the head.
+    pub(super) fn strike(&mut self, secrets: &Secrets) {
+        self.correlation_id = self.correlation_id.as_deref().and_then(|id| name(&secrets.strike(id)));
     }
 
     /// The calls a minute that upstream says it allows. Zero would mean "no limit" in this service's settings and
@@ -103,5 +141,36 @@ async fn read_whole(mut response: Response, max: usize) -> Result<Vec<u8>, Strin
             Ok(None) => return Ok(body),
             Err(error) => return Err(format!("the answer broke off: {}", with_causes(&error.without_url()))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_may_be_as_long_as_the_ids_need_that_were_asked_about() {
+        const KIB: usize = 1024;
+        let cases = [
+            (Call::Facts, 200, 1, 64 * KIB),
+            (Call::Facts, 200, 500, 8000 * KIB),
+            (Call::Facts, 500, 500, 256 * KIB),
+            (Call::Facts, 206, 500, 256 * KIB),
+            (Call::Submit, 200, 1, 256 * KIB),
+            (Call::Submit, 409, 1000, 1000 * KIB),
+            (Call::Poll, 200, 0, 256 * KIB),
+            (Call::Token, 200, 0, 256 * KIB),
+        ];
+        for (call, status, ids, expected) in cases {
+            assert_eq!(longest(call, status, ids), expected, "{call:?} {status} {ids}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_body_is_read_on_another_thread() {
+        let thread = |_: &[u8]| std::thread::current().id();
+        let own = std::thread::current().id();
+        assert_eq!(read_further(vec![0; LONGEST_INLINE], thread).await, Ok(own));
+        assert_ne!(read_further(vec![0; LONGEST_INLINE + 1], thread).await, Ok(own));
     }
 }

@@ -55,9 +55,14 @@ pub enum Failure {
     #[error("invalid: {0}")]
     Invalid(Box<Detail>),
 
-    /// This upstream does not do that.
+    /// This upstream does not do that for what it was asked about.
     #[error("refused: {0}")]
     Refused(Box<Detail>),
+
+    /// There is no such call there: this is not the upstream that the settings promise. It says nothing of what the
+    /// call was about, and nothing was done.
+    #[error("wrong upstream: {0}")]
+    WrongUpstream(Box<Detail>),
 
     /// Upstream does not know the job that was asked about (perhaps not yet).
     #[error("missing: {0}")]
@@ -76,6 +81,7 @@ impl Failure {
             | Self::TokenRefused(detail)
             | Self::Invalid(detail)
             | Self::Refused(detail)
+            | Self::WrongUpstream(detail)
             | Self::Missing(detail)
             | Self::Unknown(detail)
             | Self::Forbidden { detail, .. }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use reqwest::{Method, Request, Url, header::HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
-use tokio::time::Instant;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{
     WallClock,
@@ -16,7 +16,15 @@ use super::{
     error_answer::{Call, ErrorAnswer},
     exchange::{Reply, exchange},
     failure::{Detail, Failure, name},
+    json::{Object, each_element, text},
+    permit::Deadline,
+    secrets::Secrets,
 };
+
+/// No token is longer: what is sent with every call has to fit into the head of a request.
+const LONGEST_TOKEN: usize = 16 * 1024;
+/// So many scopes are remembered at most.
+const MOST_SCOPES: usize = 100;
 
 /// How long a token is taken to live that does not say so: the shortest life that Genesys gives.
 const SHORTEST_LIFE: Duration = Duration::from_mins(5);
@@ -33,7 +41,8 @@ pub(super) struct Login {
 
 /// What the login grants.
 pub(super) struct Grant {
-    pub(super) token: SecretString,
+    /// The token and all that was needed to get it.
+    pub(super) secrets: Secrets,
     /// `Bearer ...`, marked sensitive.
     pub(super) authorization: HeaderValue,
     pub(super) life: Duration,
@@ -44,12 +53,18 @@ pub(super) struct Grant {
 impl Login {
     /// Asks once for a new token. None of its failures has touched a conversation, so a call that was to follow is
     /// not sent: only what the login refuses, or asks to wait for, is told apart.
-    pub(super) async fn token(&self, clients: &Clients) -> Result<Grant, Failure> {
+    ///
+    /// `known`: what the login may echo.
+    pub(super) async fn token(&self, clients: &Clients, known: &Secrets) -> Result<Grant, Failure> {
         // A token waits for no permit of the limiter: it can be written for as long as the call may take.
-        let write_before = Instant::now() + CALL_TIMEOUT;
-        match exchange(clients, Call::Token, self.request(), write_before).await {
-            Ok(reply) if reply.is_success() => grant(&reply),
-            Ok(reply) => Err(self.failure(&reply)),
+        let write_before = Deadline::within(CALL_TIMEOUT, &self.wall_clock);
+        let mut reply = exchange(clients, Call::Token, self.request(), 0, write_before).await;
+        if let Ok(reply) = &mut reply {
+            reply.strike(known);
+        }
+        match reply {
+            Ok(reply) if reply.is_success() => grant(&reply, &self.secrets()),
+            Ok(reply) => Err(self.failure(reply, known)),
             Err(Lost::NotSent(message) | Lost::Silent(message) | Lost::Unknown(message)) => {
                 Err(Failure::NotSent(Detail::new(Call::Token.name(), &message).into()))
             }
@@ -72,8 +87,13 @@ impl Login {
         request
     }
 
-    fn failure(&self, reply: &Reply) -> Failure {
-        let answer = ErrorAnswer::read(reply.failure_body(), &self.client_secret);
+    /// What the login is sent.
+    pub(super) fn secrets(&self) -> Secrets {
+        Secrets::of_client(&self.client_id, self.client_secret.expose_secret())
+    }
+
+    fn failure(&self, mut reply: Reply, known: &Secrets) -> Failure {
+        let answer = ErrorAnswer::read(&reply.take_failure_body(), known);
         let detail = Box::new(answer.detail(Call::Token, reply.status, reply.correlation_id.clone()));
         match reply.status {
             429 => Failure::Throttled {
@@ -81,12 +101,13 @@ impl Login {
                 detail,
             },
             // Neither another try nor another token helps: someone has to look at the settings.
-            400..=407 | 409..=499 => {
-                let missing = format!(
-                    "the login at {} refused the credentials of client {}",
-                    self.url.host_str().unwrap_or_default(),
-                    self.client_id
-                );
+            status @ (400..=407 | 409..=499) => {
+                let host = self.url.host_str().unwrap_or_default();
+                let missing = if matches!(status, 404 | 405) {
+                    format!("there is no login at {host} for client {}: check login_url", self.client_id)
+                } else {
+                    format!("the login at {host} refused the credentials of client {}", self.client_id)
+                };
                 Failure::Forbidden { detail, missing }
             }
             _ => Failure::NotSent(detail),
@@ -94,28 +115,53 @@ impl Login {
     }
 }
 
+/// What a success says; whatever else there is, is passed over.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Granted<'a> {
+    #[serde(borrow)]
+    access_token: Option<&'a RawValue>,
+    #[serde(borrow)]
+    expires_in: Option<&'a RawValue>,
+    #[serde(borrow)]
+    scope: Option<&'a RawValue>,
+}
+
 /// What a success grants, if it can be read.
-fn grant(reply: &Reply) -> Result<Grant, Failure> {
+fn grant(reply: &Reply, secrets: &Secrets) -> Result<Grant, Failure> {
     let body = reply.body.as_ref().map_err(|why| malformed(reply, why))?;
-    let answer: Value =
-        serde_json::from_slice(body).map_err(|_| malformed(reply, "the answer is not JSON"))?;
-    let token = answer
-        .get("access_token")
-        .and_then(Value::as_str)
+    let Object(granted) = serde_json::from_slice::<Object<Granted<'_>>>(body)
+        .map_err(|_| malformed(reply, "the answer is no JSON object"))?;
+    let token = granted
+        .access_token
+        .and_then(text)
         .filter(|token| !token.is_empty())
         .ok_or_else(|| malformed(reply, "the answer has no access_token"))?;
+    if token.len() > LONGEST_TOKEN {
+        let why = format!("the access_token is longer than {} KiB", LONGEST_TOKEN / 1024);
+        return Err(malformed(reply, &why));
+    }
     let mut authorization = HeaderValue::from_str(&format!("Bearer {token}"))
         .map_err(|_| malformed(reply, "the access_token cannot stand in a header"))?;
     authorization.set_sensitive(true);
-    let life = match answer.get("expires_in") {
-        None | Some(Value::Null) => SHORTEST_LIFE,
-        Some(life) => match life.as_u64() {
-            None | Some(0) => return Err(malformed(reply, "expires_in is not a number of seconds")),
-            Some(seconds) => Duration::from_secs(seconds).min(LONGEST_LIFE),
-        },
-    };
-    let scopes = scopes(answer.get("scope")).or_else(|| scopes_of_jwt(token)).unwrap_or_default();
-    Ok(Grant { token: SecretString::from(token), authorization, life, scopes })
+    let secrets = secrets.with_token(&token);
+    let mut scopes = granted.scope.map(scopes).unwrap_or_default();
+    if scopes.is_empty() {
+        scopes = scopes_of_jwt(&token);
+    }
+    let scopes = scopes.iter().filter_map(|scope| name(&secrets.strike(scope))).collect();
+    Ok(Grant { secrets, authorization, life: life(granted.expires_in), scopes })
+}
+
+/// The life that `expires_in` tells. What it can't mean costs no token: a token that was granted can be used, and what
+/// becomes of it is seen soon enough.
+fn life(expires_in: Option<&RawValue>) -> Duration {
+    let seconds = expires_in.and_then(|told| {
+        let told = text(told).unwrap_or_else(|| told.get().to_owned());
+        told.trim().parse::<f64>().ok().filter(|seconds| *seconds >= 1.0)
+    });
+    let life = |seconds: f64| Duration::from_secs_f64(seconds.min(LONGEST_LIFE.as_secs_f64()));
+    seconds.map_or(SHORTEST_LIFE, life)
 }
 
 fn malformed(reply: &Reply, why: &str) -> Failure {
@@ -128,21 +174,36 @@ fn malformed(reply: &Reply, why: &str) -> Failure {
 }
 
 /// Scopes as one string with spaces (RFC 6749, section 3.3) or as a list.
-fn scopes(value: Option<&Value>) -> Option<Vec<String>> {
-    let scopes: Vec<String> = match value? {
-        Value::String(text) => text.split_whitespace().filter_map(name).collect(),
-        Value::Array(list) => list.iter().filter_map(|scope| name(scope.as_str()?)).collect(),
-        _ => return None,
+fn scopes(value: &RawValue) -> Vec<String> {
+    let mut scopes: Vec<String> = Vec::new();
+    let mut add = |words: &str| {
+        let words = words.split_whitespace().take(MOST_SCOPES - scopes.len());
+        scopes.extend(words.map(ToOwned::to_owned));
     };
-    Some(scopes).filter(|scopes| !scopes.is_empty())
+    if let Some(words) = text(value) {
+        add(&words);
+    }
+    each_element(value, |scope| add(&text(scope).unwrap_or_default()));
+    scopes
 }
 
 /// The scopes in the payload of a token that is a JWT. Its signature is upstream's business: they are only shown.
-fn scopes_of_jwt(token: &str) -> Option<Vec<String>> {
-    let [_, payload, _] = token.split('.').collect::<Vec<_>>()[..] else { return None };
-    let payload = BASE64_URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-    let claims: Value = serde_json::from_slice(&payload).ok()?;
-    scopes(claims.get("scope")).or_else(|| scopes(claims.get("scp")))
+fn scopes_of_jwt(token: &str) -> Vec<String> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Claims<'a> {
+        #[serde(borrow)]
+        scope: Option<&'a RawValue>,
+        #[serde(borrow)]
+        scp: Option<&'a RawValue>,
+    }
+    let [_, payload, _] = token.split('.').collect::<Vec<_>>()[..] else { return Vec::new() };
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).unwrap_or_default();
+    let Ok(Object(claims)) = serde_json::from_slice::<Object<Claims<'_>>>(&payload) else {
+        return Vec::new();
+    };
+    let found = claims.scope.map(scopes).unwrap_or_default();
+    if found.is_empty() { claims.scp.map(scopes).unwrap_or_default() } else { found }
 }
 
 #[cfg(test)]
@@ -156,19 +217,59 @@ mod tests {
     #[test]
     fn the_scopes_of_a_token_are_read_from_its_payload() {
         let cases = [
-            (jwt(r#"{"scope": "a:b c:d"}"#), Some(vec!["a:b", "c:d"])),
-            (jwt(r#"{"scope": ["a:b", 1, "c:d"]}"#), Some(vec!["a:b", "c:d"])),
-            (jwt(r#"{"scp": ["a:b"]}"#), Some(vec!["a:b"])),
-            (jwt(r#"{"scope": ""}"#), None),
-            (jwt("[]"), None),
-            ("opaque".to_owned(), None),
-            ("a.b.c".to_owned(), None),
-            ("a.b.c.d".to_owned(), None),
+            (jwt(r#"{"scope": "a:b c:d"}"#), vec!["a:b", "c:d"]),
+            (jwt(r#"{"scope": ["a:b", 1, "c:d"]}"#), vec!["a:b", "c:d"]),
+            (jwt(r#"{"scp": ["a:b"]}"#), vec!["a:b"]),
+            (jwt(r#"{"scope": "", "scp": "a:b"}"#), vec!["a:b"]),
+            (jwt(r#"{"scope": ""}"#), vec![]),
+            (jwt("[]"), vec![]),
+            ("opaque".to_owned(), vec![]),
+            ("a.b.c".to_owned(), vec![]),
+            ("a.b.c.d".to_owned(), vec![]),
         ];
         for (token, expected) in cases {
-            let expected =
-                expected.map(|scopes| scopes.into_iter().map(ToOwned::to_owned).collect::<Vec<_>>());
             assert_eq!(scopes_of_jwt(&token), expected, "{token}");
         }
+    }
+
+    #[test]
+    fn a_login_that_tells_scopes_without_end_is_believed_the_first() {
+        let many = format!("[{}]", vec!["\"a b c\""; 1000].join(","));
+        assert_eq!(scopes(serde_json::from_str(&many).unwrap()).len(), MOST_SCOPES);
+    }
+
+    #[test]
+    fn every_life_that_a_login_may_tell_is_a_sane_one() {
+        let (shortest, longest) = (SHORTEST_LIFE.as_secs_f64(), LONGEST_LIFE.as_secs_f64());
+        let cases = [
+            ("86400", 86_400.0),
+            ("300.5", 300.5),
+            ("1", 1.0),
+            (r#""3600""#, 3600.0),
+            (r#"" 3600 ""#, 3600.0),
+            (r#""3600.0""#, 3600.0),
+            ("172801", longest),
+            ("18446744073709551616", longest),
+            ("1e300", longest),
+            ("1e999", longest),
+            (r#""inf""#, longest),
+            ("0", shortest),
+            ("0.5", shortest),
+            ("-1", shortest),
+            ("-1e999", shortest),
+            (r#""-3600""#, shortest),
+            (r#""NaN""#, shortest),
+            (r#""soon""#, shortest),
+            (r#""""#, shortest),
+            ("true", shortest),
+            ("[3600]", shortest),
+            (r#"{"seconds": 3600}"#, shortest),
+            ("null", shortest),
+        ];
+        for (told, expected) in cases {
+            let told: Option<&RawValue> = serde_json::from_str(told).unwrap();
+            assert_eq!(life(told).as_secs_f64(), expected, "{told:?}");
+        }
+        assert_eq!(life(None), SHORTEST_LIFE);
     }
 }

@@ -14,8 +14,11 @@ mod client;
 mod error_answer;
 mod exchange;
 mod failure;
+mod json;
 mod login;
+mod permit;
 mod retry_after;
+mod secrets;
 mod session;
 #[cfg(test)]
 mod testing;
@@ -24,7 +27,8 @@ mod upstream;
 
 pub use client::{CALL_TIMEOUT, CONNECT_TIMEOUT, ClientError};
 pub use failure::{Detail, Failure};
-pub use upstream::{Answer, JobStatus, Observed, Permit, TokenLife, Upstream, UpstreamJobId};
+pub use permit::Permit;
+pub use upstream::{Answer, JobStatus, Observed, TokenLife, Told, Upstream, UpstreamJobId};
 
 /// Tells the time of day: handed in, so that its owner (and a test) owns the time.
 pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

@@ -13,10 +13,11 @@ use super::{
     WallClock,
     client::{Clients, Lost, TOO_LATE},
     error_answer::{Access, Call, ErrorAnswer, Meaning, meaning},
-    exchange::{Reply, exchange},
+    exchange::{Reply, exchange, read_further},
     failure::{Detail, Failure},
+    permit::Permit,
     token::{Refusal, Token, Tokens},
-    upstream::{Answer, Observed, Permit, TokenLife},
+    upstream::{Answer, Observed, TokenLife},
 };
 
 /// What a driver needs to talk to its org.
@@ -33,28 +34,59 @@ pub(super) struct Session {
 pub(super) struct Outgoing<'a> {
     pub(super) call: Call,
     pub(super) request: Request,
-    /// The ids of a submit: an answer can blame no other.
+    /// The ids that the call names: an answer can blame no other.
     pub(super) batch: &'a [Uuid],
 }
 
 /// The body of a success, and what is needed to say that it can't be read.
-#[derive(Debug)]
 pub(super) struct Success {
-    pub(super) body: Vec<u8>,
+    body: Vec<u8>,
+    head: Head,
+}
+
+/// What is to be said of an answer, whatever its body holds.
+pub(super) struct Head {
     call: Call,
     status: u16,
     correlation_id: Option<String>,
+    token: Arc<Token>,
 }
 
-impl Success {
+impl Head {
     /// The failure that a body of another shape than agreed is: nobody can tell what it would have said.
-    pub(super) fn malformed(&self, why: &str) -> Failure {
-        let detail = Detail {
+    fn malformed(&self, why: &str) -> Failure {
+        Failure::Unknown(self.detail(why))
+    }
+
+    /// What the answer said, fit to be kept.
+    pub(super) fn strike(&self, said: &str) -> String {
+        self.token.secrets.strike(said)
+    }
+
+    /// A detail of the answer.
+    pub(super) fn detail(&self, what: &str) -> Box<Detail> {
+        Box::new(Detail {
             status: Some(self.status),
             correlation_id: self.correlation_id.clone(),
-            ..Detail::new(self.call.name(), why)
+            ..Detail::new(self.call.name(), what)
+        })
+    }
+}
+
+impl Answer<Success> {
+    /// Reads the body of a success.
+    pub(super) async fn read<T: Send + 'static>(
+        self,
+        read: impl FnOnce(&[u8]) -> Result<T, String> + Send + 'static,
+    ) -> Answer<(T, Head)> {
+        let result = match self.result {
+            Ok(Success { body, head }) => match read_further(body, read).await.flatten() {
+                Ok(read) => Ok((read, head)),
+                Err(why) => Err(head.malformed(&why)),
+            },
+            Err(failure) => Err(failure),
         };
-        Failure::Unknown(detail.into())
+        Answer { result, observed: self.observed }
     }
 }
 
@@ -100,37 +132,39 @@ impl Session {
     ) -> Result<Success, Failure> {
         let Outgoing { call, mut request, batch } = outgoing;
         let not_sent = |why: &str| Failure::NotSent(Detail::new(call.name(), why).into());
-        let write_before = Instant::from_std(permit.write_before);
-        let token = timeout_at(write_before, self.tokens.current(&self.clients))
+        let write_before = permit.deadline(&self.wall_clock);
+        let token = timeout_at(write_before.monotonic(), self.tokens.current(&self.clients))
             .await
             .map_err(|_| not_sent(TOO_LATE))??;
         request.headers_mut().insert(AUTHORIZATION, token.authorization.clone());
 
-        let reply = match exchange(&self.clients, call, request, write_before).await {
+        let mut reply = match exchange(&self.clients, call, request, batch.len(), write_before).await {
             Ok(reply) => reply,
             Err(Lost::NotSent(why)) => return Err(not_sent(&why)),
             Err(Lost::Silent(why) | Lost::Unknown(why)) => {
                 return Err(Failure::Unknown(Detail::new(call.name(), &why).into()));
             }
         };
+        reply.strike(&token.secrets);
         observed.allowed_per_minute = reply.allowed_per_minute();
         observed.upstream_time = reply.upstream_time();
         span.record("status", reply.status).record("correlation_id", &reply.correlation_id);
 
         if !reply.is_success() {
-            return Err(self.failure(call, &reply, &token, batch));
+            return Err(self.failure(call, reply, &token, batch).await);
         }
         token.was_accepted(call);
-        let success =
-            |body| Success { body, call, status: reply.status, correlation_id: reply.correlation_id };
+        let head = Head { call, status: reply.status, correlation_id: reply.correlation_id, token };
         match reply.body {
-            Ok(body) => Ok(success(body)),
-            Err(why) => Err(success(Vec::new()).malformed(&why)),
+            Ok(body) => Ok(Success { body, head }),
+            Err(why) => Err(head.malformed(&why)),
         }
     }
 
-    fn failure(&self, call: Call, reply: &Reply, token: &Arc<Token>, batch: &[Uuid]) -> Failure {
-        let answer = ErrorAnswer::read(reply.failure_body(), &token.secret);
+    async fn failure(&self, call: Call, mut reply: Reply, token: &Arc<Token>, batch: &[Uuid]) -> Failure {
+        let (body, known) = (reply.take_failure_body(), Arc::clone(token));
+        let answer = read_further(body, move |body| ErrorAnswer::read(body, &known.secrets)).await;
+        let answer = answer.unwrap_or_default();
         let detail = Box::new(answer.detail(call, reply.status, reply.correlation_id.clone()));
         let meaning = match meaning(call, reply.status) {
             Meaning::TokenRefused => match self.tokens.refused(token, call) {

@@ -12,7 +12,6 @@ use std::{
 };
 
 use reqwest::header::HeaderValue;
-use secrecy::SecretString;
 use tokio::{
     sync::{Mutex, watch},
     time::Instant,
@@ -23,6 +22,7 @@ use super::{
     error_answer::Call,
     failure::Failure,
     login::{Grant, Login},
+    secrets::Secrets,
     upstream::TokenLife,
 };
 
@@ -34,7 +34,7 @@ const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
 
 /// A token, and what has become of it.
 pub(super) struct Token {
-    pub(super) secret: SecretString,
+    pub(super) secrets: Secrets,
     pub(super) authorization: HeaderValue,
     pub(super) scopes: Vec<String>,
     /// From before it was asked for: upstream can't have counted its life from any earlier.
@@ -49,7 +49,7 @@ pub(super) struct Token {
 impl Token {
     fn new(grant: Grant, asked_at: Instant, replaced_refused: bool) -> Self {
         Self {
-            secret: grant.token,
+            secrets: grant.secrets,
             authorization: grant.authorization,
             scopes: grant.scopes,
             asked_at,
@@ -182,7 +182,9 @@ impl Tokens {
 
     async fn renew(&self, clients: &Clients) -> Result<Arc<Token>, Failure> {
         let asked_at = Instant::now();
-        match self.login.token(clients).await {
+        let known = self.in_hand.borrow().token.as_ref().map(|token| token.secrets.clone());
+        let known = known.unwrap_or_else(|| self.login.secrets());
+        match self.login.token(clients, &known).await {
             Ok(grant) => {
                 let mut stored = None;
                 self.in_hand.send_modify(|in_hand| {
@@ -238,7 +240,7 @@ mod tests {
 
     fn token(asked_at: Instant, life: u64, replaced_refused: bool) -> Token {
         let grant = Grant {
-            token: SecretString::from("t"),
+            secrets: Secrets::default(),
             authorization: HeaderValue::from_static("Bearer t"),
             life: Duration::from_secs(life),
             scopes: vec![],

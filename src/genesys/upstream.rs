@@ -2,16 +2,16 @@
 //!
 //! Invariant: nothing here names a status code, a header or a field of a wire format.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::failure::Failure;
+use super::{
+    failure::{Detail, Failure},
+    permit::Permit,
+};
 use crate::domain::facts::Facts;
 
 /// One upstream organization behind its driver.
@@ -23,9 +23,8 @@ pub trait Upstream: Send + Sync {
     /// Makes sure that a token is in hand, so that a call that follows at once need not ask for one.
     async fn ready(&self) -> Result<(), Failure>;
 
-    /// Asks for the facts of these conversations. An id that is not in the map was left out of a whole,
-    /// well-formed answer; any other kind of answer is a [`Failure`].
-    async fn facts(&self, ids: &[Uuid], permit: Permit) -> Answer<HashMap<Uuid, Facts>>;
+    /// Asks for the facts of these conversations.
+    async fn facts(&self, ids: &[Uuid], permit: Permit) -> Answer<Told>;
 
     /// Asks upstream to delete these conversations for good.
     async fn submit(&self, ids: &[Uuid], permit: Permit) -> Answer<UpstreamJobId>;
@@ -40,14 +39,14 @@ pub trait Upstream: Send + Sync {
     fn token_life(&self) -> Option<TokenLife>;
 }
 
-/// The right to one call, until a moment.
-///
-/// It is neither `Clone` nor `Copy`: one permit, one call.
-#[derive(Debug)]
-pub struct Permit {
-    /// The call is not written at or after this moment, a connection that it needs first included: it ends as
-    /// [`Failure::NotSent`] then.
-    pub write_before: Instant,
+/// What a well-formed answer told of the conversations that it was asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Of those that it contains.
+    pub facts: HashMap<Uuid, Facts>,
+    /// `None`: the answer is whole, and left out what is not in the map. Else it says itself that it is not, and what
+    /// became of those that are not in the map could not be told.
+    pub incomplete: Option<Box<Detail>>,
 }
 
 /// What a call came to, and what was seen on the way.
@@ -60,9 +59,9 @@ pub struct Answer<T> {
 }
 
 impl<T> Answer<T> {
-    /// Reads the result further.
-    pub(super) fn and_then<U>(self, read: impl FnOnce(T) -> Result<U, Failure>) -> Answer<U> {
-        Answer { result: self.result.and_then(read), observed: self.observed }
+    /// Takes what is wanted of the result.
+    pub(super) fn map<U>(self, take: impl FnOnce(T) -> U) -> Answer<U> {
+        Answer { result: self.result.map(take), observed: self.observed }
     }
 }
 
@@ -100,6 +99,16 @@ pub enum JobStatus {
         /// Where upstream said so.
         records_processed: Option<i64>,
     },
+}
+
+impl JobStatus {
+    /// The same, its state told in other words.
+    pub(super) fn said_as(mut self, tell: impl FnOnce(&str) -> String) -> Self {
+        match &mut self {
+            Self::Working { state, .. } | Self::Ended { state, .. } => *state = tell(state),
+        }
+        self
+    }
 }
 
 /// Age and life of the token in hand.

@@ -96,6 +96,8 @@ pub enum Garbage {
     Empty,
     /// 200 with JSON of another shape.
     WrongShape,
+    /// The real answer without the last half of its records, which says that something went wrong.
+    Incomplete,
 }
 
 /// Why a rule was refused.

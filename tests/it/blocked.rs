@@ -178,6 +178,38 @@ async fn a_question_that_upstream_does_not_know_blocks_the_org_and_fails_nobody(
 }
 
 #[tokio::test]
+async fn a_submit_that_upstream_does_not_know_blocks_the_org_and_fails_nobody() {
+    for status in [404, 405, 501] {
+        let test = strict().start().await;
+        test.fault(json!({ "call": "submit", "fault": { "status": status } }));
+        let ids = &test.ids_of(Kind::Eligible)[..3];
+        let purge = test.purge(ids).await;
+        let body = test.purge_when(purge, is_blocked).await;
+        assert_eq!(body["blockedReason"]["code"], "wrong_upstream", "{status}: {body}");
+        let detail = body["blockedReason"]["detail"].as_str().unwrap();
+        assert!(detail.contains(&status.to_string()), "{detail}");
+        assert!(detail.contains("orgs.default.base_url"), "it says what to check: {detail}");
+        assert_eq!(
+            (&body["counts"]["failed"], &body["counts"]["eligible"]),
+            (&json!(0), &json!(3)),
+            "{body}"
+        );
+
+        // A try that is refused again changes nothing.
+        test.probe_now().await;
+        test.wait_until("a second refusal", async || test.calls(Call::Submit, &status.to_string()) == 2)
+            .await;
+        test.sandbox.sandbox().clear_faults();
+        test.go_on().await;
+        let body = test.finished(purge).await;
+        assert_eq!((&body["state"], &body["blockedReason"]), (&json!("completed"), &json!(null)), "{body}");
+        assert_eq!(test.endings(purge).await, endings([("purged gone", 3)]), "{status}");
+        test.assert_purged_once(ids);
+        test.end().await;
+    }
+}
+
+#[tokio::test]
 async fn clocks_that_disagree_block_the_org_until_they_agree() {
     let test = strict().sandbox(|settings| settings.job_duration.base_ms = 1000).start().await;
     let ids = test.ids_of(Kind::Eligible);

@@ -13,6 +13,7 @@ mod docs_page;
 mod dry_run;
 mod holds;
 mod in_doubt;
+mod incomplete;
 mod keys;
 mod limits;
 mod main_job;

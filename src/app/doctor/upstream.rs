@@ -113,9 +113,14 @@ impl Visit<'_> {
 
     /// The limiter of the org counts for all; before the first `serve` there is none.
     async fn permit(&self) -> Result<genesys::Permit, Finding> {
-        let own = || genesys::Permit { write_before: Instant::now() + PERMIT_LIFE };
+        // The wall clock first: a machine that is suspended in between is seen to have been.
+        let permit_until = |until: Instant| {
+            let now = (self.practice.world.clock())();
+            let left = SignedDuration::try_from(until.saturating_duration_since(Instant::now()));
+            genesys::Permit::until(until, now + left.unwrap_or(SignedDuration::ZERO))
+        };
         let Some(connected) = self.connected.filter(|connected| connected.knows(self.name)) else {
-            return Ok(own());
+            return Ok(permit_until(Instant::now() + PERMIT_LIFE));
         };
         let terms = org_terms(self.name, self.org);
         let until = Instant::now() + LONGEST_PERMIT_WAIT;
@@ -123,7 +128,7 @@ impl Visit<'_> {
             let taken =
                 tokio::time::timeout(LONGEST, connected.store.take_permit(&terms, Call::Details)).await;
             let wait = match taken {
-                Ok(Ok(Ok(permit))) => return Ok(genesys::Permit { write_before: permit.valid_until }),
+                Ok(Ok(Ok(permit))) => return Ok(permit_until(permit.valid_until)),
                 Ok(Ok(Err(wait))) => wait,
                 Ok(Err(error)) => return Err(Finding::skipped("details query", error)),
                 Err(_) => return Err(Finding::skipped("details query", "the database gives no permit")),
@@ -153,7 +158,7 @@ impl Visit<'_> {
                 let remedy = "others use the same OAuth client; lower requests_per_minute if it stays so";
                 return Finding::warn("details query", failure, remedy);
             }
-            Failure::Refused(_) => {
+            Failure::Refused(_) | Failure::WrongUpstream(_) => {
                 format!("check {}: this host does not know the call", self.setting("base_url"))
             }
             _ => self.address_remedy(),

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod counted;
+mod echoes;
 mod permits;
 mod repeats;
 mod statuses;
@@ -51,7 +52,12 @@ fn driver_with(url: &str, timeouts: Timeouts) -> AnalyticsPurge {
 
 /// A permit that is good for as long as any test runs.
 fn permit() -> Permit {
-    Permit { write_before: Instant::now() + Duration::from_mins(2) }
+    permit_for(Duration::from_mins(2))
+}
+
+fn permit_for(time: Duration) -> Permit {
+    let wall_deadline = wall_clock()() + jiff::SignedDuration::try_from(time).unwrap();
+    Permit::until(Instant::now() + time, wall_deadline)
 }
 
 fn json_answer(status: u16, body: &serde_json::Value) -> Act {

@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use futures_util::stream;
 use jiff::fmt::rfc2822::DateTimePrinter;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::super::Sandbox;
@@ -228,6 +229,10 @@ impl Reply {
                 StatusCode::OK,
                 br#"{"data":"none","jobId":7,"state":[],"access_token":null}"#.into(),
             ),
+            Effect::Garbage(Garbage::Incomplete) => {
+                let body = incomplete(&self.body).unwrap_or_else(|| self.body.clone());
+                Self { body, ..self }
+            }
         }
     }
 
@@ -258,6 +263,16 @@ fn cut_in_half(body: &Bytes, line: Line) -> Body {
     });
     let first = stream::once(async move { Ok::<_, std::io::Error>(half) });
     Body::from_stream(futures_util::StreamExt::chain(first, rest))
+}
+
+/// The object without the last half of its records; of one record, all.
+fn incomplete(body: &[u8]) -> Option<Bytes> {
+    let mut answer: serde_json::Map<String, Value> = serde_json::from_slice(body).ok()?;
+    if let Some(Value::Array(records)) = answer.get_mut("data") {
+        records.truncate(records.len().div_ceil(2));
+    }
+    answer.insert("errors".to_owned(), json!([{ "message": "A shard did not answer." }]));
+    serde_json::to_vec(&answer).ok().map(Bytes::from)
 }
 
 /// The error body of a status that a fault made up without one.

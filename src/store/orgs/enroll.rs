@@ -115,13 +115,13 @@ async fn insert(tx: &mut Tx, org: &str, policy: &Policy) -> Result<(), StoreErro
 }
 
 fn written(policy: &Policy) -> Result<serde_json::Value, StoreError> {
-    serde_json::to_value(policy).map_err(unreadable)
+    serde_json::to_value(policy).map_err(|error| unreadable(&error))
 }
 
 fn read(policy: serde_json::Value) -> Result<Policy, StoreError> {
-    serde_json::from_value(policy).map_err(unreadable)
+    serde_json::from_value(policy).map_err(|error| unreadable(&error))
 }
 
-fn unreadable(error: serde_json::Error) -> StoreError {
+fn unreadable(error: &serde_json::Error) -> StoreError {
     StoreError::Unreadable { what: "policy", detail: error.to_string() }
 }

@@ -99,3 +99,19 @@ async fn an_answer_about_something_else_is_unknown() {
     assert!(matches!(driver.facts(&[A], permit()).await.result, Err(Failure::Unknown(_))));
     assert!(matches!(driver.poll("j-1", permit()).await.result, Err(Failure::Unknown(_))));
 }
+
+#[tokio::test]
+async fn an_answer_that_is_not_whole_says_so_beside_what_it_tells() {
+    let upstream = upstream(|_| {
+        let body = json!({"data": [{"conversationId": A}], "errors": [{"conversationId": B}]}).to_string();
+        Act::Answer(answer(200, &[("inin-correlation-id", "c")], &body))
+    })
+    .await;
+    let told = driver(&upstream).facts(&[A, B], permit()).await.result.unwrap();
+    assert_eq!(told.facts.into_keys().collect::<Vec<_>>(), [A]);
+    let detail = told.incomplete.unwrap();
+    assert_eq!(
+        detail.to_string(),
+        "facts answered 200: the answer is not whole: it has errors (correlation id c)"
+    );
+}

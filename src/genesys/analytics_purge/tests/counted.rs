@@ -38,7 +38,7 @@ async fn a_call_is_counted_by_what_came_back() {
 #[tokio::test]
 async fn a_call_that_was_not_written_and_one_that_was_dropped_are_told_apart() {
     let upstream = upstream(|_| Act::AnswerAndHang(vec![])).await;
-    let ended = Permit { write_before: Instant::now() };
+    let ended = permit_for(Duration::ZERO);
     assert_eq!(counted(&upstream, PATIENT.call, ended).await, ["not_sent\"} 1"]);
 
     let meters = Meters::new([]);

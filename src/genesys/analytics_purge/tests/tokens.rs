@@ -188,9 +188,8 @@ async fn every_failure_of_the_login_has_its_meaning() {
         (200, grant(json!({"access_token": "", "expires_in": 300})), "not sent"),
         (200, grant(json!({"access_token": 7, "expires_in": 300})), "not sent"),
         (200, grant(json!({"access_token": "a\nb", "expires_in": 300})), "not sent"),
-        (200, grant(json!({"access_token": "t", "expires_in": 0})), "not sent"),
-        (200, grant(json!({"access_token": "t", "expires_in": -1})), "not sent"),
-        (200, grant(json!({"access_token": "t", "expires_in": "soon"})), "not sent"),
+        (200, grant(json!({"access_token": "t".repeat(16 * 1024 + 1), "expires_in": 300})), "not sent"),
+        (200, grant(json!([{"access_token": "t", "expires_in": 300}])), "not sent"),
     ];
     for (status, body, expected) in cases {
         let script_body = body.clone();
@@ -208,6 +207,31 @@ async fn every_failure_of_the_login_has_its_meaning() {
         assert!(!format!("{failure:?}").contains("s3cret"));
         assert!(upstream.seen().iter().all(|seen| seen.line == TOKEN));
     }
+}
+
+#[tokio::test]
+async fn a_token_whose_life_makes_no_sense_is_used_all_the_same() {
+    for told in [json!(0), json!(-1), json!("soon"), json!("3600"), json!(12.5), json!(1e300), json!({})] {
+        let body = json!({"access_token": "t-0", "expires_in": told});
+        let upstream = RawUpstream::start(move |seen| match seen.line.as_str() {
+            TOKEN => json_answer(200, &body),
+            _ => json_answer(200, &json!({"state": "pending"})),
+        })
+        .await;
+        let driver = driver(&upstream);
+        for _ in 0..3 {
+            assert!(driver.poll("j-1", permit()).await.result.is_ok(), "{told}");
+        }
+        assert_eq!(upstream.seen_by(TOKEN).len(), 1, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_fits_into_no_head_is_refused_in_plain_words() {
+    let body = json!({"access_token": "t".repeat(16 * 1024 + 1), "expires_in": 300});
+    let upstream = RawUpstream::start(move |_| json_answer(200, &body)).await;
+    let failure = driver(&upstream).submit(&[A], permit()).await.result.unwrap_err();
+    assert_eq!(failure.detail().message, "the access_token is longer than 16 KiB");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
-use crate::domain::facts::{End, Presence};
+use crate::domain::facts::{End, Facts, Presence};
 
 fn well(seen: &Seen) -> Act {
     match seen.line.as_str() {
@@ -22,11 +22,12 @@ async fn the_calls_are_those_of_the_contract() {
     let upstream = upstream(well).await;
     let driver = driver_with(&format!("{}/", upstream.url), PATIENT);
     driver.ready().await.unwrap();
-    let facts = driver.facts(&[A, B], permit()).await.result.unwrap();
+    let told = driver.facts(&[A, B], permit()).await.result.unwrap();
     let job = driver.submit(&[A, B], permit()).await.result.unwrap();
     let status = driver.poll("j-1", permit()).await.result.unwrap();
 
-    assert_eq!(facts, HashMap::from([(A, Facts { presence: Presence::Gone, end: End::NotYet })]));
+    let gone = Facts { presence: Presence::Gone, end: End::NotYet };
+    assert_eq!(told, Told { facts: HashMap::from([(A, gone)]), incomplete: None });
     assert_eq!(job, UpstreamJobId("j-1".into()));
     let ended = JobStatus::Ended { succeeded: true, state: "Completed".into(), records_processed: Some(2) };
     assert_eq!(status, ended);
@@ -85,7 +86,8 @@ async fn a_jobs_name_leads_nowhere_else() {
 async fn no_call_is_made_about_no_ids() {
     let upstream = upstream(well).await;
     let driver = driver(&upstream);
-    assert_eq!(driver.facts(&[], permit()).await.result, Ok(HashMap::new()));
+    let nothing = Told { facts: HashMap::new(), incomplete: None };
+    assert_eq!(driver.facts(&[], permit()).await.result, Ok(nothing));
     assert!(matches!(driver.submit(&[], permit()).await.result, Err(Failure::NotSent(_))));
     assert!(upstream.seen().is_empty());
 }

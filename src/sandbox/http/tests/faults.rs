@@ -94,6 +94,10 @@ async fn garbage_takes_many_forms() {
         ("cutJson", |text| text.starts_with("{\"data\":[") && serde_json::from_str::<Value>(text).is_err()),
         ("empty", str::is_empty),
         ("wrongShape", |text| serde_json::from_str::<Value>(text).is_ok_and(|json| json["data"] == "none")),
+        ("incomplete", |text| {
+            let json: Value = serde_json::from_str(text).unwrap();
+            json["data"].as_array().unwrap().len() == 2 && json["errors"].is_array()
+        }),
     ] {
         stage.fault(json!({"call": "details", "times": 1, "fault": {"garbage": form}}));
         let answer = stage.details_request(&ids).send().await.unwrap();
