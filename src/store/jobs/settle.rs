@@ -25,7 +25,6 @@ use crate::domain::state::JobResult;
 use crate::domain::terms::EngineTerms;
 use crate::store::events::{Actor, OfPurge, write_for_purges};
 use crate::store::orgs::{lock as org_lock, pace};
-use crate::store::slices::SliceKey;
 use crate::store::slices::patch::Patch;
 use crate::store::slices::validated::Answers;
 use crate::store::tx::Tx;
@@ -157,8 +156,7 @@ async fn open(tx: &mut Tx, org: &str, look: &Look) -> Result<Settlement, StoreEr
     org_lock::lock(tx, org).await?;
     let job = lock(tx, look.lease).await?;
     let parts = parts::load(tx, job.id).await?;
-    let mut keys: Vec<SliceKey> = parts.keys().copied().collect();
-    keys.extend(reserve::slices_waiting_for(tx, &[job.id]).await?);
+    let keys = parts.keys().copied().collect();
     let step = match look.kind {
         LookKind::Recheck => Step::Recheck,
         LookKind::Reread => Step::Reread,

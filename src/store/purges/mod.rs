@@ -10,3 +10,4 @@ pub mod steer;
 mod sweep;
 mod tags;
 pub(super) mod turns;
+mod wake;
