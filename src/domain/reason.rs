@@ -11,6 +11,8 @@ words! {
         Validate = "validate",
         /// Drawn into a job.
         Pack = "pack",
+        /// A job of another purge let it go.
+        Wake = "wake",
         /// The checks of an intent.
         Intend = "intend",
         /// What a submit answered.

@@ -124,8 +124,7 @@ impl Store {
             tx.commit().await?;
             return Ok(Intended::Changed);
         }
-        let mut keys: Vec<_> = parts.keys().copied().collect();
-        keys.extend(reserve::slices_waiting_for(&mut tx, &[waiting.job]).await?);
+        let keys = parts.keys().copied().collect();
         let mut patch = Patch::lock(&mut tx, Step::Intend, Some(waiting.job), keys).await?;
         let staying = sift(&mut tx, &mut patch, &conditions, &mut parts).await?;
         parts::store(&mut tx, waiting.job, &parts).await?;

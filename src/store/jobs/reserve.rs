@@ -1,7 +1,7 @@
 //! Reservations: the key (org, conversation) makes it impossible that two unfinished jobs carry one id.
 //!
 //! They are made and ended under the org's lock alone, so that nobody can begin to wait for an id that is just being
-//! let go.
+//! let go. Whoever waits for an id that is let go is woken afterwards (`purges/wake.rs`).
 
 use std::collections::HashSet;
 
@@ -33,6 +33,15 @@ pub(super) async fn reserve(
         ids
     )
     .all(tx)
+    .await?;
+    // Who was not woken yet waits for this job from now on.
+    sqlx::query!(
+        "-- reserve_released
+        delete from released where org = $1 and conversation_id = any($2)",
+        org,
+        &reserved
+    )
+    .run(tx)
     .await?;
     Ok(reserved.into_iter().collect())
 }
@@ -78,27 +87,10 @@ pub(super) async fn wait_for(
 .await
 }
 
-/// The slices in which conversations wait for ids of these jobs: to be locked with their own, before any is let go.
-pub(super) async fn slices_waiting_for(tx: &mut Tx, jobs: &[Uuid]) -> Result<Vec<SliceKey>, StoreError> {
-    let rows = sqlx::query!(
-        "-- slices_waiting_for
-        select distinct w.purge_id, w.slice_no
-        from reservations r
-        join waiters w on (w.org, w.conversation_id) = (r.org, r.conversation_id)
-        where r.job_id = any($1)",
-        jobs
-    )
-    .all(tx)
-    .await?;
-    Ok(rows.into_iter().map(|row| SliceKey { purge: row.purge_id, no: row.slice_no }).collect())
-}
-
-/// Lets ids of a job go, and wakes the conversations that waited for them.
+/// Gives back what leaves a job, and lets its ids go.
 ///
 /// What stays eligible brings the facts by which it was drawn back into its slice, whose facts are as old as the
 /// oldest among what it has to draw.
-///
-/// What was purged meanwhile is judged afresh: the woken become `pending`, since their facts are from before.
 pub(super) async fn release(
     tx: &mut Tx,
     patch: &mut Patch,
@@ -108,13 +100,13 @@ pub(super) async fn release(
     leaving: &[(Place, Uuid)],
 ) -> Result<(), StoreError> {
     give_back(patch, parts, leaving)?;
-    let_go(tx, patch, org, &[job], leaving).await
+    let_go(tx, org, &[job], leaving).await
 }
 
-/// Ends the reservations of what leaves these jobs and was given back, and wakes who waited.
+/// Ends the reservations of what leaves these jobs and was given back; those that somebody waits for are noted, so that
+/// he is woken.
 pub(super) async fn let_go(
     tx: &mut Tx,
-    patch: &mut Patch,
     org: &str,
     jobs: &[Uuid],
     leaving: &[(Place, Uuid)],
@@ -129,28 +121,18 @@ pub(super) async fn let_go(
     )
     .exactly(tx, ids.len())
     .await?;
-    let woken = sqlx::query!(
-        "-- wake_waiters
-        delete from waiters where org = $1 and conversation_id = any($2)
-        returning purge_id, slice_no, position",
+    sqlx::query!(
+        "-- note_released
+        insert into released (org, conversation_id)
+        select $1, gone.id
+        from unnest($2::uuid[]) as gone (id)
+        where exists (select from waiters where org = $1 and conversation_id = gone.id)
+        on conflict do nothing",
         org,
         &ids
     )
-    .all(tx)
+    .run(tx)
     .await?;
-    for row in woken {
-        let slice = SliceKey { purge: row.purge_id, no: row.slice_no };
-        let place = Place { slice, position: usize::try_from(row.position).unwrap_or_default() };
-        patch.mark(place, Marks::NONE, Marks::ELSEWHERE)?;
-        if patch.cell(place).is_some_and(|cell| cell.outcome == Outcome::Eligible) {
-            patch.decide(
-                place,
-                Outcome::Eligible,
-                Outcome::Pending,
-                crate::domain::reason::codes::FACTS_STALE,
-            )?;
-        }
-    }
     Ok(())
 }
 

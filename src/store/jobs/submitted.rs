@@ -13,8 +13,8 @@ use crate::domain::outcome::{Marks, Outcome};
 use crate::domain::reason::{Reason, Step, codes};
 use crate::domain::state::{JobResult, JobState};
 use crate::store::orgs::lock as org_lock;
+use crate::store::slices::Place;
 use crate::store::slices::patch::Patch;
-use crate::store::slices::{Place, SliceKey};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
@@ -106,8 +106,7 @@ impl Store {
             return Err(StoreError::LeaseLost { what: "job", id: lease.job });
         }
         let mut parts = parts::load(&mut tx, job.id).await?;
-        let mut keys: Vec<SliceKey> = parts.keys().copied().collect();
-        keys.extend(reserve::slices_waiting_for(&mut tx, &[job.id]).await?);
+        let keys = parts.keys().copied().collect();
         let mut patch = Patch::lock(&mut tx, Step::Submit, Some(job.id), keys).await?;
         let carried = parts::with_ids(&parts, &patch);
         match refusal {

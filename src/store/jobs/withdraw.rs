@@ -57,8 +57,7 @@ pub(in crate::store) async fn waiting_with(
     .await?;
     let jobs: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let mut parts = parts::load_all(tx, &jobs).await?;
-    let mut keys = reserve::slices_waiting_for(tx, &jobs).await?;
-    let mut waiting = Vec::with_capacity(rows.len());
+    let (mut keys, mut waiting) = (Vec::new(), Vec::with_capacity(rows.len()));
     for row in rows {
         let parts = parts.remove(&row.id).unwrap_or_default();
         keys.extend(parts.keys().filter(|key| purges.contains(&key.purge)));
@@ -113,7 +112,7 @@ pub(in crate::store) async fn withdraw(
     if jobs.is_empty() {
         return Ok(());
     }
-    reserve::let_go(tx, patch, org, &jobs, &left).await?;
+    reserve::let_go(tx, org, &jobs, &left).await?;
     parts::drop_all(tx, &emptied).await?;
     ending::finish_all(tx, &emptied, JobResult::Withdrawn, None).await
 }

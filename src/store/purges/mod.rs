@@ -11,3 +11,4 @@ pub mod steer;
 mod sweep;
 mod tags;
 pub(super) mod turns;
+mod wake;

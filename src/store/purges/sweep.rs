@@ -33,7 +33,7 @@ pub struct Swept {
 
 impl Swept {
     /// Notes what became of one purge; an outage is everybody's.
-    fn note(&mut self, purge: Uuid, swept: Result<bool, StoreError>) -> Result<(), StoreError> {
+    pub(super) fn note(&mut self, purge: Uuid, swept: Result<bool, StoreError>) -> Result<(), StoreError> {
         match swept {
             Ok(swept) => self.has_swept |= swept,
             Err(error) if error.is_outage() => return Err(error),
@@ -44,9 +44,9 @@ impl Swept {
 }
 
 impl Store {
-    /// Sweeps some more of the org's canceled and retried purges, but for `except`.
+    /// Sweeps some more of the org's canceled and retried purges, and wakes who waited, but for `except`.
     ///
-    /// Each kind has a transaction of its own: both take slices before purges. A purge that can't be swept holds up no
+    /// Each kind has a transaction of its own: all take slices before purges. A purge that can't be swept holds up no
     /// other one.
     pub async fn sweep(&self, org: &str, except: &[Uuid]) -> Result<Swept, StoreError> {
         let (canceled, retried) = self.to_sweep(org, except).await?;
@@ -66,6 +66,7 @@ impl Store {
             let retried = self.sweep_retried(org, purge, from).await;
             swept.note(purge, retried)?;
         }
+        self.sweep_released(org, except, &mut swept).await?;
         Ok(swept)
     }
 
@@ -116,7 +117,6 @@ impl Store {
         let has_work = !(waiting.is_empty() && open.is_empty());
         keys.extend(&open);
         let mut patch = Patch::lock(&mut tx, Step::Cancel, None, keys).await?;
-        // Before ids are let go: who waited for them would be decided about twice.
         for slice in &open {
             let cells = patch.slice(*slice).map(|draft| draft.cells.clone()).unwrap_or_default();
             for (position, cell) in cells.into_iter().enumerate() {
@@ -128,6 +128,7 @@ impl Store {
                 }
             }
         }
+        // Before ids are let go: nobody is left to be woken.
         wait_no_more(&mut tx, &open).await?;
         withdraw(&mut tx, &mut patch, org, purges, waiting, Leave::Canceled).await?;
         patch.write(self, &mut tx).await?;

@@ -21,7 +21,7 @@ pub struct Survey {
     pub is_blocked: bool,
     /// An operator stopped it: nothing is begun.
     pub is_stopped: bool,
-    /// Canceled or retried purges wait to be swept.
+    /// Canceled or retried purges wait to be swept, or somebody to be woken.
     pub has_to_sweep: bool,
     /// It is blocked for what facts need: their call, or clocks that agree. Then nothing is submitted, and the tries
     /// that are let through ask for facts.
@@ -209,7 +209,8 @@ async fn open(tx: &mut Tx, org: &OrgTerms, now: SqlTimestamp) -> Result<Open, St
                     limit 1
                 )
             end as "any_at: SqlTimestamp",
-            exists (select from purges_to_sweep where org = $1) as "has_to_sweep!""#,
+            exists (select from purges_to_sweep where org = $1)
+                or exists (select from released where org = $1) as "has_to_sweep!""#,
         org.name,
         now as _
     )

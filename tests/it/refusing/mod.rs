@@ -53,6 +53,7 @@ async fn rows(test: &TestService) -> BTreeMap<&'static str, i64> {
         "jobs",
         "reservations",
         "waiters",
+        "released",
         "holds",
         "hold_conversations",
         "events",

@@ -3,6 +3,7 @@
 mod canceling;
 mod pausing;
 mod races;
+mod released;
 mod retrying;
 mod stopping;
 mod sweeping;

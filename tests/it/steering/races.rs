@@ -106,12 +106,23 @@ impl Lane {
 
     /// Records that these are there, ended long ago; of the others nothing was told.
     pub(super) async fn answer(&self, question: &Question, present: &[Uuid]) {
+        self.record(question, &answers(present, Presence::Present)).await;
+    }
+
+    async fn record(&self, question: &Question, answers: &Answers) {
         let again = Again { wait: Duration::ZERO, is_fruitless: false };
         let now = World::machine().clock()();
-        let answers = answers(present, Presence::Present);
         let recorded =
-            self.engine.record_answers(&self.org.name, question, &answers, now, Duration::ZERO, again);
+            self.engine.record_answers(&self.org.name, question, answers, now, Duration::ZERO, again);
         recorded.await.unwrap().unwrap();
+    }
+
+    /// Asks about everything that is due, and records that all of it is like that.
+    pub(super) async fn answer_all(&self, reach: Reach, presence: Presence) {
+        let claim = || self.engine.claim_slices(&self.org, reach, self.terms.lease, false);
+        while let Claim::Claimed(question, _) = claim().await.unwrap() {
+            self.record(&question, &answers(&question.ids(), presence)).await;
+        }
     }
 
     /// A purge of these conversations, all of which may be deleted.

@@ -20,29 +20,29 @@ use crate::support::books::assert_books;
 use crate::support::trouble::endings;
 use crate::support::{Setup, TestService};
 
-fn ids(numbers: std::ops::Range<u128>) -> Vec<Uuid> {
+pub(super) fn ids(numbers: std::ops::Range<u128>) -> Vec<Uuid> {
     numbers.map(Uuid::from_u128).collect()
 }
 
-async fn lane() -> (TestService, Lane) {
+pub(super) async fn lane() -> (TestService, Lane) {
     let test = Setup::new().role(Role::Api).start().await;
     let lane = Lane::open(&test, Rival::Cancel).await;
     (test, lane)
 }
 
-async fn steer(lane: &Lane, purge: Uuid, act: Act) {
+pub(super) async fn steer(lane: &Lane, purge: Uuid, act: Act) {
     let steered = lane.steering.steer_purge(&lane.org.name, purge, act, "tester", "r").await.unwrap();
     assert!(matches!(steered, Steered::Done { .. }), "{act}: {steered:?}");
 }
 
 /// Sweeps once; tells whether there was anything to do.
-async fn sweep(lane: &Lane) -> bool {
+pub(super) async fn sweep(lane: &Lane) -> bool {
     let swept = lane.engine.sweep(&lane.org.name, &[]).await.unwrap();
     assert!(swept.failed.is_empty(), "{:?}", swept.failed);
     swept.has_swept
 }
 
-async fn counts(test: &TestService, purge: Uuid) -> serde_json::Value {
+pub(super) async fn counts(test: &TestService, purge: Uuid) -> serde_json::Value {
     test.get(&format!("/purges/{purge}")).await["counts"].clone()
 }
 
@@ -209,7 +209,7 @@ async fn a_last_look_lets_go_of_whatever_it_was_told_of() {
     assert_books(&test).await;
 }
 
-async fn end_job(test: &TestService, lane: &Lane) {
+pub(super) async fn end_job(test: &TestService, lane: &Lane) {
     test.sql("update jobs set run_at = now() where state = 'submitted'").await;
     let state = "COMPLETED".to_owned();
     lane.poll(Polled::Ended { is_completed: true, state, records_processed: None }).await;

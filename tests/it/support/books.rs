@@ -150,6 +150,7 @@ async fn nothing_is_left_over(connection: &mut PgConnection) {
         ("slices that are not settled", "select count(*) from slices where state <> 'settled'"),
         ("reservations", "select count(*) from reservations"),
         ("waiters", "select count(*) from waiters"),
+        ("ids that were let go", "select count(*) from released"),
         ("jobs that are not done", "select count(*) from jobs where state <> 'done'"),
         (
             "jobs without parts though they were submitted",

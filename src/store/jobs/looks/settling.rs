@@ -61,8 +61,7 @@ impl<'a> Settling<'a> {
         org_lock::lock(&mut tx, org).await?;
         let job = lock(&mut tx, look.lease).await?;
         let parts = parts::load(&mut tx, job.id).await?;
-        let mut keys: Vec<_> = parts.keys().copied().collect();
-        keys.extend(reserve::slices_waiting_for(&mut tx, &[job.id]).await?);
+        let keys = parts.keys().copied().collect();
         let patch = Patch::lock(&mut tx, look.kind.step(), Some(job.id), keys).await?;
         let now = tx.now().await?;
         Ok(Self { tx, org, look, answers, unanswered, terms, job, parts, patch, now })
