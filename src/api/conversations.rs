@@ -3,27 +3,46 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::ApiState;
 use super::auth::Authorized;
-use super::extract::{NoQuery, PathId};
+use super::extract::{PathId, Query};
 use super::holds::body::HoldBody;
+use super::page;
 use super::problem::Problem;
 use crate::domain::outcome::Outcome;
 use crate::store::views::conversation::{ConversationInPurge, DecisionRow};
 
-/// The history of one conversation.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HistoryPage {
+    /// Purges a page, and holds a page, 1 to 1000.
+    limit: Option<usize>,
+    /// The `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// A page of the history of one conversation.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConversationHistory {
     conversation_id: Uuid,
     /// What each purge that named it did, oldest first.
     purges: Vec<InPurge>,
-    /// The legal holds that name it, released ones included.
+    /// The legal holds that name it, released ones included, oldest first.
     holds: Vec<HoldBody>,
+    /// Where to go on; null where neither more purges nor more holds name it.
+    next_cursor: Option<String>,
+}
+
+/// How far both lists were told: the last id of each, none where none was told yet.
+#[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
+struct Told {
+    purge: Option<Uuid>,
+    hold: Option<Uuid>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -82,9 +101,12 @@ impl From<ConversationInPurge> for InPurge {
 }
 
 /// Read the history of a conversation.
+///
+/// Its purges and its holds go on side by side: each page has the next of both, and `nextCursor` is null when both have
+/// been told.
 #[utoipa::path(
     get, path = "/conversations/{conversationId}", tag = "conversations",
-    params(("conversationId" = uuid::Uuid, Path, description = "The conversation.")),
+    params(("conversationId" = uuid::Uuid, Path, description = "The conversation."), HistoryPage),
     responses(
         (status = 200, description = "What was done about it.", body = ConversationHistory),
         (status = 404, description = "`not_found`: no purge and no hold ever named it", body = Problem, content_type = "application/problem+json"),
@@ -94,18 +116,28 @@ pub(super) async fn conversation(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
     PathId(conversation_id): PathId,
-    _: NoQuery,
+    Query(wanted): Query<HistoryPage>,
 ) -> Result<Json<ConversationHistory>, Problem> {
-    let purges = state.store.conversation(conversation_id, caller.orgs.as_deref()).await?;
-    let holds = state.store.holds_on(conversation_id).await?;
-    let purges: Vec<InPurge> = purges.into_iter().map(InPurge::from).collect();
-    let holds: Vec<HoldBody> = holds
-        .into_iter()
-        .filter(|hold| hold.orgs.iter().any(|org| caller.reaches(org)))
-        .map(|hold| HoldBody::seen_by(&caller, hold))
-        .collect();
+    let limit = page::limit(wanted.limit)?;
+    let list = format!("history/{conversation_id}");
+    let told: Told = page::after(&list, wanted.cursor.as_deref())?.unwrap_or_default();
+    let (reach, fetched) = (&caller.reach, page::fetched(limit));
+    let mut purges = state.store.conversation(reach, conversation_id, told.purge, fetched).await?;
+    let mut holds = state.store.holds_on(reach, conversation_id, told.hold, fetched).await?;
     if purges.is_empty() && holds.is_empty() {
         return Err(Problem::not_found("conversation in any purge or hold"));
     }
-    Ok(Json(ConversationHistory { conversation_id, purges, holds }))
+    let has_more = purges.len() > limit || holds.len() > limit;
+    purges.truncate(limit);
+    holds.truncate(limit);
+    let told = Told {
+        purge: purges.last().map_or(told.purge, |last| Some(last.purge)),
+        hold: holds.last().map_or(told.hold, |last| Some(last.id)),
+    };
+    Ok(Json(ConversationHistory {
+        conversation_id,
+        purges: purges.into_iter().map(InPurge::from).collect(),
+        holds: holds.into_iter().map(HoldBody::from).collect(),
+        next_cursor: page::cursor(&list, told).filter(|_| has_more),
+    }))
 }

@@ -60,7 +60,7 @@ pub(super) async fn job(
     PathText(id): PathText,
     _: NoQuery,
 ) -> Result<Json<WholeJobBody>, Problem> {
-    match state.store.job(&id, caller.orgs.as_deref()).await? {
+    match state.store.job(&caller.reach, &id).await? {
         FoundJob::One(whole) => Ok(Json((*whole).into())),
         FoundJob::Nothing => Err(Problem::not_found("job")),
         FoundJob::Ambiguous => {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::output;
 use super::setting::Setting;
-use crate::domain::keys::{Caller, SERVICE, Scope, format_key};
+use crate::domain::keys::{Caller, Reach, SERVICE, Scope, format_key};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Action {
@@ -56,7 +56,8 @@ pub(super) async fn run(setting: &Setting, action: Action) -> anyhow::Result<Exi
             scopes.sort_unstable();
             scopes.dedup();
             let key = format_key(&setting.world.random_bytes());
-            let caller = Caller { name, scopes, orgs: (!orgs.is_empty()).then_some(orgs) };
+            let reach = if orgs.is_empty() { Reach::all() } else { Reach::of(orgs) };
+            let caller = Caller { name, scopes, reach };
             store.create_key(&key, &caller).await?;
             output::line(key)
         }
@@ -74,7 +75,7 @@ pub(super) async fn run(setting: &Setting, action: Action) -> anyhow::Result<Exi
 fn list(keys: &[crate::store::keys::KeyRow]) -> anyhow::Result<()> {
     for key in keys {
         let scopes: Vec<&str> = key.caller.scopes.iter().map(|scope| scope.as_str()).collect();
-        let orgs = key.caller.orgs.as_ref().map_or_else(|| "every org".to_owned(), |orgs| orgs.join(","));
+        let orgs = key.caller.reach.orgs().map_or_else(|| "every org".to_owned(), |orgs| orgs.join(","));
         let state = key.revoked_at.map_or_else(|| "in force".to_owned(), |at| format!("revoked {at}"));
         output::line(format_args!(
             "{}  {}...  {}  {}  {orgs}  made {}  {state}",

@@ -41,8 +41,7 @@ pub struct Caller {
     pub name: String,
     /// What the key allows.
     pub scopes: Vec<Scope>,
-    /// The orgs that it is limited to; `None` for every org.
-    pub orgs: Option<Vec<String>>,
+    pub reach: Reach,
 }
 
 impl Caller {
@@ -50,10 +49,48 @@ impl Caller {
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
     }
+}
 
-    /// The key reaches that org.
-    pub fn reaches(&self, org: &str) -> bool {
-        self.orgs.as_ref().is_none_or(|orgs| orgs.iter().any(|own| own == org))
+/// The orgs that a key reaches. Every read and every act of the store that answers a caller takes it and filters by it:
+/// what it does not cover is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach(Option<Vec<String>>);
+
+impl Reach {
+    /// Every org: what a key without a limit reaches, and whoever works on the database itself.
+    pub const fn all() -> Self {
+        Self(None)
+    }
+
+    /// These orgs and no others.
+    pub fn of(orgs: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self(Some(orgs.into_iter().map(Into::into).collect()))
+    }
+
+    /// What is left of it in one org: that org, or nothing.
+    #[must_use]
+    pub fn within(&self, org: &str) -> Self {
+        Self(Some(self.covers(org).then(|| org.to_owned()).into_iter().collect()))
+    }
+
+    pub const fn is_everywhere(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub fn covers(&self, org: &str) -> bool {
+        self.0.as_ref().is_none_or(|orgs| orgs.iter().any(|own| own == org))
+    }
+
+    /// The parameter of statements, where null stands for every org.
+    pub fn orgs(&self) -> Option<&[String]> {
+        self.0.as_deref()
+    }
+}
+
+/// As a key's row has it.
+impl From<Option<Vec<String>>> for Reach {
+    fn from(orgs: Option<Vec<String>>) -> Self {
+        Self(orgs)
     }
 }
 
@@ -62,17 +99,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_reaches_its_orgs_and_no_others() {
-        let caller = |orgs: Option<&[&str]>| Caller {
-            name: "test".to_owned(),
-            scopes: vec![Scope::PurgesRead],
-            orgs: orgs.map(|orgs| orgs.iter().map(|&org| org.to_owned()).collect()),
-        };
-        assert!(caller(None).reaches("anything"));
-        assert!(caller(Some(&["eu"])).reaches("eu"));
-        assert!(!caller(Some(&["eu"])).reaches("us"));
-        assert!(!caller(Some(&[])).reaches("eu"));
-        assert!(!caller(None).may(Scope::PurgesWrite));
+    fn a_key_allows_its_scopes_and_no_others() {
+        let scopes = vec![Scope::PurgesRead];
+        let caller = Caller { name: "test".to_owned(), scopes, reach: Reach::all() };
+        assert!(caller.may(Scope::PurgesRead));
+        assert!(!caller.may(Scope::PurgesWrite));
+    }
+
+    #[test]
+    fn a_reach_covers_its_orgs_and_no_others() {
+        let (all, eu, none) = (Reach::all(), Reach::of(["eu"]), Reach::from(Some(Vec::new())));
+        for (reach, of_eu, of_us) in [(&all, true, true), (&eu, true, false), (&none, false, false)] {
+            assert_eq!((reach.covers("eu"), reach.covers("us")), (of_eu, of_us), "{reach:?}");
+            // Nothing that narrows it widens it.
+            for (org, is_covered) in [("eu", of_eu), ("us", of_us)] {
+                let within = reach.within(org);
+                let expected = if is_covered { Reach::of([org]) } else { none.clone() };
+                assert_eq!(within, expected, "{reach:?} in {org}");
+            }
+        }
+        assert!(all.is_everywhere() && !eu.is_everywhere() && !none.is_everywhere());
+        assert_eq!((all.orgs(), none.orgs()), (None, Some(&[][..])), "no org is not every org");
     }
 
     #[test]

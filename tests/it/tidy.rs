@@ -5,6 +5,7 @@ mod bans;
 mod docs;
 mod names;
 mod order;
+mod reach;
 mod sql;
 mod tree;
 

@@ -3,7 +3,9 @@
 //! `upgrade/NNNN.sql` is what such a database holds after migration NNNN: `$1` to `$9` stand for eligible
 //! conversations. A migration without one fails here.
 
+use genesys_purge::domain::keys::Scope;
 use genesys_purge::sandbox::Kind;
+use reqwest::Method;
 use serde_json::json;
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Executor as _};
@@ -12,6 +14,7 @@ use uuid::Uuid;
 use crate::support::Setup;
 use crate::support::books::{all_final, assert_books};
 use crate::support::postgres::TestDatabase;
+use crate::support::service::read;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -50,9 +53,19 @@ async fn every_migration_runs_over_what_its_predecessors_left_and_the_work_goes_
         end("failed", 1, 0),
     ];
     assert_eq!(endings, expected);
-    for filter in ["reference=R-1", "label=team:a"] {
-        let found = test.get(&format!("/purges?{filter}")).await;
-        assert_eq!(found["items"].as_array().unwrap().len(), 1, "what was there before is found: {found}");
+    // A limited key reads by the indexes that begin with the org.
+    for key in [test.key.clone(), test.make_key(Scope::ALL, Some(&["default"])).await] {
+        for (list, number) in [
+            ("purges?reference=R-1", 1),
+            ("purges?label=team:a", 1),
+            ("purges?label=team:b", 1),
+            ("holds?limit=9", 2),
+        ] {
+            let request = test.request_as(&key, Method::GET, &format!("/{list}"));
+            let (_, found) = read(request.send().await.unwrap()).await;
+            let found = found["items"].as_array().unwrap();
+            assert_eq!(found.len(), number, "what was there before is found: {list} {found:?}");
+        }
     }
     test.receiver.wait_for(6, |hook| hook.body["purgeId"].is_string() && hook.body["run"].is_u64()).await;
     let late = "2b4e28ba-2fa1-4d2b-883f-0016d3cca427";

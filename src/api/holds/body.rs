@@ -5,7 +5,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::keys::Caller;
 use crate::store::holds::read::Hold;
 
 /// A legal hold.
@@ -28,15 +27,14 @@ pub(in crate::api) struct HoldBody {
     released_at: Option<Timestamp>,
 }
 
-impl HoldBody {
-    /// The hold as this caller may see it: of its orgs only those that the key reaches.
-    pub(in crate::api) fn seen_by(caller: &Caller, hold: Hold) -> Self {
+impl From<Hold> for HoldBody {
+    fn from(hold: Hold) -> Self {
         Self {
             id: hold.id,
             matter: hold.matter,
             active: hold.is_active,
             conversations: hold.conversations,
-            orgs: hold.orgs.into_iter().filter(|org| caller.reaches(org)).collect(),
+            orgs: hold.orgs,
             created_by: hold.created_by,
             created_at: hold.created_at,
             released_by: hold.released_by,

@@ -107,14 +107,14 @@ pub(in crate::api) async fn create_hold(
     let created = state.store.create_hold(&new).await?;
     tracing::info!(hold = %created.hold.id, matter = new.matter, by = new.created_by, "a hold is in force");
     let location = [(header::LOCATION, format!("/holds/{}", created.hold.id))];
-    let hold = HoldBody::seen_by(&caller, created.hold);
-    let body = CreatedHold { hold, quiet_at: created.quiet_at, too_late: created.too_late };
+    let body =
+        CreatedHold { hold: created.hold.into(), quiet_at: created.quiet_at, too_late: created.too_late };
     Ok((StatusCode::CREATED, location, Json(body)).into_response())
 }
 
 /// The named org, or every configured one that the key reaches.
 fn orgs(state: &ApiState, caller: &Caller, named: Option<String>) -> Result<Vec<String>, Problem> {
-    let reached = state.orgs.iter().map(|org| &org.name).filter(|org| caller.reaches(org));
+    let reached = state.orgs.iter().map(|org| &org.name).filter(|org| caller.reach.covers(org));
     let orgs: Vec<String> = match &named {
         Some(named) => reached.filter(|org| *org == named).cloned().collect(),
         None => reached.cloned().collect(),

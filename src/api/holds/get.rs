@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 
 use super::body::HoldBody;
-use super::visible;
+use super::unknown;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{NoQuery, PathId};
@@ -25,6 +25,6 @@ pub(in crate::api) async fn get_hold(
     PathId(id): PathId,
     _: NoQuery,
 ) -> Result<Json<HoldBody>, Problem> {
-    let hold = visible(&state, &caller, id).await?;
-    Ok(Json(HoldBody::seen_by(&caller, hold)))
+    let hold = state.store.hold(&caller.reach, id).await?;
+    hold.map(|hold| Json(hold.into())).ok_or_else(unknown)
 }

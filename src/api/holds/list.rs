@@ -37,13 +37,7 @@ pub(in crate::api) async fn list_holds(
 ) -> Result<Json<Page<HoldBody>>, Problem> {
     let limit = page::limit(wanted.limit)?;
     let before = page::after("holds", wanted.cursor.as_deref())?;
-    let fetched = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let mut rows = state.store.holds(caller.orgs.as_deref(), before, fetched).await?;
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let next_cursor = rows.last().filter(|_| has_more).and_then(|last| page::cursor("holds", last.id));
-    Ok(Json(Page {
-        items: rows.into_iter().map(|hold| HoldBody::seen_by(&caller, hold)).collect(),
-        next_cursor,
-    }))
+    let mut rows = state.store.holds(&caller.reach, before, page::fetched(limit)).await?;
+    let next_cursor = page::cut("holds", &mut rows, limit, |hold| hold.id);
+    Ok(Json(Page { items: rows.into_iter().map(HoldBody::from).collect(), next_cursor }))
 }

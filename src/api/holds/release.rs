@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::body::HoldBody;
-use super::visible;
+use super::unknown;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{NoBody, NoQuery, PathId};
@@ -33,13 +33,9 @@ pub(in crate::api) async fn release_hold(
     _: NoQuery,
     _: NoBody,
 ) -> Result<Json<HoldBody>, Problem> {
-    let hold = visible(&state, &caller, id).await?;
-    // Who reaches only some of the orgs must not take the protection from the others.
-    if !hold.orgs.iter().all(|org| caller.reaches(org)) {
-        return Err(Problem::not_found("hold"));
-    }
-    match state.store.release_hold(&hold, &caller.name, &request_id).await? {
-        Released::Done(hold) => Ok(Json(HoldBody::seen_by(&caller, hold))),
+    let released = state.store.release_hold(&caller.reach, id, &caller.name, &request_id).await?;
+    match released.ok_or_else(unknown)? {
+        Released::Done(hold) => Ok(Json(hold.into())),
         Released::Already(hold) => {
             let at = hold.released_at.map_or_else(String::new, |at| format!(" at {at}"));
             Err(Problem::new(StatusCode::CONFLICT, "already_released", format!("the hold was released{at}")))

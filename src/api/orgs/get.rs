@@ -25,6 +25,6 @@ pub(in crate::api) async fn get_org(
     PathText(name): PathText,
     _: NoQuery,
 ) -> Result<Json<OrgBody>, Problem> {
-    let terms = known(&state, &caller, &name)?;
-    read(&state, terms).await.map(Json)
+    let terms = known(&state, &caller.reach, &name)?;
+    read(&state, &caller.reach, terms).await.map(Json)
 }

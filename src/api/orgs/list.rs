@@ -40,10 +40,10 @@ pub(in crate::api) async fn list_orgs(
     let after: Option<String> = page::after("orgs", wanted.cursor.as_deref())?;
     let is_after = |name: &str| after.as_deref().is_none_or(|after| name > after);
     let mut reached: Vec<&OrgTerms> =
-        state.orgs.iter().filter(|org| caller.reaches(&org.name) && is_after(&org.name)).collect();
+        state.orgs.iter().filter(|org| caller.reach.covers(&org.name) && is_after(&org.name)).collect();
     let next_cursor = page::cut("orgs", &mut reached, limit, |org| org.name.clone());
     let names: Vec<String> = reached.iter().map(|org| org.name.clone()).collect();
-    let rows = state.store.orgs(&names).await?;
+    let rows = state.store.orgs(&caller.reach, &names).await?;
     let items = rows.into_iter().filter_map(|row| {
         let terms = reached.iter().find(|terms| terms.name == row.name)?;
         Some(OrgBody::new(terms, row))

@@ -9,18 +9,19 @@ use body::OrgBody;
 
 use super::ApiState;
 use super::problem::Problem;
-use crate::domain::keys::Caller;
+use crate::domain::keys::Reach;
 use crate::domain::terms::OrgTerms;
 
-/// What is configured of the org, if the caller's key reaches it.
-fn known<'a>(state: &'a ApiState, caller: &Caller, name: &str) -> Result<&'a OrgTerms, Problem> {
-    let mut reached = state.orgs.iter().filter(|org| caller.reaches(&org.name));
+/// What is configured of the org, within the reach.
+fn known<'a>(state: &'a ApiState, reach: &Reach, name: &str) -> Result<&'a OrgTerms, Problem> {
+    let mut reached = state.orgs.iter().filter(|org| reach.covers(&org.name));
     reached.find(|org| org.name == name).ok_or_else(unknown)
 }
 
 /// The org as it stands.
-async fn read(state: &ApiState, terms: &OrgTerms) -> Result<OrgBody, Problem> {
-    let row = state.store.orgs(std::slice::from_ref(&terms.name)).await?.pop().ok_or_else(unknown)?;
+async fn read(state: &ApiState, reach: &Reach, terms: &OrgTerms) -> Result<OrgBody, Problem> {
+    let rows = state.store.orgs(reach, std::slice::from_ref(&terms.name)).await?;
+    let row = rows.into_iter().next().ok_or_else(unknown)?;
     Ok(OrgBody::new(terms, row))
 }
 

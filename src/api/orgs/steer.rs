@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::Object;
 
 use super::body::OrgBody;
-use super::{known, read};
+use super::{known, read, unknown};
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::checks::{check_text, optional_text};
@@ -67,21 +67,18 @@ pub(in crate::api) async fn stop_org(
     _: NoQuery,
     request: Request,
 ) -> Result<Json<StoppedOrg>, Problem> {
-    let terms = known(&state, &caller, &org)?;
+    let terms = known(&state, &caller.reach, &org)?;
     let order = JsonBody::<StopOrder>::if_any(request, &state).await?.unwrap_or_default();
     let mut errors = Vec::new();
     check_text(&mut errors, "/reason", order.reason.as_deref(), LONGEST_REASON);
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }
-    let quiet_at = state.store.stop_org(&org, &caller.name, order.reason.as_deref(), &request_id).await?;
-    tracing::warn!(
-        org,
-        by = caller.name,
-        reason = order.reason,
-        "the org is stopped; nothing is begun for it"
-    );
-    Ok(Json(StoppedOrg { org: read(&state, terms).await?, quiet_at }))
+    let reason = order.reason.as_deref();
+    let stopped = state.store.stop_org(&caller.reach, &org, &caller.name, reason, &request_id).await?;
+    let quiet_at = stopped.ok_or_else(unknown)?;
+    tracing::warn!(org, by = caller.name, reason, "the org is stopped; nothing is begun for it");
+    Ok(Json(StoppedOrg { org: read(&state, &caller.reach, terms).await?, quiet_at }))
 }
 
 /// Let a stopped org go on.
@@ -103,8 +100,10 @@ pub(in crate::api) async fn resume_org(
     _: NoQuery,
     _: NoBody,
 ) -> Result<Json<OrgBody>, Problem> {
-    let terms = known(&state, &caller, &org)?;
-    state.store.resume_org(&org, &caller.name, &request_id).await?;
+    let terms = known(&state, &caller.reach, &org)?;
+    if !state.store.resume_org(&caller.reach, &org, &caller.name, &request_id).await? {
+        return Err(unknown());
+    }
     tracing::info!(org, by = caller.name, "the org goes on");
-    read(&state, terms).await.map(Json)
+    read(&state, &caller.reach, terms).await.map(Json)
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::visible;
+use super::unknown;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{PathId, Query};
@@ -80,11 +80,11 @@ pub(in crate::api) async fn conversations(
     PathId(id): PathId,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<Conversation>>, Problem> {
-    let purge = visible(&state, &caller, id).await?;
     let limit = page::limit(filter.limit)?;
     let list = format!("conversations/{id}/{}", filter.outcome.map_or("", Outcome::as_str));
     let after = page::after(&list, filter.cursor.as_deref())?;
-    let (rows, next) = state.store.conversations(purge.id, filter.outcome, after, limit).await?;
+    let page = state.store.conversations(&caller.reach, id, filter.outcome, after, limit).await?;
+    let (rows, next) = page.ok_or_else(unknown)?;
     let next_cursor = next.and_then(|next| page::cursor(&list, next));
     Ok(Json(Page { items: rows.into_iter().map(Conversation::from).collect(), next_cursor }))
 }

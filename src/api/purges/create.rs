@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use super::body::PurgeBody;
 use super::fields::Fields;
-use super::{fields, repeat, visible};
+use super::{fields, read, repeat};
 use crate::api::auth::{Authorized, KeyId};
 use crate::api::checks::{check_ids, not_yet};
 use crate::api::extract::{JsonBody, media_type, unique_texts, unsupported};
@@ -149,7 +149,9 @@ async fn accept(
         let left = until.saturating_duration_since(Instant::now());
         match state.store.accept_purge(new, spooled, key, left).await? {
             Accepted::New(purge) => return Ok((*purge, false)),
-            Accepted::Before(Before::Repeated(id)) => return Ok((visible(state, caller, id).await?, true)),
+            Accepted::Before(Before::Repeated(id)) => {
+                return Ok((read(state, &caller.reach, id).await?, true));
+            }
             Accepted::Before(Before::Misused) => {
                 let detail =
                     "this Idempotency-Key came before with another request; use a new key for a new purge";

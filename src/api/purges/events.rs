@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::visible;
+use super::unknown;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{PathId, Query};
@@ -91,11 +91,11 @@ pub(in crate::api) async fn events(
     Query(wanted): Query<EventsPage>,
 ) -> Result<impl IntoResponse, Problem> {
     accepts_json(&headers)?;
-    let purge = visible(&state, &caller, id).await?;
     let limit = page::limit(wanted.limit)?;
     let list = format!("events/{id}");
     let after = page::after(&list, wanted.cursor.as_deref())?.unwrap_or_default();
-    let mut rows = state.store.events_of(purge.id, after, page::fetched(limit)).await?;
+    let rows = state.store.events_of(&caller.reach, id, after, page::fetched(limit)).await?;
+    let mut rows = rows.ok_or_else(unknown)?;
     let next_cursor = page::cut(&list, &mut rows, limit, |row| row.event_no);
     let items = rows.into_iter().map(EventBody::from).collect();
     Ok(([(header::VARY, "Accept")], Json(Page { items, next_cursor })))

@@ -153,7 +153,7 @@ impl Fields {
 
 /// The org that was named, or the only one that the key reaches.
 fn choose_org(state: &ApiState, caller: &Caller, named: Option<String>) -> Result<String, Problem> {
-    let mut reached = state.orgs.iter().map(|org| &org.name).filter(|org| caller.reaches(org));
+    let mut reached = state.orgs.iter().map(|org| &org.name).filter(|org| caller.reach.covers(org));
     match named {
         Some(named) if reached.any(|org| *org == named) => Ok(named),
         Some(named) => Err(Problem::invalid_field("/org", format!("there is no org {named:?}"))),

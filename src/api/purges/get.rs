@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use utoipa::IntoParams;
 
 use super::body::PurgeBody;
-use super::visible;
+use super::read;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{PathId, Query};
@@ -48,7 +48,7 @@ pub(in crate::api) async fn get_purge(
     let until = Instant::now() + Duration::from_secs(wait);
     let mut pause = Duration::from_millis(50);
     loop {
-        let purge = visible(&state, &caller, id).await?;
+        let purge = read(&state, &caller.reach, id).await?;
         let left = until.saturating_duration_since(Instant::now());
         if purge.state.is_final() || left.is_zero() {
             return Ok(Json(purge.into()));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::visible;
+use super::unknown;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{PathId, Query};
@@ -89,14 +89,11 @@ pub(in crate::api) async fn jobs(
     PathId(id): PathId,
     Query(wanted): Query<JobsPage>,
 ) -> Result<Json<Page<Job>>, Problem> {
-    let purge = visible(&state, &caller, id).await?;
     let limit = page::limit(wanted.limit)?;
     let list = format!("jobs/{id}");
     let after = page::after(&list, wanted.cursor.as_deref())?;
-    let fetched = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let mut rows = state.store.jobs_of(purge.id, after, fetched).await?;
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let next_cursor = rows.last().filter(|_| has_more).and_then(|last| page::cursor(&list, last.id));
+    let rows = state.store.jobs_of(&caller.reach, id, after, page::fetched(limit)).await?;
+    let mut rows = rows.ok_or_else(unknown)?;
+    let next_cursor = page::cut(&list, &mut rows, limit, |row| row.id);
     Ok(Json(Page { items: rows.into_iter().map(Job::from).collect(), next_cursor }))
 }

@@ -11,7 +11,7 @@ use crate::api::auth::Authorized;
 use crate::api::extract::Query;
 use crate::api::page::{self, Page};
 use crate::api::problem::Problem;
-use crate::domain::keys::Caller;
+use crate::domain::keys::Reach;
 use crate::domain::state::PurgeState;
 use crate::store::purges::list::Wanted;
 
@@ -70,16 +70,16 @@ pub(in crate::api) async fn list_purges(
     };
     let list = page::list("purges", &filters);
     let before = page::after(&list, page.cursor.as_deref())?;
-    let Some(wanted) = wanted(&caller, page)? else {
+    let Some((reach, wanted)) = wanted(caller.reach, page)? else {
         return Ok(Json(Page { items: Vec::new(), next_cursor: None }));
     };
-    let (purges, next) = state.store.list_purges(&wanted, before, limit).await?;
+    let (purges, next) = state.store.list_purges(&reach, &wanted, before, limit).await?;
     let next_cursor = next.and_then(|next| page::cursor(&list, next));
     Ok(Json(Page { items: purges.into_iter().map(PurgeBody::from).collect(), next_cursor }))
 }
 
 /// What the store is asked for; `None` where nothing can be found.
-fn wanted(caller: &Caller, page: PurgesPage) -> Result<Option<Wanted>, Problem> {
+fn wanted(reach: Reach, page: PurgesPage) -> Result<Option<(Reach, Wanted)>, Problem> {
     let wrong = || Problem::invalid_query("label", "must look like key:value");
     let label = match &page.label {
         Some(label) => {
@@ -93,10 +93,6 @@ fn wanted(caller: &Caller, page: PurgesPage) -> Result<Option<Wanted>, Problem> 
     if [&page.org, &page.reference, &page.label].into_iter().any(has_nul) {
         return Ok(None);
     }
-    let orgs = match page.org {
-        Some(org) if caller.reaches(&org) => Some(vec![org]),
-        Some(_) => return Ok(None),
-        None => caller.orgs.clone(),
-    };
-    Ok(Some(Wanted { orgs, state: page.state, reference: page.reference, label }))
+    let reach = page.org.map_or(reach.clone(), |org| reach.within(&org));
+    Ok(Some((reach, Wanted { state: page.state, reference: page.reference, label })))
 }

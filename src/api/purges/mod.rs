@@ -16,15 +16,14 @@ use uuid::Uuid;
 
 use super::ApiState;
 use super::problem::Problem;
-use crate::domain::keys::Caller;
+use crate::domain::keys::Reach;
 use crate::store::purges::load::Purge;
 
-/// The purge, if the caller's key reaches its org.
-async fn visible(state: &ApiState, caller: &Caller, id: Uuid) -> Result<Purge, Problem> {
-    state
-        .store
-        .purge(id)
-        .await?
-        .filter(|purge| caller.reaches(&purge.org))
-        .ok_or_else(|| Problem::not_found("purge"))
+async fn read(state: &ApiState, reach: &Reach, id: Uuid) -> Result<Purge, Problem> {
+    state.store.purge(reach, id).await?.ok_or_else(unknown)
+}
+
+/// There is no such purge, or the caller does not reach it: nobody is told which.
+fn unknown() -> Problem {
+    Problem::not_found("purge")
 }

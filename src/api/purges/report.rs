@@ -11,12 +11,13 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::visible;
+use super::read;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{PathId, Query};
 use crate::api::negotiate;
 use crate::api::problem::Problem;
+use crate::domain::keys::Reach;
 use crate::domain::outcome::Outcome;
 use crate::evidence::report::{CSV_HEAD, Form, Row};
 use crate::store::views::conversations::ConversationRow;
@@ -83,9 +84,9 @@ pub(in crate::api) async fn report(
         Some(_) => Form::Ndjson,
         None => return Err(negotiate::not_acceptable(FORMS)),
     };
-    let purge = visible(&state, &caller, id).await?;
+    let purge = read(&state, &caller.reach, id).await?;
     let next = match &rows.cursor {
-        Some(cursor) => after(&state.store, purge.id, cursor).await?,
+        Some(cursor) => after(&state.store, &caller.reach, purge.id, cursor).await?,
         None => 0,
     };
     let has_head = form == Form::Csv && rows.cursor.is_none();
@@ -96,6 +97,7 @@ pub(in crate::api) async fn report(
     };
     let reading = Reading {
         store: state.store,
+        reach: caller.reach,
         purge: purge.id,
         outcome: rows.outcome,
         form,
@@ -108,16 +110,17 @@ pub(in crate::api) async fn report(
 }
 
 /// The ordinal after the row that the caller has.
-async fn after(store: &Store, purge: Uuid, cursor: &str) -> Result<i32, Problem> {
+async fn after(store: &Store, reach: &Reach, purge: Uuid, cursor: &str) -> Result<i32, Problem> {
     let wrong = || Problem::invalid_query("cursor", "is not the conversationId of a row of this report");
     let conversation = Uuid::try_parse(cursor).map_err(|_| wrong())?;
-    let ordinal = store.ordinal_of(purge, conversation).await?.ok_or_else(wrong)?;
+    let ordinal = store.ordinal_of(reach, purge, conversation).await?.ok_or_else(wrong)?;
     Ok(ordinal.saturating_add(1))
 }
 
 /// Where a report is.
 struct Reading {
     store: Store,
+    reach: Reach,
     purge: Uuid,
     outcome: Option<Outcome>,
     form: Form,
@@ -156,7 +159,7 @@ impl Reading {
     async fn chunk(&mut self) -> Result<Option<Bytes>, CutOff> {
         let mut chunk = Vec::from(std::mem::take(&mut self.head));
         while let Some(next) = self.next {
-            let scan = self.store.scan_conversations(self.purge, self.outcome, next);
+            let scan = self.store.scan_conversations(&self.reach, self.purge, self.outcome, next);
             let scanned = tokio::time::timeout(self.patience, scan).await.map_err(|_| CutOff::TooSlow)??;
             self.next = scanned.next;
             for row in &scanned.rows {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::body::PurgeBody;
-use super::visible;
+use super::unknown;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{NoBody, NoQuery, PathId};
@@ -126,8 +126,8 @@ async fn steer(
     PathId(id): PathId,
     act: Act,
 ) -> Result<Json<QuietPurge>, Problem> {
-    let purge = visible(&state, &caller, id).await?;
-    match state.store.steer_purge(&purge.org, id, act, &caller.name, &request_id).await? {
+    let steered = state.store.steer_purge(&caller.reach, id, act, &caller.name, &request_id).await?;
+    match steered.ok_or_else(unknown)? {
         Steered::Done { quiet_at, purge } => {
             tracing::info!(purge = %id, act = act.as_str(), by = caller.name, "steered a purge");
             Ok(Json(QuietPurge { purge: PurgeBody::from(*purge), quiet_at }))

@@ -8,7 +8,7 @@ use crate::app::{Database, Role, Service, World, connect};
 use crate::cli::output;
 use crate::cli::setting::Setting;
 use crate::config::{Environment, Settings, Sources};
-use crate::domain::keys::{Caller, Scope, format_key};
+use crate::domain::keys::{Caller, Reach, Scope, format_key};
 use crate::postgres::{Durability, Storage};
 use crate::sandbox::{self, FaultRule, JobDuration, Kind, Running, Sandbox, Shares};
 
@@ -119,7 +119,7 @@ async fn prepare(settings: &Settings, world: &World, database: &Database) -> any
     store.migrate().await?;
     let key = format_key(&world.random_bytes());
     let scopes = vec![Scope::PurgesRead, Scope::PurgesWrite, Scope::HoldsWrite];
-    store.create_key(&key, &Caller { name: "demo".to_owned(), scopes, orgs: None }).await?;
+    store.create_key(&key, &Caller { name: "demo".to_owned(), scopes, reach: Reach::all() }).await?;
     store.close().await;
     Ok(key)
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::read::Hold;
 use crate::domain::events::EventType;
+use crate::domain::keys::Reach;
 use crate::store::events::{Actor, NewEvent, write};
 use crate::store::orgs::quiet::quiet_at;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
@@ -41,7 +42,7 @@ impl Store {
         self.load_hold(id, new).await?;
         let quiet_at = self.activate_hold(id, new).await?;
         let too_late = self.too_late_for(&new.orgs, &new.conversation_ids).await?;
-        let hold = self.hold(id).await?.ok_or(StoreError::Unreadable {
+        let hold = self.hold(&Reach::of(&new.orgs), id).await?.ok_or(StoreError::Unreadable {
             what: "hold",
             detail: format!("{id} is gone right after it was made"),
         })?;

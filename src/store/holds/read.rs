@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
-use crate::store::tx::Rows as _;
+use crate::domain::keys::Reach;
+use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
+/// A hold, as far as a caller reaches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
     pub id: Uuid,
@@ -16,6 +18,7 @@ pub struct Hold {
     pub is_active: bool,
     /// How many conversations it names.
     pub conversations: i32,
+    /// Where it protects: of its orgs those within the reach.
     pub orgs: Vec<String>,
     pub created_by: String,
     pub created_at: Timestamp,
@@ -52,61 +55,116 @@ impl From<Row> for Hold {
 }
 
 impl Store {
-    pub async fn hold(&self, id: Uuid) -> Result<Option<Hold>, StoreError> {
+    pub async fn hold(&self, reach: &Reach, id: Uuid) -> Result<Option<Hold>, StoreError> {
         let mut tx = self.begin_request("hold").await?;
-        let row = sqlx::query_as!(
-            Row,
-            "-- hold
-            select id, matter, active, conversations, orgs, created_by, created_at, released_by, released_at
-            from holds where id = $1 and (active or released_at is not null)",
-            id
-        )
-        .maybe(&mut tx)
-        .await?;
-        Ok(row.map(Hold::from))
+        Ok(load(&mut tx, reach, &[id]).await?.pop())
     }
 
-    /// Holds that touch one of `orgs` (`None`: any), newest first, before the id `before`.
+    /// Up to `limit` holds within the reach with ids before `before`, newest first.
     pub async fn holds(
         &self,
-        orgs: Option<&[String]>,
+        reach: &Reach,
         before: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<Hold>, StoreError> {
         let mut tx = self.begin_request("holds").await?;
-        let rows = sqlx::query_as!(
-            Row,
-            "-- holds
-            select id, matter, active, conversations, orgs, created_by, created_at, released_by, released_at
-            from holds
-            where ($1::text[] is null or orgs && $1) and ($2::uuid is null or id < $2)
-              and (active or released_at is not null)
-            order by id desc
-            limit $3",
-            orgs as _,
-            before,
+        let before = before.unwrap_or(Uuid::max());
+        let ids = if let Some(orgs) = reach.orgs() {
+            sqlx::query_scalar!(
+                r#"-- holds_of_orgs
+                select distinct found.hold_id as "id!"
+                from unnest($1::text[]) as o (name)
+                cross join lateral (
+                    select hold_id from hold_orgs
+                    where org = o.name and hold_id < $2
+                    order by hold_id desc
+                    limit $3
+                ) found
+                order by 1 desc
+                limit $3"#,
+                orgs,
+                before,
+                limit
+            )
+            .all(&mut tx)
+            .await?
+        } else {
+            sqlx::query_scalar!(
+                "-- all_holds
+                select id from holds
+                where id < $1 and (active or released_at is not null)
+                order by id desc
+                limit $2",
+                before,
+                limit
+            )
+            .all(&mut tx)
+            .await?
+        };
+        load(&mut tx, reach, &ids).await
+    }
+
+    /// Up to `limit` holds within the reach that name this conversation, released ones included: those with ids after
+    /// `after`, oldest first.
+    pub async fn holds_on(
+        &self,
+        reach: &Reach,
+        conversation: Uuid,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<Hold>, StoreError> {
+        let mut tx = self.begin_request("holds_on").await?;
+        let ids = sqlx::query_scalar!(
+            r#"-- holds_on
+            select distinct found.hold_id as "id!"
+            from orgs o
+            cross join lateral (
+                select hc.hold_id
+                from hold_conversations hc
+                cross join lateral (
+                    select from hold_orgs
+                    where org = hc.org and hold_id = hc.hold_id
+                    -- One at a time, until the page is full: no plan reads holds that do not name it.
+                    offset 0
+                ) in_force
+                where hc.conversation_id = $1 and hc.org = o.name and hc.hold_id > $2
+                order by hc.hold_id
+                limit $4
+            ) found
+            where $3::text[] is null or o.name = any($3)
+            order by 1
+            limit $4"#,
+            conversation,
+            after.unwrap_or_default(),
+            reach.orgs(),
             limit
         )
         .all(&mut tx)
         .await?;
-        Ok(rows.into_iter().map(Hold::from).collect())
+        let mut holds = load(&mut tx, reach, &ids).await?;
+        holds.reverse();
+        Ok(holds)
     }
+}
 
-    /// The holds, released ones included, that name this conversation.
-    pub async fn holds_on(&self, conversation: Uuid) -> Result<Vec<Hold>, StoreError> {
-        let mut tx = self.begin_request("holds_on").await?;
-        let rows = sqlx::query_as!(
-            Row,
-            "-- holds_on
-            select id, matter, active, conversations, orgs, created_by, created_at, released_by, released_at
-            from holds
-            where id in (select hold_id from hold_conversations where conversation_id = $1)
-              and (active or released_at is not null)
-            order by id",
-            conversation
-        )
-        .all(&mut tx)
-        .await?;
-        Ok(rows.into_iter().map(Hold::from).collect())
-    }
+/// Those of the holds with these ids that are within the reach, newest first.
+pub(super) async fn load(tx: &mut Tx, reach: &Reach, ids: &[Uuid]) -> Result<Vec<Hold>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"-- holds
+        select id, matter, active, conversations, created_by, created_at, released_by, released_at,
+               array(
+                   select name from unnest(orgs) with ordinality as o (name, place)
+                   where $2::text[] is null or name = any($2)
+                   order by place
+               ) as "orgs!"
+        from holds
+        where id = any($1) and (active or released_at is not null) and ($2::text[] is null or orgs && $2)
+        order by id desc"#,
+        ids,
+        reach.orgs() as _
+    )
+    .all(tx)
+    .await?;
+    Ok(rows.into_iter().map(Hold::from).collect())
 }

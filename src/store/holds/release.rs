@@ -3,10 +3,11 @@
 use uuid::Uuid;
 
 use super::create::lock_orgs;
-use super::read::Hold;
+use super::read::{Hold, load};
 use crate::domain::events::EventType;
+use crate::domain::keys::Reach;
 use crate::store::events::{Actor, NewEvent, write};
-use crate::store::tx::Writes as _;
+use crate::store::tx::{Rows as _, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// What became of the wish to release a hold.
@@ -19,19 +20,32 @@ pub enum Released {
 }
 
 impl Store {
+    /// Does it, for the caller of this name; `None` where there is no such hold, or the reach does not cover every org of
+    /// it: who reaches only some must not take the protection from the others.
     pub async fn release_hold(
         &self,
-        hold: &Hold,
+        reach: &Reach,
+        id: Uuid,
         by: &str,
         request_id: &str,
-    ) -> Result<Released, StoreError> {
+    ) -> Result<Option<Released>, StoreError> {
         let mut tx = self.begin_request("release_hold").await?;
+        let hold = sqlx::query!(
+            "-- hold_to_release
+            select matter, orgs from holds
+            where id = $1 and (active or released_at is not null) and ($2::text[] is null or orgs <@ $2)",
+            id,
+            reach.orgs() as _
+        )
+        .maybe(&mut tx)
+        .await?;
+        let Some(hold) = hold else { return Ok(None) };
         lock_orgs(&mut tx, &hold.orgs).await?;
         let released = sqlx::query!(
             "-- release_hold
             update holds set active = false, released_at = clock_timestamp(), released_by = $2
             where id = $1 and released_at is null",
-            hold.id,
+            id,
             by
         )
         .run(&mut tx)
@@ -45,15 +59,16 @@ impl Store {
                 event: EventType::HoldReleased,
                 org: None,
                 job: None,
-                hold: Some(hold.id),
+                hold: Some(id),
                 payload,
                 webhook: None,
             };
             write(self, &mut tx, now, actor, event).await?;
         }
+        // Read before the commit: what is done must not be answered with a failure to read it.
+        let hold = load(&mut tx, reach, &[id]).await?.pop().ok_or_else(|| missing(id))?;
         tx.commit().await?;
-        let now = self.hold(hold.id).await?.ok_or(missing(hold.id))?;
-        Ok(if is_done { Released::Done(now) } else { Released::Already(now) })
+        Ok(Some(if is_done { Released::Done(hold) } else { Released::Already(hold) }))
     }
 }
 

@@ -41,7 +41,7 @@ impl Store {
             key.get(..SHOWN).unwrap_or(key),
             digest(key),
             &scopes,
-            caller.orgs.as_deref()
+            caller.reach.orgs()
         )
         .run(&mut tx)
         .await?;
@@ -59,8 +59,10 @@ impl Store {
         )
         .maybe(&mut tx)
         .await?;
-        row.map(|row| Ok((row.id, Caller { name: row.name, scopes: scopes(&row.scopes)?, orgs: row.orgs })))
-            .transpose()
+        row.map(|row| {
+            Ok((row.id, Caller { name: row.name, scopes: scopes(&row.scopes)?, reach: row.orgs.into() }))
+        })
+        .transpose()
     }
 
     /// All keys, oldest first.
@@ -77,7 +79,7 @@ impl Store {
                 Ok(KeyRow {
                     id: row.id,
                     prefix: row.prefix,
-                    caller: Caller { name: row.name, scopes: scopes(&row.scopes)?, orgs: row.orgs },
+                    caller: Caller { name: row.name, scopes: scopes(&row.scopes)?, reach: row.orgs.into() },
                     created_at: row.created_at.to_jiff(),
                     revoked_at: row.revoked_at.map(SqlTimestamp::to_jiff),
                 })

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::lock::lock;
 use super::quiet::quiet_at;
 use crate::domain::events::EventType;
+use crate::domain::keys::Reach;
 use crate::store::events::{Actor, NewEvent, write};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::wake::notify;
@@ -34,14 +35,18 @@ pub(in crate::store) async fn is_stopped(tx: &mut Tx, org: &str) -> Result<bool,
 impl Store {
     /// Stops the org: from the return on no intent is committed and no question claimed, and no submit leaves after the
     /// moment that is returned, until the org goes on. An org that is stopped already stays so; whoever stops it for
-    /// another reason is told from then on.
+    /// another reason is told from then on. `None` where the reach does not cover it.
     pub async fn stop_org(
         &self,
+        reach: &Reach,
         org: &str,
         by: &str,
         reason: Option<&str>,
         request_id: &str,
-    ) -> Result<Timestamp, StoreError> {
+    ) -> Result<Option<Timestamp>, StoreError> {
+        if !reach.covers(org) {
+            return Ok(None);
+        }
         let mut tx = self.begin_request("stop_org").await?;
         lock(&mut tx, org).await?;
         let told = sqlx::query!(
@@ -69,11 +74,20 @@ impl Store {
             .await?;
         let quiet_at = quiet_at(&mut tx, &[org.to_owned()], None).await?;
         tx.commit().await?;
-        Ok(quiet_at)
+        Ok(Some(quiet_at))
     }
 
-    /// The org goes on; one that is not stopped does so anyway.
-    pub async fn resume_org(&self, org: &str, by: &str, request_id: &str) -> Result<(), StoreError> {
+    /// The org goes on; one that is not stopped does so anyway. `false` where the reach does not cover it.
+    pub async fn resume_org(
+        &self,
+        reach: &Reach,
+        org: &str,
+        by: &str,
+        request_id: &str,
+    ) -> Result<bool, StoreError> {
+        if !reach.covers(org) {
+            return Ok(false);
+        }
         let mut tx = self.begin_request("resume_org").await?;
         lock(&mut tx, org).await?;
         let resumed = sqlx::query!(
@@ -89,7 +103,8 @@ impl Store {
             self.write_steering(&mut tx, org, EventType::OrgResumed, actor, serde_json::json!({})).await?;
             notify(&mut tx, org).await?;
         }
-        tx.commit().await
+        tx.commit().await?;
+        Ok(true)
     }
 
     async fn write_steering(

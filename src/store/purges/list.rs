@@ -1,52 +1,53 @@
-//! Lists purges, newest first. What is asked for decides which index leads; see `migrations/0003_lists.sql`.
+//! Lists purges, newest first. What is asked for decides which index leads; the org stands first in each of them, so that
+//! the purges of others cost nothing; see `migrations/0003_lists.sql` and `migrations/0009_reach.sql`.
 
 use uuid::Uuid;
 
 use super::load::{Purge, load};
 use super::tags;
+use crate::domain::keys::Reach;
 use crate::domain::state::PurgeState;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
-/// Which purges are asked for.
+/// Which purges are asked for. Those of one org are asked for by the reach.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// Those of these orgs; `None` for every org.
-    pub orgs: Option<Vec<String>>,
-    /// Those in this state.
     pub state: Option<PurgeState>,
-    /// Those with this reference.
     pub reference: Option<String>,
-    /// Those with this label: key and value.
+    /// Key and value.
     pub label: Option<(String, String)>,
 }
 
 /// So many purges with a tag are looked through at once for those that meet the other filters too.
-const CANDIDATES: i64 = 5000;
+const CANDIDATES: usize = 5000;
 
 /// So often for one page: a tag that nearly all purges have must not make a list run for ever.
 const ROUNDS: usize = 10;
 
 impl Store {
-    /// Up to `limit` purges with ids before `before`, and the id to go on before, unless these were all.
+    /// Up to `limit` purges with ids before `before`, and the id to go on before, unless these were all. That, too, is the
+    /// id of a purge within the reach.
     pub async fn list_purges(
         &self,
+        reach: &Reach,
         wanted: &Wanted,
         before: Option<Uuid>,
         limit: usize,
     ) -> Result<(Vec<Purge>, Option<Uuid>), StoreError> {
         let mut tx = self.begin_request("list_purges").await?;
         let before = before.unwrap_or(Uuid::max());
-        let found = match (&wanted.reference, &wanted.label) {
-            (None, None) => untagged(&mut tx, wanted, before, limit).await?,
-            (Some(reference), _) => {
-                tagged(&mut tx, &tags::of_reference(reference), wanted, before, limit).await?
-            }
-            (None, Some((key, value))) => {
-                tagged(&mut tx, &tags::of_label(key, value), wanted, before, limit).await?
+        let reference = wanted.reference.as_deref().map(tags::of_reference);
+        let label = wanted.label.as_ref().map(|(key, value)| tags::of_label(key, value));
+        let mut by = reference.into_iter().chain(label);
+        let found = match by.next() {
+            None => untagged(&mut tx, reach, wanted.state, before, limit).await?,
+            Some(tag) => {
+                let filter = Filter { tag: by.next(), state: wanted.state };
+                tagged(&mut tx, reach, &tag, &filter, before, limit).await?
             }
         };
-        let mut purges = load(&mut tx, &found.ids).await?;
+        let mut purges = load(&mut tx, reach, &found.ids).await?;
         // Between the two statements one may have gone on to another state.
         purges.retain(|purge| wanted.state.is_none_or(|state| state == purge.state));
         Ok((purges, found.next))
@@ -72,9 +73,15 @@ impl Found {
 }
 
 /// By org and state: the newest of each pair, of which the newest are the page.
-async fn untagged(tx: &mut Tx, wanted: &Wanted, before: Uuid, limit: usize) -> Result<Found, StoreError> {
-    let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let ids = if wanted.orgs.is_none() && wanted.state.is_none() {
+async fn untagged(
+    tx: &mut Tx,
+    reach: &Reach,
+    state: Option<PurgeState>,
+    before: Uuid,
+    limit: usize,
+) -> Result<Found, StoreError> {
+    let one_more = number(limit.saturating_add(1));
+    let ids = if reach.is_everywhere() && state.is_none() {
         sqlx::query_scalar!(
             "-- list_all_purges
             select id from purges where id < $1 order by id desc limit $2",
@@ -98,8 +105,8 @@ async fn untagged(tx: &mut Tx, wanted: &Wanted, before: Uuid, limit: usize) -> R
             where $1::text[] is null or o.name = any($1)
             order by found.id desc
             limit $4"#,
-            wanted.orgs.as_deref(),
-            &states(wanted),
+            reach.orgs(),
+            &states(state),
             before,
             one_more
         )
@@ -109,37 +116,57 @@ async fn untagged(tx: &mut Tx, wanted: &Wanted, before: Uuid, limit: usize) -> R
     Ok(Found::page(ids?, limit))
 }
 
-/// By a tag: what has it is looked through, newest first, for what meets the other filters too.
+/// What is asked for beside a tag.
+struct Filter {
+    tag: Option<String>,
+    state: Option<PurgeState>,
+}
+
+/// By a tag: the newest of each org that have it, of which the newest are looked through for what meets the other filters
+/// too. Where there are none, the page is found at once.
 async fn tagged(
     tx: &mut Tx,
+    reach: &Reach,
     tag: &str,
-    wanted: &Wanted,
+    filter: &Filter,
     mut before: Uuid,
     limit: usize,
 ) -> Result<Found, StoreError> {
-    let label = wanted.label.as_ref().map(|(key, value)| serde_json::json!({ key: value }));
+    let is_filtered = filter.state.is_some() || filter.tag.is_some();
+    let at_once = if is_filtered { CANDIDATES } else { limit.saturating_add(1) };
     let mut ids = Vec::new();
     for _ in 0..ROUNDS {
         let candidates = sqlx::query!(
             r#"-- list_tagged_purges
             select t.purge_id as "id!",
-                   ($3::text[] is null or p.org = any($3)) and p.state::text = any($4)
-                   and ($5::jsonb is null or p.labels @> $5) as "is_wanted!"
+                   p.state::text = any($4) and ($5::text is null or exists (
+                       select from purge_tags where org = p.org and tag = $5 and purge_id = p.id
+                   )) as "is_wanted!"
             from (
-                select purge_id from purge_tags where tag = $1 and purge_id < $2 order by purge_id desc limit $6
+                select found.purge_id
+                from orgs o
+                cross join lateral (
+                    select purge_id from purge_tags
+                    where org = o.name and tag = $1 and purge_id < $2
+                    order by purge_id desc
+                    limit $6
+                ) found
+                where $3::text[] is null or o.name = any($3)
+                order by found.purge_id desc
+                limit $6
             ) t
             join purges p on p.id = t.purge_id
             order by t.purge_id desc"#,
             tag,
             before,
-            wanted.orgs.as_deref(),
-            &states(wanted),
-            label,
-            CANDIDATES
+            reach.orgs(),
+            &states(filter.state),
+            filter.tag,
+            number(at_once)
         )
         .all(tx)
-.await?;
-        let is_last = i64::try_from(candidates.len()).unwrap_or(i64::MAX) < CANDIDATES;
+        .await?;
+        let is_last = candidates.len() < at_once;
         before = candidates.last().map_or(before, |last| last.id);
         ids.extend(candidates.into_iter().filter(|candidate| candidate.is_wanted).map(|wanted| wanted.id));
         if is_last || ids.len() > limit {
@@ -150,10 +177,14 @@ async fn tagged(
 }
 
 /// The words of the states that are wanted.
-fn states(wanted: &Wanted) -> Vec<String> {
+fn states(wanted: Option<PurgeState>) -> Vec<String> {
     PurgeState::ALL
         .iter()
-        .filter(|state| wanted.state.is_none_or(|wanted| wanted == **state))
+        .filter(|state| wanted.is_none_or(|wanted| wanted == **state))
         .map(ToString::to_string)
         .collect()
+}
+
+fn number(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }

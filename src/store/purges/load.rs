@@ -6,6 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::counts::{Counts, Tally};
+use crate::domain::keys::Reach;
 use crate::domain::outcome::Outcome;
 use crate::domain::progress::Milestones;
 use crate::domain::state::PurgeState;
@@ -66,22 +67,54 @@ impl Purge {
 }
 
 impl Store {
-    pub async fn purge(&self, id: Uuid) -> Result<Option<Purge>, StoreError> {
+    pub async fn purge(&self, reach: &Reach, id: Uuid) -> Result<Option<Purge>, StoreError> {
         let mut tx = self.begin_request("purge").await?;
-        Ok(load(&mut tx, &[id]).await?.pop())
+        Ok(load(&mut tx, reach, &[id]).await?.pop())
+    }
+
+    /// Its org, by which everything about it is locked.
+    pub(super) async fn org_of(&self, reach: &Reach, purge: Uuid) -> Result<Option<String>, StoreError> {
+        let mut tx = self.begin_request("org_of_purge").await?;
+        sqlx::query_scalar!(
+            "-- org_of_purge
+            select org from purges where id = $1 and ($2::text[] is null or org = any($2))",
+            purge,
+            reach.orgs()
+        )
+        .maybe(&mut tx)
+        .await
     }
 }
 
-/// A purge that is known to be there.
+/// Whether there is such a purge, as far as the caller reaches: a list of what belongs to one that is not there is none,
+/// rather than an empty one.
+pub(in crate::store) async fn is_there(tx: &mut Tx, reach: &Reach, id: Uuid) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"-- is_there
+        select exists (
+            select from purges where id = $1 and ($2::text[] is null or org = any($2))
+        ) as "is_there!""#,
+        id,
+        reach.orgs()
+    )
+    .one(tx)
+    .await
+}
+
+/// The purge that this transaction has just written.
 pub(super) async fn load_one(tx: &mut Tx, id: Uuid) -> Result<Purge, StoreError> {
-    load(tx, &[id])
+    load(tx, &Reach::all(), &[id])
         .await?
         .pop()
         .ok_or_else(|| StoreError::Unreadable { what: "purge", detail: format!("{id} is gone") })
 }
 
-/// The purges with these ids, newest first.
-pub(in crate::store) async fn load(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Purge>, StoreError> {
+/// Those of the purges with these ids that are within the reach, newest first.
+pub(in crate::store) async fn load(
+    tx: &mut Tx,
+    reach: &Reach,
+    ids: &[Uuid],
+) -> Result<Vec<Purge>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
         r#"-- purges
@@ -93,12 +126,13 @@ pub(in crate::store) async fn load(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Purg
                clock_timestamp() as "read_at!: SqlTimestamp"
         from purges p
         join orgs o on o.name = p.org
-        where p.id = any($1)
+        where p.id = any($1) and ($2::text[] is null or p.org = any($2))
         order by p.id desc"#,
-        ids
+        ids,
+        reach.orgs()
     )
     .all(tx)
-.await?;
+    .await?;
     rows.into_iter().map(Purge::try_from).collect()
 }
 

@@ -8,6 +8,7 @@ use super::finish;
 use super::load::{self, Purge};
 use crate::domain::act::Act;
 use crate::domain::events::EventType;
+use crate::domain::keys::Reach;
 use crate::domain::reason::Step;
 use crate::domain::state::PurgeState;
 use crate::store::events::{Actor, OfPurge, write_for_purges};
@@ -34,15 +35,18 @@ pub enum Steered {
 }
 
 impl Store {
-    /// Does it, for the caller of this name.
+    /// Does it, for the caller of this name; `None` where there is no such purge within the reach.
     pub async fn steer_purge(
         &self,
-        org: &str,
+        reach: &Reach,
         purge: Uuid,
         act: Act,
         by: &str,
         request_id: &str,
-    ) -> Result<Steered, StoreError> {
+    ) -> Result<Option<Steered>, StoreError> {
+        // Not in the transaction below, whose first statement is the lock. The org of a purge never changes.
+        let Some(org) = self.org_of(reach, purge).await? else { return Ok(None) };
+        let org = org.as_str();
         let mut tx = self.begin_request("steer_purge").await?;
         lock::lock(&mut tx, org).await?;
         let (waiting, keys) = match act {
@@ -59,7 +63,7 @@ impl Store {
         patch.lock_purges(&mut tx, purge).await?;
         let standing = standing(&mut tx, purge).await?;
         let Some(next) = act.leads_to(standing.state, standing.has_started) else {
-            return Ok(Steered::Forbidden(standing.state));
+            return Ok(Some(Steered::Forbidden(standing.state)));
         };
         if next != standing.state {
             set_state(&mut tx, purge, act, next).await?;
@@ -83,7 +87,7 @@ impl Store {
         // Read before the commit: what is done must not be answered with a failure to read it.
         let steered = load::load_one(&mut tx, purge).await?;
         tx.commit().await?;
-        Ok(Steered::Done { quiet_at, purge: Box::new(steered) })
+        Ok(Some(Steered::Done { quiet_at, purge: Box::new(steered) }))
     }
 }
 

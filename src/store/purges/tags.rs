@@ -16,7 +16,7 @@ pub(super) fn of_label(key: &str, value: &str) -> String {
     format!("{key}:{value}")
 }
 
-/// Writes the tags of a new purge.
+/// Writes the tags of a new purge. Their org is read from its row, so that the two can't differ.
 pub(super) async fn insert(
     tx: &mut Tx,
     purge: Uuid,
@@ -31,11 +31,14 @@ pub(super) async fn insert(
     }
     sqlx::query!(
         "-- insert_tags
-        insert into purge_tags (tag, purge_id) select tag, $2 from unnest($1::text[]) as new (tag)",
+        insert into purge_tags (org, tag, purge_id)
+        select p.org, new.tag, p.id
+        from purges p
+        cross join unnest($1::text[]) as new (tag)
+        where p.id = $2",
         &tags,
         purge
     )
-    .run(tx)
-    .await?;
-    Ok(())
+    .exactly(tx, tags.len())
+    .await
 }

@@ -1,4 +1,4 @@
-//! Everything that this service ever did about one conversation.
+//! Everything that this service ever did about one conversation, a page of purges at a time.
 
 use std::collections::HashMap;
 
@@ -7,6 +7,7 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
 use super::conversations::outcome_of;
+use crate::domain::keys::Reach;
 use crate::domain::outcome::{Cell, Outcome};
 use crate::store::slices::locate;
 use crate::store::tx::{Rows as _, Tx};
@@ -53,11 +54,14 @@ struct Place {
 }
 
 impl Store {
-    /// What every purge of these orgs (`None`: of any) that named the conversation did about it, oldest first.
+    /// What up to `limit` purges within the reach that named the conversation did about it: those with ids after `after`,
+    /// oldest first.
     pub async fn conversation(
         &self,
+        reach: &Reach,
         conversation: Uuid,
-        orgs: Option<&[String]>,
+        after: Option<Uuid>,
+        limit: i64,
     ) -> Result<Vec<ConversationInPurge>, StoreError> {
         let mut tx = self.begin_request("conversation").await?;
         let places = sqlx::query_as!(
@@ -65,11 +69,19 @@ impl Store {
             "-- conversation
             select c.purge_id, c.ordinal, p.org, p.created_at, p.requested_by
             from conversations c
-            join purges p on p.id = c.purge_id
-            where c.conversation_id = $1 and ($2::text[] is null or p.org = any($2))
-            order by c.purge_id",
+            cross join lateral (
+                select org, created_at, requested_by from purges
+                where id = c.purge_id and ($3::text[] is null or org = any($3))
+                -- One at a time, until the page is full: no plan reads purges that do not name it.
+                offset 0
+            ) p
+            where c.conversation_id = $1 and c.purge_id > $2
+            order by c.purge_id
+            limit $4",
             conversation,
-            orgs as _
+            after.unwrap_or_default(),
+            reach.orgs(),
+            limit
         )
         .all(&mut tx)
         .await?;
@@ -117,7 +129,7 @@ async fn decisions_about(
         &positions
     )
     .all(tx)
-.await?;
+    .await?;
     let mut decided = HashMap::<Uuid, Vec<DecisionRow>>::new();
     for row in rows {
         let decision = DecisionRow {

@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
+use crate::domain::keys::Reach;
 use crate::domain::outcome::{Cell, Outcome};
 use crate::domain::reason::Step;
+use crate::store::purges::load::is_there;
 use crate::store::slices::locate;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
@@ -54,42 +56,48 @@ pub struct Scanned {
 }
 
 impl Store {
-    /// Up to `limit` conversations after the ordinal `after`, and the ordinal to go on after, unless this was all.
+    /// Up to `limit` conversations after the ordinal `after`, and the ordinal to go on after, unless this was all; `None`
+    /// where there is no such purge within the reach.
     pub async fn conversations(
         &self,
+        reach: &Reach,
         purge: Uuid,
         outcome: Option<Outcome>,
         after: Option<i32>,
         limit: usize,
-    ) -> Result<(Vec<ConversationRow>, Option<i32>), StoreError> {
+    ) -> Result<Option<(Vec<ConversationRow>, Option<i32>)>, StoreError> {
+        if !is_there(&mut self.begin_request("conversations").await?, reach, purge).await? {
+            return Ok(None);
+        }
         let mut next = after.map_or(0, |after| after.saturating_add(1));
         let mut page = Vec::new();
         for _ in 0..ROUNDS {
-            let scanned = self.scan_conversations(purge, outcome, next).await?;
+            let scanned = self.scan_conversations(reach, purge, outcome, next).await?;
             for row in scanned.rows {
                 if page.len() == limit {
                     let last = page.last().map(|row: &ConversationRow| row.ordinal);
-                    return Ok((page, last));
+                    return Ok(Some((page, last)));
                 }
                 page.push(row);
             }
             match scanned.next {
                 Some(on) => next = on,
-                None => return Ok((page, None)),
+                None => return Ok(Some((page, None))),
             }
         }
-        Ok((page, Some(next - 1)))
+        Ok(Some((page, Some(next - 1))))
     }
 
     /// The conversations from the ordinal `next` on in the next few slices: one short transaction.
     pub async fn scan_conversations(
         &self,
+        reach: &Reach,
         purge: Uuid,
         outcome: Option<Outcome>,
         next: i32,
     ) -> Result<Scanned, StoreError> {
-        let mut tx = self.begin_request("conversations").await?;
-        let slices = slices_from(&mut tx, purge, next).await?;
+        let mut tx = self.begin_request("scan_conversations").await?;
+        let slices = slices_from(&mut tx, reach, purge, next).await?;
         let is_wanted = |cell: Cell| outcome.is_none_or(|outcome| outcome == cell.outcome);
         let numbers: Vec<i32> = slices
             .iter()
@@ -123,14 +131,23 @@ impl Store {
         Ok(Scanned { rows, next: scanned_to.filter(|_| !is_last) })
     }
 
-    /// The ordinal of a conversation in a purge; `None` where the purge does not name it.
-    pub async fn ordinal_of(&self, purge: Uuid, conversation: Uuid) -> Result<Option<i32>, StoreError> {
+    /// The ordinal of a conversation in a purge; `None` where no such purge within the reach names it.
+    pub async fn ordinal_of(
+        &self,
+        reach: &Reach,
+        purge: Uuid,
+        conversation: Uuid,
+    ) -> Result<Option<i32>, StoreError> {
         let mut tx = self.begin_request("ordinal_of").await?;
         sqlx::query_scalar!(
             "-- ordinal_of
-            select ordinal from conversations where conversation_id = $1 and purge_id = $2",
+            select c.ordinal
+            from conversations c
+            join purges p on p.id = c.purge_id
+            where c.conversation_id = $1 and c.purge_id = $2 and ($3::text[] is null or p.org = any($3))",
             conversation,
-            purge
+            purge,
+            reach.orgs()
         )
         .maybe(&mut tx)
         .await
@@ -150,17 +167,23 @@ struct Slice {
 }
 
 /// The slices from that of the ordinal on.
-async fn slices_from(tx: &mut Tx, purge: Uuid, ordinal: i32) -> Result<Vec<Slice>, StoreError> {
+async fn slices_from(
+    tx: &mut Tx,
+    reach: &Reach,
+    purge: Uuid,
+    ordinal: i32,
+) -> Result<Vec<Slice>, StoreError> {
     let (first, _) = locate(ordinal);
     let rows = sqlx::query!(
         "-- conversations
         select slice_no, ids, outcomes from slices
-        where purge_id = $1 and slice_no >= $2
+        where purge_id = $1 and slice_no >= $2 and ($4::text[] is null or org = any($4))
         order by slice_no
         limit $3",
         purge,
         first,
-        SLICES_AT_ONCE
+        SLICES_AT_ONCE,
+        reach.orgs()
     )
     .all(tx)
     .await?;

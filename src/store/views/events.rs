@@ -5,6 +5,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::events::EventType;
+use crate::domain::keys::Reach;
+use crate::store::purges::load::is_there;
 use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError};
 
@@ -27,9 +29,19 @@ pub struct EventRow {
 }
 
 impl Store {
-    /// Up to `limit` events of a purge after the number `after`, oldest first.
-    pub async fn events_of(&self, purge: Uuid, after: i32, limit: i64) -> Result<Vec<EventRow>, StoreError> {
+    /// Up to `limit` events of a purge after the number `after`, oldest first; `None` where there is no such purge within
+    /// the reach.
+    pub async fn events_of(
+        &self,
+        reach: &Reach,
+        purge: Uuid,
+        after: i32,
+        limit: i64,
+    ) -> Result<Option<Vec<EventRow>>, StoreError> {
         let mut tx = self.begin_request("events_of").await?;
+        if !is_there(&mut tx, reach, purge).await? {
+            return Ok(None);
+        }
         let rows = sqlx::query!(
             r#"-- events_of
             select e.event_no as "event_no!", e.id, e.type as "event: EventType", e.at, e.actor, e.request_id, e.job_id, e.payload,
@@ -44,21 +56,18 @@ impl Store {
             limit
         )
         .all(&mut tx)
-.await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(EventRow {
-                    event_no: row.event_no,
-                    id: row.id,
-                    event: row.event,
-                    at: row.at.to_jiff(),
-                    actor: row.actor,
-                    request_id: row.request_id,
-                    job: row.job_id,
-                    upstream_job_id: row.upstream_job_id,
-                    payload: row.payload,
-                })
-            })
-            .collect()
+        .await?;
+        let events = rows.into_iter().map(|row| EventRow {
+            event_no: row.event_no,
+            id: row.id,
+            event: row.event,
+            at: row.at.to_jiff(),
+            actor: row.actor,
+            request_id: row.request_id,
+            job: row.job_id,
+            upstream_job_id: row.upstream_job_id,
+            payload: row.payload,
+        });
+        Ok(Some(events.collect()))
     }
 }

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::jobs::{JobRow, Row};
+use crate::domain::keys::Reach;
 use crate::domain::state::{JobResult, JobState};
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
@@ -27,20 +28,20 @@ pub enum FoundJob {
 }
 
 impl Store {
-    /// The job with this id, ours or Genesys', among these orgs (`None` for every org). Ours goes first.
-    pub async fn job(&self, id: &str, orgs: Option<&[String]>) -> Result<FoundJob, StoreError> {
+    /// The job with this id, ours or Genesys', within the reach. Ours goes first.
+    pub async fn job(&self, reach: &Reach, id: &str) -> Result<FoundJob, StoreError> {
         // Postgres knows no text with a NUL, so no job has such an id.
         if id.contains('\0') {
             return Ok(FoundJob::Nothing);
         }
         let mut tx = self.begin_request("job").await?;
         let found = match Uuid::try_parse(id).ok() {
-            Some(ours) => by_our_id(&mut tx, ours, orgs).await?.map(|found| vec![found]),
+            Some(ours) => by_our_id(&mut tx, reach, ours).await?.map(|found| vec![found]),
             None => None,
         };
         let mut found = match found {
             Some(found) => found,
-            None => by_upstream_id(&mut tx, id, orgs).await?,
+            None => by_upstream_id(&mut tx, reach, id).await?,
         };
         match (found.pop(), found.is_empty()) {
             (None, _) => Ok(FoundJob::Nothing),
@@ -54,27 +55,19 @@ impl Store {
     }
 }
 
-async fn by_our_id(
-    tx: &mut Tx,
-    id: Uuid,
-    orgs: Option<&[String]>,
-) -> Result<Option<(Uuid, String)>, StoreError> {
+async fn by_our_id(tx: &mut Tx, reach: &Reach, id: Uuid) -> Result<Option<(Uuid, String)>, StoreError> {
     let row = sqlx::query!(
         "-- job_by_our_id
         select id, org from jobs where id = $1 and ($2::text[] is null or org = any($2))",
         id,
-        orgs
+        reach.orgs()
     )
     .maybe(tx)
     .await?;
     Ok(row.map(|row| (row.id, row.org)))
 }
 
-async fn by_upstream_id(
-    tx: &mut Tx,
-    id: &str,
-    orgs: Option<&[String]>,
-) -> Result<Vec<(Uuid, String)>, StoreError> {
+async fn by_upstream_id(tx: &mut Tx, reach: &Reach, id: &str) -> Result<Vec<(Uuid, String)>, StoreError> {
     let rows = sqlx::query!(
         "-- jobs_by_upstream_id
         select j.id, j.org
@@ -83,7 +76,7 @@ async fn by_upstream_id(
         where $2::text[] is null or o.name = any($2)
         limit 2",
         id,
-        orgs
+        reach.orgs()
     )
     .all(tx)
     .await?;

@@ -5,7 +5,9 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::domain::keys::Reach;
 use crate::domain::state::{JobResult, JobState};
+use crate::store::purges::load::is_there;
 use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError};
 
@@ -35,14 +37,18 @@ pub struct JobRow {
 }
 
 impl Store {
-    /// Up to `limit` jobs of a purge with ids after `after`.
+    /// Up to `limit` jobs of a purge with ids after `after`; `None` where there is no such purge within the reach.
     pub async fn jobs_of(
         &self,
+        reach: &Reach,
         purge: Uuid,
         after: Option<Uuid>,
         limit: i64,
-    ) -> Result<Vec<JobRow>, StoreError> {
+    ) -> Result<Option<Vec<JobRow>>, StoreError> {
         let mut tx = self.begin_request("jobs_of").await?;
+        if !is_there(&mut tx, reach, purge).await? {
+            return Ok(None);
+        }
         let rows = sqlx::query_as!(
             Row,
             r#"-- jobs_of
@@ -64,8 +70,8 @@ impl Store {
             limit
         )
         .all(&mut tx)
-.await?;
-        rows.into_iter().map(JobRow::try_from).collect()
+        .await?;
+        rows.into_iter().map(JobRow::try_from).collect::<Result<_, _>>().map(Some)
     }
 }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 
+use crate::domain::keys::Reach;
 use crate::domain::recent::RecentCalls;
 use crate::store::orgs::stop::Stop;
 use crate::store::tx::Rows as _;
@@ -47,8 +48,8 @@ pub struct Blocked {
 }
 
 impl Store {
-    /// The orgs with these names, by name.
-    pub async fn orgs(&self, names: &[String]) -> Result<Vec<OrgRow>, StoreError> {
+    /// Those of the orgs with these names that are within the reach, by name.
+    pub async fn orgs(&self, reach: &Reach, names: &[String]) -> Result<Vec<OrgRow>, StoreError> {
         let mut tx = self.begin_request("orgs").await?;
         let rows = sqlx::query_as!(
             Row,
@@ -71,12 +72,13 @@ impl Store {
                 from jobs
                 where org = o.name and state <> 'done'
             ) j
-            where o.name = any($1)
+            where o.name = any($1) and ($2::text[] is null or o.name = any($2))
             order by o.name"#,
-            names
+            names,
+            reach.orgs()
         )
         .all(&mut tx)
-.await?;
+        .await?;
         Ok(rows.into_iter().map(OrgRow::from).collect())
     }
 }

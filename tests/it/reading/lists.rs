@@ -176,13 +176,36 @@ async fn a_rare_state_among_many_purges_with_one_label_is_found_over_several_pag
             from generate_series(1, 60000) n
             returning id
         )
-        insert into purge_tags select 'team:a', id from made",
+        insert into purge_tags select 'default', 'team:a', id from made",
     )
     .await;
     let pages = all(&test, "/purges?label=team:a&state=paused&limit=1000").await;
     assert_eq!(ids(&pages), [oldest.to_string()]);
     assert!(pages.len() > 1, "no page looks through all of them");
     assert_eq!(ids(&all(&test, "/purges?state=paused").await), [oldest.to_string()]);
+}
+
+#[tokio::test]
+async fn a_label_that_60000_purges_of_another_org_have_shows_nothing_of_them_not_even_in_a_cursor() {
+    let test = Setup::new().second_org().role(Role::Api).start().await;
+    let eu = test.make_key(Scope::ALL, Some(&["eu"])).await;
+    test.sql(
+        "with made as (
+            insert into purges (id, org, state, reference, labels, dry_run, requested_by, request_id, created_at,
+                                turn_at, duplicates, total, pending)
+            select ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'default', 'queued', 'r',
+                   '{\"team\": \"a\"}', false, 'x', 'x', now(), now(), 0, 1, 1
+            from generate_series(1, 60000) n
+            returning id
+        )
+        insert into purge_tags select 'default', tag, id from made cross join unnest('{team:a,:r}'::text[]) tag",
+    )
+    .await;
+    for filter in ["label=team:a", "reference=r", "label=team:a&reference=r", "label=team:a&state=queued"] {
+        let (status, page) =
+            read(test.request_as(&eu, Method::GET, &format!("/purges?{filter}")).send().await.unwrap()).await;
+        assert_eq!((status, page), (StatusCode::OK, json!({ "items": [], "nextCursor": null })), "{filter}");
+    }
 }
 
 #[tokio::test]

@@ -2,10 +2,12 @@
 
 use genesys_purge::domain::keys::Scope;
 use genesys_purge::sandbox::Kind;
+use reqwest::header::{CONTENT_TYPE, DATE};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::Setup;
+use crate::support::calls::{DocumentedCall, NOBODY, calls};
 use crate::support::problem::refused;
 use crate::support::service::read;
 
@@ -67,4 +69,141 @@ async fn a_key_of_one_org_sees_nothing_of_the_others() {
     let shared = get(&format!("/holds/{shared_hold}")).await;
     assert_eq!(shared["orgs"], json!(["eu"]), "which other orgs there are is nobody's business");
     assert_eq!(test.get(&format!("/holds/{shared_hold}")).await["orgs"], json!(["default", "eu"]));
+}
+
+/// One of each thing that a path may name.
+struct Names {
+    purge: String,
+    hold: String,
+    conversation: String,
+    jobs: Vec<String>,
+    org: &'static str,
+    tag: &'static str,
+}
+
+impl Names {
+    /// The paths that a template stands for, and how what they name is written.
+    fn paths(&self, template: &str) -> Vec<(String, String)> {
+        let named = match template {
+            _ if template.starts_with("/purges/{id}") => vec![self.purge.clone()],
+            _ if template.starts_with("/holds/{id}") => vec![self.hold.clone()],
+            "/jobs/{id}" => self.jobs.clone(),
+            "/conversations/{conversationId}" => vec![self.conversation.clone()],
+            _ if template.starts_with("/orgs/{org}") => vec![self.org.to_owned()],
+            "/purges" | "/holds" | "/orgs" => vec![self.org.to_owned()],
+            _ => panic!("say here what {template} names"),
+        };
+        let fill = |named: String| {
+            let path = ["{id}", "{conversationId}", "{org}"]
+                .iter()
+                .fold(template.to_owned(), |path, parameter| path.replace(parameter, &named));
+            (path, named)
+        };
+        named.into_iter().map(fill).collect()
+    }
+
+    /// Query strings of every kind, right and wrong.
+    fn queries(&self) -> Vec<String> {
+        let queries =
+            ["", "?limit=1", "?limit=0", "?cursor=junk", "?outcome=purged", "?wait=1", "?surprise=1"];
+        let named = [
+            format!("?cursor={}", self.conversation),
+            format!("?org={}", self.org),
+            format!("?reference={}", self.tag),
+            format!("?label=team:{}", self.tag),
+            format!("?label=team:{}&reference={}&state=completed", self.tag, self.tag),
+        ];
+        queries.into_iter().map(str::to_owned).chain(named).collect()
+    }
+
+    /// Bodies of every kind, right and wrong; the first is none.
+    fn bodies(&self) -> Vec<Option<String>> {
+        let bodies = [
+            json!(null),
+            json!({}),
+            json!([]),
+            json!({ "reason": "r" }),
+            json!({ "org": self.org, "matter": "M", "conversationIds": [NOBODY] }),
+            json!({ "org": self.org, "conversationIds": [NOBODY] }),
+        ];
+        [None].into_iter().chain(bodies.map(|body| Some(body.to_string()))).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_is_of_another_org_is_answered_by_every_call_exactly_as_what_there_is_not() {
+    let test = Setup::new().second_org().start().await;
+    let ids = test.ids_of(Kind::Eligible);
+    let purge = json!({ "conversationIds": &ids[..2], "org": "default", "reference": "t", "labels": { "team": "t" } });
+    let purge = test.purge_with(purge).await;
+    test.finished(purge).await;
+    let hold = json!({ "matter": "theirs", "conversationIds": [ids[0]], "org": "default" });
+    let (_, hold) = test.post("/holds", &hold).await;
+    let job = &test.jobs(purge).await[0];
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let foreign = Names {
+        purge: purge.to_string(),
+        hold: text(&hold["id"]),
+        conversation: ids[0].to_string(),
+        jobs: vec![text(&job["id"]), text(&job["jobId"])],
+        org: "default",
+        tag: "t",
+    };
+    let nobody = || NOBODY.to_owned();
+    let nothing = Names {
+        purge: nobody(),
+        hold: nobody(),
+        conversation: nobody(),
+        jobs: vec![nobody(), nobody()],
+        org: "nowhere",
+        tag: "x",
+    };
+    let eu = test.make_key(Scope::ALL, Some(&["eu"])).await;
+    // The whole answer, but for what differs between any two requests, and for the name that was asked for.
+    let answer = async |method: &Method, path: &str, named: &str, body: Option<&String>| {
+        let request = test.request_as(&eu, method.clone(), path).header("X-Request-Id", "same");
+        let request = body.iter().fold(request, |request, body| {
+            request.header(CONTENT_TYPE, "application/json").body((*body).clone())
+        });
+        let mut response = request.send().await.unwrap();
+        response.headers_mut().remove(DATE);
+        let told = format!("{} {:?}", response.status(), response.headers());
+        (response.status(), format!("{told}\n{}", response.text().await.unwrap()).replace(named, "NAMED"))
+    };
+    let mut asked = 0;
+    for DocumentedCall { method, template, is_open, .. } in calls() {
+        // The metrics are for keys of every org, or for everybody.
+        if is_open || template == "/metrics" {
+            continue;
+        }
+        let paths = foreign.paths(&template).into_iter().zip(nothing.paths(&template));
+        for ((of_another, theirs), (of_none, none)) in paths {
+            let bodies = if method == Method::GET { 1 } else { foreign.bodies().len() };
+            for (number, query) in foreign.queries().iter().enumerate() {
+                for body in 0..bodies {
+                    let path = format!("{of_another}{query}");
+                    let other_path = format!("{of_none}{}", nothing.queries()[number]);
+                    let (status, told) =
+                        answer(&method, &path, &theirs, foreign.bodies()[body].as_ref()).await;
+                    let expected = answer(&method, &other_path, &none, nothing.bodies()[body].as_ref()).await;
+                    assert_eq!((status, told.as_str()), (expected.0, expected.1.as_str()), "{method} {path}");
+                    assert!(
+                        !told.contains("theirs") && !told.contains(&foreign.purge),
+                        "{method} {path}: {told}"
+                    );
+                    if template.contains('{') {
+                        assert!(status.is_client_error(), "{method} {path}: {told}");
+                    }
+                    if template.contains('{') && query.is_empty() && body == 0 {
+                        assert_eq!(status, StatusCode::NOT_FOUND, "{method} {path}: {told}");
+                    }
+                    asked += 1;
+                }
+            }
+        }
+    }
+    assert!(asked > 500, "{asked}");
+    assert_eq!(test.get(&format!("/holds/{}", foreign.hold)).await["active"], true);
+    assert_eq!(test.get("/orgs/default").await["stopped"], Value::Null);
+    assert_eq!(test.get("/purges").await["items"].as_array().unwrap().len(), 1, "nothing was accepted");
 }

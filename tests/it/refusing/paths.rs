@@ -76,6 +76,7 @@ async fn a_page_that_can_not_be_is_refused_by_the_name_of_the_parameter() {
         format!("/purges/{id}/conversations"),
         format!("/purges/{id}/jobs"),
         format!("/purges/{id}/events"),
+        format!("/conversations/{}", Uuid::from_u128(7)),
         "/purges".to_owned(),
         "/orgs".to_owned(),
         "/holds".to_owned(),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use genesys_purge::app::{Role, World, engine_terms, org_terms, policy};
 use genesys_purge::domain::act::Act;
 use genesys_purge::domain::facts::{End, Facts, Presence};
+use genesys_purge::domain::keys;
 use genesys_purge::domain::terms::{EngineTerms, OrgTerms};
 use genesys_purge::intake::Spooled;
 use genesys_purge::sandbox::Kind;
@@ -202,15 +203,17 @@ impl Lane {
 
     /// Does what the rival does; no call that it forbids leaves after the time that it tells.
     async fn rival(&self, purge: Uuid, ids: &[Uuid]) -> Timestamp {
+        let reach = keys::Reach::all();
         let act = match self.rival {
             Rival::Cancel => Act::Cancel,
             Rival::Pause => Act::Pause,
             Rival::Stop => {
-                return self.steering.stop_org(&self.org.name, "racer", None, "race").await.unwrap();
+                let stopped = self.steering.stop_org(&reach, &self.org.name, "racer", None, "race");
+                return stopped.await.unwrap().unwrap();
             }
             Rival::Hold => return self.hold(ids).await,
         };
-        match self.steering.steer_purge(&self.org.name, purge, act, "racer", "race").await.unwrap() {
+        match self.steering.steer_purge(&reach, purge, act, "racer", "race").await.unwrap().unwrap() {
             Steered::Done { quiet_at, .. } => quiet_at,
             Steered::Forbidden(state) => panic!("{act} is forbidden in {state}"),
         }
@@ -268,7 +271,7 @@ impl Lane {
     /// Leaves nothing that waits, so that the next round is alone.
     async fn clear(&self, mut intended: Vec<Intended>) {
         if matches!(self.rival, Rival::Stop) {
-            self.steering.resume_org(&self.org.name, "racer", "race").await.unwrap();
+            self.steering.resume_org(&keys::Reach::all(), &self.org.name, "racer", "race").await.unwrap();
             intended.push(self.engine.intend(&self.org, &self.terms, own_time()).await.unwrap());
         }
         for intended in intended {

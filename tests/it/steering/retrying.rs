@@ -1,6 +1,7 @@
 //! Retry: what failed is taken up again, in a new run whose end is told anew.
 
 use genesys_purge::domain::act::Act;
+use genesys_purge::domain::keys::Reach;
 use genesys_purge::sandbox::{Call, DeletedLooks, JobDuration, Kind};
 use genesys_purge::store::purges::steer::Steered;
 use serde_json::{Value, json};
@@ -112,8 +113,8 @@ async fn a_cancel_before_anything_was_taken_up_ends_the_retry() {
     test.stop_service().await;
     let store = test.store().await;
     for act in [Act::Retry, Act::Cancel] {
-        let steered = store.steer_purge("default", purge, act, "tester", "r").await.unwrap();
-        assert!(matches!(steered, Steered::Done { .. }), "{act}: {steered:?}");
+        let steered = store.steer_purge(&Reach::all(), purge, act, "tester", "r").await.unwrap();
+        assert!(matches!(steered, Some(Steered::Done { .. })), "{act}: {steered:?}");
     }
     store.close().await;
     test.start_service().await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use genesys_purge::app::Role;
 use genesys_purge::domain::act::Act;
 use genesys_purge::domain::facts::Presence;
+use genesys_purge::domain::keys;
 use genesys_purge::store::jobs::intend::Intended;
 use genesys_purge::store::jobs::pack::Packed;
 use genesys_purge::store::jobs::polled::Polled;
@@ -31,8 +32,9 @@ pub(super) async fn lane() -> (TestService, Lane) {
 }
 
 pub(super) async fn steer(lane: &Lane, purge: Uuid, act: Act) {
-    let steered = lane.steering.steer_purge(&lane.org.name, purge, act, "tester", "r").await.unwrap();
-    assert!(matches!(steered, Steered::Done { .. }), "{act}: {steered:?}");
+    let reach = keys::Reach::all();
+    let steered = lane.steering.steer_purge(&reach, purge, act, "tester", "r").await.unwrap();
+    assert!(matches!(steered, Some(Steered::Done { .. })), "{act}: {steered:?}");
 }
 
 /// Sweeps once; tells whether there was anything to do.
@@ -264,10 +266,10 @@ async fn nothing_is_asked_of_a_stopped_org_or_a_resting_purge() {
         let reach = Reach::FirstAndDryRuns;
         lane.engine.claim_slices(&lane.org, reach, Duration::ZERO, false).await.unwrap()
     };
-    lane.steering.stop_org(org, "tester", None, "r").await.unwrap();
+    lane.steering.stop_org(&keys::Reach::all(), org, "tester", None, "r").await.unwrap();
     assert!(matches!(claim().await, Claim::Nothing), "the org is stopped");
     assert!(lane.engine.may_not_ask(org, &[purge]).await.unwrap());
-    lane.steering.resume_org(org, "tester", "r").await.unwrap();
+    lane.steering.resume_org(&keys::Reach::all(), org, "tester", "r").await.unwrap();
     assert!(!lane.engine.may_not_ask(org, &[purge]).await.unwrap());
     assert!(matches!(claim().await, Claim::Claimed(..)));
     steer(&lane, purge, Act::Pause).await;

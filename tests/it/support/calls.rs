@@ -10,6 +10,8 @@ pub const NOBODY: &str = "1b4e28ba-2fa1-4d2b-883f-0016d3cca427";
 /// A call of the document.
 pub struct DocumentedCall {
     pub method: Method,
+    /// As the document has it.
+    pub template: String,
     /// With its parameters filled in.
     pub path: String,
     /// To everybody, without a key.
@@ -23,12 +25,13 @@ pub fn calls() -> Vec<DocumentedCall> {
     let mut calls = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, call) in methods.as_object().unwrap() {
+            let template = path.clone();
             let path =
                 path.replace("{id}", NOBODY).replace("{conversationId}", NOBODY).replace("{org}", "default");
             assert!(!path.contains('{'), "a parameter that this test can't fill in: {path}");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let (is_open, takes_body) = (call["security"] == json!([{}]), call["requestBody"].is_object());
-            calls.push(DocumentedCall { method, path, is_open, takes_body });
+            calls.push(DocumentedCall { method, template, path, is_open, takes_body });
         }
     }
     assert!(calls.len() > 8);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use genesys_purge::api::ConnectionTerms;
 use genesys_purge::app::{Role, Service, World};
 use genesys_purge::config::{Environment, Settings, Sources};
-use genesys_purge::domain::keys::{Caller, Scope, format_key};
+use genesys_purge::domain::keys::{Caller, Reach, Scope, format_key};
 use genesys_purge::sandbox::{self, JobDuration, Kind, Running, Sandbox, Shares};
 use genesys_purge::store::Store;
 use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode};
@@ -201,8 +201,8 @@ impl TestService {
     /// A key in force with a name of its own.
     pub async fn make_key_of(&self, name: &str, scopes: &[Scope], orgs: Option<&[&str]>) -> String {
         let key = format_key(&World::machine().random_bytes());
-        let orgs = orgs.map(|orgs| orgs.iter().map(|&org| org.to_owned()).collect());
-        let caller = Caller { name: name.to_owned(), scopes: scopes.to_vec(), orgs };
+        let reach = orgs.map_or_else(Reach::all, |orgs| Reach::of(orgs.iter().copied()));
+        let caller = Caller { name: name.to_owned(), scopes: scopes.to_vec(), reach };
         let store = self.store().await;
         store.create_key(&key, &caller).await.unwrap();
         store.close().await;
