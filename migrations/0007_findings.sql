@@ -85,6 +85,9 @@ from (
 where num_nonnulls(seen.gone_at, seen.carried_at) > 0
 group by seen.org, seen.id;
 
+-- What came too late for a hold is looked up when it is read, too.
+create index hold_conversations_by_hold on hold_conversations (hold_id);
+
 -- It stands in the findings now.
 alter table slices drop column purged_at;
 

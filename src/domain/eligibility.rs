@@ -33,6 +33,33 @@ pub enum Verdict {
     AbsentOnce,
 }
 
+/// What the org's purges have found out about an id since an answer about it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Since {
+    /// It was seen to be gone.
+    pub gone: bool,
+    /// Something was found against deleting it.
+    pub kept: bool,
+}
+
+impl Since {
+    /// The answer is from before what is known now: what it says so has to be asked again.
+    pub const fn outdates(self, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::Purged | Outcome::AlreadyPurged => false,
+            Outcome::Eligible | Outcome::WouldPurge => self.gone || self.kept,
+            Outcome::Pending
+            | Outcome::Submitted
+            | Outcome::OnHold
+            | Outcome::Retained
+            | Outcome::NotFound
+            | Outcome::Active
+            | Outcome::Failed
+            | Outcome::Canceled => self.gone,
+        }
+    }
+}
+
 /// Judges one conversation. `now` is the earliest of the clocks that agree.
 pub fn judge(evidence: Evidence<'_>, policy: &Policy, now: Timestamp) -> Verdict {
     let Some(facts) = evidence.facts else {

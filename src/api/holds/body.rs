@@ -27,6 +27,17 @@ pub(in crate::api) struct HoldBody {
     released_at: Option<Timestamp>,
 }
 
+/// A legal hold, and what it can't prevent.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = HoldInForce)]
+pub(in crate::api) struct HoldWithLate {
+    #[serde(flatten)]
+    pub(super) hold: HoldBody,
+    /// Conversations that are gone, or that a job may be deleting: it came too late for them.
+    pub(super) too_late: Vec<Uuid>,
+}
+
 impl From<Hold> for HoldBody {
     fn from(hold: Hold) -> Self {
         Self {

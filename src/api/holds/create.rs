@@ -54,8 +54,7 @@ pub(in crate::api) struct CreatedHold {
     hold: HoldBody,
     /// No submit that names one of its conversations leaves after this moment.
     quiet_at: Timestamp,
-    /// Conversations that were submitted or purged before the hold was in force, and those that a job which was given up
-    /// may delete yet, or has deleted late.
+    /// Conversations that are known to be gone, whoever deleted them, and those that a job may be deleting.
     too_late: Vec<Uuid>,
 }
 

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::body::HoldBody;
+use super::body::HoldWithLate;
 use super::unknown;
 use crate::api::ApiState;
 use crate::api::auth::Authorized;
@@ -15,7 +15,7 @@ use crate::api::problem::Problem;
     get, path = "/holds/{id}", tag = "holds",
     params(("id" = uuid::Uuid, Path, description = "The hold.")),
     responses(
-        (status = 200, description = "The hold.", body = HoldBody),
+        (status = 200, description = "The hold.", body = HoldWithLate),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -24,7 +24,9 @@ pub(in crate::api) async fn get_hold(
     Authorized(caller): Authorized,
     PathId(id): PathId,
     _: NoQuery,
-) -> Result<Json<HoldBody>, Problem> {
-    let hold = state.store.hold(&caller.reach, id).await?;
-    hold.map(|hold| Json(hold.into())).ok_or_else(unknown)
+) -> Result<Json<HoldWithLate>, Problem> {
+    let hold = state.store.hold(&caller.reach, id).await?.ok_or_else(unknown)?;
+    // The orgs are those within the caller's reach.
+    let too_late = state.store.too_late_for(hold.id, &hold.orgs).await?;
+    Ok(Json(HoldWithLate { hold: hold.into(), too_late }))
 }

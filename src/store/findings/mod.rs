@@ -13,17 +13,9 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::tx::{Rows as _, Tx};
+use crate::domain::eligibility::Since;
 
 pub(super) use write::write;
-
-/// What was found out about an id since some moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Since {
-    /// It was seen to be gone.
-    pub(super) gone: bool,
-    /// Something was found against deleting it.
-    pub(super) kept: bool,
-}
 
 /// What was found out since then; ids of which nothing was are missing.
 pub(super) async fn since(

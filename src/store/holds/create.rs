@@ -41,7 +41,7 @@ impl Store {
         let id = self.new_id();
         self.load_hold(id, new).await?;
         let quiet_at = self.activate_hold(id, new).await?;
-        let too_late = self.too_late_for(&new.orgs, &new.conversation_ids).await?;
+        let too_late = self.too_late_for(id, &new.orgs).await?;
         let hold = self.hold(&Reach::of(&new.orgs), id).await?.ok_or(StoreError::Unreadable {
             what: "hold",
             detail: format!("{id} is gone right after it was made"),
@@ -100,28 +100,6 @@ impl Store {
         write(self, &mut tx, now, actor, event).await?;
         tx.commit().await?;
         Ok(quiet_at)
-    }
-
-    /// Those of the ids that are known to be gone, or that a job may be deleting. Read after the activation, when no further
-    /// intent can name them: what was named and comes back is protected.
-    pub async fn too_late_for(&self, orgs: &[String], ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
-        let mut tx = self.begin_request("too_late_for").await?;
-        sqlx::query_scalar!(
-            r#"-- too_late_for
-            select conversation_id as "id!"
-            from findings
-            where org = any($2) and conversation_id = any($1) and gone_at is not null
-            union
-            -- A job past its deadline may go on, and its last look is still to come, whatever its conversations count as.
-            select r.conversation_id
-            from reservations r
-            join jobs j on j.id = r.job_id
-            where r.conversation_id = any($1) and r.org = any($2) and j.may_delete"#,
-            ids,
-            orgs
-        )
-        .all(&mut tx)
-        .await
     }
 }
 

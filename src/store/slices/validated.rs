@@ -11,7 +11,7 @@ use super::patch::{Draft, Patch};
 use super::{Place, SliceKey};
 use crate::domain::backoff;
 use crate::domain::clocks::{self, Skew};
-use crate::domain::eligibility::{Evidence, Verdict, judge};
+use crate::domain::eligibility::{Evidence, Since, Verdict, judge};
 use crate::domain::facts::Facts;
 use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::reason::{Reason, Step, codes};
@@ -78,6 +78,7 @@ impl Store {
             held: &held,
             carried: &carried,
             carried_now: HashSet::new(),
+            since: HashMap::new(),
             now,
             database_time,
             gap: signed(absence_gap),
@@ -85,6 +86,8 @@ impl Store {
             is_fruitless: again.is_fruitless,
         };
         round.carried_now = findings::carried_now_among(&mut tx, org, &round.kept(&patch)).await?;
+        // After what is carried was read: what was let go before that is among the findings by now.
+        round.since = findings::since(&mut tx, org, &question.ids(), question.asked_at).await?;
         for asked in &question.slices {
             round.judge_slice(&mut patch, asked)?;
         }
@@ -109,6 +112,8 @@ struct Round<'a> {
     carried: &'a HashSet<Uuid>,
     /// Those among what would be called kept that a job may delete yet.
     carried_now: HashSet<Uuid>,
+    /// What other purges have found out while the answer was on its way.
+    since: HashMap<Uuid, Since>,
     now: Timestamp,
     database_time: Timestamp,
     gap: SignedDuration,
@@ -149,11 +154,15 @@ impl Round<'_> {
         judge(evidence, &self.question.policy, self.now)
     }
 
+    fn is_outdated(&self, id: Uuid, outcome: Outcome) -> bool {
+        self.since.get(&id).is_some_and(|since| since.outdates(outcome))
+    }
+
     fn judge_slice(&self, patch: &mut Patch, asked: &Asked) -> Result<(), StoreError> {
         let Some(slice) = leased(patch, asked) else { return Ok(()) };
         let had_drawable = slice.cells.iter().any(|cell| cell.is_drawable());
         let is_absence_old_enough = self.is_absence_old_enough(slice);
-        let (mut is_absent, mut is_partial, mut is_carried) = (false, false, false);
+        let (mut is_absent, mut is_partial, mut is_carried, mut is_outdated) = (false, false, false, false);
         for &(position, id) in &asked.conversations {
             let place = Place { slice: asked.slice, position };
             let Some(cell) = patch.cell(place) else { continue };
@@ -169,6 +178,7 @@ impl Round<'_> {
                 continue;
             }
             match self.verdict(id, cell, is_absence_old_enough) {
+                Verdict::Decided(outcome, _) if self.is_outdated(id, outcome) => is_outdated = true,
                 Verdict::Decided(Outcome::Eligible, reason) if asked.is_dry_run => {
                     patch.decide(place, Outcome::Pending, Outcome::WouldPurge, reason)?;
                 }
@@ -193,6 +203,9 @@ impl Round<'_> {
             }
         }
         self.stamp(patch, asked.slice, had_drawable, is_absent);
+        if let Some(slice) = patch.slice_mut(asked.slice).filter(|_| is_outdated) {
+            slice.run_at = Some(self.database_time);
+        }
         if let Some(slice) = patch.slice_mut(asked.slice).filter(|_| is_partial || is_carried) {
             slice.tries = asked.tries.saturating_add(1).min(1000);
             // What holds up the whole org says nothing about these conversations.

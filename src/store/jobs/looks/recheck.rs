@@ -1,23 +1,23 @@
 //! Recheck: a waiting job's ids, looked at afresh before its intent. What may no longer be deleted leaves it.
 
+use std::collections::{HashMap, HashSet};
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::settling::{Settling, signed};
 use crate::domain::clocks::{self, Skew};
-use crate::domain::eligibility::{Evidence, Verdict, judge};
+use crate::domain::eligibility::{Evidence, Since, Verdict, judge};
 use crate::domain::outcome::{Marks, Outcome};
 use crate::domain::reason::codes;
 use crate::domain::state::JobResult;
 use crate::store::StoreError;
-use crate::store::findings::{self, Since};
+use crate::store::findings;
 use crate::store::holds::protect;
 use crate::store::jobs::facts::FactsStamp;
 use crate::store::jobs::{ending, pack, parts, reserve};
 use crate::store::slices::Place;
 use crate::store::tx::{Tx, Writes as _};
-
-use std::collections::{HashMap, HashSet};
 
 /// What the conversations are judged by, beside the answers.
 struct Circumstances {
@@ -107,16 +107,6 @@ impl Settling<'_> {
             self.patch.decide(place, Outcome::Eligible, Outcome::Pending, codes::FACTS_STALE)?;
             return Ok(Rechecked::Leaves);
         }
-        // While the answer was on its way another purge may have learned more.
-        let outdated = match circumstances.since.get(&id) {
-            Some(Since { gone: true, .. }) => Some(codes::PURGED_ELSEWHERE),
-            Some(Since { kept: true, .. }) => Some(codes::FACTS_STALE),
-            Some(Since { gone: false, kept: false }) | None => None,
-        };
-        if let Some(reason) = outdated {
-            self.patch.decide(place, Outcome::Eligible, Outcome::Pending, reason)?;
-            return Ok(Rechecked::Leaves);
-        }
         let gap = signed(self.terms.absence_gap);
         let absent_at = self.patch.slice(place.slice).and_then(|slice| slice.absent_at);
         let evidence = Evidence {
@@ -126,7 +116,15 @@ impl Settling<'_> {
             is_held: circumstances.held.contains(&id),
             was_carried_elsewhere: circumstances.carried.contains(&id),
         };
-        match judge(evidence, &self.look.policy, circumstances.now) {
+        let verdict = judge(evidence, &self.look.policy, circumstances.now);
+        let since = circumstances.since.get(&id).copied().unwrap_or_default();
+        if matches!(verdict, Verdict::Decided(outcome, _) if since.outdates(outcome)) {
+            // While the answer was on its way another purge has learned more.
+            let reason = if since.gone { codes::PURGED_ELSEWHERE } else { codes::FACTS_STALE };
+            self.patch.decide(place, Outcome::Eligible, Outcome::Pending, reason)?;
+            return Ok(Rechecked::Leaves);
+        }
+        match verdict {
             Verdict::Decided(Outcome::Eligible, _) => {
                 self.note_fresh(place);
                 return Ok(Rechecked::Stays);
