@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::kinds::Kind;
 
@@ -57,6 +58,8 @@ pub struct Settings {
     pub leave_out_share: f64,
     /// By how many milliseconds the `Date` header is off.
     pub date_skew_ms: i32,
+    /// A submit that names this id breaks with 500, and deletes nothing.
+    pub poison_submit: Option<Uuid>,
 }
 
 impl Default for Settings {
@@ -82,6 +85,7 @@ impl Default for Settings {
             deletion_lag_ms: 2000,
             leave_out_share: 0.01,
             date_skew_ms: 0,
+            poison_submit: None,
         }
     }
 }

@@ -39,6 +39,32 @@ async fn a_lag_that_was_hidden_by_a_late_poll_is_not_taken_for_none() {
 }
 
 #[tokio::test]
+async fn a_deletion_that_shows_later_than_any_before_is_not_submitted_again() {
+    let test = Setup::new().env("PURGE__ENGINE__RESUBMIT_AFTER", "4s").start().await;
+    let ids = test.ids_of(Kind::Eligible);
+    let first = test.purge(&ids[..5]).await;
+    assert_eq!(test.finished(first).await["state"], "completed");
+    // By experience deletions show at once; these take their time.
+    test.sandbox.sandbox().patch_settings(json!({ "deletionLagMs": 2000 })).unwrap();
+    let second = test.purge(&ids[5..10]).await;
+    assert_eq!(test.finished(second).await["state"], "completed");
+    assert_eq!(test.log(Call::Submit).len(), 2);
+    test.assert_purged_once(&ids[..10]);
+}
+
+#[tokio::test]
+async fn the_lag_lasts_until_its_record_however_long_the_answer_took() {
+    let test = Setup::new().start().await;
+    let ids = &test.ids_of(Kind::Eligible)[..2];
+    test.fault(
+        json!({ "call": "details", "after": 1, "times": 1, "when": "after", "fault": { "delayMs": 1500 } }),
+    );
+    let purge = test.purge(ids).await;
+    assert_eq!(test.finished(purge).await["state"], "completed");
+    assert!(test.number("select (lag_seconds * 1000)::bigint from jobs").await >= 1500);
+}
+
+#[tokio::test]
 async fn what_a_failed_or_partial_job_left_goes_again_in_another_job() {
     for (setting, first_state) in [("failedShare", "failed"), ("partialShare", "")] {
         let setup = Setup::new().env("PURGE__ENGINE__VERIFY_TIMEOUT", "300ms");

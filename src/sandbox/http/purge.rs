@@ -86,6 +86,10 @@ fn take_on(sandbox: &Sandbox, headers: &HeaderMap, body: &[u8]) -> Result<Worked
             .ok_or_else(|| Refusal::bad_request(format!("{text:.60} is no conversation id.")))
     });
     let ids: Vec<Uuid> = ids.collect::<Result<_, _>>()?;
+    if world.settings.poison_submit.is_some_and(|poison| ids.contains(&poison)) {
+        let broken = Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal.error", "Something broke.");
+        return Ok(Worked { ids: ids.len(), job_id: None, answer: Err(broken) });
+    }
     let judgement = batch::judge(&mut world, &ids, submit.permanent_delete == Some(true), now);
     let job = indexes_of(judgement, &world, now).map(|indexes| {
         let world = &mut *world;

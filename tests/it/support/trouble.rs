@@ -119,6 +119,12 @@ impl TestService {
         endings
     }
 
+    /// The same, when the purge is final.
+    pub async fn endings_when_final(&self, purge: Uuid) -> BTreeMap<String, usize> {
+        self.finished(purge).await;
+        self.endings(purge).await
+    }
+
     /// The jobs of a purge.
     pub async fn jobs(&self, purge: Uuid) -> Vec<Value> {
         let page = self.get(&format!("/purges/{purge}/jobs?limit=1000")).await;
