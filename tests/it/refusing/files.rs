@@ -52,6 +52,9 @@ async fn a_row_whose_id_may_not_be_the_one_that_is_meant_refuses_its_upload() {
         let problem = refused(desk.test.upload(CSV, "", file.clone()), 422, "invalid_lines").await;
         assert_eq!(pointers(&problem), [line], "{file}: {problem}");
     }
+    let file = format!("{{\"conversationId\":\"{p}\",\"conversationID\":\"{c}\"}}\n");
+    let problem = refused(desk.test.upload(NDJSON, "", file), 422, "invalid_lines").await;
+    assert_eq!(pointers(&problem), ["line 1"], "{problem}");
     desk.assert_left_nothing().await;
 }
 
