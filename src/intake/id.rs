@@ -30,6 +30,18 @@ pub fn parse_id(text: &[u8]) -> Result<Uuid, String> {
     }
 }
 
+/// Whether a text is a UUID in any form, also in those that [`parse_id`] refuses: where no id may stand, none of them may.
+pub(super) fn is_any_uuid(text: &[u8]) -> bool {
+    Uuid::try_parse_ascii(text.trim_ascii()).is_ok()
+}
+
+/// Whether a column or a field of this name holds conversation ids: `conversationId` in any letter case, with or without
+/// what people put between words.
+pub(super) fn is_id_name(name: &[u8]) -> bool {
+    let letters = name.iter().filter(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'_' | b'-'));
+    letters.map(u8::to_ascii_lowercase).eq(*b"conversationid")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,19 +1,21 @@
 //! NDJSON to ids: one JSON value a line, `"id"` or `{"conversationId": "id"}`.
 //!
-//! Other fields of an object are skipped, since exports carry them; a second `conversationId` is refused, since two
-//! readers of one line could take it for two different conversations. Blank lines are skipped, and the last line needs
-//! no line break.
+//! Other fields of an object are skipped, since exports carry them; a second `conversationId` is refused, in any spelling,
+//! since two readers of one line could take it for two different conversations. Blank lines are skipped, and the last
+//! line needs no line break.
 //!
 //! Invariant: of a line that is not complete yet at most the longest allowed line is held.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::IntakeError;
-use super::id::parse_id;
+use super::id::{is_id_name, parse_id};
 use super::lines::{Sink, too_long, without_mark};
 
 /// Cuts an upload into lines and reads each of them.
@@ -95,12 +97,45 @@ impl NdjsonParser {
     }
 }
 
-/// What matters of an object. Its derived reader refuses a second `conversationId`.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// What matters of an object.
 struct Object<'a> {
-    #[serde(borrow)]
     conversation_id: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+/// Refuses a second field that can be meant as the id.
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Object<'de>, A::Error> {
+        let (mut conversation_id, mut named) = (None, 0);
+        while let Some(Name(name)) = fields.next_key()? {
+            named += u32::from(is_id_name(name.as_bytes()));
+            if name == "conversationId" {
+                conversation_id = Some(fields.next_value()?);
+            } else {
+                fields.next_value::<IgnoredAny>()?;
+            }
+        }
+        match conversation_id {
+            Some(_) if named > 1 => Err(A::Error::duplicate_field("conversationId")),
+            _ => Ok(Object { conversation_id }),
+        }
+    }
 }
 
 fn read(line: &[u8]) -> Result<Uuid, String> {
@@ -129,7 +164,8 @@ fn read_string(json: &[u8]) -> Result<Uuid, String> {
 fn read_object(json: &[u8]) -> Result<Uuid, String> {
     let object: Object<'_> = serde_json::from_slice(json).map_err(|error| {
         if error.is_data() {
-            "the object has `conversationId` more than once; send each id on a line of its own".to_owned()
+            "the object has `conversationId` more than once, be it in another spelling; send each id on a line of its own"
+                .to_owned()
         } else {
             not_json(&error)
         }

@@ -12,21 +12,34 @@ use super::super::lines::LineCount;
 /// One field of a row.
 #[derive(Debug)]
 pub(super) struct Field<'a> {
-    /// What it holds, without quotes; nothing where it is too long.
-    pub(super) text: &'a [u8],
-    /// Whether it is longer than the longest allowed line.
-    pub(super) too_long: bool,
+    /// What it holds, without quotes; none if it is longer than the longest allowed line.
+    pub(super) text: Option<&'a [u8]>,
     /// Whether it is the last of its row.
     pub(super) ends_row: bool,
     /// The line that it begins on.
     pub(super) line: u64,
+    /// Whether an LF stands between its row and the one before.
+    pub(super) after_lf: bool,
+    /// The line that it ends on.
+    pub(super) last_line: u64,
+    /// What other readers take for something else.
+    pub(super) fault: Option<QuoteFault>,
     quoted: bool,
+}
+
+/// A quote that readers of CSV take in different ways: they find different columns, and different rows, behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum QuoteFault {
+    /// Text stands behind the closing quote, which is on this line: a quote that was meant to open may have closed.
+    TextAfter(u64),
+    /// Blanks stand before the opening quote: it opens nothing here, but may be meant to.
+    BlanksBefore,
 }
 
 impl Field<'_> {
     /// Whether a line that holds this field alone looks empty. Quotes are a field's value, if an empty one.
     pub(super) fn is_blank(&self) -> bool {
-        !self.quoted && !self.too_long && self.text.trim_ascii().is_empty()
+        !self.quoted && self.text.is_some_and(|text| text.trim_ascii().is_empty())
     }
 }
 
@@ -41,6 +54,9 @@ pub(super) struct Fields {
     /// The line that the current field begins on.
     line: u64,
     quoted: bool,
+    fault: Option<QuoteFault>,
+    /// Whether an LF was passed since the last row.
+    after_lf: bool,
     at: At,
 }
 
@@ -49,23 +65,32 @@ pub(super) struct Fields {
 enum At {
     RowBegin,
     FieldBegin,
+    /// In the blanks with which a field begins.
+    Blanks,
     /// In a field that never had quotes around it, or behind them.
     Plain,
     Quoted,
     /// Behind a quote that closes the field, or is the first half of a doubled one.
     QuoteSeen,
+    /// In blanks behind the closing quote.
+    Closed,
 }
 
 impl Fields {
     pub(super) fn new(delimiter: u8, max_line: usize) -> Self {
+        let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
+        // At its very beginning it would skip a byte-order mark, which was taken off already: a second one is text.
+        reader.read_field(b"\n", &mut [0]);
         Self {
-            reader: ReaderBuilder::new().delimiter(delimiter).build(),
+            reader,
             buffer: vec![0; max_line.saturating_add(1)],
             filled: 0,
             too_long: false,
             lines: LineCount::new(),
             line: 1,
             quoted: false,
+            fault: None,
+            after_lf: false,
             at: At::RowBegin,
         }
     }
@@ -77,9 +102,7 @@ impl Fields {
         }
         while let Some(&first) = input.first() {
             if matches!(self.at, At::RowBegin | At::FieldBegin) {
-                self.line = self.lines.line();
-                self.quoted = first == b'"';
-                self.at = At::FieldBegin;
+                self.begin_field(Some(first));
             }
             let (result, read, written) = self.reader.read_field(input, &mut self.buffer[self.filled..]);
             let (done, rest) = input.split_at(read);
@@ -87,10 +110,7 @@ impl Fields {
             self.filled += written;
             if let (ReadFieldResult::Field { record_end }, [field @ .., end]) = (result, done) {
                 self.note(field);
-                if record_end {
-                    self.lines.pass(*end);
-                }
-                return Ok(Some(self.end_field(record_end)));
+                return Ok(Some(self.end_field(record_end, Some(*end))));
             }
             self.note(done);
             if self.filled == self.buffer.len() {
@@ -107,10 +127,9 @@ impl Fields {
             (At::Quoted, _) => Err(IntakeError::UnclosedQuote { line: self.line }),
             (_, ReadFieldResult::Field { .. }) => {
                 if matches!(self.at, At::FieldBegin) {
-                    self.line = self.lines.line();
-                    self.quoted = false;
+                    self.begin_field(None);
                 }
-                Ok(Some(self.end_field(true)))
+                Ok(Some(self.end_field(true, None)))
             }
             _ => Ok(None),
         }
@@ -118,9 +137,21 @@ impl Fields {
 
     fn skip_blank_lines(&mut self, input: &mut &[u8]) {
         while let Some((&byte @ (b'\r' | b'\n'), rest)) = input.split_first() {
-            self.lines.pass(byte);
+            self.pass_line_end(byte);
             *input = rest;
         }
+    }
+
+    fn pass_line_end(&mut self, byte: u8) {
+        self.lines.pass(byte);
+        self.after_lf |= byte == b'\n';
+    }
+
+    fn begin_field(&mut self, first: Option<u8>) {
+        self.line = self.lines.line();
+        self.quoted = first == Some(b'"');
+        self.fault = None;
+        self.at = At::FieldBegin;
     }
 
     /// Follows quotes and lines through bytes of a field, without the one that ends it.
@@ -129,7 +160,11 @@ impl Fields {
             self.at = match (self.at, byte) {
                 (At::Quoted, b'"') => At::QuoteSeen,
                 (At::FieldBegin | At::QuoteSeen, b'"') | (At::Quoted, _) => At::Quoted,
-                _ => At::Plain,
+                (At::FieldBegin | At::Blanks, b' ' | b'\t') => At::Blanks,
+                (At::QuoteSeen | At::Closed, b' ' | b'\t') => At::Closed,
+                (At::Blanks, b'"') => self.plain_after(QuoteFault::BlanksBefore),
+                (At::QuoteSeen | At::Closed, _) => self.plain_after(QuoteFault::TextAfter(self.lines.line())),
+                (At::RowBegin | At::FieldBegin | At::Blanks | At::Plain, _) => At::Plain,
             };
             self.lines.pass(byte);
             // No line ends within what is left of a plain field, and no quote means anything there.
@@ -137,6 +172,11 @@ impl Fields {
                 break;
             }
         }
+    }
+
+    fn plain_after(&mut self, fault: QuoteFault) -> At {
+        self.fault = Some(fault);
+        At::Plain
     }
 
     fn overflow(&mut self) -> Result<(), IntakeError> {
@@ -148,15 +188,26 @@ impl Fields {
         Ok(())
     }
 
-    fn end_field(&mut self, ends_row: bool) -> Field<'_> {
+    /// `end` is the byte behind the field, if there is one.
+    fn end_field(&mut self, ends_row: bool, end: Option<u8>) -> Field<'_> {
         self.at = if ends_row { At::RowBegin } else { At::FieldBegin };
+        let last_line = self.lines.line();
+        let after_lf = self.after_lf;
+        if ends_row {
+            self.after_lf = false;
+            if let Some(end) = end {
+                self.pass_line_end(end);
+            }
+        }
         let length = std::mem::take(&mut self.filled);
         let too_long = std::mem::take(&mut self.too_long);
         Field {
-            text: if too_long { &[] } else { &self.buffer[..length] },
-            too_long,
+            text: (!too_long).then(|| &self.buffer[..length]),
             ends_row,
             line: self.line,
+            after_lf,
+            last_line,
+            fault: self.fault,
             quoted: self.quoted,
         }
     }

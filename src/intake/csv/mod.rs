@@ -5,20 +5,22 @@
 //! none, by the one id in the first row (see [`layout`]); a first row with an id is never taken for a header. What
 //! stands between columns is told by the same: by it alone the first line makes sense.
 //!
+//! Tools that write CSV by hand leave out quotes, so that one text becomes two columns, or two rows. Then another id may
+//! stand where the id belongs, and so every row must have the columns of the first line (see [`row`]).
+//!
 //! Invariant: no column is guessed. Where two could be meant, or none, the upload is refused.
 
 mod fields;
 mod head;
 mod layout;
+mod row;
 
-use uuid::Uuid;
-
-use self::fields::{Field, Fields};
+use self::fields::Fields;
 use self::head::Head;
 use self::layout::Layout;
+use self::row::{Row, RowEnds};
 use super::IntakeError;
-use super::id::parse_id;
-use super::lines::{Sink, too_long};
+use super::lines::Sink;
 
 /// Reads an upload of rows.
 #[derive(Debug)]
@@ -68,24 +70,23 @@ impl CsvParser {
 #[derive(Debug)]
 struct Rows {
     fields: Fields,
-    id_column: usize,
+    layout: Layout,
     max_line: usize,
-    /// Whether the next row that is not blank is the header.
-    header_next: bool,
     row: Row,
+    ends: RowEnds,
 }
 
 impl Rows {
     /// Takes the layout from the first line, and reads that line.
     fn after(head: &Head, max_line: usize, sink: &mut impl Sink) -> Result<Self, IntakeError> {
         let text = head.text()?;
-        let Layout { delimiter, id_column, has_header } = layout::of(text)?;
+        let layout = layout::of(text)?;
         let mut rows = Self {
-            fields: Fields::new(delimiter, max_line),
-            id_column,
+            fields: Fields::new(layout.delimiter, max_line),
+            layout,
             max_line,
-            header_next: has_header,
-            row: Row::default(),
+            row: Row::new(layout.has_header),
+            ends: RowEnds::default(),
         };
         rows.feed(text, sink)?;
         Ok(rows)
@@ -94,10 +95,9 @@ impl Rows {
     fn feed(&mut self, mut input: &[u8], sink: &mut impl Sink) -> Result<(), IntakeError> {
         while let Some(field) = self.fields.next(&mut input)? {
             let ends_row = field.ends_row;
-            self.row.take(&field, self.id_column, self.max_line);
+            self.row.take(&field, &self.layout, self.max_line);
             if ends_row {
-                let row = std::mem::take(&mut self.row);
-                row.end(self.id_column, &mut self.header_next, sink)?;
+                self.end_row(sink)?;
             }
         }
         Ok(())
@@ -105,56 +105,18 @@ impl Rows {
 
     fn finish(mut self, sink: &mut impl Sink) -> Result<(), IntakeError> {
         if let Some(field) = self.fields.finish()? {
-            self.row.take(&field, self.id_column, self.max_line);
-            self.row.end(self.id_column, &mut self.header_next, sink)?;
+            self.row.take(&field, &self.layout, self.max_line);
+            self.end_row(sink)?;
         }
         Ok(())
     }
-}
 
-/// What was seen of the row that is being read.
-#[derive(Debug, Default)]
-struct Row {
-    line: u64,
-    columns: usize,
-    /// Whether nothing but white space was seen.
-    blank: bool,
-    /// Its id, or the first thing that is wrong with it.
-    found: Option<Result<Uuid, String>>,
-}
-
-impl Row {
-    fn take(&mut self, field: &Field<'_>, id_column: usize, max_line: usize) {
-        if self.columns == 0 {
-            self.line = field.line;
-            self.blank = field.ends_row && field.is_blank();
-        }
-        if field.too_long {
-            if !matches!(self.found, Some(Err(_))) {
-                let what = format!("column {} of the row", self.columns + 1);
-                self.found = Some(Err(too_long(&what, max_line)));
-            }
-        } else if self.columns == id_column && self.found.is_none() {
-            self.found = Some(parse_id(field.text));
-        }
-        self.columns += 1;
-    }
-
-    fn end(self, id_column: usize, header_next: &mut bool, sink: &mut impl Sink) -> Result<(), IntakeError> {
-        if self.blank || std::mem::take(header_next) {
-            return Ok(());
-        }
-        match self.found {
-            Some(Ok(id)) => sink.id(id),
-            Some(Err(detail)) => sink.bad(self.line, detail),
-            None => sink.bad(
-                self.line,
-                format!(
-                    "the row ends at column {}, and the id belongs in column {}; fill the row up or remove it",
-                    self.columns,
-                    id_column + 1
-                ),
-            ),
+    fn end_row(&mut self, sink: &mut impl Sink) -> Result<(), IntakeError> {
+        let next = Row::new(self.row.header_is_next());
+        match std::mem::replace(&mut self.row, next).end(&self.layout, &mut self.ends) {
+            Ok(Some(id)) => sink.id(id),
+            Ok(None) => Ok(()),
+            Err((line, detail)) => sink.bad(line, detail),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{CUTS, Found, id, short, with_ids};
 
 const MAX_LINE: usize = 200;
 
-fn read(text: &[u8], cut: usize) -> Result<Found, IntakeError> {
+pub(super) fn read(text: &[u8], cut: usize) -> Result<Found, IntakeError> {
     let mut found = Found::default();
     let mut parser = CsvParser::new(MAX_LINE);
     for piece in text.chunks(cut) {
@@ -76,11 +76,11 @@ fn the_id_column_may_stand_anywhere_behind_any_delimiter() {
         ("\"a,b,c\";conversationId\n\"x\"\"\r\n;y\";#1\n", "ids 1"),
         ("a,b;c;d,conversationId\nx,y,#1\n", "ids 1"),
         ("5\" disk,conversationId\na\"b,#1\n", "ids 1"),
-        ("#1;,,;\"\r\"\n#2\n", "ids 1 2"),
+        ("#1;,,;\"\r\"\n#2;\n", "ids 1 2"),
         ("a;\"b,conversationId\nx;\"y,#1\n", "ids 1"),
         ("#1;a\n#2;b\n", "ids 1 2"),
-        ("a,#1,b\n#9,#2,b\n", "ids 1 2"),
-        (",#1\n,#2,more\n", "ids 1 2"),
+        ("a,#1,b\nc,#2,d\n", "ids 1 2"),
+        (",#1\nmore,#2\n", "ids 1 2"),
         ("\t#1\n", "ids 1"),
         ("#1,\n#2,\n", "ids 1 2"),
     ]);
@@ -134,7 +134,9 @@ fn a_first_row_with_an_id_within_another_column_is_refused() {
         ("#1,\"#2;#3\"\n", "TwoIdColumns"),
         ("#1;x, #2\n", "TwoIdColumns"),
         ("conversationId,users\n#1,\"#2;#3\"\n", "ids 1"),
-        ("#1,see #2\n#3,\"#4;#5\"\n", "ids 1 3"),
+        ("#1,{#2}\n", "TwoIdColumns"),
+        ("#1,\"x\n#2\"\n", "TwoIdColumns"),
+        ("#1,see #2\n", "ids 1"),
     ]);
 }
 
@@ -147,6 +149,113 @@ fn a_delimiter_that_cuts_nothing_says_nothing_of_columns() {
         ("conversation\tId\n#1\t#2\n", "NoIdColumn"),
         ("id\t\n#1\t\n", "NoIdColumn"),
         ("\"note, or; so\"\t\"Conversation Id\"\n\"a, b; c\"\t\"#1\"\n", "ids 1"),
+    ]);
+}
+
+#[test]
+fn a_row_with_text_in_more_columns_than_the_first_line_is_refused() {
+    check(&[
+        ("agent,parentConversationId,conversationId\nSmith, John,#1,#2\n", "ids bad 2"),
+        (
+            "agent,parentConversationId,conversationId\n\"Smith, John\",#1,#2\nDoe, Jane,#3,#4\n",
+            "ids 2 bad 3",
+        ),
+        ("agent;parentConversationId;conversationId\r\nSmith; John;#1;#2\r\n", "ids bad 2"),
+        ("conversationId\n#1,#2\n#3\n", "ids 3 bad 2"),
+        ("conversationId\n#1,x\n", "ids bad 2"),
+        ("conversationId,a\n#1,x,\" \u{a0}\"\n", "ids bad 2"),
+        ("#1\n#2,x\n", "ids 1 bad 2"),
+        ("x,#1\ny,#2,z\n", "ids 1 bad 2"),
+        // A column without a name is none.
+        ("agent,parentConversationId,conversationId,\nSmith, John,#1,#2\n", "ids bad 2"),
+        ("conversationId,\"\", \n#1,x,\n", "ids bad 2"),
+        ("conversationId\n#1,\n#2,,\" \",\t\n#3\n", "ids 1 2 3"),
+        ("conversationId,,\n#1\n#2,\n#3,,,\n", "ids 1 2 3"),
+        ("#1\n#2,\n", "ids 1 2"),
+        ("#1,,\n#2,,x\n#3,y\n#4\n", "ids 1 2 3 4"),
+        (",conversationId\nx,#1\n", "ids 1"),
+    ]);
+}
+
+#[test]
+fn a_row_with_fewer_columns_than_the_first_line_is_refused() {
+    check(&[
+        // A text with an end of line in it, without quotes around it.
+        ("conversationId,note\n#1,see\n#2\n", "ids 1 bad 3"),
+        ("conversationId,note,agent\n#1,see\n#2,Smith\n", "ids bad 2 bad 3"),
+        ("agent,conversationId,parentConversationId\n#1,#2\n", "ids bad 2"),
+        ("#1,note\n#2\n", "ids 1 bad 2"),
+        ("conversationId,note\n#1,\n#2,x\n#3", "ids 1 2 bad 4"),
+    ]);
+}
+
+#[test]
+fn without_a_header_an_id_in_another_column_refuses_its_row() {
+    check(&[
+        ("#1,,x\n#2,#3,x\n", "ids 1 bad 2"),
+        ("#1,,x\nx,#3,x\n", "ids 1 bad 2"),
+        ("x,#1\n#2,#3\n", "ids 1 bad 2"),
+        ("#1\n#2,#3\n#4\n", "ids 1 4 bad 2"),
+        ("#1\n#2\n\n,#3\n", "ids 1 2 bad 4"),
+        ("#1,x\n#2,{#3}\n", "ids 1 bad 2"),
+        ("#1,x\n#2,\" #3 \"\n", "ids 1 bad 2"),
+        ("#1,see #2\n#3,\"#4;#5\"\n", "ids 1 bad 2"),
+        ("#1,x\n#2,\"see\n#3\"\n#4,see #5\n", "ids 1 4 bad 2"),
+        ("conversationId,parentConversationId,x\n#1,,x\n#2,#3,\"#4;#5\"\n", "ids 1 2"),
+    ]);
+}
+
+#[test]
+fn text_behind_a_closing_quote_refuses_its_row() {
+    check(&[
+        ("note,conversationId\n\"5 inch,#1\nok,#2\n\"tall,#3\n", "ids bad 2"),
+        ("note,conversationId\n\"5 inch\",#1\n\"a\"b,#2\n", "ids 1 bad 3"),
+        ("note,conversationId\n\"say \\\"a, b\\\"\",#1\n", "ids bad 2"),
+        ("conversationId,note\n#1,\"a\" \"b\"\n#2,\"a\"\"b\"\n", "ids 2 bad 2"),
+        ("\"note\"s,conversationId\nx,#1\n", "ids 1 bad 1"),
+        ("\"#1\"x,#2\n", "ids bad 1"),
+        ("note,conversationId\n\"x\" ,\"#1\" \t\n", "ids 1"),
+        ("note\tconversationId\n\"x\" \t\"#1\"\n", "ids 1"),
+    ]);
+}
+
+#[test]
+fn blanks_before_a_quote_refuse_their_row() {
+    check(&[
+        ("conversationId, note\n#1, \"see\n#2, also\"\n", "ids 2 bad 2"),
+        ("conversationId,note\n#1,\t\"x\"\n", "ids bad 2"),
+        ("conversationId, \"note\"\n#1,x\n", "ids 1 bad 1"),
+        ("conversationId, note\n#1, 5\" disk\n#2, \n", "ids 1 2"),
+    ]);
+}
+
+#[test]
+fn a_quote_that_swallows_rows_is_seen_by_their_ids() {
+    check(&[
+        ("note,conversationId\n\"5 inch,#1\nok,#2\n6 inch\",#3\n", "ids bad 2"),
+        ("note,conversationId\n\"5 inch\r\nok\",#1\r\n\"see #2\r\n\",#3\r\n", "ids 1 3"),
+        ("users,conversationId\n\"#1,#2\",#3\n", "ids 3"),
+    ]);
+}
+
+#[test]
+fn a_cr_that_ends_a_row_among_others_that_an_lf_ends_refuses_the_next() {
+    check(&[
+        ("conversationId,note\n#1,see\n#2,a\r#3,b\n", "ids 1 2 bad 4"),
+        ("conversationId,note\r#1,see\r#2,a\n#3,b\r", "ids 1 2 bad 4"),
+        ("conversationId\r\n#1\n \r#2\n#3\r\r\n#4\r", "ids 1 2 3 4"),
+        ("\r \r\nconversationId\r\r#1\r \r#2\r", "ids 1 2"),
+        ("conversationId\r#1\r\n\r\r", "ids 1"),
+        ("conversationId,note\n#1,\"see\r#2\"\n#3,\"a\rb\"\n", "ids 3 bad 2"),
+    ]);
+}
+
+#[test]
+fn only_one_byte_order_mark_is_none_of_the_text() {
+    check(&[
+        ("\u{feff}\u{feff}conversationId\n#1\n", "NoIdColumn"),
+        ("\u{feff}\u{feff}\"a\nb\",#1\n", "NoIdColumn"),
+        ("\u{feff}\u{feff}\n#1\n", "NoIdColumn"),
     ]);
 }
 
@@ -165,7 +274,7 @@ fn a_bad_row_is_told_by_its_physical_line() {
         ("a,conversationId\n,\n", "ids bad 2"),
         ("conversationId\n\"\"\n", "ids bad 2"),
         ("conversationId\n#1\0\n\u{1}\n", "ids bad 2 bad 3"),
-        ("conversationId\n#1 #2\n#1,#2\n", "ids 1 bad 2"),
+        ("conversationId\n#1 #2\n#1,#2\n", "ids bad 2 bad 3"),
         ("conversationId\n{#1}\n", "ids bad 2"),
         ("conversationId\n\"#1\"x\n#2\n", "ids 2 bad 2"),
     ]);
@@ -211,7 +320,8 @@ fn what_is_told_of_a_row_says_what_to_change() {
         [
             "\"nine\" is not a conversation id; write a UUID of 36 characters, such as \
              1b4e28ba-2fa1-4d2b-883f-0016d3cca427",
-            "the row ends at column 1, and the id belongs in column 2; fill the row up or remove it",
+            "the row ends at column 1, and the first line at column 3; fill the row up or remove it, and put quotes around \
+             a text with an end of line in it",
             "the id is empty; fill it in or remove the line",
         ]
     );

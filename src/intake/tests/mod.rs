@@ -1,6 +1,7 @@
 //! What the tests of intake share: numbered ids, and parsers fed in pieces of any size.
 
 mod csv;
+mod csv_readers;
 mod ndjson;
 mod spooling;
 

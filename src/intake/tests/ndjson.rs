@@ -34,7 +34,10 @@ fn strings_and_objects_are_read_a_line_each() {
         ("\n  \n\"#1\"\n\r\n\n\t\"#2\" \n\n", "ids 1 2"),
         ("{\"conversationId\":\"#1\"}\n", "ids 1"),
         (" { \"conversationId\" : \" #1 \" } ", "ids 1"),
-        ("{\"a\":[{\"conversationId\":1}],\"conversationId\":\"#1\",\"b\":null,\"b\":2}\n\"#2\"", "ids 1 2"),
+        (
+            "{\"a\":[{\"conversationId\":1}],\"conversationId\":\"#1\",\"b\":null,\"b\":2,\"parentConversationId\":\"#2\"}\n\"#2\"",
+            "ids 1 2",
+        ),
         ("{\"conversation\\u0049d\":\"\\u0031#1\"}\n", "ids bad 1"),
         ("\"\\u0020#1\"\n", "ids 1"),
         ("", "ids"),
@@ -53,6 +56,9 @@ fn a_bad_line_is_told_by_its_number() {
         ("{\"conversationId\":\"#1\"}{}\n", "ids bad 1"),
         ("{\"conversationId\":\"#1\",\"conversationId\":\"#1\"}\n", "ids bad 1"),
         ("{\"conversationId\":\"#1\",\"conversation\\u0049d\":\"#2\"}\n", "ids bad 1"),
+        ("{\"conversationId\":\"#1\",\"conversationID\":\"#2\"}\n", "ids bad 1"),
+        ("{\"conversation_id\":null,\"conversationId\":\"#1\"}\n", "ids bad 1"),
+        ("{\"conversationId\":\"#1\"} \"#2\"\n", "ids bad 1"),
         (
             "{\"conversationId\":1}\n{\"conversationId\":null}\n{\"conversationId\":[\"#1\"]}\n",
             "ids bad 1 bad 2 bad 3",
@@ -99,7 +105,7 @@ fn what_is_told_of_a_line_says_what_to_change() {
             "the line is not one JSON value (seen at column 40); write one value a line",
             "the object has no `conversationId`; name the field exactly so",
             "`conversationId` is not a string; write the id between quotes",
-            "the object has `conversationId` more than once; send each id on a line of its own",
+            "the object has `conversationId` more than once, be it in another spelling; send each id on a line of its own",
             "\"x\" is not a conversation id; write a UUID of 36 characters, such as \
              1b4e28ba-2fa1-4d2b-883f-0016d3cca427",
         ]

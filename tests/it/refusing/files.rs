@@ -34,6 +34,31 @@ async fn bad_lines_are_told_by_their_numbers() {
 }
 
 #[tokio::test]
+async fn a_row_whose_id_may_not_be_the_one_that_is_meant_refuses_its_upload() {
+    let desk = Desk::open().await;
+    let [p, c, d, e] = [1, 2, 3, 4].map(uuid::Uuid::from_u128);
+    let files = [
+        (format!("agent,parentConversationId,conversationId\nSmith, John,{p},{c}\n"), "line 2"),
+        (format!("conversationId\n{c},{d}\n"), "line 2"),
+        (format!("{p},,x\n{d},{c},x\n"), "line 2"),
+        (format!("{p}\n{c}\n\n{d},{e}\n"), "line 4"),
+        (format!("note,conversationId\n\"5 inch,{c}\nok,{d}\n\"tall,{e}\n"), "line 2"),
+        (format!("note,conversationId\n\"5 inch,{c}\nok,{d}\n6 inch\",{e}\n"), "line 2"),
+        (format!("conversationId,note\n{c},see\n{p}\n"), "line 3"),
+        (format!("conversationId, note\n{c}, \"see\n{p}, too\"\n"), "line 2"),
+        (format!("conversationId,note\n{c},\n{d},see\r{p},x\n"), "line 4"),
+    ];
+    for (file, line) in files {
+        let problem = refused(desk.test.upload(CSV, "", file.clone()), 422, "invalid_lines").await;
+        assert_eq!(pointers(&problem), [line], "{file}: {problem}");
+    }
+    let file = format!("{{\"conversationId\":\"{p}\",\"conversationID\":\"{c}\"}}\n");
+    let problem = refused(desk.test.upload(NDJSON, "", file), 422, "invalid_lines").await;
+    assert_eq!(pointers(&problem), ["line 1"], "{problem}");
+    desk.assert_left_nothing().await;
+}
+
+#[tokio::test]
 async fn twenty_bad_lines_are_told_and_the_rest_is_not_read() {
     let desk = Desk::open().await;
     let file = |bad: usize| {
