@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub(super) mod finish;
+mod index;
 pub mod list;
 pub mod load;
 pub mod repeat;
