@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::ApiState;
 use super::problem::Problem;
+use crate::store::StoreError;
 
 /// All is well; what is not has another status.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,7 +28,7 @@ pub(super) async fn live() -> Json<Health> {
 
 /// Whether the process can do its work.
 ///
-/// It can when the database can be reached and has the schema that this version needs.
+/// It can when the database answers, takes writes, and has the schema that this version needs.
 #[utoipa::path(
     get, path = "/health/ready", tag = "operations", security(()),
     responses(
@@ -41,7 +42,7 @@ pub(super) async fn ready(State(state): State<ApiState>) -> Result<Json<Health>,
         Err(error) => {
             tracing::warn!(%error, "not ready");
             let detail = match error {
-                crate::store::StoreError::Schema { .. } => error.to_string(),
+                StoreError::Schema { .. } | StoreError::ReadOnly | StoreError::Silent => error.to_string(),
                 _ => "the database can't be reached".to_owned(),
             };
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail))

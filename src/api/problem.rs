@@ -15,6 +15,9 @@ use crate::store::StoreError;
 /// So many characters of a text of a problem are sent.
 const LONGEST_TEXT: usize = 400;
 
+/// Seconds after which what is unavailable is worth another try.
+const RETRY_AFTER: &str = "5";
+
 // Nearly every function of this folder may return one, so its texts are as small as they can be.
 /// A refusal: what is wrong and what to change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -129,6 +132,9 @@ impl IntoResponse for Problem {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
         if self.code == incoming::UNSUPPORTED_ENCODING {
             response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }

@@ -19,6 +19,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use listen::Waiting;
+
 pub use database::{Database, DatabaseError};
 pub use terms::{engine_terms, org_terms, policy};
 pub use world::World;
@@ -30,7 +32,7 @@ use crate::engine::{Chance, Engine, OrgEngine};
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
 use crate::meters::Meters;
 use crate::store::orgs::enroll::{Enrolled, Enroller};
-use crate::store::{Place, Store, StoreError};
+use crate::store::{Deadlines, Place, Store, StoreError};
 use crate::upkeep;
 use crate::webhooks::deliver::{Courier, Receiver};
 use crate::webhooks::{SecretError, SendError, SigningSecret, new_secret};
@@ -73,8 +75,18 @@ pub struct Service {
     store: Store,
 }
 
+/// Whom the service waits for, and how long.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Patience {
+    pub callers: ConnectionTerms,
+    pub database: Deadlines,
+}
+
 /// What is under way beside the engine may take so long to end.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PARTING: Duration = Duration::from_secs(5);
+
+/// More deliveries than these are not counted.
+const MANY: i64 = 1000;
 
 /// The name of the operator's webhook secret among the values that are made once.
 const RETENTION_SECRET: &str = "retention_webhook";
@@ -87,20 +99,21 @@ impl Service {
         place: &Place,
         role: Role,
     ) -> Result<Self, StartError> {
-        Self::start_on(settings, world, place, role, ConnectionTerms::default()).await
+        Self::start_on(settings, world, place, role, Patience::default()).await
     }
 
-    /// The same, with other patience for those who call.
+    /// The same, with other patience.
     pub async fn start_on(
         settings: &Settings,
         world: &World,
         place: &Place,
         role: Role,
-        connections: ConnectionTerms,
+        patience: Patience,
     ) -> Result<Self, StartError> {
         let meters = Meters::new(settings.orgs.keys().map(String::as_str));
-        let store = connect(settings, world, place).await?.measured(meters.clone());
+        let store = connect_within(patience.database, settings, world, place).await?.measured(meters.clone());
         store.check_ready().await?;
+        check_session(&store).await?;
         for name in settings.orgs.keys() {
             enroll(&store, name, &policy(settings), role).await?;
         }
@@ -115,8 +128,9 @@ impl Service {
             if let Some(courier) = courier {
                 background.spawn(courier.run(stop_background.clone()));
             }
-            let heard = listen::forward(place.clone(), engine.wakes(), deliveries, stop_background.clone());
-            background.spawn(heard);
+            let waiting = Waiting { wakes: engine.wakes(), deliveries };
+            background.spawn(listen::forward(store.clone(), waiting, stop_background.clone()));
+            background.spawn(upkeep::ahead::run(store.clone(), stop_background.clone()));
             background.spawn(upkeep::repeats::run(store.clone(), stop_background.clone()));
             let orgs = settings.orgs.keys().cloned().collect();
             background.spawn(upkeep::leases::run(
@@ -131,7 +145,7 @@ impl Service {
         let bound = TcpListener::bind(bind).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) = bound.map_err(|source| StartError::Bind { bind, source })?;
         let calls = if role == Role::Worker { Calls::Operations } else { Calls::All };
-        let state = api_state(settings, world, &store, meters, calls, connections);
+        let state = api_state(settings, world, &store, meters, calls, patience.callers);
         http.spawn(api::serve(listener, state, stop_http.clone()));
         http.close();
         background.close();
@@ -149,11 +163,11 @@ impl Service {
             engine.stop().await;
         }
         self.stop_background.cancel();
-        if tokio::time::timeout(PATIENCE, self.background.wait()).await.is_err() {
+        if tokio::time::timeout(PARTING, self.background.wait()).await.is_err() {
             tracing::warn!("deliveries under way are cut; they are repeated");
         }
         // Requests that still stream are cut with the process; their spools vanish, nothing of them was accepted.
-        if tokio::time::timeout(PATIENCE, self.http.wait()).await.is_err() {
+        if tokio::time::timeout(PARTING, self.http.wait()).await.is_err() {
             tracing::warn!("some requests did not end in time and are cut");
         }
         self.store.close().await;
@@ -181,8 +195,32 @@ async fn enroll(store: &Store, org: &str, configured: &Policy, role: Role) -> Re
 
 /// Connects to the database.
 pub async fn connect(settings: &Settings, world: &World, place: &Place) -> Result<Store, StoreError> {
-    let tells_retention = settings.webhooks.url.is_some();
-    Store::connect(place, settings.database.max_connections, world.new_id(), tells_retention).await
+    connect_within(Deadlines::default(), settings, world, place).await
+}
+
+async fn connect_within(
+    deadlines: Deadlines,
+    settings: &Settings,
+    world: &World,
+    place: &Place,
+) -> Result<Store, StoreError> {
+    let (most, tells_retention) = (settings.database.max_connections, settings.webhooks.url.is_some());
+    Store::connect_within(deadlines, place, most, world.new_id(), tells_retention).await
+}
+
+/// Nothing is begun where a crash of the database could forget an intent whose call has left.
+async fn check_session(store: &Store) -> Result<(), StoreError> {
+    let check = store.check_session().await?;
+    for setting in &check.odd_settings {
+        tracing::warn!(setting, "a session of the database is not set up as it was asked to be");
+    }
+    for setting in &check.lossy_settings {
+        tracing::warn!(
+            setting,
+            "the database's server has this off: a crash of its machine may lose or damage what was committed"
+        );
+    }
+    check.ensure_safe()
 }
 
 /// The client of an org; nothing is called yet.
@@ -242,7 +280,16 @@ async fn start_deliveries(
     store: &Store,
     meters: &Meters,
 ) -> Result<Option<Courier>, StartError> {
-    let Some(url) = &settings.webhooks.url else { return Ok(None) };
+    let Some(url) = &settings.webhooks.url else {
+        let waiting = store.waiting_deliveries(MANY).await?;
+        if waiting > 0 {
+            tracing::warn!(
+                waiting,
+                "deliveries wait for a receiver, and none is configured (RETENTION_WEBHOOK_URL)"
+            );
+        }
+        return Ok(None);
+    };
     let secret = retention_secret(settings, world, store).await?;
     let receiver = Receiver {
         url: url.expose().clone(),

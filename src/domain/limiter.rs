@@ -8,6 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 /// A permit that was not used within this time is void.
 pub const PERMIT_LIFE: Duration = Duration::from_secs(1);
 
+/// The calls of a minute are spread over this time, and no permit is granted from further ahead.
+pub const WINDOW: Duration = Duration::from_secs(62);
+
+/// No silence that upstream asks for is longer.
+pub const LONGEST_SILENCE: Duration = Duration::from_hours(1);
+
 /// How fast calls may follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
@@ -31,7 +37,7 @@ impl Budget {
     pub fn per_minute(per_minute: u32) -> Self {
         let per_minute = per_minute.max(1);
         let burst = (per_minute / 10).clamp(1, 10);
-        Self { burst, interval: Duration::from_secs(62) / (per_minute - burst + 1) }
+        Self { burst, interval: WINDOW / (per_minute - burst + 1) }
     }
 
     /// Asks for one permit at `now`, where the last granted one left `arrival_at`.
@@ -94,6 +100,18 @@ mod tests {
                 let within = calls[start..].iter().take_while(|&&other| other < at + 60_000).count();
                 prop_assert!(within <= per_minute as usize, "{within} calls within a minute of {per_minute}");
             }
+        }
+    }
+
+    #[test]
+    fn no_arrival_is_further_ahead_than_a_window() {
+        for per_minute in 1..400 {
+            let (budget, mut arrival) = (Budget::per_minute(per_minute), at(0));
+            while let Permission::Granted(next) = budget.take(arrival, at(0)) {
+                arrival = next;
+            }
+            let ahead = Duration::try_from(arrival.duration_since(at(0))).unwrap();
+            assert!(ahead <= WINDOW, "{per_minute} a minute: {ahead:?}");
         }
     }
 

@@ -51,6 +51,15 @@ pub enum StoreError {
     /// A standby, or a database that an operator has set to read-only.
     #[error("the database is read-only at present")]
     ReadOnly,
+    /// It did not say in time whether it is ready.
+    #[error("the database did not answer in time")]
+    Silent,
+    /// Sessions have settings under which nothing is safe.
+    #[error(
+        "the database's sessions are not set up as they must be: {found}; does a pooler leave out what a session starts with? \
+         docs/operations.md, \"The database\""
+    )]
+    Settings { found: String },
     /// Others are being accepted for too long.
     #[error("other purges are being accepted; no turn came in time")]
     NoTurn,
@@ -70,24 +79,35 @@ pub enum StoreError {
 impl StoreError {
     /// The database can't be reached or has no room, rather than an error of ours.
     pub fn is_outage(&self) -> bool {
-        if let Self::Database { source: sqlx::Error::Database(error), .. } = self {
-            // Connection lost, no resources, shut down or starting, rolled back for others' sake, read-only for now, timed
-            // out while idle or at work, lets nobody in, is not there, kept a lock for too long.
-            let passing = ["08", "53", "57P", "57014", "40", "25006", "25P03", "55000", "3D000", "55P03"];
-            return error.code().is_some_and(|code| passing.iter().any(|prefix| code.starts_with(prefix)));
-        }
-        matches!(
-            self,
-            Self::ReadOnly
-                | Self::Database {
-                    source: sqlx::Error::Io(_)
-                        | sqlx::Error::PoolTimedOut
-                        | sqlx::Error::PoolClosed
-                        | sqlx::Error::Tls(_)
-                        | sqlx::Error::WorkerCrashed,
-                    ..
-                }
-        )
+        // Connection lost, no resources, shut down or starting, rolled back for others' sake, read-only for now, timed out
+        // while idle or at work, lets nobody in, is not there, kept a lock for too long.
+        const PASSING: &[&str] =
+            &["08", "53", "57P", "57014", "40", "25006", "25P03", "55000", "3D000", "55P03"];
+        self.is_of_connection()
+            || self.has_code_of(PASSING)
+            || matches!(
+                self,
+                Self::ReadOnly
+                    | Self::Silent
+                    | Self::Database {
+                        source: sqlx::Error::PoolTimedOut
+                            | sqlx::Error::PoolClosed
+                            | sqlx::Error::BeginFailed
+                            | sqlx::Error::WorkerCrashed,
+                        ..
+                    }
+            )
+    }
+
+    /// The connection broke, or leads to a server that takes no writes: others that are as old may be no better.
+    pub(super) fn is_of_connection(&self) -> bool {
+        self.has_code_of(&["08", "57P", "25006"])
+            || matches!(self, Self::Database { source: sqlx::Error::Io(_) | sqlx::Error::Tls(_), .. })
+    }
+
+    fn has_code_of(&self, prefixes: &[&str]) -> bool {
+        let Self::Database { source: sqlx::Error::Database(error), .. } = self else { return false };
+        error.code().is_some_and(|code| prefixes.iter().any(|prefix| code.starts_with(prefix)))
     }
 }
 

@@ -34,13 +34,28 @@ impl Store {
     /// Brings the schema up to date; several processes may try at once.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let failed = |source| StoreError::Database { transaction: "migrate", source };
-        let mut connection = session::patient(self.options.clone()).connect().await.map_err(failed)?;
-        session::make_durable(&mut connection).await.map_err(failed)?;
+        let options = session::unlimited((*self.options).clone());
+        let mut connection = options.connect().await.map_err(failed)?;
         MIGRATIONS.run(&mut connection).await.map_err(|error| failed(sqlx::Error::Migrate(Box::new(error))))
     }
 
-    /// Whether the database can be reached, takes writes, and has the schema that this binary brings.
+    /// Whether the database can be reached, takes writes, and has the schema that this binary brings. Tells soon, whatever
+    /// becomes of the connections.
     pub async fn check_ready(&self) -> Result<(), StoreError> {
+        match tokio::time::timeout(self.deadlines.ready, self.check_condition()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                if matches!(error, StoreError::ReadOnly) {
+                    // What these sessions began with stays with them; new ones may find it otherwise.
+                    self.pulse.missed();
+                }
+                Err(error)
+            }
+            Err(_) => Err(StoreError::Silent),
+        }
+    }
+
+    async fn check_condition(&self) -> Result<(), StoreError> {
         let mut tx = self.begin_request("check_ready").await?;
         let server = sqlx::query!(
             r#"-- check_ready

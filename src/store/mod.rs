@@ -4,6 +4,9 @@
 //!
 //! Invariant: store never speaks HTTP, never asks Genesys, never sleeps; the pool never leaves this folder.
 
+mod bell;
+mod connections;
+mod deadlines;
 mod decode;
 pub mod deliveries;
 mod error;
@@ -18,22 +21,27 @@ pub mod purges;
 mod secrets;
 mod session;
 pub mod slices;
+mod statement;
 mod tx;
 pub mod views;
 mod wake;
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgSslMode};
 use uuid::Uuid;
 
 use crate::meters::Meters;
+use bell::Bell;
+use connections::{ENGINE, Pulse, REQUESTS};
 use purges::turns::Turns;
-use session::Pulse;
 
+pub use bell::AtHome;
+pub use connections::PoolState;
+pub use deadlines::{Deadlines, Limits};
 pub use error::StoreError;
+pub use session::SessionCheck;
 pub use wake::Listener;
 
 /// Where the database is.
@@ -68,7 +76,7 @@ impl Place {
                 .database(database)
                 .ssl_mode(PgSslMode::Disable),
         };
-        Ok(session::options(options))
+        Ok(session::plain(options))
     }
 }
 
@@ -82,8 +90,10 @@ pub struct Store {
     engine: PgPool,
     api: PgPool,
     /// For connections outside the pools.
-    options: PgConnectOptions,
+    options: Arc<PgConnectOptions>,
+    deadlines: Deadlines,
     pulse: Pulse,
+    bell: Bell,
     turns: Turns,
     new_id: NewId,
     meters: Meters,
@@ -99,15 +109,41 @@ impl Store {
         new_id: NewId,
         tells_retention: bool,
     ) -> Result<Self, StoreError> {
+        Self::connect_within(Deadlines::default(), place, max_connections, new_id, tells_retention).await
+    }
+
+    /// The same, with other waits.
+    pub async fn connect_within(
+        deadlines: Deadlines,
+        place: &Place,
+        max_connections: u32,
+        new_id: NewId,
+        tells_retention: bool,
+    ) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::Database { transaction: "connect", source };
         let options = place.options()?;
+        let ground = session::survey(&options, deadlines.engine.connection).await.map_err(failed)?;
+        let options = session::durable(options, &ground);
         let pulse = Pulse::default();
-        let engine = session::pool(max_connections - max_connections / 2, &pulse)
-            .connect_with(options.clone())
-            .await
-            .map_err(|source| StoreError::Database { transaction: "connect", source })?;
-        let api = session::pool(max_connections / 2, &pulse).connect_lazy_with(options.clone());
-        let turns = Turns::new(usize::try_from(max_connections / 4).unwrap_or_default());
-        Ok(Self { engine, api, options, pulse, turns, new_id, meters: Meters::silent(), tells_retention })
+        let pool = |share: u32, limits: Limits| {
+            let options = session::limited(options.clone(), limits, &deadlines);
+            connections::pool(share, limits, &deadlines, &pulse).connect_lazy_with(options)
+        };
+        let engine = pool(max_connections - max_connections / 2, deadlines.engine);
+        let api = pool(max_connections / 2, deadlines.requests);
+        let bell = Bell::new(new_id().to_string(), engine.clone(), deadlines.engine, pulse.clone());
+        Ok(Self {
+            engine,
+            turns: Turns::new(api.options().get_max_connections()),
+            api,
+            options: Arc::new(options),
+            deadlines,
+            pulse,
+            bell,
+            new_id,
+            meters: Meters::silent(),
+            tells_retention,
+        })
     }
 
     /// Records what it does there.
@@ -124,42 +160,13 @@ impl Store {
     pub async fn close(&self) {
         // A connection that swallows bytes must not keep the process.
         let all = async { tokio::join!(self.engine.close(), self.api.close()) };
-        if tokio::time::timeout(CLOSE_DEADLINE, all).await.is_err() {
+        if tokio::time::timeout(self.deadlines.close, all).await.is_err() {
             tracing::warn!("the connections to the database did not close in time");
         }
     }
 
     fn new_id(&self) -> Uuid {
         (self.new_id)()
-    }
-}
-
-/// All connections are closed by then, or left as they are.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
-
-/// What the two pools are called.
-const ENGINE: &str = "engine";
-const REQUESTS: &str = "requests";
-
-/// The connections of one pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PoolState {
-    /// Whose it is: `engine` or `requests`.
-    pub name: &'static str,
-    /// Connections that nobody uses.
-    pub idle: u32,
-    /// Connections that somebody uses, or that are being made.
-    pub in_use: u32,
-    /// As many as it may have.
-    pub max: u32,
-}
-
-impl PoolState {
-    fn of(name: &'static str, pool: &PgPool) -> Self {
-        // The two are not read at one moment.
-        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX).min(pool.size());
-        let in_use = pool.size().saturating_sub(idle);
-        Self { name, idle, in_use, max: pool.options().get_max_connections() }
     }
 }
 

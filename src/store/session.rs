@@ -1,95 +1,221 @@
-//! How a connection to the database is set up: every setting that a rule relies on is set here, whatever the role or the
-//! database have as their default.
+//! How a session with the database is set up: every setting that a rule relies on is set here, whatever the role or the
+//! database have as their default, and looked at before anything is done.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, Executor as _, PgConnection};
+
+use super::deadlines::{Deadlines, Limits};
+use super::tx::Rows as _;
+use super::{Store, StoreError};
 
 /// Settings of every session. They come with the start of the connection, so the defaults of role and database never
-/// apply, not even to the first statement.
+/// apply, not even to the first statement. Each value stands as the server tells it.
 const SETTINGS: &[(&str, &str)] = &[
     // The begin of every transaction says so, too (`tx.rs`).
     ("default_transaction_isolation", "read committed"),
     // Nobody else's tables stand before ours.
-    ("search_path", "public,pg_temp"),
+    ("search_path", "public, pg_temp"),
     ("TimeZone", "UTC"),
-    ("DateStyle", "ISO"),
+    ("DateStyle", "ISO, MDY"),
     ("IntervalStyle", "postgres"),
-    // The server gives up before we do (`tx.rs`), so that it says what it waited for.
-    ("statement_timeout", "20s"),
-    ("lock_timeout", "15s"),
-    // A process that freezes within a transaction must not keep an org's lock.
-    ("idle_in_transaction_session_timeout", "5s"),
-    // A peer that is gone without a word: the server notices, and lets go of what it held.
-    ("tcp_keepalives_idle", "10"),
-    ("tcp_keepalives_interval", "5"),
-    ("tcp_keepalives_count", "3"),
-    ("tcp_user_timeout", "15000"),
+    // Connections rest in the pool.
+    ("idle_session_timeout", "0"),
     // It helps statements that take seconds; ours take milliseconds.
     ("jit", "off"),
 ];
 
-/// A commit that was answered must survive a crash of the server: an intent whose call has left, a hold that was answered.
-/// What is stricter than `on` stays.
-const DURABLE: &str = "-- set_durable
-    select set_config('synchronous_commit', 'on', false)
-    where current_setting('synchronous_commit') in ('off', 'local')";
+/// A peer that is gone without a word: the server notices, and lets go of what it held. On a Unix socket they mean nothing.
+const KEEPALIVES: &[(&str, &str)] = &[
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "15000"),
+];
 
-/// A connection that nobody used for so long is asked whether it still is one.
-const IDLE: Duration = Duration::from_secs(5);
+/// A commit that was answered survives a crash of the server: an intent whose call has left, a hold that was answered.
+const DURABLE: &str = "on";
 
-/// It answers within this time, or it is dropped.
-const PING_DEADLINE: Duration = Duration::from_secs(2);
+/// What is stricter than that stays.
+const STRICTER: &str = "remote_apply";
 
-/// A connection of ours, by these options.
-pub(super) fn options(options: PgConnectOptions) -> PgConnectOptions {
-    options.application_name("genesys-purge").options(SETTINGS.iter().copied())
+/// The first version that ends transactions by the clock.
+const WITH_TRANSACTION_TIMEOUT: u32 = 170_000;
+
+/// What the server is and has, before anything is set that depends on it.
+#[derive(Debug, Clone)]
+pub(super) struct Ground {
+    version: u32,
+    durability: String,
 }
 
-/// The same without limits of time, for what may take as long as it takes: migrations.
-pub(super) fn patient(options: PgConnectOptions) -> PgConnectOptions {
-    self::options(options).options([("statement_timeout", "0"), ("lock_timeout", "0")])
+/// Asks the server once. It is waited for as a pool does: it may be starting.
+pub(super) async fn survey(options: &PgConnectOptions, patience: Duration) -> Result<Ground, sqlx::Error> {
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(patience);
+    let pool = pool.connect_lazy_with(options.clone());
+    let asked = async {
+        let mut connection = pool.acquire().await?;
+        let durability = sqlx::query_scalar!(
+            r#"-- survey_session
+            select current_setting('synchronous_commit') as "durability!""#
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        let version = connection.server_version_num().unwrap_or_default();
+        connection.close().await?;
+        Ok(Ground { version, durability })
+    };
+    tokio::time::timeout(patience, asked).await.map_err(|_| sqlx::Error::PoolTimedOut)?
 }
 
-/// Makes the session's commits durable.
-pub(super) async fn make_durable(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    connection.execute(DURABLE).await.map(drop)
+/// A connection of ours, before it is known what the server has.
+pub(super) fn plain(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name("genesys-purge").options(SETTINGS.iter().chain(KEEPALIVES).copied())
 }
 
-/// A pool of such connections, each of which is looked at before it is handed out.
-pub(super) fn pool(max_connections: u32, pulse: &Pulse) -> PgPoolOptions {
-    let pulse = pulse.clone();
-    PgPoolOptions::new()
-        .max_connections(max_connections.max(1))
-        .acquire_timeout(Duration::from_secs(10))
-        .idle_timeout(Duration::from_mins(1))
-        .test_before_acquire(false)
-        .after_connect(|connection, _| Box::pin(make_durable(connection)))
-        .before_acquire(move |connection, meta| {
-            let is_suspect = pulse.is_suspect(meta.age);
-            Box::pin(async move {
-                if is_suspect || meta.idle_for < IDLE {
-                    return Ok(!is_suspect);
-                }
-                Ok(matches!(tokio::time::timeout(PING_DEADLINE, connection.ping()).await, Ok(Ok(()))))
-            })
-        })
+/// The same with what depends on the server.
+pub(super) fn durable(options: PgConnectOptions, ground: &Ground) -> PgConnectOptions {
+    let durability = if ground.durability == STRICTER { STRICTER } else { DURABLE };
+    let options = options.options([("synchronous_commit", durability)]);
+    if ground.version < WITH_TRANSACTION_TIMEOUT {
+        return options;
+    }
+    // A large purge is accepted in one transaction; what must not last has a limit of its own.
+    options.options([("transaction_timeout", "0")])
 }
 
-/// Remembers when a connection last swallowed a statement: those that are as old are not to be trusted either.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Pulse(Arc<Mutex<Option<Instant>>>);
+/// The same with limits of time; migrations have none, they take as long as they take.
+pub(super) fn limited(options: PgConnectOptions, limits: Limits, deadlines: &Deadlines) -> PgConnectOptions {
+    options.options(limits_in_millis(limits, deadlines))
+}
 
-impl Pulse {
-    /// A statement had no answer in time.
-    pub(super) fn gave_up(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+/// Migrations take as long as they take.
+pub(super) fn unlimited(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([("statement_timeout", "0"), ("lock_timeout", "0"), (FROZEN, "0")])
+}
+
+const FROZEN: &str = "idle_in_transaction_session_timeout";
+
+fn limits_in_millis(limits: Limits, deadlines: &Deadlines) -> [(&'static str, String); 3] {
+    [
+        ("statement_timeout", limits.on_server()),
+        ("lock_timeout", limits.of_lock()),
+        (FROZEN, deadlines.frozen),
+    ]
+    .map(|(name, limit)| (name, limit.as_millis().to_string()))
+}
+
+/// What a session of ours turned out to have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionCheck {
+    /// What makes it unsafe to work: a sentence each.
+    pub unsafe_settings: Vec<String>,
+    /// What is not as it was asked for, but hurts only the pace.
+    pub odd_settings: Vec<String>,
+    /// Settings of the server by which committed work can be lost, or its files be damaged, when the machine crashes.
+    pub lossy_settings: Vec<String>,
+}
+
+impl SessionCheck {
+    /// Nothing may be begun on such a database.
+    pub fn ensure_safe(&self) -> Result<(), StoreError> {
+        if self.unsafe_settings.is_empty() {
+            return Ok(());
+        }
+        Err(StoreError::Settings { found: self.unsafe_settings.join("; ") })
+    }
+}
+
+impl Store {
+    /// Whether sessions have the settings that were asked for. A pooler may leave them out, and then those of role and
+    /// database are in force.
+    pub async fn check_session(&self) -> Result<SessionCheck, StoreError> {
+        let mut tx = self.begin("check_session").await?;
+        let rows = sqlx::query!(
+            r#"-- check_session
+            select name as "name!", setting as "setting!" from pg_settings"#
+        )
+        .all(&mut tx)
+        .await?;
+        let found = |name: &str| {
+            let row = rows.iter().find(|row| row.name.eq_ignore_ascii_case(name));
+            row.map(|row| row.setting.as_str()).unwrap_or_default()
+        };
+        Ok(judge(found, self.deadlines.engine, &self.deadlines))
+    }
+}
+
+/// What is wrong with settings that were found.
+fn judge<'a>(found: impl Fn(&str) -> &'a str, limits: Limits, deadlines: &Deadlines) -> SessionCheck {
+    let mut check = SessionCheck::default();
+    let told = |name: &str, wanted: &str| format!("{name} is {:?} instead of {wanted:?}", found(name));
+    if ![DURABLE, STRICTER].contains(&found("synchronous_commit")) {
+        check.unsafe_settings.push(told("synchronous_commit", DURABLE));
+    }
+    for (name, wanted) in [
+        ("transaction_isolation", "read committed"),
+        ("search_path", "public, pg_temp"),
+        // Triggers and foreign keys are silent under any other.
+        ("session_replication_role", "origin"),
+    ] {
+        if found(name) != wanted {
+            check.unsafe_settings.push(told(name, wanted));
+        }
+    }
+    let limits = limits_in_millis(limits, deadlines);
+    let limits = limits.iter().map(|(name, limit)| (*name, limit.as_str()));
+    let odd = SETTINGS.iter().copied().chain(limits).filter(|(name, wanted)| found(name) != *wanted);
+    check
+        .odd_settings
+        .extend(odd.filter(|(name, _)| *name != "search_path").map(|(name, wanted)| told(name, wanted)));
+    let lossy = ["fsync", "full_page_writes"].into_iter().filter(|name| found(name) == "off");
+    check.lossy_settings.extend(lossy.map(str::to_owned));
+    check
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(changes: &[(&str, &'static str)]) -> SessionCheck {
+        let deadlines = Deadlines::default();
+        let limits = limits_in_millis(deadlines.engine, &deadlines);
+        let found = |name: &str| {
+            let ours = [("synchronous_commit", "on"), ("transaction_isolation", "read committed")];
+            let servers =
+                [("session_replication_role", "origin"), ("fsync", "on"), ("full_page_writes", "on")];
+            let all = changes.iter().chain(SETTINGS).chain(&ours).chain(&servers);
+            let set = all.copied().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned());
+            let limit = limits.iter().find(|(known, _)| *known == name).map(|(_, limit)| limit.clone());
+            &*set.or(limit).unwrap_or_default().leak()
+        };
+        judge(found, deadlines.engine, &deadlines)
     }
 
-    fn is_suspect(&self, age: Duration) -> bool {
-        let gave_up = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        gave_up.is_some_and(|gave_up| gave_up.elapsed() < age)
+    #[test]
+    fn settings_that_lose_work_or_read_strange_tables_stop_a_start_and_slow_ones_do_not() {
+        assert_eq!(checked(&[]), SessionCheck::default());
+        assert_eq!(checked(&[("synchronous_commit", "remote_apply")]), SessionCheck::default());
+        for (name, value) in [
+            ("synchronous_commit", "off"),
+            ("synchronous_commit", "local"),
+            ("synchronous_commit", "remote_write"),
+            ("transaction_isolation", "repeatable read"),
+            ("search_path", "evil"),
+            ("session_replication_role", "replica"),
+        ] {
+            let check = checked(&[(name, value)]);
+            assert_eq!(check.unsafe_settings.len(), 1, "{name}: {check:?}");
+            let error = check.ensure_safe().unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(value), "{error}");
+        }
+        for (name, value) in
+            [("statement_timeout", "1"), ("TimeZone", "Asia/Tokyo"), (FROZEN, "0"), ("jit", "on")]
+        {
+            let check = checked(&[(name, value)]);
+            assert_eq!(check.odd_settings.len(), 1, "{name}: {check:?}");
+            check.ensure_safe().unwrap();
+        }
+        assert_eq!(checked(&[("fsync", "off")]).lossy_settings, ["fsync"]);
     }
 }

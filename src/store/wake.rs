@@ -1,39 +1,82 @@
-//! `LISTEN/NOTIFY`: idle workers hear of new work at once. A lost notification costs time, nothing else.
+//! `LISTEN`: hears of work that other processes tell of (`bell.rs`). A lost notification costs time, nothing else.
 
+use std::time::Duration;
+
+use sqlx::Executor as _;
 use sqlx::postgres::{PgListener, PgPoolOptions};
+use tokio::time::timeout;
 
-use super::tx::{Tx, Writes as _};
-use super::{Place, StoreError};
-
-const CHANNEL: &str = "genesys_purge_work";
+use super::bell::{AtHome, Bell, CHANNEL};
+use super::{Store, StoreError};
 
 /// Hears of work, on a connection of its own.
-#[derive(Debug)]
-pub struct Listener(PgListener);
+pub struct Listener {
+    connection: PgListener,
+    bell: Bell,
+    /// So long nothing is heard before the connection is asked whether it still is one.
+    heartbeat: Duration,
+    /// By then it answers.
+    patience: Duration,
+}
 
-impl Listener {
-    pub async fn connect(place: &Place) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Database { transaction: "listen", source };
-        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(place.options()?);
-        let mut listener = PgListener::connect_with(&pool).await.map_err(failed)?;
-        listener.listen(CHANNEL).await.map_err(failed)?;
-        Ok(Self(listener))
+impl Store {
+    /// Has this process told of work that it makes itself, at once.
+    pub fn tell_at_home(&self, at_home: AtHome) {
+        self.bell.set_at_home(at_home);
     }
 
-    /// Waits for the next notification: the org that has work, or `None` where the connection was lost and
-    /// notifications may have been missed.
-    pub async fn next(&mut self) -> Result<Option<String>, StoreError> {
-        let notification = self
-            .0
-            .try_recv()
-            .await
-            .map_err(|source| StoreError::Database { transaction: "listen", source })?;
-        Ok(notification.map(|notification| notification.payload().to_owned()))
+    /// Listens to what the others tell.
+    pub async fn listen(&self) -> Result<Listener, StoreError> {
+        let patience = self.deadlines.engine.connection;
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(patience);
+        let pool = pool.connect_lazy_with((*self.options).clone());
+        let connecting = async {
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.listen(CHANNEL).await?;
+            Ok(listener)
+        };
+        let connected = timeout(patience, connecting).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+        Ok(Listener {
+            connection: connected.map_err(failed)?,
+            bell: self.bell.clone(),
+            heartbeat: self.deadlines.heartbeat,
+            patience: self.deadlines.begin,
+        })
     }
 }
 
-/// Tells every process, with the commit of this transaction, that an org has work.
-pub(super) async fn notify(tx: &mut Tx, org: &str) -> Result<(), StoreError> {
-    sqlx::query!("-- notify_work\nselect pg_notify($1, $2)", CHANNEL, org).run(tx).await?;
-    Ok(())
+impl Listener {
+    /// Waits until another process tells that somebody has work, and who: `None` where the connection was lost and
+    /// notifications may have been missed.
+    pub async fn next(&mut self) -> Result<Option<String>, StoreError> {
+        loop {
+            // Nothing of a message is lost where this ends before it is whole.
+            let Ok(heard) = timeout(self.heartbeat, self.connection.try_recv()).await else {
+                self.ask_whether_it_lives().await?;
+                continue;
+            };
+            let Some(notification) = heard.map_err(failed)? else { return Ok(None) };
+            if let Some(name) = self.bell.heard(notification.payload()) {
+                return Ok(Some(name.to_owned()));
+            }
+        }
+    }
+
+    /// A connection that swallows bytes never says that it does.
+    async fn ask_whether_it_lives(&mut self) -> Result<(), StoreError> {
+        match timeout(self.patience, self.connection.execute("-- heartbeat\nselect 1")).await {
+            Ok(answered) => answered.map(drop).map_err(failed),
+            Err(_) => Err(failed(sqlx::Error::PoolTimedOut)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener").finish_non_exhaustive()
+    }
+}
+
+fn failed(source: sqlx::Error) -> StoreError {
+    StoreError::Database { transaction: "listen", source }
 }

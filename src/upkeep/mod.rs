@@ -2,6 +2,7 @@
 //!
 //! Invariant: upkeep only finds what somebody else left; no purge needs it while everybody lives.
 
+pub mod ahead;
 pub mod leases;
 pub mod meters;
 pub mod repeats;

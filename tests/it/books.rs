@@ -112,6 +112,7 @@ async fn what_was_decided_told_and_accepted_can_be_neither_changed_nor_removed()
             format!("update {table} set {column} = {column}"),
             format!("delete from {table}"),
             format!("delete from {table} where false"),
+            format!("truncate {table} cascade"),
         ] {
             let refused = sqlx::query(AssertSqlSafe(sql.clone())).execute(&mut connection).await;
             let error = refused.expect_err(&sql).to_string();
@@ -121,6 +122,9 @@ async fn what_was_decided_told_and_accepted_can_be_neither_changed_nor_removed()
             );
         }
     }
+    // Emptying what they refer to would empty them, too.
+    let refused = sqlx::query("truncate purges cascade").execute(&mut connection).await;
+    assert!(refused.expect_err("events refer to purges").to_string().contains("never changed or removed"));
     assert_books(&test).await;
 }
 

@@ -2,6 +2,7 @@
 
 use genesys_purge::app::{Role, Service, World};
 use genesys_purge::sandbox::{Call, JobDuration, Kind};
+use genesys_purge::upkeep;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -151,4 +152,42 @@ async fn a_poison_id_is_found_however_small_the_budget_is() {
     assert_eq!(test.endings(purge).await, endings([("failed bad.request", 1), ("would_purge eligible", 3)]));
     let sizes: Vec<usize> = test.log(Call::Details).iter().map(|entry| entry.ids).collect();
     assert!(sizes.len() <= 7, "three calls find it, and each other id takes one at most: {sizes:?}");
+}
+
+#[tokio::test]
+async fn a_database_clock_that_was_ahead_silences_an_org_no_longer_than_its_longest_wait() {
+    let test = Setup::new().role(Role::Api).second_org().start().await;
+    // What was written while it was ahead, and what was written since.
+    test.sql(
+        "update limiters set arrival_at = now() + interval '10 hours', closed_until = now() + interval '10 hours'
+         where org = 'default'",
+    )
+    .await;
+    test.sql(
+        "update limiters set arrival_at = now() + interval '30 seconds', closed_until = now() + interval '30 minutes'
+         where org = 'eu'",
+    )
+    .await;
+    test.sql(
+        "update orgs set blocked_call = 'details', blocked_code = 'forbidden', blocked_detail = 'no rights',
+         blocked_at = now(), probe_at = now() + interval '10 hours' where name = 'default'",
+    )
+    .await;
+    let later = async |org: &str| {
+        let closed_until = &test.get(&format!("/orgs/{org}")).await["closedUntil"];
+        let until: Timestamp = closed_until.as_str().unwrap().parse().unwrap();
+        until.duration_since(World::machine().clock()()).as_secs()
+    };
+    let others = later("eu").await;
+    let store = test.store().await;
+    upkeep::ahead::look(&store).await;
+    assert!((3500..=3600).contains(&later("default").await), "as long as upstream can ask for");
+    assert!((others - later("eu").await).abs() < 30, "what may be so stays");
+    let ahead = "select extract(epoch from max(arrival_at) - now())::bigint from limiters where org = ";
+    assert!((50..=62).contains(&test.number(&format!("{ahead} 'default'")).await));
+    assert!(test.number(&format!("{ahead} 'eu'")).await <= 30);
+    let probe = "select extract(epoch from probe_at - now())::bigint from orgs where name = 'default'";
+    assert!((45..=60).contains(&test.number(probe).await));
+    assert_eq!(store.bring_back_times().await.unwrap(), 0, "once is enough");
+    store.close().await;
 }

@@ -8,6 +8,7 @@ mod books;
 mod commands;
 mod conflicts;
 mod crash;
+mod database;
 mod deadlines;
 mod docs_page;
 mod dry_run;

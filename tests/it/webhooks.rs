@@ -250,6 +250,63 @@ async fn deliveries_survive_a_restart() {
     assert_books(&test).await;
 }
 
+/// Claims what is due as a process does that dies before it records anything; the seconds of the lease that it leaves, which
+/// is over at once.
+async fn die_while_sending(test: &TestService) -> i64 {
+    let store = test.store().await;
+    test.sql("update deliveries set run_at = now() where state = 'pending'").await;
+    let (claimed, _) = store.claim_deliveries(8, Duration::from_secs(30)).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    store.close().await;
+    let lease = "select round(extract(epoch from lease_until - now()))::bigint from deliveries";
+    let seconds = test.number(lease).await;
+    test.sql("update deliveries set lease_until = now() - interval '1 second'").await;
+    seconds
+}
+
+#[tokio::test]
+async fn a_process_that_dies_while_it_sends_uses_up_no_attempt() {
+    let mut test = impatient("1h,1h").start().await;
+    test.receiver.answer_next(&[Answer::Status(500)]);
+    let held = test.ids_of(Kind::Eligible)[0];
+    test.post("/holds", &json!({ "matter": "M", "conversationIds": [held] })).await;
+    test.finished(test.purge(&[held]).await).await;
+    let first = test.receiver.wait_for(1, |_| true).await.remove(0);
+    eventually("it is recorded", async || delivery(&test, &first.id).await.attempt == 1).await;
+    test.stop_service().await;
+    for _ in 0..5 {
+        die_while_sending(&test).await;
+    }
+    test.receiver.answer_next(&[Answer::Status(500)]);
+    test.settings.webhooks.retry_schedule = vec![Duration::from_millis(50); 2];
+    test.start_service().await;
+    let taken = delivery_in(&test, &first.id, "delivered").await;
+    assert_eq!(taken.attempt, 3, "one before the deaths, two after them");
+    test.end().await;
+}
+
+#[tokio::test]
+async fn a_delivery_that_ends_whoever_sends_it_is_tried_less_and_less_often() {
+    let mut test = impatient("1h").start().await;
+    test.receiver.answer_next(&[Answer::Status(500)]);
+    let held = test.ids_of(Kind::Eligible)[0];
+    test.post("/holds", &json!({ "matter": "M", "conversationIds": [held] })).await;
+    test.finished(test.purge(&[held]).await).await;
+    let first = test.receiver.wait_for(1, |_| true).await.remove(0);
+    eventually("it is recorded", async || delivery(&test, &first.id).await.attempt == 1).await;
+    test.stop_service().await;
+    let mut leases = Vec::new();
+    for _ in 0..11 {
+        leases.push(die_while_sending(&test).await);
+    }
+    assert!(
+        leases.windows(2).take(8).all(|pair| pair[1] >= pair[0] * 2 - 2),
+        "each is twice as long: {leases:?}"
+    );
+    assert!(leases[10] < 3 * 3600, "up to hours, not for ever: {leases:?}");
+    test.end().await;
+}
+
 #[tokio::test]
 async fn deliveries_that_are_owed_while_no_receiver_listens_any_more_wait_for_one() {
     let mut test = impatient("1h").start().await;

@@ -10,7 +10,7 @@ use crate::app::database::place;
 use crate::config::Settings;
 use crate::postgres::{self, Binaries};
 use crate::store::views::condition::{OrgCondition, ServerCondition, reach};
-use crate::store::{Place, Store, StoreError};
+use crate::store::{Place, SessionCheck, Store, StoreError};
 
 /// The oldest Postgres that the tests run on.
 const OLDEST: i32 = 15;
@@ -112,9 +112,12 @@ async fn connect(
     let mut findings = vec![
         version(&server, took.as_secs_f64() * 1000.0),
         connections(&server, settings.database.max_connections),
-        clock::compare("database clock", ("this machine's", own), server.now, half),
-        schema,
     ];
+    findings.extend(match asked("session", store.check_session()).await {
+        Ok(check) => vec![session(&check), durability(&check)],
+        Err(failed) => vec![failed],
+    });
+    findings.extend([clock::compare("database clock", ("this machine's", own), server.now, half), schema]);
     let orgs = if is_current { asked("orgs", store.org_conditions()).await } else { Ok(Vec::new()) };
     let orgs = orgs.unwrap_or_else(|failed| {
         findings.push(failed);
@@ -150,6 +153,44 @@ fn connections(server: &ServerCondition, ours: u32) -> Finding {
     }
 }
 
+/// Whether sessions have what they were asked to begin with.
+fn session(check: &SessionCheck) -> Finding {
+    let remedy = |settings: &[String]| {
+        let named = settings.iter().filter_map(|told| told.split(' ').next()).collect::<Vec<_>>().join(", ");
+        format!("connect without the pooler, or set {named} for the role (alter role ... set ...)")
+    };
+    let (bad, odd) = (&check.unsafe_settings, &check.odd_settings);
+    if !bad.is_empty() {
+        return Finding::fail(
+            "session",
+            format_args!("{}: no service starts on it", bad.join("; ")),
+            remedy(bad),
+        );
+    }
+    if !odd.is_empty() {
+        return Finding::warn("session", odd.join("; "), remedy(odd));
+    }
+    Finding::ok("session", "its settings are those that were asked for")
+}
+
+/// Without either, what was committed may be gone after a crash, and with it a legal hold or an intent whose call has left.
+fn durability(check: &SessionCheck) -> Finding {
+    let is_off = |name: &str| check.lossy_settings.iter().any(|lossy| lossy == name);
+    if is_off("fsync") {
+        let told = "fsync is off: a crash of the server's machine loses what was committed, or all of it";
+        return Finding::fail("durability", told, "set fsync = on, and synchronous_commit too");
+    }
+    if is_off("full_page_writes") {
+        let told = "full_page_writes is off: a crash of the server's machine can leave half-written pages";
+        return Finding::warn(
+            "durability",
+            told,
+            "set full_page_writes = on, unless the file system never tears pages",
+        );
+    }
+    Finding::ok("durability", "what is committed survives a crash of the server's machine")
+}
+
 async fn asked_schema(store: &Store) -> Result<(), StoreError> {
     let timed_out = StoreError::Unreadable { what: "the schema", detail: too_long() };
     tokio::time::timeout(LONGEST, store.check_ready()).await.unwrap_or(Err(timed_out))
@@ -181,6 +222,27 @@ mod tests {
 
     use super::*;
     use crate::app::doctor::Verdict;
+
+    #[test]
+    fn settings_that_lose_what_was_committed_fail_and_those_that_cost_time_warn() {
+        let told = |setting: &str| vec![format!("{setting} is \"x\" instead of \"y\"")];
+        let lossy =
+            |name: &str| SessionCheck { lossy_settings: vec![name.to_owned()], ..SessionCheck::default() };
+        let unsafe_one =
+            SessionCheck { unsafe_settings: told("synchronous_commit"), ..SessionCheck::default() };
+        let odd = SessionCheck { odd_settings: told("statement_timeout"), ..SessionCheck::default() };
+        for (finding, verdict, remedy) in [
+            (session(&unsafe_one), Verdict::Fail, "set synchronous_commit for the role"),
+            (session(&odd), Verdict::Warn, "set statement_timeout for the role"),
+            (session(&lossy("fsync")), Verdict::Ok, ""),
+            (durability(&lossy("fsync")), Verdict::Fail, "fsync = on"),
+            (durability(&lossy("full_page_writes")), Verdict::Warn, "full_page_writes = on"),
+            (durability(&unsafe_one), Verdict::Ok, ""),
+        ] {
+            assert_eq!(finding.verdict, verdict, "{finding:?}");
+            assert!(finding.remedy.as_deref().unwrap_or_default().contains(remedy), "{finding:?}");
+        }
+    }
 
     #[test]
     fn an_old_server_and_one_with_too_few_connections_are_told() {

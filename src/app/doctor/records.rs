@@ -3,12 +3,10 @@
 use super::asked;
 use super::database::Connected;
 use super::finding::Finding;
+use crate::app::MANY;
 use crate::config::Settings;
 use crate::store::keys::KeyRow;
 use crate::store::views::condition::OrgCondition;
-
-/// More dead deliveries than these are not counted.
-const MANY: i64 = 1000;
 
 pub(super) async fn examine(settings: &Settings, connected: &Connected) -> Vec<Finding> {
     if !connected.is_current {
@@ -23,6 +21,10 @@ pub(super) async fn examine(settings: &Settings, connected: &Connected) -> Vec<F
     findings.extend(connected.orgs.iter().flat_map(|org| org_findings(settings, org)));
     let dead = asked("deliveries", store.dead_deliveries(MANY)).await;
     findings.push(dead.map_or_else(|failed| failed, deliveries));
+    if settings.webhooks.url.is_none() {
+        let waiting = asked("waiting deliveries", store.waiting_deliveries(MANY)).await;
+        findings.extend(waiting.map_or_else(Some, waiting_for_a_receiver));
+    }
     findings
 }
 
@@ -66,12 +68,23 @@ fn org_findings(settings: &Settings, org: &OrgCondition) -> Vec<Finding> {
     findings.into_iter().map(|finding| finding.of(name)).collect()
 }
 
+/// What an earlier configuration owed, and nobody tries.
+fn waiting_for_a_receiver(waiting: i64) -> Option<Finding> {
+    let detail = format!("{} wait for a receiver, and none is configured", counted(waiting));
+    let remedy = "set RETENTION_WEBHOOK_URL, and they are sent";
+    (waiting > 0).then(|| Finding::warn("waiting deliveries", detail, remedy))
+}
+
+fn counted(number: i64) -> String {
+    let at_least = if number == MANY { "at least " } else { "" };
+    format!("{at_least}{number}")
+}
+
 fn deliveries(dead: i64) -> Finding {
     match dead {
         0 => Finding::ok("deliveries", "none was given up"),
         dead => {
-            let at_least = if dead == MANY { "at least " } else { "" };
-            let detail = format!("{at_least}{dead} were given up: their receiver never took them");
+            let detail = format!("{} were given up: their receiver never took them", counted(dead));
             Finding::warn("deliveries", detail, "docs/operations.md, \"Webhooks\", tells how to find them")
         }
     }

@@ -24,7 +24,7 @@ pub struct Delivery {
     pub event_id: Uuid,
     /// The bytes to sign and send.
     pub payload: String,
-    /// Attempts so far, this one included.
+    /// Attempts that were recorded so far, and this one.
     pub attempt: u32,
 }
 
@@ -44,6 +44,10 @@ pub enum Attempt {
 
 impl Store {
     /// Claims up to `limit` deliveries that are due, and tells how long until the next one is.
+    ///
+    /// An attempt counts when it is recorded: a process that died while it sent uses up none. But each claim of which
+    /// nothing was recorded doubles the lease of the next, up to 256 times, so that a delivery that ends whoever sends it
+    /// does so less and less often.
     pub async fn claim_deliveries(
         &self,
         limit: i64,
@@ -61,8 +65,8 @@ impl Store {
                 for update skip locked
             )
             update deliveries d
-            set lease_until = clock_timestamp() + make_interval(secs => $2), epoch = d.epoch + 1,
-                attempt = d.attempt + 1
+            set lease_until = clock_timestamp() + make_interval(secs => $2 * power(2, least(d.epoch - d.attempt, 8))),
+                epoch = d.epoch + 1
             from due
             where d.id = due.id
             returning d.id, d.epoch, d.event_id, d.payload, d.attempt",
@@ -89,10 +93,22 @@ impl Store {
                 epoch: row.epoch,
                 event_id: row.event_id,
                 payload: row.payload,
-                attempt: u32::try_from(row.attempt).unwrap_or(u32::MAX),
+                attempt: u32::try_from(row.attempt).unwrap_or(u32::MAX).saturating_add(1),
             })
             .collect();
         Ok((deliveries, next.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default())))
+    }
+
+    /// Deliveries that wait for an attempt, at most so many are counted.
+    pub async fn waiting_deliveries(&self, at_most: i64) -> Result<i64, StoreError> {
+        let mut tx = self.begin("waiting_deliveries").await?;
+        sqlx::query_scalar!(
+            r#"-- waiting_deliveries
+            select count(*) as "waiting!" from (select from deliveries where state = 'pending' limit $1) waiting"#,
+            at_most
+        )
+        .one(&mut tx)
+        .await
     }
 
     /// Records an attempt; one whose lease was lost changes nothing.
@@ -108,7 +124,7 @@ impl Store {
         let done = sqlx::query!(
             "-- record_attempt
             update deliveries
-            set state = $3::text::delivery_state, run_at = clock_timestamp() + make_interval(secs => $4),
+            set state = $3::text::delivery_state, attempt = attempt + 1, run_at = clock_timestamp() + make_interval(secs => $4),
                 last_status = $5, last_error = $6, lease_until = null,
                 delivered_at = case when $3 = 'delivered' then clock_timestamp() end
             where id = $1 and epoch = $2",

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
 
-use crate::domain::limiter::{Budget, PERMIT_LIFE, Permission, in_force};
+use super::block::PROBE_EVERY;
+use crate::domain::limiter::{Budget, LONGEST_SILENCE, PERMIT_LIFE, Permission, WINDOW, in_force};
 use crate::domain::recent::RecentCalls;
 use crate::domain::terms::OrgTerms;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
@@ -120,6 +121,40 @@ impl Store {
         .run(&mut tx)
         .await?;
         tx.commit().await
+    }
+
+    /// Moves what lies further ahead than anybody writes it to the furthest where it may be; tells for how many orgs. The
+    /// clock that was ahead when it was written is not any more.
+    pub async fn bring_back_times(&self) -> Result<u64, StoreError> {
+        let mut tx = self.begin("bring_back_times").await?;
+        let probes = sqlx::query!(
+            "-- bring_back_probes
+            with ahead as (
+                select name from orgs
+                where probe_at > clock_timestamp() + make_interval(secs => $1)
+                order by name
+                for no key update
+            )
+            update orgs o set probe_at = clock_timestamp() + make_interval(secs => $1)
+            from ahead where o.name = ahead.name",
+            PROBE_EVERY.as_secs_f64()
+        )
+        .run(&mut tx)
+        .await?;
+        let limiters = sqlx::query!(
+            "-- bring_back_limiters
+            update limiters
+            set arrival_at = least(arrival_at, clock_timestamp() + make_interval(secs => $1)),
+                closed_until = least(closed_until, clock_timestamp() + make_interval(secs => $2))
+            where arrival_at > clock_timestamp() + make_interval(secs => $1)
+               or closed_until > clock_timestamp() + make_interval(secs => $2)",
+            WINDOW.as_secs_f64(),
+            LONGEST_SILENCE.as_secs_f64()
+        )
+        .run(&mut tx)
+        .await?;
+        tx.commit().await?;
+        Ok(probes.max(limiters))
     }
 
     /// A call of that kind was accepted: a row of refusals is over. Remembers a budget that upstream's headers told.

@@ -8,7 +8,6 @@ use crate::domain::events::EventType;
 use crate::domain::keys::Reach;
 use crate::store::events::{Actor, NewEvent, write};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
-use crate::store::wake::notify;
 use crate::store::{Store, StoreError};
 
 /// Who stopped an org, when and why.
@@ -101,7 +100,7 @@ impl Store {
         if resumed > 0 {
             let actor = Actor { name: by, request_id: Some(request_id) };
             self.write_steering(&mut tx, org, EventType::OrgResumed, actor, serde_json::json!({})).await?;
-            notify(&mut tx, org).await?;
+            tx.will_wake(org);
         }
         tx.commit().await?;
         Ok(true)

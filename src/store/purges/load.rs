@@ -5,11 +5,13 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::accept::NewPurge;
 use crate::domain::counts::{Counts, Tally};
 use crate::domain::keys::Reach;
 use crate::domain::outcome::Outcome;
 use crate::domain::progress::Milestones;
 use crate::domain::state::PurgeState;
+use crate::intake::Spooled;
 use crate::store::slices::milestones;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
@@ -48,6 +50,30 @@ pub struct Purge {
 }
 
 impl Purge {
+    /// The purge of this wish, which was accepted at that time.
+    pub(super) fn accepted(id: Uuid, new: &NewPurge, spooled: &Spooled, at: Timestamp) -> Self {
+        let mut counts = Counts::default();
+        counts[Outcome::Pending] = i64::try_from(spooled.distinct()).unwrap_or(i64::MAX);
+        Self {
+            id,
+            state: PurgeState::Queued,
+            run: 1,
+            org: new.org.clone(),
+            reason: new.reason.clone(),
+            reference: new.reference.clone(),
+            labels: new.labels.clone(),
+            is_dry_run: new.is_dry_run,
+            counts: Tally::new(&counts, i64::try_from(spooled.duplicates()).unwrap_or(i64::MAX)),
+            milestones: None,
+            created_at: at,
+            started_at: None,
+            finished_at: None,
+            requested_by: new.requested_by.clone(),
+            blocked: None,
+            read_at: at,
+        }
+    }
+
     /// The purge as it was when it was accepted: the answer to the request for it and to every repeat of that.
     #[must_use]
     pub fn as_accepted(self) -> Self {

@@ -3,6 +3,7 @@
 pub mod accept;
 pub(super) mod canceling;
 pub(super) mod finish;
+mod index;
 pub mod list;
 pub mod load;
 pub mod repeat;

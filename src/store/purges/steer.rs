@@ -17,7 +17,6 @@ use crate::store::orgs::lock;
 use crate::store::orgs::quiet::quiet_at;
 use crate::store::slices::patch::Patch;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
-use crate::store::wake::notify;
 use crate::store::{Store, StoreError};
 
 /// What became of the wish to do something to a purge.
@@ -83,7 +82,7 @@ impl Store {
             finish::finish(self, &mut tx, now, &[purge]).await?;
         }
         let quiet_at = quiet_at(&mut tx, &[org.to_owned()], Some(purge)).await?;
-        notify(&mut tx, org).await?;
+        tx.will_wake(org);
         // Read before the commit: what is done must not be answered with a failure to read it.
         let steered = load::load_one(&mut tx, purge).await?;
         tx.commit().await?;

@@ -18,10 +18,13 @@ pub(in crate::store) struct Turns {
 }
 
 impl Turns {
-    /// So many of either kind at once, at least one.
-    pub(in crate::store) fn new(at_once: usize) -> Self {
-        let semaphore = || Arc::new(Semaphore::new(at_once.max(1)));
-        Self { large: semaphore(), small: semaphore() }
+    /// Where requests have so many connections: half of them are for large purges at most, and one is for those who ask
+    /// for something else, however many small ones come.
+    pub(in crate::store) fn new(connections: u32) -> Self {
+        let semaphore = |at_once: u32| {
+            Arc::new(Semaphore::new(usize::try_from(at_once.max(1)).unwrap_or(Semaphore::MAX_PERMITS)))
+        };
+        Self { large: semaphore(connections / 2), small: semaphore(connections.saturating_sub(1)) }
     }
 
     /// Waits for the turn of a purge of so many conversations, but no longer than `patience`.
@@ -43,14 +46,31 @@ impl Turns {
 mod tests {
     use super::*;
 
+    /// So many of that size have a turn at once.
+    async fn at_once(connections: u32, conversations: u64) -> usize {
+        let turns = Turns::new(connections);
+        let mut taken = Vec::new();
+        while let Ok(turn) = turns.take(conversations, Duration::ZERO).await {
+            taken.push(turn);
+        }
+        assert!(matches!(turns.take(conversations, Duration::ZERO).await, Err(StoreError::NoTurn)));
+        taken.len()
+    }
+
+    #[tokio::test]
+    async fn large_purges_leave_half_of_the_connections_and_small_ones_leave_one() {
+        for (connections, large, small) in [(5, 2, 4), (50, 25, 49), (2, 1, 1), (1, 1, 1), (0, 1, 1)] {
+            assert_eq!(at_once(connections, LARGE + 1).await, large, "of {connections}");
+            assert_eq!(at_once(connections, LARGE).await, small, "of {connections}");
+        }
+    }
+
     #[tokio::test]
     async fn small_purges_do_not_wait_for_large_ones() {
-        let turns = Turns::new(0);
+        let turns = Turns::new(1);
         let large = turns.take(LARGE + 1, Duration::ZERO).await.unwrap();
-        assert!(matches!(turns.take(LARGE + 1, Duration::ZERO).await, Err(StoreError::NoTurn)));
-        let small = turns.take(LARGE, Duration::ZERO).await.unwrap();
-        assert!(matches!(turns.take(1, Duration::ZERO).await, Err(StoreError::NoTurn)));
-        drop((large, small));
+        assert!(turns.take(LARGE, Duration::ZERO).await.is_ok());
+        drop(large);
         assert!(turns.take(LARGE + 1, Duration::ZERO).await.is_ok());
     }
 }

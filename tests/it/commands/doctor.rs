@@ -2,16 +2,18 @@
 
 use std::process::Stdio;
 
+use genesys_purge::app::Role;
 use genesys_purge::config::Environment;
 use genesys_purge::domain::keys::Scope;
 use genesys_purge::sandbox::Call;
-use genesys_purge::store::Place;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::home::{Home, LONG, PROGRAM};
+use crate::support::postgres::TestDatabase;
+use crate::support::proxy::Proxy;
 use crate::support::receiver::SECRET;
 use crate::support::{Setup, TestService};
 
@@ -24,11 +26,8 @@ struct Machine {
 
 impl Machine {
     fn of(test: &TestService) -> Self {
-        let Place::Socket { directory, port, user, database } = test.database.place() else {
-            panic!("no socket")
-        };
         let organization = test.sandbox.sandbox().settings();
-        let url = format!("postgres://{user}@localhost:{port}/{database}?host={}", directory.display());
+        let url = test.database.url();
         let spool = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let variables = [
             ("DATABASE_URL", url.as_str()),
@@ -113,7 +112,7 @@ impl Findings {
 
 #[tokio::test]
 async fn a_healthy_service_is_found_well_and_nothing_is_sent_to_its_receiver() {
-    let test = Setup::new().second_org().start().await;
+    let test = Setup::new().database(TestDatabase::durable().await).second_org().start().await;
     let machine = Machine::of(&test)
         .set("PURGE__ORGS__EU__BASE_URL", &test.sandbox.url)
         .set("PURGE__ORGS__EU__CLIENT_ID", "sandbox-client")
@@ -128,6 +127,8 @@ async fn a_healthy_service_is_found_well_and_nothing_is_sent_to_its_receiver() {
         "ok    default: clock ",
         "ok    webhook ",
         "ok    schema                  up to date\n",
+        "ok    session ",
+        "ok    durability ",
         "ok    eu: org ",
     ] {
         assert!(said.contains(line), "{line}: {said}");
@@ -208,8 +209,26 @@ async fn a_schema_that_is_behind_or_ahead_is_told_and_its_tables_are_left_alone(
 }
 
 #[tokio::test]
+async fn settings_that_lose_what_was_committed_are_failures() {
+    // The usual server of tests forces nothing to disk.
+    let test = Setup::new().role(Role::Api).database(TestDatabase::of_its_own_role().await).start().await;
+    let machine = Machine::of(&test);
+    let findings = machine.examined(&["--offline"]).await;
+    assert_eq!(findings.code, Some(1));
+    assert!(findings.find("durability", "fail").1.contains("fsync = on"), "{findings:#?}");
+    findings.find("session", "ok");
+    let pooler = Proxy::stripping(&test.database).await;
+    let machine = machine.set("DATABASE_URL", &pooler.url());
+    let (detail, remedy) = machine.examined(&["--offline"]).await.find("session", "fail");
+    assert!(detail.contains("synchronous_commit is \"off\""), "{detail}");
+    assert!(remedy.contains("pooler") && remedy.contains("search_path"), "{remedy}");
+    test.end().await;
+}
+
+#[tokio::test]
 async fn what_waits_for_somebody_is_a_warning() {
-    let test = Setup::new().second_org().env("PURGE__ENGINE__PAUSED", "true").start().await;
+    let setup = Setup::new().database(TestDatabase::durable().await).second_org();
+    let test = setup.env("PURGE__ENGINE__PAUSED", "true").start().await;
     test.sql("update api_keys set revoked_at = now()").await;
     test.sql(
         "update orgs set blocked_call = 'details', blocked_code = 'forbidden', blocked_detail = 'no rights',
@@ -238,6 +257,10 @@ async fn what_waits_for_somebody_is_a_warning() {
     assert!(findings.find("keys", "warn").1.contains("genesys-purge keys create"));
     assert!(findings.find("deliveries", "warn").0.starts_with("1 "));
     assert!(findings.find("jobs in doubt", "warn").0.starts_with("1 "));
+    test.sql("update deliveries set state = 'pending'").await;
+    let machine_without = Machine::of(&test).set("RETENTION_WEBHOOK_URL", "");
+    let (detail, remedy) = machine_without.examined(&[]).await.find("waiting deliveries", "warn");
+    assert!(detail.starts_with("1 ") && remedy.contains("RETENTION_WEBHOOK_URL"), "{detail}");
     let orgs: Vec<String> = findings
         .rows
         .iter()
@@ -271,7 +294,8 @@ async fn the_limits_of_an_org_hold_for_doctor_too() {
 
 #[tokio::test]
 async fn offline_nobody_is_called() {
-    let test = Setup::new().env("PURGE__ENGINE__PAUSED", "true").start().await;
+    let setup = Setup::new().database(TestDatabase::durable().await);
+    let test = setup.env("PURGE__ENGINE__PAUSED", "true").start().await;
     let findings = Machine::of(&test).examined(&["--offline"]).await;
     assert_eq!(findings.code, Some(0));
     assert_eq!(findings.unwell(), [("genesys", "skipped"), ("webhook", "skipped")]);

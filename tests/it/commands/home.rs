@@ -178,7 +178,8 @@ impl Serving {
             }
             said.push(line);
         };
-        let (told, log) = watch::channel(Vec::new());
+        let said = said.iter().map(|line| serde_json::from_str(line).unwrap_or_default()).collect();
+        let (told, log) = watch::channel::<Vec<Value>>(said);
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 told.send_modify(|lines| lines.push(serde_json::from_str(&line).unwrap_or_default()));

@@ -10,6 +10,8 @@ use tokio::process::Child;
 use tokio::time::timeout;
 
 use super::home::{Home, LONG, Serving, send, until};
+use crate::support::postgres::TestDatabase;
+use crate::support::proxy::{Proxy, Way};
 
 #[tokio::test]
 async fn a_fresh_machine_serves_stops_when_told_and_leaves_no_process() {
@@ -62,6 +64,37 @@ async fn a_wait_that_is_under_way_does_not_keep_a_service_from_stopping() {
     assert!(began.elapsed() < std::time::Duration::from_secs(40), "it doesn't last out the wait");
     home.until_no_database_runs().await;
     waiting.abort();
+}
+
+#[tokio::test]
+async fn deliveries_that_wait_while_no_receiver_is_configured_are_told_at_the_start() {
+    let database = TestDatabase::create().await;
+    database
+        .sql(
+            "with event as (insert into events (id, type, actor, payload, at)
+                 values (gen_random_uuid(), 'x', 'x', '{}', now()) returning id)
+             insert into deliveries (id, event_id, endpoint, payload)
+             select gen_random_uuid(), id, 'retention', '{}' from event",
+        )
+        .await;
+    let mut home = Home::with_jobs_of(50).await;
+    home.set("DATABASE_URL", &database.url());
+    let serving = Serving::start(&home).await;
+    let told = serving.logged(|line| line["waiting"] == 1).await;
+    assert!(told["message"].as_str().unwrap().contains("RETENTION_WEBHOOK_URL"), "{told}");
+    assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_though_its_database_answers_nothing_any_more() {
+    let database = TestDatabase::create().await;
+    let proxy = Proxy::to(&database).await;
+    let mut home = Home::with_jobs_of(50).await;
+    home.set("DATABASE_URL", &proxy.url());
+    home.set("PURGE__ENGINE__SHUTDOWN_GRACE", "1s");
+    let serving = Serving::start(&home).await;
+    proxy.set(Way::Silent);
+    assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::{submits, time_in};
+use crate::database::settings::hostile;
 use crate::support::books::assert_books;
 use crate::support::{Setup, TestService};
 
@@ -315,11 +316,19 @@ fn answers(ids: &[Uuid], presence: Presence) -> Answers {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_races_of_steering_against_intents_have_no_violation() {
-    let test = Setup::new().role(Role::Api).start().await;
+    races(&Setup::new().role(Role::Api).start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn they_have_none_either_where_role_and_database_have_hostile_settings() {
+    races(&Setup::new().role(Role::Api).database(hostile().await).start().await).await;
+}
+
+async fn races(test: &TestService) {
     let rivals = [Rival::Cancel, Rival::Pause, Rival::Stop, Rival::Hold];
     let mut lanes = Vec::new();
     for rival in rivals {
-        lanes.push(tokio::spawn(Lane::open(&test, rival).await.run()));
+        lanes.push(tokio::spawn(Lane::open(test, rival).await.run()));
     }
     for (lane, rival) in lanes.into_iter().zip(rivals) {
         let before = lane.await.unwrap();

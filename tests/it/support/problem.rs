@@ -9,6 +9,8 @@ pub async fn refused(request: RequestBuilder, status: u16, code: &str) -> Value 
     let told = response.status();
     let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
     let (media_type, request_id) = (header("content-type"), header("x-request-id"));
+    let seconds = header("retry-after").map(|seconds| seconds.parse::<u64>().unwrap());
+    assert_eq!(seconds.is_some(), status == 503, "what passes tells when to come again: {seconds:?}");
     let text = response.text().await.unwrap();
     assert_eq!(told, StatusCode::from_u16(status).unwrap(), "expected {code}: {text}");
     assert_eq!(media_type.as_deref(), Some("application/problem+json"), "{text}");

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use genesys_purge::api::ConnectionTerms;
-use genesys_purge::app::{Role, Service, World};
+use genesys_purge::app::{Patience, Role, Service, World};
 use genesys_purge::config::{Environment, Settings, Sources};
 use genesys_purge::domain::keys::{Caller, Reach, Scope, format_key};
 use genesys_purge::sandbox::{self, JobDuration, Kind, Running, Sandbox, Shares};
-use genesys_purge::store::Store;
+use genesys_purge::store::{Deadlines, Store};
 use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::postgres::{TestDatabase, new_id};
+use super::proxy::Proxy;
 use super::receiver::{Receiver, SECRET};
 
 /// How a test wants its service.
@@ -20,7 +21,8 @@ pub struct Setup {
     sandbox: sandbox::Settings,
     variables: Vec<(String, String)>,
     role: Role,
-    connections: ConnectionTerms,
+    patience: Patience,
+    is_behind_proxy: bool,
     has_second_org: bool,
     database: Option<TestDatabase>,
 }
@@ -56,7 +58,8 @@ impl Setup {
             sandbox,
             variables,
             role: Role::All,
-            connections: ConnectionTerms::default(),
+            patience: Patience::default(),
+            is_behind_proxy: false,
             has_second_org: false,
             database: None,
         }
@@ -99,7 +102,19 @@ impl Setup {
 
     /// How long callers may take.
     pub fn connections(mut self, change: impl FnOnce(&mut ConnectionTerms)) -> Self {
-        change(&mut self.connections);
+        change(&mut self.patience.callers);
+        self
+    }
+
+    /// How long the database is waited for.
+    pub fn deadlines(mut self, change: impl FnOnce(&mut Deadlines)) -> Self {
+        change(&mut self.patience.database);
+        self
+    }
+
+    /// The service reaches its database by a way that the test can close.
+    pub fn behind_proxy(mut self) -> Self {
+        self.is_behind_proxy = true;
         self
     }
 
@@ -131,15 +146,16 @@ impl Setup {
         let working_dir = tempfile::tempdir().unwrap();
         let sources = Sources { config_file: None, working_dir: working_dir.path().to_owned(), environment };
         let settings = Settings::load(&sources).unwrap();
-        let service =
-            Service::start_on(&settings, &World::machine(), &database.place(), self.role, self.connections)
-                .await
-                .unwrap();
+        let proxy = if self.is_behind_proxy { Some(Proxy::to(&database).await) } else { None };
+        let place = proxy.as_ref().map_or_else(|| database.place(), Proxy::place);
+        let world = World::machine();
+        let service = Service::start_on(&settings, &world, &place, self.role, self.patience).await.unwrap();
         let url = format!("http://{}", service.address());
         let client =
             Client::builder().tls_certs_only([]).no_proxy().timeout(Duration::from_mins(2)).build().unwrap();
         let mut test = TestService {
             database,
+            proxy,
             sandbox,
             receiver,
             settings,
@@ -156,6 +172,7 @@ impl Setup {
 /// A running service, as its callers see it.
 pub struct TestService {
     pub database: TestDatabase,
+    proxy: Option<Proxy>,
     pub sandbox: Running,
     pub receiver: Receiver,
     pub settings: Settings,
@@ -170,6 +187,11 @@ impl TestService {
     /// The plain setup.
     pub async fn start() -> Self {
         Setup::new().start().await
+    }
+
+    /// The way to the database of a service that is behind one.
+    pub fn proxy(&self) -> &Proxy {
+        self.proxy.as_ref().unwrap()
     }
 
     /// Stops the service alone: database, Genesys and receiver stay.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use genesys_purge::sandbox::{Call, CallEntry, Running};
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Executor as _};
+use sqlx::AssertSqlSafe;
 use tokio::net::TcpSocket;
 use uuid::Uuid;
 
@@ -74,7 +74,7 @@ impl TestService {
 
     /// Does one statement on a connection of the test's own.
     pub async fn sql(&self, statement: &str) {
-        self.database.connect().await.execute(AssertSqlSafe(statement)).await.unwrap();
+        self.database.sql(statement).await;
     }
 
     /// One number that a query tells.

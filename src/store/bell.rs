@@ -1,0 +1,122 @@
+//! Tells who waits for work that there is some: this process at once, the others by a notification.
+//!
+//! The notification is a transaction of its own, after the one that made the work: a commit that notifies holds a lock of
+//! the whole server until its log is on disk, so those of many callers would stand in a row. One notification tells of
+//! everything that came up while the last one was under way. One that is lost costs time, nothing else.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use sqlx::PgPool;
+use tokio::time::timeout;
+
+use super::connections::Pulse;
+use super::deadlines::Limits;
+
+/// The channel of all notifications.
+pub(super) const CHANNEL: &str = "genesys_purge_work";
+
+/// What is done with the name of whoever has work.
+pub type AtHome = Box<dyn Fn(&str) + Send + Sync>;
+
+/// Rung after a commit; all clones are one bell.
+#[derive(Clone)]
+pub(super) struct Bell(Arc<Inner>);
+
+struct Inner {
+    /// Stands before what this process tells, so that it knows its own voice.
+    voice: String,
+    pool: PgPool,
+    limits: Limits,
+    pulse: Pulse,
+    at_home: OnceLock<AtHome>,
+    pending: Mutex<Pending>,
+}
+
+#[derive(Default)]
+struct Pending {
+    /// Who has work of which the others were not told.
+    names: BTreeSet<String>,
+    /// Somebody is at it.
+    is_told: bool,
+}
+
+impl Bell {
+    pub(super) fn new(voice: String, pool: PgPool, limits: Limits, pulse: Pulse) -> Self {
+        let (at_home, pending) = (OnceLock::new(), Mutex::default());
+        Self(Arc::new(Inner { voice, pool, limits, pulse, at_home, pending }))
+    }
+
+    /// From now on this process is told without a way over the database.
+    pub(super) fn set_at_home(&self, at_home: AtHome) {
+        // A second one would be of a second engine, which no process has.
+        drop(self.0.at_home.set(at_home));
+    }
+
+    /// These have work.
+    pub(super) fn ring(&self, names: Vec<String>) {
+        if names.is_empty() {
+            return;
+        }
+        if let Some(at_home) = self.0.at_home.get() {
+            names.iter().for_each(|name| at_home(name));
+        }
+        let mut pending = self.pending();
+        pending.names.extend(names);
+        if !std::mem::replace(&mut pending.is_told, true) {
+            tokio::spawn(self.clone().tell_all());
+        }
+    }
+
+    /// Tells the others, until there is nothing left to tell.
+    async fn tell_all(self) {
+        while let Some(names) = self.next() {
+            if let Err(error) = self.tell(&names).await {
+                tracing::debug!(%error, "others were not told of work; they find it by looking, a little later");
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Vec<String>> {
+        let mut pending = self.pending();
+        if pending.names.is_empty() {
+            pending.is_told = false;
+            return None;
+        }
+        Some(std::mem::take(&mut pending.names).into_iter().map(|name| self.0.in_own_voice(&name)).collect())
+    }
+
+    async fn tell(&self, told: &[String]) -> Result<(), sqlx::Error> {
+        let mut connection = self.0.pool.acquire().await?;
+        let telling = sqlx::query!(
+            "-- tell_of_work\nselect pg_notify($1, told) from unnest($2::text[]) as new (told)",
+            CHANNEL,
+            told
+        );
+        if let Ok(done) = timeout(self.0.limits.statement, telling.execute(&mut *connection)).await {
+            return done.map(drop);
+        }
+        self.0.pulse.missed();
+        drop(connection.detach());
+        Err(sqlx::Error::PoolTimedOut)
+    }
+
+    /// Who has work, where another process says so.
+    pub(super) fn heard<'a>(&self, payload: &'a str) -> Option<&'a str> {
+        match payload.split_once(' ') {
+            Some((voice, _)) if voice == self.0.voice => None,
+            Some((_, name)) => Some(name),
+            None => Some(payload),
+        }
+    }
+
+    fn pending(&self) -> std::sync::MutexGuard<'_, Pending> {
+        self.0.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn in_own_voice(&self, name: &str) -> String {
+        format!("{} {name}", self.voice)
+    }
+}

@@ -1,0 +1,30 @@
+//! Times that lie further ahead than anybody ever writes them: the database's clock was ahead for a while, and was set
+//! back. What waits for them would wait for as long.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::store::Store;
+
+/// An org waits no longer for one of them than for this and the longest wait that there is.
+const EVERY: Duration = Duration::from_secs(15);
+
+/// Looks for them, and moves them to where they may be.
+pub async fn run(store: Store, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+        look(&store).await;
+    }
+}
+
+/// Looks once.
+pub async fn look(store: &Store) {
+    match store.bring_back_times().await {
+        Ok(0) => {}
+        Ok(orgs) => tracing::warn!(
+            orgs,
+            "waits of orgs ended later than any can: the database's clock was set back; they are shortened"
+        ),
+        Err(error) => tracing::error!(%error, "waits that are too long could not be looked for"),
+    }
+}

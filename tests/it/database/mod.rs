@@ -1,0 +1,6 @@
+//! What the database does to the service: it goes silent, takes no writes for a while, has settings of its own.
+
+mod frozen;
+mod read_only;
+pub mod settings;
+mod silent;
