@@ -59,7 +59,9 @@ impl Bell {
             return;
         }
         if let Some(at_home) = self.0.at_home.get() {
-            names.iter().for_each(|name| at_home(name));
+            for name in &names {
+                at_home(name);
+            }
         }
         let mut pending = self.pending();
         pending.names.extend(names);

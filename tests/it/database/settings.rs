@@ -35,17 +35,18 @@ const HOSTILE: &[(&str, &str)] = &[
 pub async fn hostile() -> TestDatabase {
     let database = TestDatabase::of_its_own_role().await;
     let (name, role) = (database.name(), database.role());
-    let mut statements = format!("create schema evil authorization {role};");
-    for table in
-        ["orgs", "limiters", "purges", "slices", "jobs", "holds", "hold_conversations", "api_keys", "events"]
-    {
-        statements += &format!("create table evil.{table} (like public.{table} including all);");
-        statements += &format!("alter table evil.{table} owner to {role};");
-    }
-    for (setting, value) in HOSTILE {
-        statements += &format!("alter role {role} set {setting} = {value};");
-        statements += &format!("alter database {name} set {setting} = {value};");
-    }
+    let tables =
+        ["orgs", "limiters", "purges", "slices", "jobs", "holds", "hold_conversations", "api_keys", "events"];
+    let shadows = tables.map(|table| {
+        format!(
+            "create table evil.{table} (like public.{table} including all); alter table evil.{table} owner to {role};"
+        )
+    });
+    let settings = HOSTILE.iter().map(|(setting, value)| {
+        format!("alter role {role} set {setting} = {value}; alter database {name} set {setting} = {value};")
+    });
+    let schema = format!("create schema evil authorization {role};");
+    let statements: String = std::iter::once(schema).chain(shadows).chain(settings).collect();
     database.sql(&statements).await;
     database
 }

@@ -5,7 +5,7 @@ use std::fs::Permissions;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,6 @@ pub struct NetworkServer {
     port: u16,
     /// The folder of its socket, for the superuser.
     run: PathBuf,
-    programs: PathBuf,
     child: Child,
     pipe: Option<ChildStdin>,
 }
@@ -82,7 +81,7 @@ impl NetworkServer {
             .spawn()
             .unwrap();
         let pipe = child.stdin.take();
-        let server = Self { port, run, programs: binaries.best().to_owned(), child, pipe };
+        let server = Self { port, run, child, pipe };
         server.until_ready().await;
         server
     }
@@ -118,19 +117,9 @@ impl NetworkServer {
         format!("postgres://{role}:{PASSWORD}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 
-    /// The same by the socket.
-    pub fn socket_url(&self, role: &str, database: &str) -> String {
-        format!("postgres://{role}@localhost:{}/{database}?host={}", self.port, self.run.display())
-    }
-
     /// The address that such a role is given.
     pub fn place(&self, role: &str, database: &str) -> Place {
         Place::Url(self.url(role, database).into())
-    }
-
-    /// Where the server's programs are.
-    pub fn programs(&self) -> &Path {
-        &self.programs
     }
 }
 
