@@ -46,7 +46,7 @@ struct Memory {
     refused_call: Option<String>,
     refusals: u32,
     is_blocked: bool,
-    expected_job: Option<Duration>,
+    pace: Pace,
 }
 
 /// Two looks at one token differ by less in when it was asked for.
@@ -94,7 +94,7 @@ impl OrgEngine {
             refused_call: survey.refused_call.clone(),
             refusals: survey.refusals,
             is_blocked: survey.is_blocked,
-            expected_job: survey.expected_job,
+            pace: survey.pace.clone(),
         };
     }
 
@@ -116,8 +116,7 @@ impl OrgEngine {
 
     /// What is known of how long jobs take.
     pub(super) fn pace(&self) -> Pace {
-        let expected = self.memory.lock().unwrap_or_else(PoisonError::into_inner).expected_job;
-        Pace { expected: expected.map(|expected| expected.as_secs_f64()), ..Pace::default() }
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).pace.clone()
     }
 
     /// 429s in a row.

@@ -26,6 +26,8 @@ pub(super) struct LockedJob {
     pub(super) id: Uuid,
     pub(super) state: JobState,
     pub(super) is_rechecked: bool,
+    /// How many conversations its last intent named.
+    pub(super) named: usize,
     pub(super) misses: i16,
     pub(super) upstream_job_id: Option<String>,
     pub(super) submitted_at: Option<Timestamp>,
@@ -63,7 +65,7 @@ pub(super) async fn lock(tx: &mut Tx, lease: JobLease) -> Result<LockedJob, Stor
     let failed = tx.failed();
     let row = sqlx::query!(
         r#"-- lock_job
-        select id, state::text as "state!", rechecked, misses, upstream_job_id,
+        select id, state::text as "state!", rechecked, cardinality(ids) as named, misses, upstream_job_id,
                upstream_state, submitted_at, seen_running_at, ended_at, lost_since, overdue_since
         from jobs
         where id = $1 and epoch = $2
@@ -80,6 +82,7 @@ pub(super) async fn lock(tx: &mut Tx, lease: JobLease) -> Result<LockedJob, Stor
         id: row.id,
         state: word("state of a job", &row.state)?,
         is_rechecked: row.rechecked,
+        named: usize::try_from(row.named.unwrap_or_default()).unwrap_or_default(),
         misses: row.misses,
         upstream_job_id: row.upstream_job_id,
         submitted_at: time(row.submitted_at),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::types::Json;
+
 use crate::domain::doubt;
 use crate::domain::pace::Pace;
 use crate::domain::terms::EngineTerms;
@@ -30,27 +32,26 @@ impl Observed {
 pub(in crate::store) async fn learn(
     tx: &mut Tx,
     org: &str,
+    size: usize,
     seen_running: Option<Duration>,
     ended_by: Duration,
 ) -> Result<(), StoreError> {
     let failed = tx.failed();
     let row = sqlx::query!(
-        "-- lock_pace
-        select expected_job_seconds, running_seconds from paces where org = $1 for update",
+        r#"-- lock_pace
+        select model as "model: Json<Pace>" from paces where org = $1 for update"#,
         org
     )
     .fetch_one(&mut **tx)
     .await
     .map_err(failed)?;
-    let pace = Pace { expected: row.expected_job_seconds, running: row.running_seconds };
-    let learned = pace.learn(seen_running, ended_by);
+    let learned = row.model.0.learn(size, seen_running, ended_by);
     let failed = tx.failed();
     sqlx::query!(
         "-- learn_pace
-        update paces set expected_job_seconds = $2, running_seconds = $3 where org = $1",
+        update paces set model = $2 where org = $1",
         org,
-        learned.expected,
-        learned.running
+        Json(learned) as _
     )
     .execute(&mut **tx)
     .await
