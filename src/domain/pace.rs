@@ -2,17 +2,40 @@
 //!
 //! One or two polls a job are enough when the first comes at the expected end and the next ones close behind it. A
 //! poll that finds the job ended tells only an upper bound of its duration; the last poll before tells the lower.
+//!
+//! Large jobs may take longer than small ones, so each class of sizes, from a power of two up to the next, has an estimate of
+//! its own. A job of a class without one is polled by the settings, but no later than a larger one would be.
+//!
+//! Invariant: no job goes unasked for longer than the longest time between two polls, and what one job alone took makes no
+//! first poll later than the settings do.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What is known of the durations of an org's jobs.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Pace {
-    /// The expected duration in seconds; `None` before any job ended.
-    pub expected: Option<f64>,
-    /// How long after its submit a recent job was still running, in seconds: what the estimate need not fall below.
-    /// `None` before any was, 0 where jobs contradict each other.
-    pub running: Option<f64>,
+    /// By the smallest size of their class.
+    classes: BTreeMap<u32, Estimate>,
+}
+
+/// What is known of one class; durations in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Estimate {
+    expected: f64,
+    /// Whether two jobs at least took as long as expected.
+    agreed: bool,
+    /// What the last job took, if it outlasted what was expected: the next one may agree.
+    longer: Option<f64>,
+    /// How long after its submit a recent job was still running: what the estimate need not fall below. 0 before any was.
+    running: f64,
+    /// Whether jobs contradict each other.
+    varies: bool,
+    /// How many jobs in a row their first poll found ended, perhaps long before.
+    early: u32,
 }
 
 /// The settings of polling.
@@ -20,67 +43,147 @@ pub struct Pace {
 pub struct Bounds {
     /// The first poll of a job before anything was observed.
     pub initial: Duration,
-    /// The longest time between two polls.
+    /// The longest time without a poll.
     pub longest: Duration,
 }
 
+/// When the first poll comes, if nothing forbids it, and how far behind it the second; in seconds.
+struct Plan {
+    aim: f64,
+    gap: f64,
+}
+
 const SHORTEST_GAP: f64 = 0.025;
+/// Each gap is longer than the one before by this part.
+const GROWTH: f64 = 0.6;
+/// Where lengths differ the estimate goes up so far when two jobs in a row outlast it, and down when one does not.
+const UP: f64 = 1.03;
+const DOWN: f64 = 0.004;
+/// Where they are steady it goes down by so much to find out whether they have become shorter.
+const PROBE: f64 = 0.001;
+/// After so many jobs in a row that were found ended each step down is larger than the one before.
+const PATIENCE: u32 = 32;
+const HASTE: f64 = 1.2;
 
 impl Pace {
+    /// How long a job of so many conversations is expected to take; `None` before any of about this size ended.
+    pub fn expected(&self, size: usize) -> Option<Duration> {
+        self.classes.get(&class(size)).map(|estimate| seconds(estimate.expected))
+    }
+
     /// How long after the submit to poll first.
-    pub fn first_poll(&self, bounds: Bounds) -> Duration {
-        self.expected.map_or(bounds.initial, seconds)
+    pub fn first_poll(&self, size: usize, bounds: Bounds) -> Duration {
+        seconds(self.plan(size, bounds).aim).min(bounds.longest)
     }
 
-    /// How long to wait after the `polls`-th poll that found the job still running.
-    pub fn next_poll(&self, polls: u32, bounds: Bounds) -> Duration {
-        let base = self.expected.map_or(bounds.initial.as_secs_f64(), |expected| expected / 40.0);
-        let gap = base.max(SHORTEST_GAP) * 1.6_f64.powi(i32::try_from(polls.min(40)).unwrap_or(40));
-        seconds(gap.min(bounds.longest.as_secs_f64()))
+    /// How long to wait after a poll that found the job still running so long after its submit.
+    pub fn next_poll(&self, size: usize, running: Duration, bounds: Bounds) -> Duration {
+        let Plan { aim, gap } = self.plan(size, bounds);
+        let past = running.as_secs_f64() - aim;
+        let next = if past < 0.0 { -past } else { gap + GROWTH * past };
+        seconds(next.max(SHORTEST_GAP)).min(bounds.longest)
     }
 
-    /// Learns from a job that was found ended `ended_by` after its submit and was last found running
+    fn plan(&self, size: usize, bounds: Bounds) -> Plan {
+        let initial = bounds.initial.as_secs_f64();
+        let known = |estimate: &Estimate| {
+            (estimate.agreed || estimate.expected <= initial).then_some(estimate.expected)
+        };
+        let class = class(size);
+        if let Some(aim) = self.classes.get(&class).and_then(known) {
+            return Plan { aim, gap: aim / 40.0 };
+        }
+        let larger =
+            self.classes.range(class.saturating_add(1)..).filter_map(|(_, estimate)| known(estimate));
+        let aim = larger.fold(initial, f64::min);
+        Plan { aim, gap: aim }
+    }
+
+    /// Learns from a job of so many conversations that was found ended `ended_by` after its submit and was last found running
     /// `seen_running` after it.
     ///
     /// While what is known lies far apart the estimate halves the distance. Then it stays just behind the truth of jobs
     /// of a steady length; where lengths differ it settles where most jobs have ended, which takes two or three polls a
-    /// job and lets slots idle for a while. A gap that this service itself made teaches nothing.
+    /// job and lets slots idle for a while. It goes up only as far as two jobs in a row agree. A gap that this service itself
+    /// made teaches little.
     #[must_use]
-    pub fn learn(self, seen_running: Option<Duration>, ended_by: Duration) -> Self {
+    pub fn learn(mut self, size: usize, seen_running: Option<Duration>, ended_by: Duration) -> Self {
+        let running = seen_running.unwrap_or_default().as_secs_f64();
         let ended_by = ended_by.as_secs_f64();
-        match seen_running {
-            Some(running) => self.learn_bracketed(running.as_secs_f64(), ended_by),
-            None => self.learn_early(ended_by),
-        }
+        let known = self.classes.get(&class(size)).copied();
+        let learned = match known {
+            None => Estimate::first(running, ended_by),
+            // Times come from clocks and are rounded.
+            Some(known) if running >= known.expected * 0.999_999 => known.outlasted(running, ended_by),
+            Some(known) => known.met(running, ended_by),
+        };
+        self.classes.insert(class(size), learned);
+        self
+    }
+}
+
+impl Estimate {
+    fn first(running: f64, ended_by: f64) -> Self {
+        let expected = f64::midpoint(running, ended_soon(running, ended_by));
+        Self { expected, agreed: false, longer: None, running, varies: false, early: 0 }
     }
 
-    /// The truth lies between two polls.
-    fn learn_bracketed(self, running: f64, ended_by: f64) -> Self {
-        let ended_by = ended_by.min(running * 2.0);
-        let Some(expected) = self.expected else {
-            return Self { expected: Some(f64::midpoint(running, ended_by)), running: Some(running) };
+    /// The job was still running when it was expected to have ended.
+    fn outlasted(self, running: f64, ended_by: f64) -> Self {
+        let ended_by = ended_soon(running, ended_by);
+        let took = if is_far(running, ended_by) { f64::midpoint(running, ended_by) } else { ended_by };
+        let both = match self.longer {
+            Some(before) if self.agreed => before.min(took),
+            _ => return Self { agreed: true, longer: Some(took), early: 0, ..self },
         };
-        if self.running == Some(0.0) {
-            return Self { expected: Some(ended_by.min(expected * 1.01)), ..self };
+        if self.varies && both < self.expected * 2.0 {
+            return Self { expected: both.min(self.expected * UP), longer: None, early: 0, ..self };
         }
-        let at_most = ended_by.min(expected.max(running) * 1.05);
-        let expected = if is_far(running, at_most) { f64::midpoint(running, at_most) } else { at_most };
-        Self { expected: Some(expected), running: Some(running) }
+        Self { expected: both, longer: None, running: running.min(both), varies: false, early: 0, ..self }
     }
 
-    /// A first poll found the job ended; it may have ended long before.
-    fn learn_early(self, ended_by: f64) -> Self {
-        let at_most = self.expected.map_or(ended_by, |expected| expected.min(ended_by));
-        let (expected, running) = match self.running {
-            None => (at_most / 2.0, None),
-            // Shorter than another job was still running: lengths differ.
-            Some(running) if running >= at_most || running <= 0.0 => (at_most * 0.996, Some(0.0)),
-            Some(running) if is_far(running, at_most) => (f64::midpoint(running, at_most), Some(running)),
-            // What was seen long ago counts less and less.
-            Some(running) => ((at_most * 0.999).max(at_most.min(running * 1.005)), Some(running * 0.9995)),
+    /// The job was found ended by the time when it was expected to, or was expected to end between two polls.
+    fn met(self, running: f64, ended_by: f64) -> Self {
+        let was_running = running > 0.0;
+        let known = Self {
+            agreed: self.agreed || was_running && ended_soon(running, ended_by) >= self.expected,
+            longer: self.longer.filter(|longer| *longer <= ended_by),
+            running: self.running.max(running),
+            early: if was_running { 0 } else { self.early.saturating_add(1) },
+            ..self
         };
-        Self { expected: Some(expected), running }
+        let at_most = self.expected.min(ended_by);
+        // What one job alone took says nothing against another.
+        if known.running >= ended_by && !self.agreed {
+            return Self::first(running, ended_by);
+        }
+        let step = |least: f64| {
+            at_most * (least * HASTE.powi(self.early.saturating_sub(PATIENCE).min(40).cast_signed())).min(0.5)
+        };
+        if self.varies || known.running >= ended_by {
+            return Self { expected: at_most - step(DOWN), varies: true, ..known };
+        }
+        if is_far(known.running, at_most) {
+            return Self { expected: f64::midpoint(known.running, at_most), ..known };
+        }
+        if was_running || known.running >= at_most {
+            return Self { expected: at_most, ..known };
+        }
+        let expected = at_most - step(PROBE);
+        // What was seen long ago counts less and less.
+        Self { expected, running: known.running.min(expected * 0.995), ..known }
     }
+}
+
+/// What a job took at most that was last found running after so long, without the time for which nobody asked.
+fn ended_soon(running: f64, ended_by: f64) -> f64 {
+    if running > 0.0 { ended_by.min(running * 2.0) } else { ended_by }
+}
+
+/// The smallest size of the class of this one.
+fn class(size: usize) -> u32 {
+    let size = u32::try_from(size).unwrap_or(u32::MAX).max(1);
+    1 << size.ilog2()
 }
 
 /// Bounds so far apart leave room for a better estimate between them.
@@ -93,89 +196,5 @@ fn seconds(seconds: f64) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOUNDS: Bounds = Bounds { initial: Duration::from_secs(5), longest: Duration::from_mins(1) };
-
-    /// Runs jobs, `slots` at a time, of which the n-th takes `duration(n)`; tells the polls and the lateness of each.
-    fn run(
-        mut pace: Pace,
-        slots: usize,
-        jobs: usize,
-        duration: impl Fn(usize) -> f64,
-    ) -> (Pace, Vec<(u32, f64)>) {
-        let mut seen = Vec::new();
-        for round in 0..jobs / slots {
-            // All of a round are polled by what was known when they were submitted.
-            let known = pace;
-            for slot in 0..slots {
-                let duration = duration(round * slots + slot);
-                let mut at = known.first_poll(BOUNDS);
-                let (mut polls, mut running) = (1, None);
-                while at.as_secs_f64() < duration {
-                    running = Some(at);
-                    at += pace.next_poll(polls - 1, BOUNDS);
-                    polls += 1;
-                }
-                seen.push((polls, at.as_secs_f64() / duration - 1.0));
-                pace = pace.learn(running, at);
-            }
-        }
-        (pace, seen)
-    }
-
-    fn means(seen: &[(u32, f64)]) -> (f64, f64) {
-        #[expect(clippy::cast_precision_loss, reason = "a few hundred jobs")]
-        let jobs = seen.len() as f64;
-        let polls = f64::from(seen.iter().map(|(polls, _)| polls).sum::<u32>()) / jobs;
-        (polls, seen.iter().map(|(_, late)| late).sum::<f64>() / jobs)
-    }
-
-    #[test]
-    fn jobs_of_a_steady_length_are_met_by_one_or_two_polls_and_hardly_late() {
-        for duration in [1.0, 30.0, 600.0] {
-            for slots in [1, 5, 10] {
-                let (pace, _) = run(Pace::default(), slots, 60, |_| duration);
-                let (polls, late) = means(&run(pace, slots, 300, |_| duration).1);
-                assert!(polls <= 1.5, "{duration} s, {slots} slots: {polls} polls a job");
-                assert!(late <= 0.03, "{duration} s, {slots} slots: {late} late");
-            }
-        }
-    }
-
-    #[test]
-    fn jobs_of_an_unsteady_length_are_met_by_two_or_three_polls() {
-        // Between 6 and 12 s, in no order.
-        let unsteady = |job: usize| 6.0 + f64::from(u32::try_from(job * 7919 % 601).unwrap()) / 100.0;
-        for slots in [1, 5, 10] {
-            let (pace, _) = run(Pace::default(), slots, 100, unsteady);
-            let (polls, late) = means(&run(pace, slots, 500, unsteady).1);
-            assert!(polls <= 3.2, "{slots} slots: {polls} polls a job");
-            assert!(late <= 0.4, "{slots} slots: {late} late");
-        }
-    }
-
-    #[test]
-    fn an_estimate_that_is_far_too_long_is_left_behind_within_ten_jobs() {
-        let (pace, _) = run(Pace { expected: Some(60.0), ..Pace::default() }, 1, 10, |_| 1.0);
-        assert!(pace.expected.is_some_and(|expected| expected < 1.2), "{pace:?}");
-    }
-
-    #[test]
-    fn a_gap_that_this_service_made_itself_teaches_little() {
-        let pace = Pace { expected: Some(30.0), running: Some(29.0) };
-        let learned = pace.learn(Some(Duration::from_secs(5)), Duration::from_hours(10));
-        assert!(learned.expected.is_some_and(|expected| expected <= 30.0), "{learned:?}");
-    }
-
-    #[test]
-    fn before_anything_was_observed_the_settings_rule_and_gaps_never_pass_the_longest() {
-        let unknown = Pace::default();
-        assert_eq!(unknown.first_poll(BOUNDS), Duration::from_secs(5));
-        assert_eq!(unknown.next_poll(0, BOUNDS), Duration::from_secs(5));
-        for polls in [10, 1000, u32::MAX] {
-            assert_eq!(unknown.next_poll(polls, BOUNDS), Duration::from_mins(1));
-        }
-    }
-}
+#[path = "pace_tests.rs"]
+mod tests;

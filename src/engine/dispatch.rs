@@ -102,7 +102,7 @@ impl Dispatcher {
     /// Surveys and launches; tells how long to sleep, or `None` where more may be due.
     async fn turn(&mut self) -> Result<Option<Duration>, StoreError> {
         let survey = self.org.store.survey(&self.org.terms, horizon(self.expected_job)).await?;
-        self.expected_job = survey.expected_job;
+        self.expected_job = survey.pace.expected(self.org.terms.max_batch);
         self.org.remember(&survey);
         self.org.tell_token().await;
         let (mut has_moved, mut put_off, mut failed) = (false, FALLBACK, None);

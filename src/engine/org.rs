@@ -39,7 +39,7 @@ struct Memory {
     refused_call: Option<String>,
     refusals: u32,
     is_blocked: bool,
-    expected_job: Option<Duration>,
+    pace: Pace,
 }
 
 /// Two looks at one token differ by less in when it was asked for.
@@ -87,7 +87,7 @@ impl OrgEngine {
             refused_call: survey.refused_call.clone(),
             refusals: survey.refusals,
             is_blocked: survey.is_blocked,
-            expected_job: survey.expected_job,
+            pace: survey.pace.clone(),
         };
     }
 
@@ -109,8 +109,7 @@ impl OrgEngine {
 
     /// What is known of how long jobs take.
     pub(super) fn pace(&self) -> Pace {
-        let expected = self.memory.lock().unwrap_or_else(PoisonError::into_inner).expected_job;
-        Pace { expected: expected.map(|expected| expected.as_secs_f64()), ..Pace::default() }
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).pace.clone()
     }
 
     /// The right to one call until this moment, by both clocks.

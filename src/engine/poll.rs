@@ -19,11 +19,11 @@ impl OrgEngine {
         let polled = match answer.result {
             Ok(status) => {
                 self.note_success(Call::Poll, &answer.observed).await?;
-                self.read(status, poll.tries)
+                self.read(status, poll)
             }
             Err(Failure::Missing(detail)) => {
                 // Slower than an answer would be waited for: a job may be unknown for a moment after it was made.
-                let again = self.next_poll(poll.tries).max(self.wait_after_missing(poll.tries));
+                let again = self.next_poll(poll).max(self.wait_after_missing(poll.tries));
                 Polled::Missing { again, error: last_error(&detail) }
             }
             Err(failure) => {
@@ -35,10 +35,10 @@ impl OrgEngine {
         self.store.record_poll(org, poll.lease, &polled, &self.engine).await
     }
 
-    fn read(&self, status: JobStatus, tries: u32) -> Polled {
+    fn read(&self, status: JobStatus, poll: &Poll) -> Polled {
         match status {
             JobStatus::Working { state, records_processed } => {
-                Polled::Working { state, records_processed, again: self.next_poll(tries) }
+                Polled::Working { state, records_processed, again: self.next_poll(poll) }
             }
             JobStatus::Ended { succeeded, state, records_processed } => {
                 Polled::Ended { is_completed: succeeded, state, records_processed }
@@ -50,7 +50,7 @@ impl OrgEngine {
         backoff::step(tries, 1.0).max(self.engine.poll_initial)
     }
 
-    fn next_poll(&self, tries: u32) -> Duration {
-        self.pace().next_poll(tries, self.bounds())
+    fn next_poll(&self, poll: &Poll) -> Duration {
+        self.pace().next_poll(poll.size, poll.running, self.bounds())
     }
 }

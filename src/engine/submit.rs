@@ -25,8 +25,11 @@ impl OrgEngine {
             Ok(upstream_job_id) => {
                 tracing::info!(org, job = %intent.lease.job, attempt = intent.attempt, upstream_job_id = upstream_job_id.0,
                                conversations = intent.ids.len(), "upstream took the job");
-                let first_poll = self.pace().first_poll(self.bounds()).min(self.engine.job_deadline);
-                let accepted = Accepted { upstream_job_id: upstream_job_id.0, body_sha256, first_poll };
+                let (pace, size) = (self.pace(), intent.ids.len());
+                let first_poll = pace.first_poll(size, self.bounds()).min(self.engine.job_deadline);
+                let expected = pace.expected(size);
+                let accepted =
+                    Accepted { upstream_job_id: upstream_job_id.0, body_sha256, first_poll, expected };
                 let is_new =
                     self.persist(|| self.store.record_accepted(org, intent.lease, &accepted)).await?;
                 if !is_new {

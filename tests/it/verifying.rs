@@ -32,7 +32,9 @@ async fn a_lag_that_was_hidden_by_a_late_poll_is_not_taken_for_none() {
         let purge = test.purge(ids).await;
         assert_eq!(test.finished(purge).await["state"], "completed");
         assert_eq!(test.endings(purge).await, endings([("purged gone", 5)]));
-        test.sql("update paces set expected_job_seconds = 0.1").await;
+        let estimate =
+            r#"{"expected": 0.1, "agreed": true, "longer": null, "running": 0, "varies": false, "early": 0}"#;
+        test.sql(&format!("update paces set model = '{{\"4\": {estimate}}}'")).await;
     }
     assert_eq!(test.log(Call::Submit).len(), 2);
     test.assert_purged_once(&ids[..10]);

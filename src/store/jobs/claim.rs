@@ -15,6 +15,10 @@ pub struct Poll {
     pub lease: JobLease,
     /// Genesys' id of it.
     pub upstream_job_id: String,
+    /// How many conversations it carries.
+    pub size: usize,
+    /// How long ago upstream took it.
+    pub running: Duration,
     /// Polls that found it running, in a row.
     pub tries: u32,
 }
@@ -37,7 +41,8 @@ impl Store {
                 lease_until = clock_timestamp() + make_interval(secs => $2)
             from due
             where j.id = due.id
-            returning j.id, j.epoch, j.upstream_job_id as "upstream_job_id!", j.tries"#,
+            returning j.id, j.epoch, j.upstream_job_id as "upstream_job_id!", j.tries, cardinality(j.ids) as size,
+                extract(epoch from clock_timestamp() - j.submitted_at)::float8 as running"#,
             org.name,
             lease.as_secs_f64()
         )
@@ -51,6 +56,8 @@ impl Store {
         let poll = Poll {
             lease: JobLease { job: row.id, epoch: row.epoch },
             upstream_job_id: row.upstream_job_id,
+            size: usize::try_from(row.size.unwrap_or_default()).unwrap_or_default(),
+            running: Duration::try_from_secs_f64(row.running.unwrap_or_default()).unwrap_or_default(),
             tries: u32::try_from(row.tries).unwrap_or_default(),
         };
         Ok(Claim::Claimed(poll, permit))

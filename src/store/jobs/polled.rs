@@ -146,7 +146,7 @@ impl Store {
         write(self, tx, now, Actor::ENGINE, event).await?;
         let unsigned = |duration: SignedDuration| Duration::try_from(duration).unwrap_or_default();
         let seen_running = job.seen_running_at.map(|seen| unsigned(seen.duration_since(submitted_at)));
-        pace::learn(tx, org, seen_running, unsigned(took)).await
+        pace::learn(tx, org, job.named, seen_running, unsigned(took)).await
     }
 }
 

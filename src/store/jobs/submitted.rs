@@ -27,6 +27,8 @@ pub struct Accepted {
     pub body_sha256: [u8; 32],
     /// How long after now to poll first.
     pub first_poll: Duration,
+    /// How long after the answer upstream is expected to have ended it.
+    pub expected: Option<Duration>,
 }
 
 /// Why a batch was not taken, and what is to be done.
@@ -69,14 +71,16 @@ impl Store {
             "-- record_accepted
             update jobs
             set state = 'submitted', upstream_job_id = $3, body_sha256 = $4, submitted_at = clock_timestamp(),
-                run_at = clock_timestamp() + make_interval(secs => $5), lease_until = null, tries = 0, misses = 0,
-                blind = 0, losses = 0, seen_running_at = null, lost_since = null, last_error = null
+                run_at = clock_timestamp() + make_interval(secs => $5),
+                expected_end_at = clock_timestamp() + make_interval(secs => $6::float8), lease_until = null, tries = 0,
+                misses = 0, blind = 0, losses = 0, seen_running_at = null, lost_since = null, last_error = null
             where id = $1 and epoch = $2 and state = 'submitting'",
             lease.job,
             lease.epoch,
             accepted.upstream_job_id,
             &accepted.body_sha256[..],
-            accepted.first_poll.as_secs_f64()
+            accepted.first_poll.as_secs_f64(),
+            accepted.expected.map(|expected| expected.as_secs_f64())
         )
         .run(&mut tx)
         .await;

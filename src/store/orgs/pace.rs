@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::types::Json;
+
 use crate::domain::doubt;
 use crate::domain::pace::Pace;
 use crate::domain::terms::EngineTerms;
@@ -30,24 +32,23 @@ impl Observed {
 pub(in crate::store) async fn learn(
     tx: &mut Tx,
     org: &str,
+    size: usize,
     seen_running: Option<Duration>,
     ended_by: Duration,
 ) -> Result<(), StoreError> {
     let row = sqlx::query!(
-        "-- lock_pace
-        select expected_job_seconds, running_seconds from paces where org = $1 for update",
+        r#"-- lock_pace
+        select model as "model: Json<Pace>" from paces where org = $1 for update"#,
         org
     )
     .one(tx)
     .await?;
-    let pace = Pace { expected: row.expected_job_seconds, running: row.running_seconds };
-    let learned = pace.learn(seen_running, ended_by);
+    let learned = row.model.0.learn(size, seen_running, ended_by);
     sqlx::query!(
         "-- learn_pace
-        update paces set expected_job_seconds = $2, running_seconds = $3 where org = $1",
+        update paces set model = $2 where org = $1",
         org,
-        learned.expected,
-        learned.running
+        Json(learned) as _
     )
     .run(tx)
     .await?;

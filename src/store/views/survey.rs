@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
+use sqlx::types::Json;
 
 use crate::domain::limiter::{Budget, Permission, in_force};
+use crate::domain::pace::Pace;
 use crate::domain::terms::OrgTerms;
 use crate::store::orgs::hurdle;
 use crate::store::tx::{Rows as _, Tx};
@@ -36,8 +38,8 @@ pub struct Survey {
     pub refusals: u32,
     /// The budget that upstream's headers told last.
     pub told_per_minute: Option<u32>,
-    /// How long a job is expected to take.
-    pub expected_job: Option<Duration>,
+    /// How long jobs are expected to take.
+    pub pace: Pace,
     /// Slots that live jobs hold.
     pub slots_taken: usize,
     /// Slots whose job is expected to end within the horizon.
@@ -86,7 +88,7 @@ struct Live {
     allowed_per_minute: Option<i32>,
     refused_call: Option<String>,
     refusals: i32,
-    expected_job_seconds: Option<f64>,
+    pace: Json<Pace>,
     slots_taken: i64,
     freeing: i64,
     next_freeing_at: Option<SqlTimestamp>,
@@ -106,7 +108,7 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
             o.probe_at as "probe_at: SqlTimestamp", o.blocked_call,
             o.stopped_at is not null as "is_stopped!",
             l.arrival_at, l.closed_until,
-            l.allowed_per_minute, l.refused_call, l.refusals, p.expected_job_seconds,
+            l.allowed_per_minute, l.refused_call, l.refusals, p.model as "pace: Json<Pace>",
             j.slots_taken as "slots_taken!", j.freeing as "freeing!",
             j.next_freeing_at as "next_freeing_at: SqlTimestamp", j.intents_due as "intents_due!",
             j.polls_due as "polls_due!", j.looks_due as "looks_due!", j.next_at as "next_at: SqlTimestamp"
@@ -118,14 +120,10 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
             select
                 count(*) filter (where takes_slot) as slots_taken,
                 count(*) filter (
-                    where state = 'submitted'
-                      and submitted_at + make_interval(secs => p.expected_job_seconds)
-                          <= clock.now + make_interval(secs => $2)
+                    where state = 'submitted' and expected_end_at <= clock.now + make_interval(secs => $2)
                 ) as freeing,
-                min(submitted_at + make_interval(secs => p.expected_job_seconds - $2)) filter (
-                    where state = 'submitted'
-                      and submitted_at + make_interval(secs => p.expected_job_seconds)
-                          > clock.now + make_interval(secs => $2)
+                min(expected_end_at - make_interval(secs => $2)) filter (
+                    where state = 'submitted' and expected_end_at > clock.now + make_interval(secs => $2)
                 ) as next_freeing_at,
                 count(*) filter (where next_step = 'intend' and due_at <= clock.now) as intents_due,
                 count(*) filter (where next_step = 'poll' and due_at <= clock.now) as polls_due,
@@ -240,9 +238,7 @@ fn weigh(org: &OrgTerms, live: Live, open: &Open) -> Survey {
         refused_call: live.refused_call,
         refusals: u32::try_from(live.refusals).unwrap_or_default(),
         told_per_minute,
-        expected_job: live
-            .expected_job_seconds
-            .and_then(|expected| Duration::try_from_secs_f64(expected).ok()),
+        pace: live.pace.0,
         slots_taken: count(live.slots_taken),
         freeing: count(live.freeing),
         next_freeing_at: live.next_freeing_at.map(SqlTimestamp::to_jiff),

@@ -281,6 +281,7 @@ impl Lane {
                 upstream_job_id: intent.lease.job.to_string(),
                 body_sha256: [0; 32],
                 first_poll: Duration::from_hours(1),
+                expected: None,
             };
             self.engine.record_accepted(&self.org.name, intent.lease, &accepted).await.unwrap();
         }
