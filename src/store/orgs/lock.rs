@@ -25,10 +25,12 @@ pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, 
     let row = sqlx::query!(
         r#"-- lock_org
         select policy_epoch, blocked_call, probe_at as "probe_at: SqlTimestamp", stopped_at is not null as "is_stopped!",
-               exists (
-                   select from purges
-                   where org = $1 and pending > 0 and finished_at is null and state in ('queued', 'running')
-               ) as "has_questions!"
+               -- Looked for only if it is blocked: most transactions under this lock need not know.
+               case when blocked_call is not null then
+                   exists (select from purges_asked_for_slots where org = $1)
+                   or exists (select from purges_asked_first where org = $1)
+                   or exists (select from slices where org = $1 and state = 'validating')
+               else false end as "has_questions!"
         from orgs
         where name = $1
         for no key update"#,

@@ -126,8 +126,8 @@ async fn insert_purge(tx: &mut Tx, id: Uuid, new: &NewPurge, spooled: &Spooled) 
     sqlx::query!(
         "-- insert_purge
         insert into purges (id, org, state, reason, reference, labels, dry_run, requested_by, request_id, created_at,
-                            turn_at, duplicates, total, pending)
-        values ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $11)",
+                            turn_at, ask_turn_at, ask_at, duplicates, total, pending)
+        values ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, $9, $9, $9, $9, $10, $11, $11)",
         id,
         new.org,
         new.reason,

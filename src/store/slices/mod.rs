@@ -1,6 +1,7 @@
 //! Slices: the rows in which the outcomes of conversations live.
 
 pub(super) mod carried;
+mod choose;
 pub mod claim;
 pub mod expire;
 pub(super) mod milestones;

@@ -65,12 +65,12 @@ pub struct Survey {
 impl Store {
     /// Looks at an org's work.
     ///
-    /// What is due and what lies ahead are told apart by one moment, so that nothing falls between them. The two
+    /// What is due of the jobs and what lies ahead are told apart by one moment, so that nothing falls between them. The two
     /// statements still see two states: whoever acts on this checks again, under the locks.
     pub async fn survey(&self, org: &OrgTerms, horizon: Duration) -> Result<Survey, StoreError> {
         let mut tx = self.begin("survey").await?;
         let live = live(&mut tx, org, horizon).await?;
-        let open = open(&mut tx, org, live.now).await?;
+        let open = open(&mut tx, org).await?;
         Ok(weigh(org, live, &open))
     }
 }
@@ -157,70 +157,34 @@ struct Open {
     drawable: i64,
     asking: i64,
     first_at: Option<SqlTimestamp>,
-    any_at: Option<SqlTimestamp>,
+    for_slots_at: Option<SqlTimestamp>,
     has_to_sweep: bool,
 }
 
-/// What is due is due now. The earliest of the others are read in order, one row each: right after a large accept the
-/// planner has no statistics, and would read all rows for a `min`.
-async fn open(tx: &mut Tx, org: &OrgTerms, now: SqlTimestamp) -> Result<Open, StoreError> {
+/// Each is the first of an index, or some of the first: an org may have a hundred thousand open purges. What can be drawn is
+/// told as far as any number of slots could want it.
+async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
     sqlx::query_as!(
         Open,
         r#"-- survey_open
         select
             coalesce((
-                select sum(drawable) from purges
-                where org = $1 and drawable > 0 and finished_at is null and state in ('queued', 'running')
-                  and not dry_run
+                select sum(drawable)
+                from (select drawable from purges_drawable where org = $1 order by turn_at, id limit 2000) first
             ), 0)::bigint as "drawable!",
             coalesce((
-                select sum(pending) from slices where org = $1 and state = 'validating'
+                select sum(asked) from slices where org = $1 and state = 'validating'
             ), 0)::bigint as "asking!",
-            least(
-                (
-                    select turn_at from purges
-                    where org = $1 and state = 'queued' and pending > 0 and finished_at is null
-                    order by turn_at
-                    limit 1
-                ),
-                (
-                    select min(next.run_at)
-                    from (
-                        select id from purges
-                        where org = $1 and dry_run and pending > 0 and finished_at is null
-                          and state in ('queued', 'running')
-                        order by turn_at
-                        limit 1000
-                    ) dry
-                    cross join lateral (
-                        select run_at from slices
-                        where purge_id = dry.id and state = 'queued'
-                        order by run_at
-                        limit 1
-                    ) next
-                )
+            (
+                select ask_at from purges_asked_first where org = $1 order by ask_at, id limit 1
             ) as "first_at: SqlTimestamp",
-            case
-                when exists (
-                    select from purges p
-                    where org = $1 and pending > 0 and state in ('queued', 'running')
-                      and exists (
-                          select from slices
-                          where purge_id = p.id and state = 'queued' and run_at <= $2
-                      )
-                ) then $2
-                else (
-                    -- It may be of a purge that rests: then the dispatcher looks once in vain.
-                    select run_at from slices
-                    where org = $1 and state = 'queued' and run_at > $2
-                    order by run_at
-                    limit 1
-                )
-            end as "any_at: SqlTimestamp",
-            exists (select from purges_to_sweep where org = $1)
+            (
+                select ask_at from purges_asked_for_slots where org = $1 order by ask_at, id limit 1
+            ) as "for_slots_at: SqlTimestamp",
+            exists (select from canceled_to_sweep where org = $1)
+                or exists (select from retried_to_sweep where org = $1)
                 or exists (select from released where org = $1) as "has_to_sweep!""#,
-        org.name,
-        now as _
+        org.name
     )
     .one(tx)
     .await
@@ -237,6 +201,8 @@ fn weigh(org: &OrgTerms, live: Live, open: &Open) -> Survey {
         None => now,
     };
     let count = |number: i64| usize::try_from(number).unwrap_or_default();
+    let first_slice_at = open.first_at.map(SqlTimestamp::to_jiff);
+    let for_slots_at = open.for_slots_at.map(SqlTimestamp::to_jiff);
     Survey {
         now,
         is_blocked: live.probe_at.is_some(),
@@ -260,7 +226,7 @@ fn weigh(org: &OrgTerms, live: Live, open: &Open) -> Survey {
         next_job_at: live.next_at.map(SqlTimestamp::to_jiff),
         drawable: count(open.drawable),
         asking: count(open.asking),
-        first_slice_at: open.first_at.map(SqlTimestamp::to_jiff),
-        slice_at: open.any_at.map(SqlTimestamp::to_jiff),
+        first_slice_at,
+        slice_at: [first_slice_at, for_slots_at].into_iter().flatten().min(),
     }
 }
