@@ -22,6 +22,7 @@ mod openapi;
 mod overlap;
 mod packing;
 mod paused;
+mod plans;
 mod reading;
 mod refusing;
 mod repeats;

@@ -157,7 +157,7 @@ async fn choose(tx: &mut Tx, org: &OrgTerms) -> Result<Option<Waiting>, StoreErr
         select count(*) filter (where state <> 'waiting') as "taken!",
                count(*) filter (where state <> 'waiting' and parent is not null) as "by_children!",
                count(*) filter (where state = 'waiting' and parent is null and run_at <= clock_timestamp()) as "others!",
-               exists (select from purges_drawable where org = $1) as "can_pack!"
+               (select true from purges_drawable where org = $1 order by turn_at, id limit 1) is not null as "can_pack!"
         from jobs
         where org = $1 and state in ('waiting', 'submitting', 'in_doubt', 'submitted')"#,
         org.name

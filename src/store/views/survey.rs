@@ -52,7 +52,7 @@ pub struct Survey {
     pub looks_due: usize,
     /// When the next step of a job is due that is not due yet.
     pub next_job_at: Option<Timestamp>,
-    /// Eligible conversations that a job could take now.
+    /// Eligible conversations that a job could take now, as far as the slots could take them.
     pub drawable: usize,
     /// Conversations whose facts are being asked.
     pub asking: usize,
@@ -152,26 +152,28 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
     .await
 }
 
+/// So many purges with something to draw are enough, whatever each has: the slots could not take them at once.
+const ENOUGH_PURGES: i64 = 500;
+
 /// What the org's purges want.
 struct Open {
+    /// Of the first purges in line.
     drawable: i64,
+    drawable_purges: i64,
     asking: i64,
     first_at: Option<SqlTimestamp>,
     for_slots_at: Option<SqlTimestamp>,
     has_to_sweep: bool,
 }
 
-/// Each is the first of an index, or some of the first: an org may have a hundred thousand open purges. What can be drawn is
-/// told as far as any number of slots could want it.
+/// Each is the first of an index, or some of the first: an org may have a hundred thousand open purges. Even whether there is
+/// one is asked in the order of its index, or the planner may hope to meet one soon and read them all.
 async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
     sqlx::query_as!(
         Open,
         r#"-- survey_open
         select
-            coalesce((
-                select sum(drawable)
-                from (select drawable from purges_drawable where org = $1 order by turn_at, id limit 2000) first
-            ), 0)::bigint as "drawable!",
+            drawn.drawable as "drawable!", drawn.purges as "drawable_purges!",
             coalesce((
                 select sum(asked) from slices where org = $1 and state = 'validating'
             ), 0)::bigint as "asking!",
@@ -181,9 +183,16 @@ async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
             (
                 select ask_at from purges_asked_for_slots where org = $1 order by ask_at, id limit 1
             ) as "for_slots_at: SqlTimestamp",
-            exists (select from canceled_to_sweep where org = $1)
-                or exists (select from retried_to_sweep where org = $1)
-                or exists (select from released where org = $1) as "has_to_sweep!""#,
+            coalesce(
+                (select true from canceled_to_sweep where org = $1 order by open, id limit 1),
+                (select true from retried_to_sweep where org = $1 order by total, id limit 1),
+                (select true from released where org = $1 order by conversation_id limit 1),
+                false
+            ) as "has_to_sweep!"
+        from (
+            select coalesce(sum(drawable), 0)::bigint as drawable, count(*) as purges
+            from (select drawable from purges_drawable where org = $1 order by turn_at, id limit 500) first
+        ) drawn"#,
         org.name
     )
     .one(tx)
@@ -201,6 +210,9 @@ fn weigh(org: &OrgTerms, live: Live, open: &Open) -> Survey {
         None => now,
     };
     let count = |number: i64| usize::try_from(number).unwrap_or_default();
+    let enough =
+        if open.drawable_purges >= ENOUGH_PURGES { org.slots.saturating_mul(org.max_batch) } else { 0 };
+    let drawable = count(open.drawable).max(enough);
     let first_slice_at = open.first_at.map(SqlTimestamp::to_jiff);
     let for_slots_at = open.for_slots_at.map(SqlTimestamp::to_jiff);
     Survey {
@@ -224,7 +236,7 @@ fn weigh(org: &OrgTerms, live: Live, open: &Open) -> Survey {
         polls_due: count(live.polls_due),
         looks_due: count(live.looks_due),
         next_job_at: live.next_at.map(SqlTimestamp::to_jiff),
-        drawable: count(open.drawable),
+        drawable,
         asking: count(open.asking),
         first_slice_at,
         slice_at: [first_slice_at, for_slots_at].into_iter().flatten().min(),
