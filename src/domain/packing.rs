@@ -1,4 +1,7 @@
-//! How a job is shared out among the purges that wait: group commit for deletions.
+//! How a job, or a question, is shared out among the purges that wait: group commit for deletions.
+
+use std::collections::HashSet;
+use std::hash::Hash;
 
 /// So many purges stand in line for one job.
 pub const CANDIDATES: usize = 200;
@@ -25,6 +28,34 @@ pub fn shares(drawable: &[usize], max_batch: usize) -> Vec<usize> {
         }
     }
     taken
+}
+
+/// Which ids a question is about: of each purge up to its share, then whatever there is `room` for. An id takes room once,
+/// however many purges brought it.
+///
+/// `slices` are the ids of each slice with the turn of its purge, in the order of the turns.
+pub fn ids_to_ask<Id: Copy + Eq + Hash>(
+    slices: &[(usize, Vec<Id>)],
+    shares: &[usize],
+    room: usize,
+) -> HashSet<Id> {
+    let mut asked = HashSet::new();
+    let mut left = shares.to_vec();
+    for (turn, ids) in slices {
+        let Some(left) = left.get_mut(*turn) else { continue };
+        for id in ids {
+            if *left > 0 && asked.len() < room && asked.insert(*id) {
+                *left -= 1;
+            }
+        }
+    }
+    for id in slices.iter().flat_map(|(_, ids)| ids) {
+        if asked.len() >= room {
+            break;
+        }
+        asked.insert(*id);
+    }
+    asked
 }
 
 /// Cuts a batch into two halves, the first never smaller; a single id can't be cut.
@@ -75,6 +106,22 @@ mod tests {
             prop_assert_eq!(taken.iter().sum::<usize>(), available.min(max_batch));
             prop_assert!(taken.iter().zip(&drawable).all(|(taken, drawable)| taken <= drawable));
         }
+    }
+
+    #[test]
+    fn an_id_takes_room_once_and_what_is_left_of_it_is_filled_up() {
+        let asked = |slices: &[(usize, Vec<u32>)], shares: &[usize], room| {
+            let mut asked: Vec<u32> = ids_to_ask(slices, shares, room).into_iter().collect();
+            asked.sort_unstable();
+            asked
+        };
+        let large = |turn, first: u32| (turn, (first..first + 10).collect());
+        assert_eq!(asked(&[large(0, 0), large(1, 100)], &[2, 2], 4), [0, 1, 100, 101]);
+        assert_eq!(asked(&[large(0, 0), (1, vec![100])], &[2, 1], 5), [0, 1, 2, 3, 100]);
+        let the_same = [(0, vec![7]), (1, vec![7]), (2, vec![7, 8, 9])];
+        assert_eq!(asked(&the_same, &[1, 1, 1], 3), [7, 8, 9]);
+        assert_eq!(asked(&[(0, vec![]), large(0, 0)], &[3], 3), [0, 1, 2], "over several slices of a purge");
+        assert_eq!(asked(&[], &[], 3), [] as [u32; 0]);
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod openapi;
 mod overlap;
 mod packing;
 mod paused;
+mod plans;
 mod polling;
 mod reading;
 mod refusing;

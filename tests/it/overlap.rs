@@ -231,3 +231,21 @@ async fn hold(test: &TestService, ids: &[Uuid]) -> Vec<Held> {
     let quiet_at = body["quietAt"].as_str().unwrap().parse().unwrap();
     ids.iter().map(|&id| Held { quiet_at, too_late: too_late.clone(), id }).collect()
 }
+
+#[tokio::test]
+async fn an_id_of_a_hundred_purges_is_asked_about_once_a_call() {
+    let mut test = Setup::new().role(Role::Api).start().await;
+    let id = &test.ids_of(Kind::Eligible)[..1];
+    for _ in 0..100 {
+        test.purge(id).await;
+    }
+    test.stop_service().await;
+    test.start_service().await;
+    all_final(&test).await;
+    assert_eq!(test.calls(Call::Details, "400"), 0, "upstream refuses a call that names an id twice");
+    let calls = test.calls(Call::Details, "200");
+    assert!(calls <= 20, "{calls} calls for one id");
+    assert_eq!(test.calls(Call::Submit, "200"), 1);
+    test.assert_no_breach();
+    assert_books(&test).await;
+}

@@ -180,11 +180,7 @@ async fn choose(tx: &mut Tx, org: &OrgTerms) -> Result<Option<Waiting>, StoreErr
                count(*) filter (
                    where next_step = 'intend' and parent is null and due_at <= clock_timestamp()
                ) as "others!",
-               exists (
-                   select from purges
-                   where org = $1 and drawable > 0 and finished_at is null and state in ('queued', 'running')
-                     and not dry_run
-               ) as "can_pack!"
+               (select true from purges_drawable where org = $1 order by turn_at, id limit 1) is not null as "can_pack!"
         from jobs
         where org = $1 and state <> 'done'"#,
         org.name

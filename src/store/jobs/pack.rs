@@ -119,19 +119,18 @@ async fn has_free_slot(tx: &mut Tx, org: &OrgTerms) -> Result<bool, StoreError> 
 
 /// The purges with something to draw, in the order of their turn, and what each gives.
 async fn line_up(tx: &mut Tx, org: &OrgTerms) -> Result<Vec<Candidate>, StoreError> {
-    let limit = if org.mixes_purges { CANDIDATES } else { 1 };
-    let rows = sqlx::query!(
-        "-- line_up
-        select id, drawable
-        from purges
-        where org = $1 and drawable > 0 and finished_at is null and state in ('queued', 'running') and not dry_run
+    let mut rows = sqlx::query!(
+        r#"-- line_up
+        select id as "id!", drawable as "drawable!"
+        from purges_drawable
+        where org = $1
         order by turn_at, id
-        limit $2",
-        org.name,
-        i64::try_from(limit).unwrap_or(i64::MAX)
+        limit 200"#,
+        org.name
     )
     .all(tx)
-.await?;
+    .await?;
+    rows.truncate(if org.mixes_purges { CANDIDATES } else { 1 });
     let drawable: Vec<usize> =
         rows.iter().map(|row| usize::try_from(row.drawable).unwrap_or_default()).collect();
     let shares = shares(&drawable, org.max_batch);
@@ -155,7 +154,8 @@ async fn choose_slices(tx: &mut Tx, candidates: &[Candidate]) -> Result<Vec<Slic
             from slices
             where purge_id = c.purge_id and drawable > 0
             order by slice_no
-            limit 1000
+            -- Each has one at least.
+            limit c.take
         ) s
         where s.before < c.take"#,
         &candidates.iter().map(|one| one.purge).collect::<Vec<_>>(),

@@ -25,10 +25,13 @@ pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, 
     let row = sqlx::query!(
         r#"-- lock_org
         select policy_epoch, blocked_call, probe_at as "probe_at: SqlTimestamp", stopped_at is not null as "is_stopped!",
-               exists (
-                   select from purges
-                   where org = $1 and pending > 0 and finished_at is null and state in ('queued', 'running')
-               ) as "has_questions!"
+               -- Looked for only if it is blocked: most transactions under this lock need not know.
+               case when blocked_call is not null then coalesce(
+                   (select true from purges_asked_for_slots where org = $1 order by ask_at, id limit 1),
+                   (select true from purges_asked_first where org = $1 order by ask_at, id limit 1),
+                   (select true from slices where org = $1 and state = 'validating' order by lease_until limit 1),
+                   false
+               ) else false end as "has_questions!"
         from orgs
         where name = $1
         for no key update"#,

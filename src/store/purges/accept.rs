@@ -129,8 +129,8 @@ async fn insert_purge(
             select clock_timestamp() as now
         ), purge as (
             insert into purges (id, org, state, reason, reference, labels, dry_run, requested_by, request_id, created_at,
-                                turn_at, event_no, duplicates, total, pending)
-            select $1, $2, 'queued', $3, $4, $5, $6, $7, $8, now, now, 1, $9, $10, $10
+                                turn_at, ask_turn_at, ask_at, event_no, duplicates, total, pending)
+            select $1, $2, 'queued', $3, $4, $5, $6, $7, $8, now, now, now, now, 1, $9, $10, $10
             from clock
             returning created_at
         ), tags as (

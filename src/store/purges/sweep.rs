@@ -19,9 +19,6 @@ use crate::store::{Store, StoreError};
 /// So many slices are swept at once, or one of each purge: about as many milliseconds under the org's lock.
 const SLICES_AT_ONCE: i64 = 20;
 
-/// So many purges are looked at for them.
-const PURGES_AT_ONCE: i64 = 20;
-
 /// What a sweep came to.
 #[derive(Debug, Default)]
 pub struct Swept {
@@ -80,22 +77,21 @@ impl Store {
         let canceled = sqlx::query_scalar!(
             r#"-- canceled_purges_to_sweep
             select id as "id!"
-            from purges_to_sweep
-            where org = $1 and retry_from is null and id <> all($2)
+            from canceled_to_sweep
+            where org = $1 and id <> all($2)
             order by open, id
-            limit $3"#,
+            limit 20"#,
             org,
-            except,
-            PURGES_AT_ONCE
+            except
         )
         .all(&mut tx)
         .await?;
         let retried = sqlx::query!(
             r#"-- retried_purge_to_sweep
             select id as "id!", retry_from as "retry_from!"
-            from purges_to_sweep
-            where org = $1 and retry_from is not null and id <> all($2)
-            order by open, id
+            from retried_to_sweep
+            where org = $1 and id <> all($2)
+            order by total, id
             limit 1"#,
             org,
             except

@@ -1,18 +1,20 @@
-//! Claims the slices for one details call, in packing's fair order.
+//! Claims what one details call asks about, in a fair order of its own.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::SliceKey;
-use crate::domain::outcome::{Cell, Outcome};
+use super::choose::{self, Askable};
 use crate::domain::retention::Policy;
 use crate::domain::terms::OrgTerms;
+use crate::store::error::ensure_rows;
 use crate::store::orgs::limiter::{self, Permit};
 use crate::store::orgs::{block, policy, stop};
 use crate::store::purges::start;
-use crate::store::tx::{Rows as _, Tx};
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// One slice of a question.
@@ -27,7 +29,7 @@ pub struct Asked {
     pub(super) tries: i16,
     /// Those among them that failed for themselves.
     pub(super) fruitless: i16,
-    /// The positions that need facts, each with its id.
+    /// The positions that are asked about, each with its id. Others of the slice may need facts, too.
     pub conversations: Vec<(usize, Uuid)>,
 }
 
@@ -47,9 +49,11 @@ pub struct Question {
 }
 
 impl Question {
-    /// All ids, in the order of the slices.
+    /// All ids, each once, in the order of the slices.
     pub fn ids(&self) -> Vec<Uuid> {
-        self.slices.iter().flat_map(|asked| asked.conversations.iter().map(|&(_, id)| id)).collect()
+        let mut seen = HashSet::new();
+        let ids = self.slices.iter().flat_map(|asked| asked.conversations.iter().map(|&(_, id)| id));
+        ids.filter(|id| seen.insert(*id)).collect()
     }
 }
 
@@ -80,7 +84,7 @@ impl<T> Claim<T> {
 }
 
 impl Store {
-    /// Claims up to a details call's worth of slices; `is_probe`: it is the one try of a blocked org.
+    /// Claims up to a details call's worth of ids; `is_probe`: it is the one try of a blocked org.
     pub async fn claim_slices(
         &self,
         org: &OrgTerms,
@@ -92,19 +96,22 @@ impl Store {
         if is_probe && !block::use_probe(&mut tx, &org.name).await? {
             return Ok(Claim::Nothing);
         }
-        let keys = choose(&mut tx, org, reach).await?;
-        if keys.is_empty() {
+        let wanted = choose::choose(&mut tx, org, reach).await?;
+        if wanted.keys.is_empty() {
             return Ok(Claim::Nothing);
         }
-        let slices = lease_slices(&mut tx, &keys, lease).await?;
+        let mut slices = choose::lock(&mut tx, &wanted.keys).await?;
+        choose::pick(&wanted, &mut slices, org.details_batch);
         if slices.is_empty() {
             return Ok(Claim::Nothing);
         }
+        let slices = self::lease(&mut tx, slices, lease).await?;
         let mut purges: Vec<Uuid> = slices.iter().map(|asked| asked.slice.purge).collect();
         purges.dedup();
         if !start::start(self, &mut tx, &purges).await? {
             return Ok(Claim::Nothing);
         }
+        take_turn(&mut tx, &purges).await?;
         let rules = policy::in_force(&mut tx, &org.name).await?;
         let Ok(permit) = limiter::take(&mut tx, org, limiter::Call::Details).await? else {
             return Ok(Claim::NoPermit);
@@ -144,151 +151,50 @@ impl Store {
     }
 }
 
-/// The purges that may be asked about and have something due, in the order of their turn.
-async fn candidates(tx: &mut Tx, org: &str, reach: Reach) -> Result<Vec<Uuid>, StoreError> {
-    match reach {
-        Reach::ForSlots => {
-            sqlx::query_scalar!(
-                "-- candidates_for_slots
-                select p.id
-                from purges p
-                where p.org = $1 and p.pending > 0 and p.finished_at is null and p.state in ('queued', 'running')
-                  and not p.dry_run
-                  and exists (
-                      select from slices s
-                      where s.purge_id = p.id and s.state = 'queued' and s.run_at <= clock_timestamp()
-                  )
-                order by p.turn_at
-                limit 200",
-                org
-            )
-            .all(tx)
-            .await
-        }
-        Reach::FirstAndDryRuns => {
-            sqlx::query_scalar!(
-                r#"-- candidates_first_and_dry
-                (
-                    select id from purges
-                    where org = $1 and state = 'queued' and pending > 0 and finished_at is null
-                    order by turn_at
-                    limit 200
-                )
-                union all
-                (
-                    select p.id
-                    from purges p
-                    where p.org = $1 and p.dry_run and p.pending > 0 and p.finished_at is null and p.state = 'running'
-                      and exists (
-                          select from slices s
-                          where s.purge_id = p.id and s.state = 'queued' and s.run_at <= clock_timestamp()
-                      )
-                    order by p.turn_at
-                    limit 200
-                )"#,
-                org
-            )
-            .all(tx)
-            .await
-            .map(|ids| ids.into_iter().flatten().collect())
-        }
-    }
-}
-
-/// So many questions about a slice failed in a row that something in it may be what makes them fail.
-const SUSPECT: i16 = 2;
-
-/// Chooses whole slices, by the turn of their purges, until the call is full.
-async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Vec<SliceKey>, StoreError> {
-    let candidates = candidates(tx, &org.name, reach).await?;
-    let rows = sqlx::query!(
-        r#"-- choose_slices_to_validate
-        select s.purge_id as "purge_id!", s.slice_no as "slice_no!", s.pending as "pending!",
-               s.fruitless as "fruitless!"
-        from unnest($1::uuid[]) with ordinality as c (purge_id, turn)
-        cross join lateral (
-            select purge_id, slice_no, pending, run_at, fruitless
-            from slices
-            where purge_id = c.purge_id and state = 'queued' and run_at <= clock_timestamp()
-            order by run_at, slice_no
-            limit 50
-        ) s
-        order by c.turn, s.run_at, s.slice_no
-        limit 500"#,
-        &candidates
-    )
-    .all(tx)
-    .await?;
-    let (mut keys, mut room) = (Vec::new(), org.details_batch);
-    for row in rows {
-        let pending = usize::try_from(row.pending).unwrap_or_default();
-        if row.fruitless >= SUSPECT {
-            // Whatever makes its questions fail must not make others' fail: it is asked about alone.
-            if keys.is_empty() {
-                return Ok(vec![SliceKey { purge: row.purge_id, no: row.slice_no }]);
-            }
-            continue;
-        }
-        // A slice may be larger than a call; it is cut when it is asked about.
-        if pending <= room || keys.is_empty() {
-            keys.push(SliceKey { purge: row.purge_id, no: row.slice_no });
-            room = room.saturating_sub(pending);
-        }
-        if room == 0 {
-            break;
-        }
-    }
-    Ok(keys)
-}
-
-async fn lease_slices(tx: &mut Tx, keys: &[SliceKey], lease: Duration) -> Result<Vec<Asked>, StoreError> {
+/// Leases the slices to whoever asks about what was chosen of them.
+async fn lease(tx: &mut Tx, slices: Vec<Askable>, lease: Duration) -> Result<Vec<Asked>, StoreError> {
+    let asked = |askable: &Askable| i16::try_from(askable.pending.len()).unwrap_or(i16::MAX);
     let rows = sqlx::query!(
         r#"-- lease_slices
-        with chosen as (
-            select s.purge_id, s.slice_no
-            from slices s
-            join unnest($1::uuid[], $2::int[]) as wanted (purge_id, slice_no)
-              on (s.purge_id, s.slice_no) = (wanted.purge_id, wanted.slice_no)
-            where s.state = 'queued' and s.run_at <= clock_timestamp()
-            order by s.purge_id, s.slice_no
-            for update of s skip locked
-        )
         update slices s
-        set state = 'validating', epoch = s.epoch + 1,
-            lease_until = clock_timestamp() + make_interval(secs => $3)
-        from chosen
-        join purges p on p.id = chosen.purge_id
-        where (s.purge_id, s.slice_no) = (chosen.purge_id, chosen.slice_no)
-        returning s.purge_id, s.slice_no, s.epoch, s.ids, s.outcomes, s.tries, s.fruitless, p.dry_run"#,
-        &keys.iter().map(|key| key.purge).collect::<Vec<_>>(),
-        &keys.iter().map(|key| key.no).collect::<Vec<_>>(),
+        set state = 'validating', epoch = s.epoch + 1, asked = leased.asked,
+            lease_until = clock_timestamp() + make_interval(secs => $4)
+        from unnest($1::uuid[], $2::int[], $3::smallint[]) as leased (purge_id, slice_no, asked)
+        where (s.purge_id, s.slice_no) = (leased.purge_id, leased.slice_no)
+        returning s.purge_id, s.slice_no, s.epoch"#,
+        &slices.iter().map(|askable| askable.slice.purge).collect::<Vec<_>>(),
+        &slices.iter().map(|askable| askable.slice.no).collect::<Vec<_>>(),
+        &slices.iter().map(asked).collect::<Vec<_>>(),
         lease.as_secs_f64()
     )
     .all(tx)
     .await?;
-    let mut slices: Vec<Asked> = rows
-        .into_iter()
-        .map(|row| {
-            let pending =
-                |byte: &u8| Cell::from_byte(*byte).is_some_and(|cell| cell.outcome == Outcome::Pending);
-            let conversations = row
-                .outcomes
-                .iter()
-                .zip(row.ids)
-                .enumerate()
-                .filter_map(|(position, (byte, id))| pending(byte).then_some((position, id)))
-                .collect();
-            let slice = SliceKey { purge: row.purge_id, no: row.slice_no };
-            Asked {
-                slice,
-                epoch: row.epoch,
-                is_dry_run: row.dry_run,
-                tries: row.tries,
-                fruitless: row.fruitless,
-                conversations,
-            }
+    ensure_rows("lease_slices", rows.len() as u64, slices.len())?;
+    let epochs: HashMap<SliceKey, i64> =
+        rows.into_iter().map(|row| (SliceKey { purge: row.purge_id, no: row.slice_no }, row.epoch)).collect();
+    let asked = |askable: Askable| {
+        Some(Asked {
+            slice: askable.slice,
+            epoch: *epochs.get(&askable.slice)?,
+            is_dry_run: askable.is_dry_run,
+            tries: askable.tries,
+            fruitless: askable.fruitless,
+            conversations: askable.pending,
         })
-        .collect();
-    slices.sort_by_key(|asked| asked.slice);
-    Ok(slices)
+    };
+    Ok(slices.into_iter().filter_map(asked).collect())
+}
+
+/// Sends the purges that are asked about, whose rows are locked, to the end of the line.
+async fn take_turn(tx: &mut Tx, purges: &[Uuid]) -> Result<(), StoreError> {
+    sqlx::query!(
+        "-- take_ask_turn
+        update purges p
+        set ask_turn_at = turn.at, ask_at = next_ask(p.id, turn.at)
+        from (select clock_timestamp() as at) turn
+        where p.id = any($1)",
+        purges
+    )
+    .exactly(tx, purges.len())
+    .await
 }

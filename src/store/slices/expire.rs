@@ -1,14 +1,16 @@
 //! Leases that ended: their worker is gone or too slow, and the slices are asked about again.
 
+use uuid::Uuid;
+
 use crate::meters::Leased;
-use crate::store::tx::Writes as _;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 impl Store {
     /// Gives slices whose lease ended back to the queue; tells how many there were.
     pub async fn expire_slices(&self, org: &str) -> Result<u64, StoreError> {
         let mut tx = self.begin("expire_slices").await?;
-        let expired = sqlx::query!(
+        let purges = sqlx::query_scalar!(
             "-- expire_slices
             with expired as (
                 select purge_id, slice_no from slices
@@ -17,15 +19,37 @@ impl Store {
                 for update skip locked
             )
             update slices s
-            set state = 'queued', lease_until = null, epoch = s.epoch + 1, tries = least(s.tries + 1, 1000)
+            set state = 'queued', lease_until = null, asked = 0, epoch = s.epoch + 1, tries = least(s.tries + 1, 1000)
             from expired
-            where (s.purge_id, s.slice_no) = (expired.purge_id, expired.slice_no)",
+            where (s.purge_id, s.slice_no) = (expired.purge_id, expired.slice_no)
+            returning s.purge_id",
             org
         )
-        .run(&mut tx)
+        .all(&mut tx)
         .await?;
+        let expired = purges.len() as u64;
+        line_up(&mut tx, &purges).await?;
         tx.commit().await?;
         self.meters.leases_expired(org, Leased::Slices, expired);
         Ok(expired)
     }
+}
+
+/// Has their purges stand in line again, each from its turn on.
+async fn line_up(tx: &mut Tx, purges: &[Uuid]) -> Result<(), StoreError> {
+    sqlx::query!(
+        "-- lock_purges_to_line_up
+        select id from purges where id = any($1) order by id for no key update",
+        purges
+    )
+    .all(tx)
+    .await?;
+    sqlx::query!(
+        "-- line_up_to_ask
+        update purges set ask_at = next_ask(id, ask_turn_at) where id = any($1)",
+        purges
+    )
+    .run(tx)
+    .await?;
+    Ok(())
 }

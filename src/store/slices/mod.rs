@@ -1,5 +1,6 @@
 //! Slices: the rows in which the outcomes of conversations live.
 
+mod choose;
 pub mod claim;
 pub mod expire;
 pub(super) mod milestones;

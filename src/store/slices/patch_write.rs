@@ -80,6 +80,7 @@ impl Patch {
                 absent_at = new.absent_at,
                 run_at = coalesce(new.run_at, s.run_at), tries = new.tries, fruitless = new.fruitless,
                 epoch = new.epoch,
+                asked = case when new.state = 'validating' then least(s.asked, new.pending) else 0 end,
                 lease_until = case when new.state = 'validating' then s.lease_until end
             from unnest(
                 $1::uuid[], $2::int[], $3::bytea[], $4::text[], $5::smallint[], $6::smallint[], $7::timestamptz[],
@@ -200,7 +201,7 @@ async fn write_purges(
             already_purged = p.already_purged + d.already_purged, on_hold = p.on_hold + d.on_hold,
             retained = p.retained + d.retained, not_found = p.not_found + d.not_found, active = p.active + d.active,
             failed = p.failed + d.failed, canceled = p.canceled + d.canceled,
-            would_purge = p.would_purge + d.would_purge, rate_at = d.rate_at, rate_settled = d.rate_settled,
+            would_purge = p.would_purge + d.would_purge, ask_at = next_ask(p.id, p.ask_turn_at), rate_at = d.rate_at, rate_settled = d.rate_settled,
             rate_from_at = d.rate_from_at, rate_from_settled = d.rate_from_settled
         from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],

@@ -105,6 +105,16 @@ fn leased<'a>(patch: &'a mut Patch, asked: &Asked) -> Option<&'a mut Draft> {
     patch.slice_mut(asked.slice)
 }
 
+/// Something of the slice needs facts that the question was not about, and no answer has left out yet.
+fn has_rest(patch: &Patch, asked: &Asked) -> bool {
+    let is_asked =
+        |position| asked.conversations.binary_search_by_key(&position, |(asked, _)| *asked).is_ok();
+    let is_rest = |(position, cell): (usize, &Cell)| {
+        cell.outcome == Outcome::Pending && !cell.marks.has(Marks::ABSENT) && !is_asked(position)
+    };
+    patch.slice(asked.slice).is_some_and(|slice| slice.cells.iter().enumerate().any(is_rest))
+}
+
 struct Round<'a> {
     question: &'a Question,
     answers: &'a Answers,
@@ -162,7 +172,7 @@ impl Round<'_> {
         let Some(slice) = leased(patch, asked) else { return Ok(()) };
         let had_drawable = slice.cells.iter().any(|cell| cell.is_drawable());
         let is_absence_old_enough = self.is_absence_old_enough(slice);
-        let (mut is_absent, mut is_partial, mut is_carried, mut is_outdated) = (false, false, false, false);
+        let (mut is_absent, mut is_partial, mut is_carried, mut is_told) = (false, false, false, false);
         for &(position, id) in &asked.conversations {
             let place = Place { slice: asked.slice, position };
             let Some(cell) = patch.cell(place) else { continue };
@@ -170,6 +180,7 @@ impl Round<'_> {
                 continue;
             }
             if let Some(reason) = self.answers.refused.get(&id) {
+                is_told = true;
                 patch.decide(place, Outcome::Pending, Outcome::Failed, reason.clone())?;
                 continue;
             }
@@ -177,8 +188,10 @@ impl Round<'_> {
                 is_partial = true;
                 continue;
             }
+            is_told = true;
             match self.verdict(id, cell, is_absence_old_enough) {
-                Verdict::Decided(outcome, _) if self.is_outdated(id, outcome) => is_outdated = true,
+                // It stays pending, and is asked about once more.
+                Verdict::Decided(outcome, _) if self.is_outdated(id, outcome) => {}
                 Verdict::Decided(Outcome::Eligible, reason) if asked.is_dry_run => {
                     patch.decide(place, Outcome::Pending, Outcome::WouldPurge, reason)?;
                 }
@@ -203,14 +216,19 @@ impl Round<'_> {
             }
         }
         self.stamp(patch, asked.slice, had_drawable, is_absent);
-        if let Some(slice) = patch.slice_mut(asked.slice).filter(|_| is_outdated) {
-            slice.run_at = Some(self.database_time);
+        let has_rest = has_rest(patch, asked);
+        let Some(slice) = patch.slice_mut(asked.slice) else { return Ok(()) };
+        if has_rest && (is_told || !is_partial) {
+            // The question took a part of the slice; the next part keeps its place in the line.
+            slice.run_at = None;
         }
-        if let Some(slice) = patch.slice_mut(asked.slice).filter(|_| is_partial || is_carried) {
+        if is_partial || is_carried {
             slice.tries = asked.tries.saturating_add(1).min(1000);
             // What holds up the whole org says nothing about these conversations.
             slice.fruitless =
                 asked.fruitless.saturating_add(i16::from(is_partial && self.is_fruitless)).min(1000);
+        }
+        if (is_partial || is_carried) && slice.run_at.is_some() {
             let carried = backoff::carried(u32::try_from(asked.tries).unwrap_or_default());
             let again =
                 if is_partial { self.again } else { SignedDuration::try_from(carried).unwrap_or(self.again) };

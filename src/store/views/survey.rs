@@ -54,7 +54,7 @@ pub struct Survey {
     pub looks_due: usize,
     /// When the next step of a job is due that is not due yet.
     pub next_job_at: Option<Timestamp>,
-    /// Eligible conversations that a job could take now.
+    /// Eligible conversations that a job could take now, as far as the slots could take them.
     pub drawable: usize,
     /// Conversations whose facts are being asked.
     pub asking: usize,
@@ -67,12 +67,12 @@ pub struct Survey {
 impl Store {
     /// Looks at an org's work.
     ///
-    /// What is due and what lies ahead are told apart by one moment, so that nothing falls between them. The two
+    /// What is due of the jobs and what lies ahead are told apart by one moment, so that nothing falls between them. The two
     /// statements still see two states: whoever acts on this checks again, under the locks.
     pub async fn survey(&self, org: &OrgTerms, horizon: Duration) -> Result<Survey, StoreError> {
         let mut tx = self.begin("survey").await?;
         let live = live(&mut tx, org, horizon).await?;
-        let open = open(&mut tx, org, live.now).await?;
+        let open = open(&mut tx, org).await?;
         Ok(weigh(org, live, &open))
     }
 }
@@ -142,75 +142,48 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
     .await
 }
 
+/// So many purges with something to draw are enough, whatever each has: the slots could not take them at once.
+const ENOUGH_PURGES: i64 = 500;
+
 /// What the org's purges want.
 struct Open {
+    /// Of the first purges in line.
     drawable: i64,
+    drawable_purges: i64,
     asking: i64,
     first_at: Option<SqlTimestamp>,
-    any_at: Option<SqlTimestamp>,
+    for_slots_at: Option<SqlTimestamp>,
     has_to_sweep: bool,
 }
 
-/// What is due is due now. The earliest of the others are read in order, one row each: right after a large accept the
-/// planner has no statistics, and would read all rows for a `min`.
-async fn open(tx: &mut Tx, org: &OrgTerms, now: SqlTimestamp) -> Result<Open, StoreError> {
+/// Each is the first of an index, or some of the first: an org may have a hundred thousand open purges. Even whether there is
+/// one is asked in the order of its index, or the planner may hope to meet one soon and read them all.
+async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
     sqlx::query_as!(
         Open,
         r#"-- survey_open
         select
+            drawn.drawable as "drawable!", drawn.purges as "drawable_purges!",
             coalesce((
-                select sum(drawable) from purges
-                where org = $1 and drawable > 0 and finished_at is null and state in ('queued', 'running')
-                  and not dry_run
-            ), 0)::bigint as "drawable!",
-            coalesce((
-                select sum(pending) from slices where org = $1 and state = 'validating'
+                select sum(asked) from slices where org = $1 and state = 'validating'
             ), 0)::bigint as "asking!",
-            least(
-                (
-                    select turn_at from purges
-                    where org = $1 and state = 'queued' and pending > 0 and finished_at is null
-                    order by turn_at
-                    limit 1
-                ),
-                (
-                    select min(next.run_at)
-                    from (
-                        select id from purges
-                        where org = $1 and dry_run and pending > 0 and finished_at is null
-                          and state in ('queued', 'running')
-                        order by turn_at
-                        limit 1000
-                    ) dry
-                    cross join lateral (
-                        select run_at from slices
-                        where purge_id = dry.id and state = 'queued'
-                        order by run_at
-                        limit 1
-                    ) next
-                )
+            (
+                select ask_at from purges_asked_first where org = $1 order by ask_at, id limit 1
             ) as "first_at: SqlTimestamp",
-            case
-                when exists (
-                    select from purges p
-                    where org = $1 and pending > 0 and state in ('queued', 'running')
-                      and exists (
-                          select from slices
-                          where purge_id = p.id and state = 'queued' and run_at <= $2
-                      )
-                ) then $2
-                else (
-                    -- It may be of a purge that rests: then the dispatcher looks once in vain.
-                    select run_at from slices
-                    where org = $1 and state = 'queued' and run_at > $2
-                    order by run_at
-                    limit 1
-                )
-            end as "any_at: SqlTimestamp",
-            exists (select from purges_to_sweep where org = $1)
-                or exists (select from released where org = $1) as "has_to_sweep!""#,
-        org.name,
-        now as _
+            (
+                select ask_at from purges_asked_for_slots where org = $1 order by ask_at, id limit 1
+            ) as "for_slots_at: SqlTimestamp",
+            coalesce(
+                (select true from canceled_to_sweep where org = $1 order by open, id limit 1),
+                (select true from retried_to_sweep where org = $1 order by total, id limit 1),
+                (select true from released where org = $1 order by conversation_id limit 1),
+                false
+            ) as "has_to_sweep!"
+        from (
+            select coalesce(sum(drawable), 0)::bigint as drawable, count(*) as purges
+            from (select drawable from purges_drawable where org = $1 order by turn_at, id limit 500) first
+        ) drawn"#,
+        org.name
     )
     .one(tx)
     .await
@@ -227,6 +200,11 @@ fn weigh(org: &OrgTerms, live: Live, open: &Open) -> Survey {
         None => now,
     };
     let count = |number: i64| usize::try_from(number).unwrap_or_default();
+    let enough =
+        if open.drawable_purges >= ENOUGH_PURGES { org.slots.saturating_mul(org.max_batch) } else { 0 };
+    let drawable = count(open.drawable).max(enough);
+    let first_slice_at = open.first_at.map(SqlTimestamp::to_jiff);
+    let for_slots_at = open.for_slots_at.map(SqlTimestamp::to_jiff);
     Survey {
         now,
         is_blocked: live.probe_at.is_some(),
@@ -246,9 +224,9 @@ fn weigh(org: &OrgTerms, live: Live, open: &Open) -> Survey {
         polls_due: count(live.polls_due),
         looks_due: count(live.looks_due),
         next_job_at: live.next_at.map(SqlTimestamp::to_jiff),
-        drawable: count(open.drawable),
+        drawable,
         asking: count(open.asking),
-        first_slice_at: open.first_at.map(SqlTimestamp::to_jiff),
-        slice_at: open.any_at.map(SqlTimestamp::to_jiff),
+        first_slice_at,
+        slice_at: [first_slice_at, for_slots_at].into_iter().flatten().min(),
     }
 }

@@ -1,5 +1,6 @@
 //! Steering: what an operator or a caller does to purges and orgs, and what it does not do.
 
+mod asking;
 mod canceling;
 mod pausing;
 mod races;

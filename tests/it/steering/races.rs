@@ -111,6 +111,11 @@ impl Lane {
         self.record(question, &answers(present, Presence::Present)).await;
     }
 
+    /// Records that all of it is there, and is like that.
+    pub(super) async fn answer_as(&self, question: &Question, presence: Presence) {
+        self.record(question, &answers(&question.ids(), presence)).await;
+    }
+
     async fn record(&self, question: &Question, answers: &Answers) {
         let again = Again { wait: Duration::ZERO, is_fruitless: false };
         let now = World::machine().clock()();
@@ -123,7 +128,7 @@ impl Lane {
     pub(super) async fn answer_all(&self, reach: Reach, presence: Presence) {
         let claim = || self.engine.claim_slices(&self.org, reach, self.terms.lease, false);
         while let Claim::Claimed(question, _) = claim().await.unwrap() {
-            self.record(&question, &answers(&question.ids(), presence)).await;
+            self.answer_as(&question, presence).await;
         }
     }
 

@@ -1,0 +1,189 @@
+//! Which ids the next question is about: of every purge that stands in line its share, as packing shares out a job.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::SliceKey;
+use super::claim::Reach;
+use crate::domain::outcome::{Cell, Marks, Outcome};
+use crate::domain::packing::{ids_to_ask, shares};
+use crate::domain::terms::OrgTerms;
+use crate::store::StoreError;
+use crate::store::tx::{Rows as _, Tx};
+
+/// So many due slices are looked at for one question, or some of each purge.
+const SLICES: usize = 500;
+
+/// Some of each.
+const SLICES_OF_EACH: usize = 4;
+
+/// So many questions about a slice failed in a row that something in it may be what makes them fail.
+const SUSPECT: i16 = 2;
+
+/// What a question is to be about, before its slices are locked.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) keys: Vec<SliceKey>,
+    /// What each purge gives, in the order of their turn.
+    shares: Vec<(Uuid, usize)>,
+}
+
+/// A slice under lock, and what of it may be asked.
+#[derive(Debug)]
+pub(super) struct Askable {
+    pub(super) slice: SliceKey,
+    pub(super) is_dry_run: bool,
+    pub(super) tries: i16,
+    pub(super) fruitless: i16,
+    /// What needs facts, each with its id, in the order in which it is asked.
+    pub(super) pending: Vec<(usize, Uuid)>,
+}
+
+/// Chooses slices by the turn of their purges, until the call is full.
+pub(super) async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Wanted, StoreError> {
+    let candidates = candidates(tx, &org.name, reach).await?;
+    let due = due_slices(tx, &candidates).await?;
+    if let Some((key, ..)) = due.first().filter(|(.., fruitless)| *fruitless >= SUSPECT) {
+        // Whatever makes its questions fail must not make others' fail: it is asked about alone.
+        return Ok(Wanted { keys: vec![*key], shares: vec![(key.purge, org.details_batch)] });
+    }
+    let mut of_each = HashMap::<Uuid, Vec<(SliceKey, usize)>>::new();
+    for (key, pending, _) in due.into_iter().filter(|(.., fruitless)| *fruitless < SUSPECT) {
+        of_each.entry(key.purge).or_default().push((key, pending));
+    }
+    let in_line: Vec<(Uuid, Vec<(SliceKey, usize)>)> =
+        candidates.into_iter().filter_map(|purge| Some((purge, of_each.remove(&purge)?))).collect();
+    let available: Vec<usize> =
+        in_line.iter().map(|(_, slices)| slices.iter().map(|(_, pending)| pending).sum()).collect();
+    let mut wanted = Wanted::default();
+    for ((purge, slices), share) in in_line.into_iter().zip(shares(&available, org.details_batch)) {
+        let mut before = 0;
+        for (key, pending) in slices {
+            if before < share {
+                wanted.keys.push(key);
+            }
+            before += pending;
+        }
+        wanted.shares.push((purge, share));
+    }
+    Ok(wanted)
+}
+
+/// The purges that stand in line, in the order of their turn.
+async fn candidates(tx: &mut Tx, org: &str, reach: Reach) -> Result<Vec<Uuid>, StoreError> {
+    let candidates = match reach {
+        Reach::ForSlots => {
+            sqlx::query_scalar!(
+                "-- candidates_for_slots
+                select id from purges_asked_for_slots
+                where org = $1 and ask_at <= (select clock_timestamp())
+                order by ask_at, id
+                limit 200",
+                org
+            )
+            .all(tx)
+            .await?
+        }
+        Reach::FirstAndDryRuns => {
+            sqlx::query_scalar!(
+                "-- candidates_first_and_dry
+                select id from purges_asked_first
+                where org = $1 and ask_at <= (select clock_timestamp())
+                order by ask_at, id
+                limit 200",
+                org
+            )
+            .all(tx)
+            .await?
+        }
+    };
+    Ok(candidates.into_iter().flatten().collect())
+}
+
+/// The first due slices of each candidate, with how much of them is pending and how often they failed.
+async fn due_slices(tx: &mut Tx, candidates: &[Uuid]) -> Result<Vec<(SliceKey, usize, i16)>, StoreError> {
+    let of_each = (SLICES / candidates.len().max(1)).max(SLICES_OF_EACH);
+    let rows = sqlx::query!(
+        r#"-- slices_due
+        select c.purge_id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!", s.fruitless as "fruitless!"
+        from unnest($1::uuid[]) with ordinality as c (purge_id, turn)
+        cross join lateral (
+            select slice_no, pending, run_at, fruitless
+            from slices_to_ask
+            where purge_id = c.purge_id and run_at <= (select clock_timestamp())
+            order by run_at, slice_no
+            limit $2
+        ) s
+        order by c.turn, s.run_at, s.slice_no"#,
+        candidates,
+        i64::try_from(of_each).unwrap_or(i64::MAX)
+    )
+    .all(tx)
+    .await?;
+    let due = rows.into_iter().map(|row| {
+        let pending = usize::try_from(row.pending).unwrap_or_default();
+        (SliceKey { purge: row.purge, no: row.slice_no }, pending, row.fruitless)
+    });
+    Ok(due.collect())
+}
+
+/// Locks the slices that nobody else has taken meanwhile, and reads what of them may be asked.
+pub(super) async fn lock(tx: &mut Tx, keys: &[SliceKey]) -> Result<Vec<Askable>, StoreError> {
+    let rows = sqlx::query!(
+        "-- lock_slices_to_ask
+        select s.purge_id, s.slice_no, s.ids, s.outcomes, s.tries, s.fruitless, p.dry_run
+        from slices s
+        join unnest($1::uuid[], $2::int[]) as wanted (purge_id, slice_no)
+          on (s.purge_id, s.slice_no) = (wanted.purge_id, wanted.slice_no)
+        join purges p on p.id = s.purge_id
+        where s.state = 'queued' and s.run_at <= clock_timestamp()
+        order by s.purge_id, s.slice_no
+        for update of s skip locked",
+        &keys.iter().map(|key| key.purge).collect::<Vec<_>>(),
+        &keys.iter().map(|key| key.no).collect::<Vec<_>>()
+    )
+    .all(tx)
+    .await?;
+    let slices = rows.into_iter().map(|row| Askable {
+        slice: SliceKey { purge: row.purge_id, no: row.slice_no },
+        is_dry_run: row.dry_run,
+        tries: row.tries,
+        fruitless: row.fruitless,
+        pending: pending(&row.outcomes, &row.ids),
+    });
+    Ok(slices.collect())
+}
+
+/// What needs facts: what no answer has left out yet comes first, since the rest may be asked too early to prove anything.
+fn pending(outcomes: &[u8], ids: &[Uuid]) -> Vec<(usize, Uuid)> {
+    let (mut fresh, mut absent) = (Vec::new(), Vec::new());
+    for (position, (&byte, &id)) in outcomes.iter().zip(ids).enumerate() {
+        let Some(cell) = Cell::from_byte(byte).filter(|cell| cell.outcome == Outcome::Pending) else {
+            continue;
+        };
+        let place = if cell.marks.has(Marks::ABSENT) { &mut absent } else { &mut fresh };
+        place.push((position, id));
+    }
+    fresh.append(&mut absent);
+    fresh
+}
+
+/// Keeps of each slice what the question is about.
+pub(super) fn pick(wanted: &Wanted, slices: &mut Vec<Askable>, details_batch: usize) {
+    let turns: HashMap<Uuid, usize> =
+        wanted.shares.iter().enumerate().map(|(turn, (purge, _))| (*purge, turn)).collect();
+    let turn_of = |askable: &Askable| turns.get(&askable.slice.purge).copied().unwrap_or_default();
+    let mut in_turn: Vec<(usize, Vec<Uuid>)> = slices
+        .iter()
+        .map(|askable| (turn_of(askable), askable.pending.iter().map(|(_, id)| *id).collect()))
+        .collect();
+    in_turn.sort_by_key(|(turn, _)| *turn);
+    let shares: Vec<usize> = wanted.shares.iter().map(|(_, share)| *share).collect();
+    let asked = ids_to_ask(&in_turn, &shares, details_batch);
+    for askable in slices.iter_mut() {
+        askable.pending.retain(|(_, id)| asked.contains(id));
+        askable.pending.sort_unstable();
+    }
+    slices.retain(|askable| !askable.pending.is_empty());
+}

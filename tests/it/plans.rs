@@ -1,0 +1,152 @@
+//! What a turn of the dispatcher reads does not grow with the purges that are open: the very statements, by the plans that
+//! prepared statements end up with, over a hundred thousand purges.
+
+use serde_json::Value;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Executor as _};
+use uuid::Uuid;
+
+use crate::support::postgres::TestDatabase;
+
+/// Open purges of each org.
+const PURGES: usize = 20_000;
+
+/// No statement of a turn reads more rows than this.
+const ROWS: f64 = 1500.0;
+
+/// What the purges of each org are like: state, pending, eligible, submitted, drawable, since when it stands in line, and
+/// whether it was canceled with nothing left to sweep.
+const ORGS: [(&str, &str); 5] = [
+    ("resting", "'running', 3, 0, 0, 0, now() + interval '1 hour', 'queued'"),
+    ("due", "'queued', 3, 0, 0, 0, now() - interval '1 hour', 'queued'"),
+    ("drawable", "'running', 0, 3, 0, 3, null::timestamptz, 'ready'"),
+    ("canceling", "'canceling', 3, 0, 0, 0, now() - interval '1 hour', 'queued'"),
+    ("leaving", "'canceling', 0, 0, 3, 0, null::timestamptz, 'ready'"),
+];
+
+async fn fill(connection: &mut PgConnection) {
+    for (org, like) in ORGS {
+        let statements = [
+            format!(
+                "insert into orgs (name, policy, blocked_call, blocked_code, blocked_detail, blocked_at, probe_at)
+                 values ('{org}', '{{}}', 'details', 'c', 'd', now(), now())"
+            ),
+            format!(
+                "insert into purges (id, org, state, dry_run, requested_by, request_id, created_at, turn_at, duplicates,
+                                     total, pending, eligible, submitted, drawable, ask_at)
+                 select gen_random_uuid(), '{org}', w.state::purge_state, false, 't', 'r', now(),
+                        now() + no * interval '1 millisecond', 0, 3, w.pending, w.eligible, w.submitted, w.drawable,
+                        w.ask_at + no * interval '1 millisecond'
+                 from generate_series(1, {PURGES}) no,
+                      (select {like}) w (state, pending, eligible, submitted, drawable, ask_at, slice)"
+            ),
+            format!(
+                "insert into slices (purge_id, slice_no, org, state, ids, outcomes, pending, drawable, run_at)
+                 select p.id, 0, '{org}', w.slice::slice_state,
+                        array[gen_random_uuid(), gen_random_uuid(), gen_random_uuid()], '\\x000000', w.pending,
+                        w.drawable, coalesce(p.ask_at, now())
+                 from purges p,
+                      (select {like}) w (state, pending, eligible, submitted, drawable, ask_at, slice)
+                 where p.org = '{org}'"
+            ),
+        ];
+        for statement in statements {
+            connection.execute(AssertSqlSafe(statement)).await.unwrap();
+        }
+    }
+}
+
+/// The text of a statement of the service.
+fn statement(name: &str) -> String {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
+    let head = format!("-- {name}\n");
+    let mut texts = std::fs::read_dir(folder).unwrap().filter_map(|entry| {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let query: Value = serde_json::from_str(&text).unwrap();
+        Some(query["query"].as_str()?.to_owned()).filter(|text| text.starts_with(&head))
+    });
+    texts.next().unwrap_or_else(|| panic!("no statement is called {name}"))
+}
+
+/// How many rows the tables gave, whether or not they were wanted.
+fn rows_read(node: &Value) -> f64 {
+    let number = |key: &str| node[key].as_f64().unwrap_or_default();
+    let of_node = if node["Relation Name"].is_string() {
+        let rows = ["Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck"];
+        rows.map(number).iter().sum::<f64>() * number("Actual Loops")
+    } else {
+        0.0
+    };
+    of_node + node["Plans"].as_array().into_iter().flatten().map(rows_read).sum::<f64>()
+}
+
+/// Each node of a plan in a line.
+fn tell(node: &Value, nodes: &mut Vec<String>) {
+    let said = ["Node Type", "Relation Name", "Index Name", "Actual Rows", "Actual Loops"]
+        .map(|key| node[key].to_string());
+    nodes.push(said.join(" "));
+    for child in node["Plans"].as_array().into_iter().flatten() {
+        tell(child, nodes);
+    }
+}
+
+/// Does the statement, by a plan for whatever comes, and takes it back.
+async fn assert_reads_little(connection: &mut PgConnection, name: &str, arguments: &str) {
+    let text = statement(name);
+    connection.execute(AssertSqlSafe(format!("prepare asked as {text}"))).await.unwrap();
+    connection.execute("begin").await.unwrap();
+    let explain = format!("explain (analyze, timing off, format json) execute asked ({arguments})");
+    let plan: Value = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(&mut *connection).await.unwrap();
+    connection.execute("rollback").await.unwrap();
+    connection.execute("deallocate asked").await.unwrap();
+    let read = rows_read(&plan[0]["Plan"]);
+    let mut nodes = Vec::new();
+    tell(&plan[0]["Plan"], &mut nodes);
+    assert!(read <= ROWS, "{name} ({arguments:.40}) read {read} rows: {nodes:#?}");
+}
+
+async fn some(connection: &mut PgConnection, org: &str, number: usize) -> String {
+    let sql = format!("select id from purges where org = '{org}' order by ask_at, turn_at limit {number}");
+    let ids: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(connection).await.unwrap();
+    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+    format!("'{{{}}}'", ids.join(","))
+}
+
+async fn assert_every_turn_reads_little(connection: &mut PgConnection) {
+    for (org, _) in ORGS {
+        for name in [
+            "survey_open",
+            "candidates_for_slots",
+            "candidates_first_and_dry",
+            "line_up",
+            "lock_org",
+            "count_slots",
+        ] {
+            assert_reads_little(connection, name, &format!("'{org}'")).await;
+        }
+        for name in ["canceled_purges_to_sweep", "retried_purge_to_sweep"] {
+            assert_reads_little(connection, name, &format!("'{org}', '{{}}'")).await;
+        }
+        assert_reads_little(connection, "slices_to_wake", &format!("'{org}', '{{}}', 50")).await;
+    }
+    let due = some(connection, "due", 200).await;
+    assert_reads_little(connection, "slices_due", &format!("{due}, 4")).await;
+    assert_reads_little(connection, "take_ask_turn", &due).await;
+    let drawable = some(connection, "drawable", 200).await;
+    let takes = vec!["3"; 200].join(",");
+    assert_reads_little(connection, "choose_slices_to_draw", &format!("{drawable}, '{{{takes}}}'")).await;
+    let canceling = some(connection, "canceling", 20).await;
+    assert_reads_little(connection, "slices_to_cancel", &format!("{canceling}, 'canceling', 1, 1")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_reads_no_more_with_a_hundred_thousand_open_purges() {
+    let database = TestDatabase::create().await;
+    let mut connection = database.connect().await;
+    connection.execute("set plan_cache_mode = force_generic_plan").await.unwrap();
+    fill(&mut connection).await;
+    // As it is right after a large accept, and once the planner knows better.
+    assert_every_turn_reads_little(&mut connection).await;
+    connection.execute("analyze").await.unwrap();
+    assert_every_turn_reads_little(&mut connection).await;
+}
