@@ -7,8 +7,8 @@ pub(super) mod steer;
 
 use body::OrgBody;
 
-use super::ApiState;
 use super::problem::Problem;
+use super::state::ApiState;
 use crate::domain::keys::Reach;
 use crate::domain::terms::OrgTerms;
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 
-use crate::api::ApiState;
 use crate::api::checks::{check_text, optional_text, text};
 use crate::api::problem::{FieldError, Problem};
+use crate::api::state::ApiState;
 use crate::domain::keys::Caller;
 use crate::store::purges::accept::NewPurge;
 
