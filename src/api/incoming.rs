@@ -29,7 +29,6 @@ const BYTES_AN_ID: u64 = 256;
 /// And so many to none.
 const BYTES_BESIDE: u64 = 1024 * 1024;
 
-/// The pieces of a body.
 pub(super) type Pieces = BoxStream<'static, io::Result<Bytes>>;
 
 /// The pieces of an upload, unfolded.

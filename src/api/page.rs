@@ -73,13 +73,11 @@ pub(super) fn fetched(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
-/// Writes a cursor of this list.
 pub(super) fn cursor<K: Serialize>(list: &str, after: K) -> Option<String> {
     let json = serde_json::to_vec(&Token { list: list.to_owned(), after }).ok()?;
     Some(URL_SAFE_NO_PAD.encode(json))
 }
 
-/// Reads a cursor of this list.
 pub(super) fn after<K: for<'de> Deserialize<'de>>(
     list: &str,
     cursor: Option<&str>,

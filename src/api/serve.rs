@@ -140,14 +140,18 @@ async fn connection(
                 }
                 return;
             }
+            // What is under way may end; nothing new begins.
             () = stop.cancelled(), if closing.is_none() => {
                 served.as_mut().graceful_shutdown();
                 closing = Some(Instant::now());
             }
             () = tokio::time::sleep(pause) => match (pulse.overdue(&terms, Instant::now()), closing) {
+                // It takes nothing: a farewell would not be taken either.
                 (Some(Overdue::Unread), _) => return,
+                // It was told to close, and still works.
                 (None, Some(_)) if !pulse.is_quiet() => {}
                 (_, Some(since)) if since.elapsed() >= LAST_WORDS => return,
+                // It asks nothing: told to close, it may still send what crosses that on the way.
                 (Some(Overdue::Quiet), None) => {
                     served.as_mut().graceful_shutdown();
                     closing = Some(Instant::now());

@@ -16,19 +16,15 @@ pub struct ApiState {
     pub store: Store,
     /// The configured orgs, sorted by name.
     pub orgs: Arc<[OrgTerms]>,
-    /// What one request may bring.
     pub intake: IntakeTerms,
     /// No request may take longer, except waits, uploads and reports, of which no piece may.
     pub request_timeout: Duration,
-    /// How long callers may take.
     pub connections: ConnectionTerms,
     /// For what they send.
     pub room: Room,
     /// Makes the ids of requests that bring none.
     pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
-    /// What the metrics are shown from.
     pub metrics: Arc<MetricsDesk>,
-    /// Which calls there are.
     pub calls: Calls,
 }
 

@@ -79,6 +79,7 @@ pub(in crate::api) async fn report(
             "HTTP/1.0 can't tell a whole report from one that broke off; ask with HTTP/1.1 or HTTP/2";
         return Err(Problem::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "http_version", detail));
     }
+    // Once the first byte is out no refusal can be told any more, so all of them come before.
     let form = match negotiate::best(&headers, FORMS) {
         Some("text/csv") => Form::Csv,
         Some(_) => Form::Ndjson,
@@ -89,6 +90,7 @@ pub(in crate::api) async fn report(
         Some(cursor) => after(&state.store, &caller.reach, purge.id, cursor).await?,
         None => 0,
     };
+    // Who goes on appends to what he has, which has the head.
     let has_head = form == Form::Csv && rows.cursor.is_none();
     let media_type = match form {
         Form::Csv if has_head => "text/csv; charset=utf-8; header=present",
