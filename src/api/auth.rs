@@ -9,8 +9,9 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
+use super::negotiate;
 use super::problem::Problem;
-use super::{ApiState, negotiate};
+use super::state::ApiState;
 use crate::domain::keys::{Caller, Scope};
 
 /// The caller, whom [`guard`] has checked.

@@ -9,8 +9,8 @@ use axum::response::Response;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate as _, SizeAbove};
 
-use super::ApiState;
 use super::negotiate;
+use super::state::ApiState;
 
 /// What is smaller fits into a packet or two anyway.
 const WORTH_IT: u64 = 1024;

@@ -4,26 +4,17 @@ use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::ApiState;
 use super::auth::Authorized;
 use super::extract::{PathId, Query};
 use super::holds::body::HoldBody;
-use super::page;
+use super::page::{self, WhichPage};
 use super::problem::Problem;
+use super::state::ApiState;
 use crate::domain::outcome::Outcome;
 use crate::store::views::conversation::{ConversationInPurge, DecisionRow};
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(super) struct HistoryPage {
-    /// Purges a page, and holds a page, 1 to 1000.
-    limit: Option<usize>,
-    /// The `nextCursor` of the page before.
-    cursor: Option<String>,
-}
 
 /// A page of the history of one conversation.
 #[derive(Debug, Serialize, ToSchema)]
@@ -102,21 +93,21 @@ impl From<ConversationInPurge> for InPurge {
 
 /// Read the history of a conversation.
 ///
-/// Its purges and its holds go on side by side: each page has the next of both, and `nextCursor` is null when both have
-/// been told.
+/// Its purges and its holds go on side by side: each page has the next of both, up to `limit` of each, and `nextCursor` is
+/// null when both have been told.
 #[utoipa::path(
     get, path = "/conversations/{conversationId}", tag = "conversations",
-    params(("conversationId" = uuid::Uuid, Path, description = "The conversation."), HistoryPage),
+    params(("conversationId" = uuid::Uuid, Path, description = "The conversation."), WhichPage),
     responses(
         (status = 200, description = "What was done about it.", body = ConversationHistory),
-        (status = 404, description = "`not_found`: no purge and no hold ever named it", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`: no purge and no hold ever named it"),
     )
 )]
 pub(super) async fn conversation(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
     PathId(conversation_id): PathId,
-    Query(wanted): Query<HistoryPage>,
+    Query(wanted): Query<WhichPage>,
 ) -> Result<Json<ConversationHistory>, Problem> {
     let limit = page::limit(wanted.limit)?;
     let list = format!("history/{conversation_id}");

@@ -14,9 +14,9 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use utoipa_swagger_ui::Config;
 
-use super::ApiState;
 use super::extract::PathText;
 use super::problem::{self, Problem};
+use super::state::ApiState;
 
 /// The page writes styles into its elements, and draws small pictures that it has as `data:`.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \

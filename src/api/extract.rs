@@ -11,9 +11,10 @@ use serde::{Deserialize, Deserializer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
+use super::incoming;
 use super::incoming::Whole;
 use super::problem::{FieldError, Problem};
-use super::{ApiState, incoming};
+use super::state::ApiState;
 
 /// The id in a path; what is no UUID names nothing.
 #[derive(Debug)]

@@ -1,12 +1,16 @@
-//! What holds for every call, told in the document once for each: the refusals that any call may meet, the headers of
-//! every answer, and 304 where a resource has a tag.
+//! What holds for every call, told in the document once for each: the scope that it needs, the refusals that any call may
+//! meet and what they look like, the headers of every answer, and 304 where a resource has a tag. A call itself tells only
+//! status and codes of the refusals that are its own.
 
 use utoipa::openapi::header::Header;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::Type;
-use utoipa::openapi::{ContentBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::{ContentBuilder, ObjectBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
 
 use super::etag::TAGGED;
+use super::openapi::KEY;
+use crate::domain::keys::Scope;
 
 /// Status and codes of what any call may meet.
 const ANY: &[(&str, &str)] = &[
@@ -18,7 +22,6 @@ const ANY: &[(&str, &str)] = &[
 const GUARDED: &[(&str, &str)] = &[
     ("400", "`invalid_query`: a parameter is not known or does not say what it may"),
     ("401", "`no_key`: send a key in force"),
-    ("403", "`missing_scope`: the key does not allow it"),
 ];
 /// The same of calls that take a body.
 const WITH_BODY: &[(&str, &str)] = &[("408", "`request_timeout`: no byte of the body came for too long")];
@@ -31,9 +34,9 @@ const WITHOUT_BODY: &[(&str, &str)] = &[
     ("422", "`invalid_request`: this call takes no body"),
 ];
 
-/// Tells it of every call of the document.
-pub(super) fn tell(document: &mut OpenApi) {
-    for (path, item) in &mut document.paths.paths {
+/// Tells it of every call of this part of the document, for which keys need that scope; anybody may make them without.
+pub(super) fn tell(part: &mut OpenApi, scope: Option<Scope>) {
+    for (path, item) in &mut part.paths.paths {
         let is_tagged = TAGGED.contains(&path.as_str());
         if let Some(get) = item.get.as_mut().filter(|_| is_tagged) {
             tell_tag(get);
@@ -42,24 +45,41 @@ pub(super) fn tell(document: &mut OpenApi) {
         let operations =
             changing.into_iter().map(|operation| (operation, true)).chain([(&mut item.get, false)]);
         for (operation, changes) in operations {
-            let Some(operation) = operation else { continue };
-            // Calls that anybody may make say so themselves.
-            let guarded = if operation.security.is_none() { GUARDED } else { &[] };
-            let about_the_body = match &operation.request_body {
-                Some(_) => WITH_BODY,
-                None if changes => WITHOUT_BODY,
-                None => &[],
-            };
-            for (status, description) in ANY.iter().chain(about_the_body).chain(guarded) {
-                let responses = &mut operation.responses.responses;
-                responses.entry((*status).to_owned()).or_insert_with(|| RefOr::T(problem(description)));
-            }
-            for response in operation.responses.responses.values_mut() {
-                let RefOr::T(response) = response else { continue };
-                let id = text("The caller's `X-Request-Id`, else a new one: logs and problems tell it, too.");
-                response.headers.insert("X-Request-Id".to_owned(), RefOr::T(id));
+            if let Some(operation) = operation {
+                tell_of(operation, scope, changes);
             }
         }
+    }
+}
+
+fn tell_of(operation: &mut Operation, scope: Option<Scope>, changes: bool) {
+    let needed = scope.map(|scope| SecurityRequirement::new(KEY, [scope.as_str()]));
+    operation.security = Some(vec![needed.unwrap_or_default()]);
+    let guarded = if scope.is_some() { GUARDED } else { &[] };
+    let about_the_body = match &operation.request_body {
+        Some(_) => WITH_BODY,
+        None if changes => WITHOUT_BODY,
+        None => &[],
+    };
+    let responses = &mut operation.responses.responses;
+    let mut refused = |status: &str, codes: &str| {
+        let told = || RefOr::T(ResponseBuilder::new().description(codes).build());
+        responses.entry(status.to_owned()).or_insert_with(told);
+    };
+    for (status, codes) in ANY.iter().chain(about_the_body).chain(guarded) {
+        refused(status, codes);
+    }
+    if let Some(scope) = scope {
+        refused("403", &format!("`missing_scope`: the key lacks `{scope}`"));
+    }
+    for (status, response) in responses {
+        let RefOr::T(response) = response else { continue };
+        if status.starts_with(['4', '5']) && response.content.is_empty() {
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+            response.content.insert("application/problem+json".to_owned(), RefOr::T(content));
+        }
+        let id = text("The caller's `X-Request-Id`, else a new one: logs and problems tell it, too.");
+        response.headers.insert("X-Request-Id".to_owned(), RefOr::T(id));
     }
 }
 
@@ -74,11 +94,6 @@ fn tell_tag(get: &mut Operation) {
     if let Some(RefOr::T(found)) = get.responses.responses.get_mut("200") {
         found.headers.insert("ETag".to_owned(), tag());
     }
-}
-
-fn problem(description: &str) -> Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    ResponseBuilder::new().description(description).content("application/problem+json", content).build()
 }
 
 fn text(description: &str) -> Header {

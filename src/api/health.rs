@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ApiState;
 use super::problem::Problem;
+use super::state::ApiState;
 use crate::store::StoreError;
 
 /// All is well; what is not has another status.

@@ -2,7 +2,6 @@
 //!
 //! Invariant: nothing here holds more of a body than a piece, but for JSON, which has its limits: for one, and for all.
 
-use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +15,10 @@ use futures_util::stream::{self, BoxStream, Stream, StreamExt as _, TryStreamExt
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use super::problem::Problem;
-use super::{ApiState, room};
-
-/// The code of a refusal for the sake of `Content-Encoding`.
-pub(super) const UNSUPPORTED_ENCODING: &str = "unsupported_encoding";
+use super::broken::Broken;
+use super::problem::{Problem, UNSUPPORTED_ENCODING};
+use super::room;
+use super::state::ApiState;
 
 /// A JSON body of so many bytes needs no place of its own.
 const SMALL: usize = 64 * 1024;
@@ -31,23 +29,6 @@ const BYTES_AN_ID: u64 = 256;
 /// And so many to none.
 const BYTES_BESIDE: u64 = 1024 * 1024;
 
-/// Why a body ended before its end.
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error("no byte of the body came for {0:?}; nothing was accepted")]
-    Stalled(Duration),
-    #[error("the body took longer than {0:?}; nothing was accepted")]
-    TooSlow(Duration),
-    #[error("the body is no whole gzip: {0}; nothing was accepted")]
-    Folded(String),
-    #[error(
-        "a gzip upload may unfold to {0} bytes here; send it in parts, without columns that are not needed, or without \
-         Content-Encoding"
-    )]
-    UnfoldsTooFar(u64),
-}
-
-/// The pieces of a body.
 pub(super) type Pieces = BoxStream<'static, io::Result<Bytes>>;
 
 /// The pieces of an upload, unfolded.
@@ -87,7 +68,7 @@ pub(super) async fn json(
     let patience = state.connections.whole;
     tokio::time::timeout(patience, gathering)
         .await
-        .unwrap_or_else(|_| Err(problem(&io::Error::other(Fault::TooSlow(patience)))))
+        .unwrap_or_else(|_| Err(Problem::broken_body(&io::Error::other(Broken::TooSlow(patience)))))
 }
 
 async fn gather(
@@ -98,7 +79,7 @@ async fn gather(
 ) -> Result<Whole, Problem> {
     let (mut body, mut place) = (Vec::new(), None);
     while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|error| problem(&error))?;
+        let piece = piece.map_err(|error| Problem::broken_body(&error))?;
         let length = body.len() + piece.len();
         if length > limit {
             return Err(too_large(limit));
@@ -109,33 +90,6 @@ async fn gather(
         body.extend_from_slice(&piece);
     }
     Ok(Whole { bytes: body.into(), place })
-}
-
-/// What to answer where a body could not be read to its end.
-pub(super) fn problem(error: &(dyn Error + 'static)) -> Problem {
-    let fault = fault(error);
-    let detail = fault.map_or_else(
-        || "the body broke off before its end; nothing was accepted".to_owned(),
-        ToString::to_string,
-    );
-    match fault {
-        Some(Fault::Stalled(_) | Fault::TooSlow(_)) => {
-            Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
-        }
-        Some(Fault::UnfoldsTooFar(_)) => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-        }
-        Some(Fault::Folded(_)) | None => Problem::new(StatusCode::BAD_REQUEST, "broken_body", detail),
-    }
-}
-
-/// Looks for a fault among the causes. An `io::Error` hides what it carries from `source`.
-fn fault<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Fault> {
-    let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    error
-        .downcast_ref()
-        .or_else(|| carried.and_then(|carried| fault(carried)))
-        .or_else(|| error.source().and_then(fault))
 }
 
 fn too_large(limit: usize) -> Problem {
@@ -171,7 +125,7 @@ fn unstalled(body: Body, patience: Duration) -> impl Stream<Item = io::Result<By
             Ok(Some(Ok(piece))) => Ok(Some((piece, body))),
             Ok(Some(Err(error))) => Err(io::Error::other(error)),
             Ok(None) => Ok(None),
-            Err(_) => Err(io::Error::other(Fault::Stalled(patience))),
+            Err(_) => Err(io::Error::other(Broken::Stalled(patience))),
         }
     })
 }
@@ -185,8 +139,8 @@ fn unfolded(
     ReaderStream::with_capacity(decoder, PIECE).map_err(|error| {
         // What the wire said carries an error of its own; the decoder's do not carry one of ours.
         let is_of_the_wire =
-            error.get_ref().is_some_and(|carried| carried.is::<Fault>() || carried.is::<axum::Error>());
-        if is_of_the_wire { error } else { io::Error::other(Fault::Folded(error.to_string())) }
+            error.get_ref().is_some_and(|carried| carried.is::<Broken>() || carried.is::<axum::Error>());
+        if is_of_the_wire { error } else { io::Error::other(Broken::Folded(error.to_string())) }
     })
 }
 
@@ -199,7 +153,7 @@ fn no_longer_than(
     pieces.map(move |piece| {
         let piece = piece?;
         let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-        left = left.checked_sub(length).ok_or_else(|| io::Error::other(Fault::UnfoldsTooFar(most)))?;
+        left = left.checked_sub(length).ok_or_else(|| io::Error::other(Broken::UnfoldsTooFar(most)))?;
         Ok(piece)
     })
 }
@@ -244,8 +198,8 @@ mod tests {
         for end in (0..both.len()).filter(|end| *end != first.len()) {
             for piece in [1, both.len()] {
                 let error = unfold(&both[..end], piece).await.unwrap_err();
-                assert_eq!(problem(&error).code, "broken_body", "{end}: {error}");
-                assert!(problem(&error).detail.contains("no whole gzip"), "{end}: {error}");
+                assert_eq!(Problem::broken_body(&error).code, "broken_body", "{end}: {error}");
+                assert!(Problem::broken_body(&error).detail.contains("no whole gzip"), "{end}: {error}");
             }
         }
         let mut changed = first.clone();
@@ -265,19 +219,22 @@ mod tests {
 
     #[tokio::test]
     async fn what_ends_a_body_is_told_as_such_through_every_wrapping() {
-        let wire = || io::Error::other(Fault::Stalled(Duration::from_secs(7)));
+        let wire = || io::Error::other(Broken::Stalled(Duration::from_secs(7)));
         let cut = folded(b"a line\n");
         let pieces = vec![Ok(Bytes::copy_from_slice(&cut[..9])), Err(wire())];
         let error = unfolded(stream::iter(pieces)).try_for_each(|_| async { Ok(()) }).await.unwrap_err();
-        assert_eq!(problem(&error).code, "request_timeout");
-        assert_eq!(&*problem(&error).detail, "no byte of the body came for 7s; nothing was accepted");
+        assert_eq!(Problem::broken_body(&error).code, "request_timeout");
+        assert_eq!(
+            &*Problem::broken_body(&error).detail,
+            "no byte of the body came for 7s; nothing was accepted"
+        );
         let wrapped = crate::intake::IntakeError::Broken { source: Box::new(wire()) };
-        assert_eq!(problem(&wrapped).code, "request_timeout");
-        assert_eq!(problem(&io::Error::other("reset")).code, "broken_body");
+        assert_eq!(Problem::broken_body(&wrapped).code, "request_timeout");
+        assert_eq!(Problem::broken_body(&io::Error::other("reset")).code, "broken_body");
         let long = stream::iter([3, 4, 1].map(|length| Ok(Bytes::from(vec![b'x'; length]))));
         let read: Vec<_> = no_longer_than(7, long).collect().await;
         assert!(read[0].is_ok() && read[1].is_ok(), "exactly the limit is taken");
-        assert_eq!(problem(read[2].as_ref().unwrap_err()).code, "body_too_large");
+        assert_eq!(Problem::broken_body(read[2].as_ref().unwrap_err()).code, "body_too_large");
     }
 
     #[test]

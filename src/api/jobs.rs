@@ -7,11 +7,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::ApiState;
 use super::auth::Authorized;
 use super::extract::{NoQuery, PathText};
 use super::problem::Problem;
 use super::purges::jobs::Job;
+use super::state::ApiState;
 use crate::store::views::job::{FoundJob, WholeJob};
 
 /// One job as a whole.
@@ -50,8 +50,8 @@ impl From<WholeJob> for WholeJobBody {
     params(("id" = String, Path, description = "Our id of the job, or Genesys' (`jobId`), percent-encoded where it must be.")),
     responses(
         (status = 200, description = "The job.", body = WholeJobBody),
-        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`ambiguous_job_id`: several orgs have a job that Genesys calls so", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
+        (status = 409, description = "`ambiguous_job_id`: several orgs have a job that Genesys calls so"),
     )
 )]
 pub(super) async fn job(

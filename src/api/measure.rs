@@ -5,7 +5,7 @@ use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::ApiState;
+use super::state::ApiState;
 
 /// What stands for a path that no route has, and for a method of somebody's own: labels hold nothing from outside.
 const OTHER: &str = "other";

@@ -1,12 +1,16 @@
-//! The OpenAPI document: made from the code, served, and committed as openapi.yaml.
+//! The document of the API: its head, and the calls that serve it.
 
+use axum::Extension;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
-use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::Problem;
+
+/// The name of the one way to say who calls.
+pub(super) const KEY: &str = "key";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,52 +34,45 @@ impl Modify for BearerKey {
             .description(Some("An API key, made by `genesys-purge keys create`."))
             .build();
         if let Some(components) = document.components.as_mut() {
-            components.add_security_scheme("key", SecurityScheme::Http(scheme));
+            components.add_security_scheme(KEY, SecurityScheme::Http(scheme));
         }
     }
 }
 
-fn document() -> Result<utoipa::openapi::OpenApi, String> {
-    let router = OpenApiRouter::<super::ApiState>::with_openapi(Document::openapi())
-        .merge(super::uploading())
-        .merge(super::patient())
-        .merge(super::reading())
-        .merge(super::holding())
-        .merge(super::steering())
-        .merge(super::braking())
-        .merge(super::health())
-        .merge(super::measuring())
-        .merge(super::open());
-    let mut document = router.into_openapi();
-    super::general::tell(&mut document);
-    super::examples::add(&mut document).map_err(|error| error.to_string())?;
-    Ok(document)
+/// The document without any call.
+pub(super) fn head() -> utoipa::openapi::OpenApi {
+    Document::openapi()
 }
 
-/// The document as YAML, as it is committed.
-pub fn document_yaml() -> Result<String, String> {
-    document()?.to_yaml().map_err(|error| error.to_string())
-}
-
-/// The document as JSON.
-pub fn document_json() -> Result<String, String> {
-    document()?.to_pretty_json().map_err(|error| error.to_string())
+/// Who knows all calls writes the document when it is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Writer {
+    pub(super) json: fn() -> Result<String, String>,
+    pub(super) yaml: fn() -> Result<String, String>,
 }
 
 /// This document as JSON.
 #[utoipa::path(
-    get, path = "/openapi.json", tag = "operations", security(()),
+    get, path = "/openapi.json", tag = "operations",
     responses((status = 200, description = "It.", body = serde_json::Value))
 )]
-pub(super) async fn json() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], document_json())
+pub(super) async fn json(Extension(writer): Extension<Writer>) -> Result<impl IntoResponse, Problem> {
+    Ok(([(CONTENT_TYPE, "application/json")], written((writer.json)())?))
 }
 
 /// This document as YAML.
 #[utoipa::path(
-    get, path = "/openapi.yaml", tag = "operations", security(()),
+    get, path = "/openapi.yaml", tag = "operations",
     responses((status = 200, description = "It.", body = serde_json::Value, content_type = "application/yaml"))
 )]
-pub(super) async fn yaml() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/yaml")], document_yaml())
+pub(super) async fn yaml(Extension(writer): Extension<Writer>) -> Result<impl IntoResponse, Problem> {
+    Ok(([(CONTENT_TYPE, "application/yaml")], written((writer.yaml)())?))
+}
+
+fn written(document: Result<String, String>) -> Result<String, Problem> {
+    document.map_err(|error| {
+        tracing::error!(error, "the document of the API can't be written");
+        let detail = "this is an error of the service; the request id finds it in the logs";
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    })
 }

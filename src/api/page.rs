@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
 
@@ -19,6 +19,16 @@ pub(super) struct Page<T> {
     pub(super) items: Vec<T>,
     /// Where to go on; null at the end.
     pub(super) next_cursor: Option<String>,
+}
+
+/// Which page; lists with filters have these two among them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WhichPage {
+    /// Rows a page, 1 to 1000.
+    pub(super) limit: Option<usize>,
+    /// The `nextCursor` of the page before.
+    pub(super) cursor: Option<String>,
 }
 
 /// The checked `limit`.
@@ -63,13 +73,11 @@ pub(super) fn fetched(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
-/// Writes a cursor of this list.
 pub(super) fn cursor<K: Serialize>(list: &str, after: K) -> Option<String> {
     let json = serde_json::to_vec(&Token { list: list.to_owned(), after }).ok()?;
     Some(URL_SAFE_NO_PAD.encode(json))
 }
 
-/// Reads a cursor of this list.
 pub(super) fn after<K: for<'de> Deserialize<'de>>(
     list: &str,
     cursor: Option<&str>,

@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::ApiState;
 use super::problem::Problem;
+use super::state::ApiState;
 
 /// Answers 503 after `server.request_timeout`; what the request was doing is dropped.
 pub(super) async fn limit(State(state): State<ApiState>, request: Request, next: Next) -> Response {

@@ -1,6 +1,7 @@
 //! Errors as callers see them: RFC 9457 problem documents with a stable code.
 
 use std::any::Any;
+use std::error::Error;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -8,9 +9,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::incoming;
+use super::broken::Broken;
 use crate::intake::IntakeError;
 use crate::store::StoreError;
+
+/// The code of a refusal for the sake of `Content-Encoding`.
+pub(super) const UNSUPPORTED_ENCODING: &str = "unsupported_encoding";
 
 /// So many characters of a text of a problem are sent.
 const LONGEST_TEXT: usize = 400;
@@ -109,6 +113,24 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
     }
 
+    /// A body could not be read to its end.
+    pub(super) fn broken_body(error: &(dyn Error + 'static)) -> Self {
+        let broken = Broken::among(error);
+        let detail = broken.map_or_else(
+            || "the body broke off before its end; nothing was accepted".to_owned(),
+            ToString::to_string,
+        );
+        match broken {
+            Some(Broken::Stalled(_) | Broken::TooSlow(_)) => {
+                Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
+            }
+            Some(Broken::UnfoldsTooFar(_)) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+            }
+            Some(Broken::Folded(_)) | None => Self::new(StatusCode::BAD_REQUEST, "broken_body", detail),
+        }
+    }
+
     /// The database can't be reached.
     pub(super) fn unavailable() -> Self {
         let detail = "the database can't be reached; try again in a moment";
@@ -135,7 +157,7 @@ impl IntoResponse for Problem {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
         }
-        if self.code == incoming::UNSUPPORTED_ENCODING {
+        if self.code == UNSUPPORTED_ENCODING {
             response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
         // The outermost layer knows the request's id and writes the document again with it.
@@ -187,7 +209,7 @@ impl From<IntakeError> for Problem {
                 tracing::error!(%detail, "an upload could not be spooled");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
             }
-            IntakeError::Broken { source } => incoming::problem(&*source),
+            IntakeError::Broken { source } => Self::broken_body(&*source),
             IntakeError::Utf16
             | IntakeError::NoIdColumn { .. }
             | IntakeError::TwoIdColumns { .. }

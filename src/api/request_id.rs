@@ -9,8 +9,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tracing::Instrument as _;
 
-use super::ApiState;
 use super::problem::Problem;
+use super::state::ApiState;
 use super::trace_context;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");

@@ -8,8 +8,8 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::ConnectionTerms;
 use super::problem::Problem;
+use super::terms::ConnectionTerms;
 
 /// Room, shared by all requests.
 #[derive(Debug, Clone)]

@@ -30,54 +30,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::terms::ConnectionTerms;
 use lent::Lent;
 use pulse::{Overdue, Pulse, Watched};
 use socket::Socket;
-
-/// How long peers may take, and how many there may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConnectionTerms {
-    /// So many connections are served at once; who comes then waits to be accepted.
-    pub most: usize,
-    /// From the opening of a connection, or the first byte of a later request, to the end of the request's head.
-    pub head: Duration,
-    /// A connection without a request may stay so long.
-    pub idle: Duration,
-    /// The body of a request may pause so long.
-    pub stalled: Duration,
-    /// A JSON body may take so long in all: it is kept in memory meanwhile.
-    pub whole: Duration,
-    /// So many JSON bodies of more than 64 KiB are kept in memory at once, of purges and of holds each.
-    pub large_bodies: usize,
-    /// So many uploads are spooled at once.
-    pub uploads: usize,
-    /// A client may take nothing of an answer for so long.
-    pub unread: Duration,
-}
-
-impl Default for ConnectionTerms {
-    /// What holds in production. `idle` is longer than what usual proxies keep a connection for: who closes first must
-    /// be the one that sends requests, or some of them get lost on the way.
-    fn default() -> Self {
-        Self {
-            most: 1024,
-            head: Duration::from_secs(15),
-            idle: Duration::from_secs(75),
-            stalled: Duration::from_secs(20),
-            whole: Duration::from_mins(2),
-            large_bodies: 8,
-            uploads: 256,
-            unread: Duration::from_mins(2),
-        }
-    }
-}
-
-impl ConnectionTerms {
-    /// How often a connection is looked at: each patience is kept to a quarter of the shortest.
-    fn look(&self) -> Duration {
-        self.head.min(self.idle).min(self.unread) / 4
-    }
-}
 
 /// The most bytes of a head, and of what is read at once of a body; a longer head is 431.
 const LARGEST_HEAD: usize = 64 * 1024;
@@ -184,14 +140,18 @@ async fn connection(
                 }
                 return;
             }
+            // What is under way may end; nothing new begins.
             () = stop.cancelled(), if closing.is_none() => {
                 served.as_mut().graceful_shutdown();
                 closing = Some(Instant::now());
             }
             () = tokio::time::sleep(pause) => match (pulse.overdue(&terms, Instant::now()), closing) {
+                // It takes nothing: a farewell would not be taken either.
                 (Some(Overdue::Unread), _) => return,
+                // It was told to close, and still works.
                 (None, Some(_)) if !pulse.is_quiet() => {}
                 (_, Some(since)) if since.elapsed() >= LAST_WORDS => return,
+                // It asks nothing: told to close, it may still send what crosses that on the way.
                 (Some(Overdue::Quiet), None) => {
                     served.as_mut().graceful_shutdown();
                     closing = Some(Instant::now());

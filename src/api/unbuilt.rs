@@ -3,9 +3,9 @@
 use axum::Router;
 use axum::routing::{MethodFilter, on};
 
-use super::ApiState;
 use super::auth::guard;
 use super::problem::Problem;
+use super::state::ApiState;
 use crate::domain::keys::Scope;
 
 const GET: MethodFilter = MethodFilter::GET;

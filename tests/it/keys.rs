@@ -69,7 +69,7 @@ async fn a_guarded_call_needs_the_one_scope_that_it_names() {
             (test.make_key(&[*scope], None).await, test.make_key(&others, None).await),
         );
     }
-    for DocumentedCall { method, path, .. } in calls().into_iter().filter(|call| !call.is_open) {
+    for DocumentedCall { method, path, scope, .. } in calls().into_iter().filter(|call| !call.is_open) {
         let needed = match (method.as_str(), path.as_str()) {
             ("POST", path) if path.starts_with("/holds") => "holds:write",
             ("POST", path) if path.starts_with("/orgs") => "admin",
@@ -77,6 +77,7 @@ async fn a_guarded_call_needs_the_one_scope_that_it_names() {
             ("GET", "/metrics") => "admin",
             _ => "purges:read",
         };
+        assert_eq!(scope.as_deref(), Some(needed), "the document tells it of {method} {path}");
         let (alone, others) = &keys[needed];
         let ask = |key: &str| test.request_as(key, method.clone(), &path);
         let problem = refused(ask(others), 403, "missing_scope").await;

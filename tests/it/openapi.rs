@@ -119,6 +119,8 @@ fn every_reference_of_the_document_leads_somewhere_and_every_call_tells_its_refu
                 let is_refusal = status.starts_with('4') || status.starts_with('5');
                 let code = answer["description"].as_str().unwrap().starts_with('`');
                 assert!(code || !is_refusal, "{method} {path}: {status} tells its codes: {answer}");
+                let shape = &answer["content"]["application/problem+json"]["schema"]["$ref"];
+                assert!(shape == "#/components/schemas/Problem" || !is_refusal, "{method} {path}: {status}");
             }
         }
     }

@@ -2,6 +2,7 @@
 //! in the files below, beside the bad samples that show that it can fail.
 
 mod bans;
+mod circles;
 mod docs;
 mod names;
 mod order;

@@ -11,12 +11,12 @@ use utoipa::openapi::schema::Object;
 use uuid::Uuid;
 
 use super::body::HoldBody;
-use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::checks::{check_ids, check_text, not_yet, text};
 use crate::api::extract::{JsonBody, NoQuery};
 use crate::api::problem::{FieldError, Problem};
 use crate::api::request_id::RequestId;
+use crate::api::state::ApiState;
 use crate::domain::keys::Caller;
 use crate::store::holds::create::NewHold;
 
@@ -67,10 +67,10 @@ pub(in crate::api) struct CreatedHold {
     request_body = NewHoldBody,
     responses(
         (status = 201, description = "In force.", body = CreatedHold),
-        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_request`, `not_supported_yet`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`"),
+        (status = 413, description = "`body_too_large`"),
+        (status = 415, description = "`unsupported_media_type`"),
+        (status = 422, description = "`invalid_request`, `not_supported_yet`"),
     )
 )]
 pub(in crate::api) async fn create_hold(

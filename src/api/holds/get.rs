@@ -5,10 +5,10 @@ use axum::extract::State;
 
 use super::body::HoldWithLate;
 use super::unknown;
-use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{NoQuery, PathId};
 use crate::api::problem::Problem;
+use crate::api::state::ApiState;
 
 /// Read a legal hold.
 #[utoipa::path(
@@ -16,7 +16,7 @@ use crate::api::problem::Problem;
     params(("id" = uuid::Uuid, Path, description = "The hold.")),
     responses(
         (status = 200, description = "The hold.", body = HoldWithLate),
-        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
     )
 )]
 pub(in crate::api) async fn get_hold(

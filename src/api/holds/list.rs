@@ -2,30 +2,18 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use super::body::HoldBody;
-use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::Query;
-use crate::api::page::{self, Page};
+use crate::api::page::{self, Page, WhichPage};
 use crate::api::problem::Problem;
-
-/// Which page.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(in crate::api) struct HoldsPage {
-    /// Rows a page, 1 to 1000.
-    limit: Option<usize>,
-    /// The `nextCursor` of the page before.
-    cursor: Option<String>,
-}
+use crate::api::state::ApiState;
 
 /// List the legal holds, newest first.
 #[utoipa::path(
     get, path = "/holds", tag = "holds",
-    params(HoldsPage),
+    params(WhichPage),
     responses(
         (status = 200, description = "A page of holds.", body = Page<HoldBody>),
     )
@@ -33,7 +21,7 @@ pub(in crate::api) struct HoldsPage {
 pub(in crate::api) async fn list_holds(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
-    Query(wanted): Query<HoldsPage>,
+    Query(wanted): Query<WhichPage>,
 ) -> Result<Json<Page<HoldBody>>, Problem> {
     let limit = page::limit(wanted.limit)?;
     let before = page::after("holds", wanted.cursor.as_deref())?;

@@ -6,11 +6,11 @@ use axum::http::StatusCode;
 
 use super::body::HoldBody;
 use super::unknown;
-use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{NoBody, NoQuery, PathId};
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
+use crate::api::state::ApiState;
 use crate::store::holds::release::Released;
 
 /// Release a legal hold.
@@ -21,8 +21,8 @@ use crate::store::holds::release::Released;
     params(("id" = uuid::Uuid, Path, description = "The hold.")),
     responses(
         (status = 200, description = "Released.", body = HoldBody),
-        (status = 404, description = "`not_found`: also where the key does not reach every org of the hold", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`already_released`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`: also where the key does not reach every org of the hold"),
+        (status = 409, description = "`already_released`"),
     )
 )]
 pub(in crate::api) async fn release_hold(

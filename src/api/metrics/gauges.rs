@@ -8,7 +8,6 @@ use crate::meters::{self, Page};
 use crate::store::PoolState;
 use crate::store::views::metrics::{OrgReading, PurgesReading, Readings};
 
-/// Writes all of it.
 pub(super) fn write(page: &mut Page, pools: &[PoolState], readings: Option<&Readings>) {
     page.write(&meters::BUILD_INFO, [([env!("CARGO_PKG_VERSION")], 1.0)]);
     page.write(

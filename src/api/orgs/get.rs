@@ -5,10 +5,10 @@ use axum::extract::State;
 
 use super::body::OrgBody;
 use super::{known, read};
-use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{NoQuery, PathText};
 use crate::api::problem::Problem;
+use crate::api::state::ApiState;
 
 /// Read an org.
 #[utoipa::path(
@@ -16,7 +16,7 @@ use crate::api::problem::Problem;
     params(("org" = String, Path, description = "Its name in the settings.", example = "default")),
     responses(
         (status = 200, description = "The org.", body = OrgBody),
-        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
     )
 )]
 pub(in crate::api) async fn get_org(

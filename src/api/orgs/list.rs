@@ -2,31 +2,19 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use super::body::OrgBody;
-use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::Query;
-use crate::api::page::{self, Page};
+use crate::api::page::{self, Page, WhichPage};
 use crate::api::problem::Problem;
+use crate::api::state::ApiState;
 use crate::domain::terms::OrgTerms;
-
-/// Which page.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(in crate::api) struct OrgsPage {
-    /// Rows a page, 1 to 1000.
-    limit: Option<usize>,
-    /// The `nextCursor` of the page before.
-    cursor: Option<String>,
-}
 
 /// List the orgs, by name.
 #[utoipa::path(
     get, path = "/orgs", tag = "orgs",
-    params(OrgsPage),
+    params(WhichPage),
     responses(
         (status = 200, description = "A page of orgs.", body = Page<OrgBody>),
     )
@@ -34,7 +22,7 @@ pub(in crate::api) struct OrgsPage {
 pub(in crate::api) async fn list_orgs(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
-    Query(wanted): Query<OrgsPage>,
+    Query(wanted): Query<WhichPage>,
 ) -> Result<Json<Page<OrgBody>>, Problem> {
     let limit = page::limit(wanted.limit)?;
     let after: Option<String> = page::after("orgs", wanted.cursor.as_deref())?;

@@ -7,8 +7,8 @@ pub(super) mod steer;
 
 use body::OrgBody;
 
-use super::ApiState;
 use super::problem::Problem;
+use super::state::ApiState;
 use crate::domain::keys::Reach;
 use crate::domain::terms::OrgTerms;
 
@@ -18,7 +18,6 @@ fn known<'a>(state: &'a ApiState, reach: &Reach, name: &str) -> Result<&'a OrgTe
     reached.find(|org| org.name == name).ok_or_else(unknown)
 }
 
-/// The org as it stands.
 async fn read(state: &ApiState, reach: &Reach, terms: &OrgTerms) -> Result<OrgBody, Problem> {
     let rows = state.store.orgs(reach, std::slice::from_ref(&terms.name)).await?;
     let row = rows.into_iter().next().ok_or_else(unknown)?;

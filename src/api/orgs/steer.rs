@@ -9,12 +9,12 @@ use utoipa::openapi::schema::Object;
 
 use super::body::OrgBody;
 use super::{known, read, unknown};
-use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::checks::{check_text, optional_text};
 use crate::api::extract::{JsonBody, NoBody, NoQuery, PathText};
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
+use crate::api::state::ApiState;
 
 const LONGEST_REASON: usize = 1000;
 
@@ -52,11 +52,11 @@ pub(in crate::api) struct StoppedOrg {
     request_body(content = Option<StopOrder>, description = "May be left out, or null."),
     responses(
         (status = 200, description = "It is stopped.", body = StoppedOrg),
-        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`"),
+        (status = 404, description = "`not_found`"),
+        (status = 413, description = "`body_too_large`"),
+        (status = 415, description = "`unsupported_media_type`"),
+        (status = 422, description = "`invalid_request`"),
     )
 )]
 pub(in crate::api) async fn stop_org(
@@ -89,7 +89,7 @@ pub(in crate::api) async fn stop_org(
     params(("org" = String, Path, description = "The org.")),
     responses(
         (status = 200, description = "It goes on.", body = OrgBody),
-        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
     )
 )]
 pub(in crate::api) async fn resume_org(

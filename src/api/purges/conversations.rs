@@ -10,11 +10,11 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::unknown;
-use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{PathId, Query};
 use crate::api::page::{self, Page};
 use crate::api::problem::Problem;
+use crate::api::state::ApiState;
 use crate::domain::outcome::Outcome;
 use crate::store::views::conversations::ConversationRow;
 
@@ -71,7 +71,7 @@ impl From<ConversationRow> for Conversation {
     params(("id" = uuid::Uuid, Path, description = "The purge."), Filter),
     responses(
         (status = 200, description = "A page of conversations, in the order of the request.", body = Page<Conversation>),
-        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
     )
 )]
 pub(in crate::api) async fn conversations(

@@ -22,7 +22,8 @@ use crate::api::checks::{check_ids, not_yet};
 use crate::api::extract::{JsonBody, media_type, unique_texts, unsupported};
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
-use crate::api::{ApiState, incoming, room};
+use crate::api::state::ApiState;
+use crate::api::{incoming, room};
 use crate::domain::keys::Caller;
 use crate::intake::{self, Format, Limits, Spooled};
 use crate::store::purges::accept::{Accepted, NewPurge};
@@ -90,13 +91,13 @@ pub(in crate::api) struct NewPurgeBody {
     ),
     responses(
         (status = 202, description = "Accepted.", body = PurgeBody, headers(("Location" = String, description = "Where to read it."), ("Idempotent-Replayed" = Option<String>, description = "`true`: this answers a repeat."))),
-        (status = 400, description = "`invalid_json`, `invalid_query`, `invalid_idempotency_key`, `broken_body`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`missing_scope`, `no_org`", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`, `too_many_ids`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_request`, `invalid_lines`, `invalid_file`, `count_mismatch`, `idempotency_key_reused`, `not_supported_yet`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`", body = Problem, content_type = "application/problem+json"),
-        (status = 507, description = "`spool_full`", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid_json`, `invalid_query`, `invalid_idempotency_key`, `broken_body`"),
+        (status = 403, description = "`missing_scope`, `no_org`"),
+        (status = 413, description = "`body_too_large`, `too_many_ids`"),
+        (status = 415, description = "`unsupported_media_type`"),
+        (status = 422, description = "`invalid_request`, `invalid_lines`, `invalid_file`, `count_mismatch`, `idempotency_key_reused`, `not_supported_yet`"),
+        (status = 503, description = "`unavailable`"),
+        (status = 507, description = "`spool_full`"),
     )
 )]
 pub(in crate::api) async fn create_purge(

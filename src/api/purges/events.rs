@@ -5,29 +5,19 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::unknown;
-use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{PathId, Query};
 use crate::api::negotiate::{self, JSON};
-use crate::api::page::{self, Page};
+use crate::api::page::{self, Page, WhichPage};
 use crate::api::problem::Problem;
+use crate::api::state::ApiState;
 use crate::domain::events::EventType;
 use crate::store::views::events::EventRow;
-
-/// Which page.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(in crate::api) struct EventsPage {
-    /// Rows a page, 1 to 1000.
-    limit: Option<usize>,
-    /// The `nextCursor` of the page before.
-    cursor: Option<String>,
-}
 
 /// One thing that happened to a purge.
 #[derive(Debug, Serialize, ToSchema)]
@@ -76,11 +66,11 @@ impl From<EventRow> for EventBody {
 /// Live streams (`Accept: text/event-stream`) are not supported by this version.
 #[utoipa::path(
     get, path = "/purges/{id}/events", tag = "purges",
-    params(("id" = uuid::Uuid, Path, description = "The purge."), EventsPage),
+    params(("id" = uuid::Uuid, Path, description = "The purge."), WhichPage),
     responses(
         (status = 200, description = "A page of events.", body = Page<EventBody>),
-        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
-        (status = 406, description = "`not_acceptable`: a live stream, or another form than JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
+        (status = 406, description = "`not_acceptable`: a live stream, or another form than JSON"),
     )
 )]
 pub(in crate::api) async fn events(
@@ -88,7 +78,7 @@ pub(in crate::api) async fn events(
     Authorized(caller): Authorized,
     PathId(id): PathId,
     headers: HeaderMap,
-    Query(wanted): Query<EventsPage>,
+    Query(wanted): Query<WhichPage>,
 ) -> Result<impl IntoResponse, Problem> {
     accepts_json(&headers)?;
     let limit = page::limit(wanted.limit)?;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 
-use crate::api::ApiState;
 use crate::api::checks::{check_text, optional_text, text};
 use crate::api::problem::{FieldError, Problem};
+use crate::api::state::ApiState;
 use crate::domain::keys::Caller;
 use crate::store::purges::accept::NewPurge;
 
@@ -29,17 +29,14 @@ const LONGEST_REFERENCE: usize = 200;
 const LONGEST_LABEL: usize = 100;
 const MOST_LABELS: usize = 20;
 
-/// The schema of `reason`.
 pub(super) fn reason() -> Object {
     optional_text(LONGEST_REASON, "Why, for the record.").build()
 }
 
-/// The schema of `reference`.
 pub(super) fn reference() -> Object {
     optional_text(LONGEST_REFERENCE, "The caller's own name for it.").build()
 }
 
-/// The schema of `labels`.
 pub(super) fn labels() -> Object {
     let key = text(LONGEST_LABEL, "Without a colon.")
         .min_length(Some(1))
@@ -55,7 +52,6 @@ pub(super) fn labels() -> Object {
         .build()
 }
 
-/// The schema of `permanentDelete`.
 pub(super) fn only_true() -> Object {
     let values = [serde_json::Value::Bool(true), serde_json::Value::Null];
     ObjectBuilder::new()
@@ -113,6 +109,7 @@ impl Fields {
         if self.webhook_url.is_some() {
             return Err(Problem::not_supported_yet("webhookUrl"));
         }
+        // All that is wrong is told at once, so that nobody has to send it again and again.
         let mut errors = Vec::new();
         if self.is_permanent == Some(false) {
             let detail = "must be true or left out: this service deletes permanently and does nothing else";
@@ -124,6 +121,7 @@ impl Fields {
             errors.push(FieldError::new("/labels", format!("may be {MOST_LABELS} at most")));
         }
         for (key, value) in &self.labels {
+            // A list is asked for `key:value`: the first colon must be the one between.
             if key.is_empty() || key.contains(':') {
                 errors.push(FieldError::new("/labels", format!("the key {key:?} is empty or holds a colon")));
             }

@@ -10,10 +10,10 @@ use utoipa::IntoParams;
 
 use super::body::PurgeBody;
 use super::read;
-use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{PathId, Query};
 use crate::api::problem::Problem;
+use crate::api::state::ApiState;
 
 const LONGEST_WAIT: u64 = 60;
 
@@ -32,7 +32,7 @@ pub(in crate::api) struct Wait {
     params(("id" = uuid::Uuid, Path, description = "The purge."), Wait),
     responses(
         (status = 200, description = "The purge.", body = PurgeBody),
-        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
     )
 )]
 pub(in crate::api) async fn get_purge(

@@ -3,29 +3,19 @@
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::unknown;
-use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{PathId, Query};
-use crate::api::page::{self, Page};
+use crate::api::page::{self, Page, WhichPage};
 use crate::api::problem::Problem;
+use crate::api::state::ApiState;
 use crate::domain::events::latency;
 use crate::domain::state::{JobResult, JobState};
 use crate::store::views::jobs::JobRow;
-
-/// Which page.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(in crate::api) struct JobsPage {
-    /// Rows a page, 1 to 1000.
-    limit: Option<usize>,
-    /// The `nextCursor` of the page before.
-    cursor: Option<String>,
-}
 
 /// One job, as seen from a purge or as a whole.
 #[derive(Debug, Serialize, ToSchema)]
@@ -77,17 +67,17 @@ impl From<JobRow> for Job {
 /// List the jobs of a purge, oldest first.
 #[utoipa::path(
     get, path = "/purges/{id}/jobs", tag = "purges",
-    params(("id" = uuid::Uuid, Path, description = "The purge."), JobsPage),
+    params(("id" = uuid::Uuid, Path, description = "The purge."), WhichPage),
     responses(
         (status = 200, description = "A page of jobs.", body = Page<Job>),
-        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
     )
 )]
 pub(in crate::api) async fn jobs(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
     PathId(id): PathId,
-    Query(wanted): Query<JobsPage>,
+    Query(wanted): Query<WhichPage>,
 ) -> Result<Json<Page<Job>>, Problem> {
     let limit = page::limit(wanted.limit)?;
     let list = format!("jobs/{id}");

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use super::body::PurgeBody;
-use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::Query;
 use crate::api::page::{self, Page};
 use crate::api::problem::Problem;
+use crate::api::state::ApiState;
 use crate::domain::keys::Reach;
 use crate::domain::state::PurgeState;
 use crate::store::purges::list::Wanted;
@@ -70,7 +70,7 @@ pub(in crate::api) async fn list_purges(
     };
     let list = page::list("purges", &filters);
     let before = page::after(&list, page.cursor.as_deref())?;
-    let Some((reach, wanted)) = wanted(caller.reach, page)? else {
+    let Some((reach, wanted)) = wanted(&caller.reach, page)? else {
         return Ok(Json(Page { items: Vec::new(), next_cursor: None }));
     };
     let (purges, next) = state.store.list_purges(&reach, &wanted, before, limit).await?;
@@ -79,7 +79,7 @@ pub(in crate::api) async fn list_purges(
 }
 
 /// What the store is asked for; `None` where nothing can be found.
-fn wanted(reach: Reach, page: PurgesPage) -> Result<Option<(Reach, Wanted)>, Problem> {
+fn wanted(reach: &Reach, page: PurgesPage) -> Result<Option<(Reach, Wanted)>, Problem> {
     let wrong = || Problem::invalid_query("label", "must look like key:value");
     let label = match &page.label {
         Some(label) => {
@@ -93,6 +93,6 @@ fn wanted(reach: Reach, page: PurgesPage) -> Result<Option<(Reach, Wanted)>, Pro
     if [&page.org, &page.reference, &page.label].into_iter().any(has_nul) {
         return Ok(None);
     }
-    let reach = page.org.map_or(reach.clone(), |org| reach.within(&org));
+    let reach = page.org.map_or_else(|| reach.clone(), |org| reach.within(&org));
     Ok(Some((reach, Wanted { state: page.state, reference: page.reference, label })))
 }

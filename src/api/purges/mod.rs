@@ -14,8 +14,8 @@ pub(super) mod steer;
 
 use uuid::Uuid;
 
-use super::ApiState;
 use super::problem::Problem;
+use super::state::ApiState;
 use crate::domain::keys::Reach;
 use crate::store::purges::load::Purge;
 

@@ -12,11 +12,11 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::read;
-use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{PathId, Query};
 use crate::api::negotiate;
 use crate::api::problem::Problem;
+use crate::api::state::ApiState;
 use crate::domain::keys::Reach;
 use crate::domain::outcome::Outcome;
 use crate::evidence::report::{CSV_HEAD, Form, Row};
@@ -59,10 +59,10 @@ pub(in crate::api) struct Rows {
             (String = "text/csv", example = "conversationId,outcome,code,detail,jobId,decidedAt\r\n1b4e28ba-2fa1-4d2b-883f-0016d3cca427,purged,gone,,7f3c,2026-11-25T12:00:00Z\r\n"),
             (String = "application/x-ndjson", example = "{\"conversationId\":\"1b4e28ba-2fa1-4d2b-883f-0016d3cca427\",\"outcome\":\"purged\",\"code\":\"gone\",\"detail\":null,\"jobId\":\"7f3c\",\"decidedAt\":\"2026-11-25T12:00:00Z\"}\n"),
         )),
-        (status = 400, description = "`invalid_query`; also a `cursor` that is no conversation of this purge", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
-        (status = 406, description = "`not_acceptable`: neither text/csv nor application/x-ndjson", body = Problem, content_type = "application/problem+json"),
-        (status = 505, description = "`http_version`: HTTP/1.0 can't tell a whole report from one that broke off", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid_query`; also a `cursor` that is no conversation of this purge"),
+        (status = 404, description = "`not_found`"),
+        (status = 406, description = "`not_acceptable`: neither text/csv nor application/x-ndjson"),
+        (status = 505, description = "`http_version`: HTTP/1.0 can't tell a whole report from one that broke off"),
     )
 )]
 pub(in crate::api) async fn report(
@@ -79,6 +79,7 @@ pub(in crate::api) async fn report(
             "HTTP/1.0 can't tell a whole report from one that broke off; ask with HTTP/1.1 or HTTP/2";
         return Err(Problem::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "http_version", detail));
     }
+    // Once the first byte is out no refusal can be told any more, so all of them come before.
     let form = match negotiate::best(&headers, FORMS) {
         Some("text/csv") => Form::Csv,
         Some(_) => Form::Ndjson,
@@ -89,6 +90,7 @@ pub(in crate::api) async fn report(
         Some(cursor) => after(&state.store, &caller.reach, purge.id, cursor).await?,
         None => 0,
     };
+    // Who goes on appends to what he has, which has the head.
     let has_head = form == Form::Csv && rows.cursor.is_none();
     let media_type = match form {
         Form::Csv if has_head => "text/csv; charset=utf-8; header=present",

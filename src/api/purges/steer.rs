@@ -9,11 +9,11 @@ use utoipa::ToSchema;
 
 use super::body::PurgeBody;
 use super::unknown;
-use crate::api::ApiState;
 use crate::api::auth::Authorized;
 use crate::api::extract::{NoBody, NoQuery, PathId};
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
+use crate::api::state::ApiState;
 use crate::domain::act::Act;
 use crate::domain::state::PurgeState;
 use crate::store::purges::steer::Steered;
@@ -37,8 +37,8 @@ pub(in crate::api) struct QuietPurge {
     params(("id" = uuid::Uuid, Path, description = "The purge.")),
     responses(
         (status = 200, description = "It is being canceled.", body = QuietPurge),
-        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`wrong_state`: it is final", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
+        (status = 409, description = "`wrong_state`: it is final"),
     )
 )]
 pub(in crate::api) async fn cancel_purge(
@@ -60,8 +60,8 @@ pub(in crate::api) async fn cancel_purge(
     params(("id" = uuid::Uuid, Path, description = "The purge.")),
     responses(
         (status = 200, description = "It is paused.", body = QuietPurge),
-        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`wrong_state`: it is neither queued nor running", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
+        (status = 409, description = "`wrong_state`: it is neither queued nor running"),
     )
 )]
 pub(in crate::api) async fn pause_purge(
@@ -81,8 +81,8 @@ pub(in crate::api) async fn pause_purge(
     params(("id" = uuid::Uuid, Path, description = "The purge.")),
     responses(
         (status = 200, description = "It goes on.", body = PurgeBody),
-        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`wrong_state`: it is not paused", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
+        (status = 409, description = "`wrong_state`: it is not paused"),
     )
 )]
 pub(in crate::api) async fn resume_purge(
@@ -104,8 +104,8 @@ pub(in crate::api) async fn resume_purge(
     params(("id" = uuid::Uuid, Path, description = "The purge.")),
     responses(
         (status = 200, description = "It runs again.", body = PurgeBody),
-        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`wrong_state`: it has not failed", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`"),
+        (status = 409, description = "`wrong_state`: it has not failed"),
     )
 )]
 pub(in crate::api) async fn retry_purge(

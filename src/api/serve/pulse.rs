@@ -11,7 +11,7 @@ use axum::http::Version;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::ConnectionTerms;
+use crate::api::terms::ConnectionTerms;
 
 /// Which requests of a connection are under way, and what it waits for.
 #[derive(Debug)]

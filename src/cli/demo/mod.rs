@@ -35,7 +35,7 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
         crate::config::LogFormat::Text,
         Some(setting.environment.log_filter()?.unwrap_or("error")),
     )?;
-    let stage = Stage::build(setting, &args).await?;
+    let stage = Stage::build(setting, args.conversations, args.seed).await?;
     let mut signals = Signals::listen()?;
     let played = tokio::select! {
         played = play(&stage) => Some(played),
@@ -57,7 +57,7 @@ async fn play(stage: &Stage) -> anyhow::Result<(Vec<Submitted>, bool)> {
     let began = Instant::now();
     let mut purges = caller.submit_all(stage).await?;
     progress::watch(&caller, &mut purges, stage).await?;
-    stage.receiver.settle(&purges, stage.sandbox.sandbox()).await;
+    stage.receiver.settle(report::expected_events(&purges, stage.sandbox.sandbox())).await;
     let is_true = report::print(stage, &caller, &purges, began.elapsed()).await?;
     Ok((purges, is_true))
 }

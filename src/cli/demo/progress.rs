@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::caller::{Caller, Submitted};
+use super::caller::{Caller, Purge, Submitted};
 use super::stage::Stage;
 use crate::cli::output;
 
@@ -47,7 +47,7 @@ pub(super) async fn watch(caller: &Caller, purges: &mut [Submitted], stage: &Sta
             told = Instant::now();
             output::line(format_args!("{settled:>8}/{total}  {line}"))?;
         }
-        if purges.iter().all(|purge| purge.last.as_ref().is_some_and(super::caller::Purge::is_final)) {
+        if purges.iter().all(|purge| purge.last.as_ref().is_some_and(Purge::is_final)) {
             bar.finish_and_clear();
             return Ok(());
         }

@@ -12,10 +12,6 @@ use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-use super::caller::Submitted;
-use super::stage::FULL_JOB;
-use crate::sandbox::{Call, Sandbox};
-
 #[derive(Debug, Default)]
 pub(super) struct Received {
     /// How often each event came, repeats not counted.
@@ -58,9 +54,8 @@ impl Receiver {
         look(&self.received.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Deliveries come a moment after what they tell of: waits until as many came as must, for a while.
-    pub(super) async fn settle(&self, purges: &[Submitted], sandbox: &Sandbox) {
-        let expected = expected(purges, sandbox);
+    /// Deliveries come a moment after what they tell of: waits until so many events came, for a while.
+    pub(super) async fn settle(&self, expected: usize) {
         for _ in 0..100 {
             if self.look(|received| received.events.values().sum::<usize>()) >= expected {
                 return;
@@ -72,14 +67,6 @@ impl Receiver {
     pub(super) fn stop(&self) {
         self.task.abort();
     }
-}
-
-/// One delivery for each upstream job whose submit was answered, and one for each purge.
-pub(super) fn expected(purges: &[Submitted], sandbox: &Sandbox) -> usize {
-    let counts = sandbox.report(0, FULL_JOB).counts;
-    let answered =
-        counts.get(&Call::Submit).and_then(|endings| endings.get("200")).copied().unwrap_or_default();
-    purges.len() + usize::try_from(answered).unwrap_or(usize::MAX)
 }
 
 async fn take(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> StatusCode {

@@ -2,7 +2,6 @@
 
 use uuid::Uuid;
 
-use super::Args;
 use super::receiver::Receiver;
 use crate::app::{Database, Role, Service, World, connect};
 use crate::cli::output;
@@ -30,12 +29,14 @@ pub(super) const FULL_JOB: u32 = 500;
 const SMALL: u32 = 10;
 
 impl Stage {
-    pub(super) async fn build(setting: &Setting, args: &Args) -> anyhow::Result<Self> {
+    /// On an organization of so many conversations beside the few of the small purges.
+    pub(super) async fn build(setting: &Setting, conversations: u32, seed: u64) -> anyhow::Result<Self> {
         output::line(
             "Starting an embedded Postgres, a simulated Genesys, a webhook receiver and the service ...",
         )?;
         let database = Database::embedded(&setting.environment, Storage::Temporary, Durability::Full).await?;
-        let sandbox = Sandbox::start(organization(args), ([127, 0, 0, 1], 0).into(), false).await?;
+        let sandbox =
+            Sandbox::start(organization(conversations, seed), ([127, 0, 0, 1], 0).into(), false).await?;
         sandbox.sandbox().add_fault(lost_answer()?)?;
         let secret = crate::webhooks::new_secret(setting.world.random_bytes());
         let receiver = Receiver::start(&secret).await?;
@@ -64,10 +65,10 @@ impl Stage {
 
 /// Conversations of every kind, jobs of a few seconds, some of which fail or do half their work, late deletions, answers
 /// that leave ids out, and limits.
-fn organization(args: &Args) -> sandbox::Settings {
+fn organization(conversations: u32, seed: u64) -> sandbox::Settings {
     sandbox::Settings {
-        seed: args.seed,
-        conversations: args.conversations + SMALL,
+        seed,
+        conversations: conversations + SMALL,
         job_duration: JobDuration { base_ms: 800, jitter_ms: 700 },
         failed_share: 0.05,
         partial_share: 0.1,

@@ -48,6 +48,7 @@ impl Store {
         let org = org.as_str();
         let mut tx = self.begin_request("steer_purge").await?;
         lock::lock(&mut tx, org).await?;
+        // What waits in jobs leaves them now, in this transaction: an intent that comes after must not find it there.
         let (waiting, keys) = match act {
             Act::Cancel | Act::Pause => waiting_with(&mut tx, org, &[purge]).await?,
             Act::Resume | Act::Retry => (Vec::new(), Vec::new()),
@@ -59,6 +60,8 @@ impl Store {
         };
         let mut patch = Patch::lock(&mut tx, step, None, keys).await?;
         withdraw(&mut tx, &mut patch, org, &[purge], waiting, why).await?;
+        // Slices go before purges in the order of locks, so only now is it known whether the act is allowed; if it is not,
+        // all of this is rolled back.
         patch.lock_purges(&mut tx, purge).await?;
         let standing = standing(&mut tx, purge).await?;
         let Some(next) = act.leads_to(standing.state, standing.has_started) else {
@@ -81,6 +84,7 @@ impl Store {
             let now = tx.now().await?;
             finish::finish(self, &mut tx, now, &[purge]).await?;
         }
+        // Still under the org's lock: no intent can come in between.
         let quiet_at = quiet_at(&mut tx, &[org.to_owned()], Some(purge)).await?;
         tx.will_wake(org);
         // Read before the commit: what is done must not be answered with a failure to read it.

@@ -16,6 +16,8 @@ pub struct DocumentedCall {
     pub path: String,
     /// To everybody, without a key.
     pub is_open: bool,
+    /// Else only to keys with this scope.
+    pub scope: Option<String>,
     pub takes_body: bool,
 }
 
@@ -31,7 +33,8 @@ pub fn calls() -> Vec<DocumentedCall> {
             assert!(!path.contains('{'), "a parameter that this test can't fill in: {path}");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let (is_open, takes_body) = (call["security"] == json!([{}]), call["requestBody"].is_object());
-            calls.push(DocumentedCall { method, template, path, is_open, takes_body });
+            let scope = call.pointer("/security/0/key/0").map(|scope| scope.as_str().unwrap().to_owned());
+            calls.push(DocumentedCall { method, template, path, is_open, scope, takes_body });
         }
     }
     assert!(calls.len() > 8);

@@ -1,0 +1,31 @@
+//! Why a body ended before its end: told by what reads bodies, through the errors of everything in between.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error("no byte of the body came for {0:?}; nothing was accepted")]
+    Stalled(Duration),
+    #[error("the body took longer than {0:?}; nothing was accepted")]
+    TooSlow(Duration),
+    #[error("the body is no whole gzip: {0}; nothing was accepted")]
+    Folded(String),
+    #[error(
+        "a gzip upload may unfold to {0} bytes here; send it in parts, without columns that are not needed, or without \
+         Content-Encoding"
+    )]
+    UnfoldsTooFar(u64),
+}
+
+impl Broken {
+    /// Looks for it among the causes. An `io::Error` hides what it carries from `source`.
+    pub(super) fn among<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        error
+            .downcast_ref()
+            .or_else(|| carried.and_then(|carried| Self::among(carried)))
+            .or_else(|| error.source().and_then(Self::among))
+    }
+}

@@ -1,0 +1,37 @@
+//! What the handlers are handed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::metrics::desk::MetricsDesk;
+use super::room::Room;
+use super::terms::{ConnectionTerms, IntakeTerms};
+use crate::domain::terms::OrgTerms;
+use crate::store::Store;
+
+#[derive(Clone)]
+pub struct ApiState {
+    pub store: Store,
+    /// The configured orgs, sorted by name.
+    pub orgs: Arc<[OrgTerms]>,
+    pub intake: IntakeTerms,
+    /// No request may take longer, except waits, uploads and reports, of which no piece may.
+    pub request_timeout: Duration,
+    pub connections: ConnectionTerms,
+    /// For what they send.
+    pub room: Room,
+    /// Makes the ids of requests that bring none.
+    pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
+    pub metrics: Arc<MetricsDesk>,
+    pub calls: Calls,
+}
+
+/// Which calls a process answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Calls {
+    All,
+    /// What operators ask of every process: health and metrics.
+    Operations,
+}

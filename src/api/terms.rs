@@ -1,0 +1,60 @@
+//! What requests and connections may take.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What one request may bring.
+#[derive(Debug, Clone)]
+pub struct IntakeTerms {
+    /// Where uploads are spooled.
+    pub spool_dir: PathBuf,
+    /// The most ids.
+    pub max_ids: u64,
+    /// The largest JSON body, in bytes.
+    pub max_json: usize,
+}
+
+/// How long peers may take, and how many there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionTerms {
+    /// So many connections are served at once; who comes then waits to be accepted.
+    pub most: usize,
+    /// From the opening of a connection, or the first byte of a later request, to the end of the request's head.
+    pub head: Duration,
+    /// A connection without a request may stay so long.
+    pub idle: Duration,
+    /// The body of a request may pause so long.
+    pub stalled: Duration,
+    /// A JSON body may take so long in all: it is kept in memory meanwhile.
+    pub whole: Duration,
+    /// So many JSON bodies of more than 64 KiB are kept in memory at once, of purges and of holds each.
+    pub large_bodies: usize,
+    /// So many uploads are spooled at once.
+    pub uploads: usize,
+    /// A client may take nothing of an answer for so long.
+    pub unread: Duration,
+}
+
+impl Default for ConnectionTerms {
+    /// What holds in production. `idle` is longer than what usual proxies keep a connection for: who closes first must
+    /// be the one that sends requests, or some of them get lost on the way.
+    fn default() -> Self {
+        Self {
+            most: 1024,
+            head: Duration::from_secs(15),
+            idle: Duration::from_secs(75),
+            stalled: Duration::from_secs(20),
+            whole: Duration::from_mins(2),
+            large_bodies: 8,
+            uploads: 256,
+            unread: Duration::from_mins(2),
+        }
+    }
+}
+
+impl ConnectionTerms {
+    /// How often a connection is looked at: each patience is kept to a quarter of the shortest.
+    pub(super) fn look(&self) -> Duration {
+        self.head.min(self.idle).min(self.unread) / 4
+    }
+}
