@@ -231,7 +231,11 @@ fn permissions_in(text: &str, found: &mut Vec<String>) {
     for word in words {
         let parts: Vec<&str> = word.split(':').collect();
         let has_room = found.len() < MOST_PERMISSIONS;
-        if has_room && parts.len() == 3 && parts.iter().all(|part| !part.is_empty()) && !found.iter().any(|p| p == word) {
+        if has_room
+            && parts.len() == 3
+            && parts.iter().all(|part| !part.is_empty())
+            && !found.iter().any(|p| p == word)
+        {
             found.push(word.to_owned());
         }
     }

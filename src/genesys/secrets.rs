@@ -50,7 +50,8 @@ impl Secrets {
 
     /// Without their padding both forms of base64 also stand in what has it.
     fn add_coded(&mut self, secret: &str) {
-        let (coded, url_safe) = (BASE64_STANDARD_NO_PAD.encode(secret), BASE64_URL_SAFE_NO_PAD.encode(secret));
+        let (coded, url_safe) =
+            (BASE64_STANDARD_NO_PAD.encode(secret), BASE64_URL_SAFE_NO_PAD.encode(secret));
         if coded != url_safe {
             self.0.push(SecretString::from(url_safe));
         }

@@ -42,7 +42,9 @@ async fn nothing_that_a_call_echoes_is_kept() {
         for echo in echoes() {
             let said = echo.clone();
             let upstream = RawUpstream::start(move |seen| match seen.line.as_str() {
-                TOKEN => json_answer(200, &json!({"access_token": LONG_TOKEN, "expires_in": 300, "scope": said})),
+                TOKEN => {
+                    json_answer(200, &json!({"access_token": LONG_TOKEN, "expires_in": 300, "scope": said}))
+                }
                 _ => echoing(status, &said),
             })
             .await;
@@ -89,7 +91,9 @@ async fn a_short_secret_changes_no_meaning() {
     let upstream = RawUpstream::start(|seen| match seen.line.as_str() {
         TOKEN => json_answer(200, &json!({"access_token": "e", "expires_in": 300})),
         PURGE => json_answer(200, &json!({"jobId": "there"})),
-        DETAILS => json_answer(200, &json!({"data": [{"conversationId": A, "conversationStatus": "deleted"}]})),
+        DETAILS => {
+            json_answer(200, &json!({"data": [{"conversationId": A, "conversationStatus": "deleted"}]}))
+        }
         _ => json_answer(200, &json!({"state": "completed"})),
     })
     .await;
@@ -102,12 +106,12 @@ async fn a_short_secret_changes_no_meaning() {
 
 #[tokio::test]
 async fn what_upstream_calls_missing_is_told_without_echoes() {
-    let body = json!({"message": "No.", "messageParams": {"permissions": format!("a:b:{LONG_TOKEN}, a:b:c")}});
+    let body =
+        json!({"message": "No.", "messageParams": {"permissions": format!("a:b:{LONG_TOKEN}, a:b:c")}});
     let upstream = RawUpstream::start(move |seen| match seen.line.as_str() {
-        TOKEN => json_answer(
-            200,
-            &json!({"access_token": LONG_TOKEN, "scope": ["a", LONG_TOKEN, Value::Null]}),
-        ),
+        TOKEN => {
+            json_answer(200, &json!({"access_token": LONG_TOKEN, "scope": ["a", LONG_TOKEN, Value::Null]}))
+        }
         _ => json_answer(403, &body),
     })
     .await;
