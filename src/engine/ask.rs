@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::OrgEngine;
 use crate::domain::packing::halves;
 use crate::domain::reason::Reason;
-use crate::genesys::{Detail, Failure, Told};
+use crate::genesys::{Detail, Failure, Lane, NotReady, Told};
 use crate::store::StoreError;
 use crate::store::orgs::limiter::{Call, Permit};
 use crate::store::slices::validated::Answers;
@@ -92,6 +92,9 @@ impl OrgEngine {
         before: Option<&[Uuid]>,
     ) -> Result<Result<Permit, Rest>, StoreError> {
         loop {
+            if let Err(NotReady { failure, .. }) = self.upstream.ready(Lane::Query).await {
+                return Ok(Err(Rest::Failed(failure)));
+            }
             let wait = match self.store.take_permit(&self.terms, Call::Details).await? {
                 Ok(_) if Instant::now() >= until => return Ok(Err(Rest::Later(Duration::ZERO))),
                 Ok(permit) => {

@@ -1,7 +1,8 @@
 //! The loop of one org: survey what is due, claim it in the order of its worth, hand it to workers, sleep.
 //!
 //! The order is submit, poll, look, validate; the kind that met the last 429 goes last. A claim takes its call permit
-//! with it, so an org without budget, or one that upstream refuses, costs nobody else a worker.
+//! with it, so an org without budget, or one that upstream refuses, costs nobody else a worker. A permit is good for a
+//! second, so token and connection are in hand before it is taken.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,10 +17,10 @@ use super::kind::Kind;
 use super::sweep::Sweeper;
 use super::wait::{FALLBACK, until_next};
 use crate::domain::ahead::{Stock, horizon, patience, wants_facts};
+use crate::genesys::NotReady;
 use crate::store::StoreError;
 use crate::store::jobs::intend::Intended;
 use crate::store::jobs::pack::Packed;
-use crate::store::orgs::limiter::Call;
 use crate::store::slices::claim::{Claim, Reach};
 use crate::store::views::survey::Survey;
 
@@ -40,8 +41,8 @@ pub(super) struct Dispatcher {
     expected_job: Option<Duration>,
     /// Since when a job that is not full could have been packed.
     partial_since: Option<Instant>,
-    /// Nothing is submitted before then: no token was to be had.
-    no_submit_before: Option<Instant>,
+    /// Nothing is called before then: no token was to be had.
+    no_call_before: Option<Instant>,
     sweeper: Sweeper,
 }
 
@@ -55,8 +56,10 @@ struct Round {
 }
 
 impl Round {
-    fn moved(has_moved: bool) -> Self {
-        Self { has_moved, put_off: None }
+    /// Notes a wait, if there is one; says whether there is.
+    fn is_put_off(&mut self, wait: Option<Duration>) -> bool {
+        self.put_off = wait.or(self.put_off);
+        wait.is_some()
     }
 }
 
@@ -68,7 +71,7 @@ impl Dispatcher {
             wake,
             expected_job: None,
             partial_since: None,
-            no_submit_before: None,
+            no_call_before: None,
             sweeper: Sweeper::default(),
         }
     }
@@ -119,9 +122,9 @@ impl Dispatcher {
             for kind in kinds.into_iter().filter(|kind| !(is_paused && kind.begins())) {
                 let round = match kind {
                     Kind::Submit => self.launch_submits(&survey).await,
-                    Kind::Poll => self.launch_polls(&survey).await.map(Round::moved),
-                    Kind::Look => self.launch_looks(&survey).await.map(Round::moved),
-                    Kind::Validate => self.launch_validations(&survey).await.map(Round::moved),
+                    Kind::Poll => self.launch_polls(&survey).await,
+                    Kind::Look => self.launch_looks(&survey).await,
+                    Kind::Validate => self.launch_validations(&survey).await,
                 };
                 // What goes wrong with one kind holds up none of the others.
                 match round {
@@ -156,9 +159,6 @@ impl Dispatcher {
             self.partial_since = None;
             return Ok(round);
         }
-        if let Some(wait) = self.without_token().await? {
-            return Ok(Round { put_off: Some(wait), ..round });
-        }
         while free > 0 {
             let Some(worker) = self.worker() else { break };
             if intents_due == 0 {
@@ -166,6 +166,11 @@ impl Dispatcher {
                 if drawable == 0 || round.put_off.is_some() {
                     break;
                 }
+            }
+            if round.is_put_off(self.not_ready(Kind::Submit).await?) {
+                break;
+            }
+            if intents_due == 0 {
                 let timed = self.org.meters.step("pack", &self.org.terms.name);
                 let packed = self.org.store.pack(&self.org.terms).await;
                 timed.end(ending(&packed, matches!(packed, Ok(Packed::Nothing))));
@@ -207,20 +212,23 @@ impl Dispatcher {
         Ok(round)
     }
 
-    /// Makes sure that a token is in hand before an intent is made; tells how long to wait where none is to be had.
-    async fn without_token(&mut self) -> Result<Option<Duration>, StoreError> {
-        let left = self.no_submit_before.map(|until| until.saturating_duration_since(Instant::now()));
+    /// Makes sure that token and connection are in hand before a permit is taken; tells how long to wait where no token
+    /// is to be had.
+    async fn not_ready(&mut self, kind: Kind) -> Result<Option<Duration>, StoreError> {
+        let left = self.no_call_before.map(|until| until.saturating_duration_since(Instant::now()));
         if let Some(left) = left.filter(|left| !left.is_zero()) {
             return Ok(Some(left));
         }
-        self.no_submit_before = None;
         let org = Arc::clone(&self.org);
-        let ready = self.crew.stop.run_until_cancelled(org.upstream.ready()).await;
-        let Some(Err(failure)) = ready else { return Ok(None) };
-        tracing::warn!(org = org.terms.name, error = %failure, "no token; nothing is submitted");
-        let wait = org.after_failure(Call::Submit, &failure, 1).await?;
-        self.no_submit_before = Some(Instant::now() + wait);
-        Ok(Some(wait))
+        // Once it is told to stop, nothing new begins.
+        let Some(ready) = self.crew.stop.run_until_cancelled(org.upstream.ready(kind.lane())).await else {
+            return Ok(Some(Duration::ZERO));
+        };
+        let Err(NotReady { failure, again_in }) = ready else { return Ok(None) };
+        tracing::warn!(org = org.terms.name, error = %failure, ?again_in, "no token; nothing is called");
+        self.no_call_before = Some(Instant::now() + again_in);
+        org.after_failure(kind.call(), &failure, 1).await?;
+        Ok(Some(again_in))
     }
 
     /// A full job goes at once; one that is not full waits a moment for a details call that is on the way.
@@ -240,38 +248,44 @@ impl Dispatcher {
         Some(left)
     }
 
-    async fn launch_polls(&self, survey: &Survey) -> Result<bool, StoreError> {
-        let mut has_moved = false;
+    async fn launch_polls(&mut self, survey: &Survey) -> Result<Round, StoreError> {
+        let mut round = Round::default();
         for _ in 0..survey.polls_due {
             let Some(worker) = self.worker() else { break };
+            if round.is_put_off(self.not_ready(Kind::Poll).await?) {
+                break;
+            }
             let claim = self.org.store.claim_poll(&self.org.terms, self.org.engine.lease).await?;
-            has_moved |= claim.has_moved();
+            round.has_moved |= claim.has_moved();
             let Claim::Claimed(poll, permit) = claim else { break };
             let org = Arc::clone(&self.org);
             self.spawn(worker, "poll", async move { org.poll(&poll, permit).await });
         }
-        Ok(has_moved)
+        Ok(round)
     }
 
-    async fn launch_looks(&self, survey: &Survey) -> Result<bool, StoreError> {
-        let mut has_moved = false;
+    async fn launch_looks(&mut self, survey: &Survey) -> Result<Round, StoreError> {
+        let mut round = Round::default();
         for _ in 0..survey.looks_due {
             let Some(worker) = self.worker() else { break };
+            if round.is_put_off(self.not_ready(Kind::Look).await?) {
+                break;
+            }
             let claim = self.org.store.claim_look(&self.org.terms, self.org.engine.lease).await?;
-            has_moved |= claim.has_moved();
+            round.has_moved |= claim.has_moved();
             let Claim::Claimed(look, permit) = claim else { break };
             let org = Arc::clone(&self.org);
             self.spawn(worker, "look", async move { org.look(&look, permit).await });
         }
-        Ok(has_moved)
+        Ok(round)
     }
 
     /// Asks for facts: for new purges and dry runs always, for others just far enough ahead of the slots.
-    async fn launch_validations(&self, survey: &Survey) -> Result<bool, StoreError> {
+    async fn launch_validations(&mut self, survey: &Survey) -> Result<Round, StoreError> {
         let is_due = |at: Option<jiff::Timestamp>| at.is_some_and(|at| at <= survey.now);
         let is_shut = survey.shut_until.is_some() && survey.are_facts_blocked;
         if is_shut || !is_due(survey.slice_at) {
-            return Ok(false);
+            return Ok(Round::default());
         }
         let mut stock = Stock {
             free_slots: self.org.terms.slots.saturating_sub(survey.slots_taken),
@@ -283,36 +297,40 @@ impl Dispatcher {
         let is_first_due = is_due(survey.first_slice_at);
         let for_free_slots = |stock: &Stock| wants_facts(&Stock { freeing_slots: 0, ..*stock });
         // What a free slot needs comes first, then what waits for no slot, then what is asked ahead.
-        let mut has_moved = self.ask_for(survey, &mut stock, Reach::ForSlots, for_free_slots).await?;
-        has_moved |= self.ask_for(survey, &mut stock, Reach::FirstAndDryRuns, |_| is_first_due).await?;
-        has_moved |= {
-            let wants = |stock: &Stock| survey.are_facts_blocked || wants_facts(stock);
-            self.ask_for(survey, &mut stock, Reach::ForSlots, wants).await?
-        };
-        Ok(has_moved)
+        let mut round = Round::default();
+        self.ask_for(survey, &mut stock, Reach::ForSlots, for_free_slots, &mut round).await?;
+        self.ask_for(survey, &mut stock, Reach::FirstAndDryRuns, |_| is_first_due, &mut round).await?;
+        let wants = |stock: &Stock| survey.are_facts_blocked || wants_facts(stock);
+        self.ask_for(survey, &mut stock, Reach::ForSlots, wants, &mut round).await?;
+        Ok(round)
     }
 
     /// Asks as long as more is wanted and there is somebody to ask about; a blocked org is asked once.
     async fn ask_for(
-        &self,
+        &mut self,
         survey: &Survey,
         stock: &mut Stock,
         reach: Reach,
         is_wanted: impl Fn(&Stock) -> bool,
-    ) -> Result<bool, StoreError> {
+        round: &mut Round,
+    ) -> Result<(), StoreError> {
         let mut has_moved = false;
         while is_wanted(stock) && !(has_moved && survey.are_facts_blocked) {
             let Some(worker) = self.worker() else { break };
+            if round.is_put_off(self.not_ready(Kind::Validate).await?) {
+                break;
+            }
             let lease = self.org.engine.lease;
             let claim =
                 self.org.store.claim_slices(&self.org.terms, reach, lease, survey.are_facts_blocked).await?;
             has_moved |= claim.has_moved();
+            round.has_moved |= has_moved;
             let Claim::Claimed(question, permit) = claim else { break };
             stock.asking += question.ids().len();
             let org = Arc::clone(&self.org);
             self.spawn(worker, "validate", async move { org.validate(&question, permit).await });
         }
-        Ok(has_moved)
+        Ok(())
     }
 
     /// A free worker, unless nothing new may begin any more.

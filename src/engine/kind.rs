@@ -1,5 +1,6 @@
 //! The kinds of steps that a dispatcher launches, and which comes first.
 
+use crate::genesys::Lane;
 use crate::store::orgs::limiter::Call;
 
 /// The kinds of steps, in the order of their worth.
@@ -17,6 +18,14 @@ impl Kind {
             Self::Submit => Call::Submit,
             Self::Poll => Call::Poll,
             Self::Look | Self::Validate => Call::Details,
+        }
+    }
+
+    /// The connections that its calls take.
+    pub(super) const fn lane(self) -> Lane {
+        match self {
+            Self::Submit => Lane::Submit,
+            Self::Poll | Self::Look | Self::Validate => Lane::Query,
         }
     }
 

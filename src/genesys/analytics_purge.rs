@@ -27,7 +27,9 @@ use super::{
     permit::Permit,
     session::{Outgoing, Session},
     token::Tokens,
-    upstream::{Answer, JobStatus, Observed, TokenLife, Told, Upstream, UpstreamJobId},
+    upstream::{
+        Answer, JobStatus, Lane, LoginTrouble, NotReady, Observed, TokenLife, Told, Upstream, UpstreamJobId,
+    },
 };
 use crate::meters::Meters;
 use answers::Details;
@@ -102,7 +104,7 @@ impl AnalyticsPurge {
         let base = upstream_url(&org, "base_url", &base_url)?;
         let login = upstream_url(&org, "login_url", &login_url)?;
         let https = [&base, &login].iter().any(|url| url.scheme() == "https");
-        let clients = match Clients::build(&org, https, timeouts) {
+        let clients = match Clients::build(&org, https, timeouts, &wall_clock) {
             Ok(clients) => clients,
             Err(source) => return Err(SettingsError::Client { org, source }),
         };
@@ -114,7 +116,14 @@ impl AnalyticsPurge {
         });
         let conversations = ["api", "v2", "analytics", "conversations"];
         Ok(Self {
-            session: Session { org, clients, tokens, wall_clock, needed_scope: NEEDED_SCOPE },
+            session: Session {
+                org,
+                base: base.clone(),
+                clients,
+                tokens,
+                wall_clock,
+                needed_scope: NEEDED_SCOPE,
+            },
             details_url: below(&below(&base, &conversations), &["details", "query"]),
             purge_url: below(&below(&base, &conversations), &["purge"]),
         })
@@ -123,8 +132,8 @@ impl AnalyticsPurge {
 
 #[async_trait]
 impl Upstream for AnalyticsPurge {
-    async fn ready(&self) -> Result<(), Failure> {
-        self.session.ready().await
+    async fn ready(&self, lane: Lane) -> Result<(), NotReady> {
+        self.session.ready(lane).await
     }
 
     async fn facts(&self, ids: &[Uuid], permit: Permit) -> Answer<Told> {
@@ -139,7 +148,7 @@ impl Upstream for AnalyticsPurge {
         let answer = answer.read(move |body| answers::details(body, &asked)).await;
         answer.map(|(Details { facts, missing }, head)| Told {
             facts,
-            incomplete: missing.map(|why| head.detail(&why)),
+            incomplete: missing.map(|why| head.detail(&why).into()),
         })
     }
 
@@ -173,6 +182,10 @@ impl Upstream for AnalyticsPurge {
 
     fn token_life(&self) -> Option<TokenLife> {
         self.session.token_life()
+    }
+
+    fn login_trouble(&self) -> Option<LoginTrouble> {
+        self.session.login_trouble()
     }
 }
 

@@ -6,16 +6,21 @@
 //! - hyper-util sends a request again on another connection if the kept-alive one that it was queued for closed
 //!   before the request was begun, and reqwest has no switch for it. Nothing of the first had been written, so no
 //!   upstream sees it twice; but [`Lane::Submit`] does without: it keeps no connections, and hyper-util never
-//!   repeats what was queued for a fresh one. That also spares submits the race of a kept-alive connection that
+//!   repeats what was queued for a fresh one. (A spare of [`super::connections`] is a fresh one to it: nothing was
+//!   written over it.) That also spares submits the race of a kept-alive connection that
 //!   upstream closes while they are being written, which would put a whole job in doubt for nothing.
 
-use std::{error::Error, future::Future, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use reqwest::{Client, ClientBuilder, Request, Response, redirect, retry};
-use tower::util::MapFutureLayer;
+use reqwest::{Client, ClientBuilder, Method, Request, Response, Url, redirect, retry};
 
-use super::failure::with_causes;
-use super::permit::Deadline;
+use super::{
+    WallClock,
+    connections::{Connections, Keeping, Spares, TOO_LATE, UnderWay, WANTED, Wanted, Way},
+    failure::with_causes,
+    permit::Deadline,
+    upstream::Lane,
+};
 use crate::meters::Meters;
 
 /// The longest that name look-up, TCP and TLS may take together. Between regions they take well under a second;
@@ -30,13 +35,6 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// that is being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-type BoxError = Box<dyn Error + Send + Sync>;
-
-tokio::task_local! {
-    /// The moment before which the call that this task makes must be written.
-    static WRITE_BEFORE: Deadline;
-}
-
 /// Why the clients could not be built.
 #[derive(Debug, thiserror::Error)]
 #[error("no HTTPS client can be built here (are CA certificates installed?): {0}")]
@@ -49,20 +47,19 @@ pub(super) struct Timeouts {
     pub(super) connect: Duration,
     /// As a whole.
     pub(super) call: Duration,
+    /// How long a connection is under way before it is begun.
+    #[cfg(test)]
+    pub(super) way: Duration,
 }
 
 impl Timeouts {
     /// The one policy; tests of what happens at its ends have shorter ones.
-    pub(super) const POLICY: Self = Self { connect: CONNECT_TIMEOUT, call: CALL_TIMEOUT };
-}
-
-/// Which connections a call may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lane {
-    /// Kept-alive ones: for calls that change nothing.
-    Query,
-    /// A fresh one for each call.
-    Submit,
+    pub(super) const POLICY: Self = Self {
+        connect: CONNECT_TIMEOUT,
+        call: CALL_TIMEOUT,
+        #[cfg(test)]
+        way: Duration::ZERO,
+    };
 }
 
 /// A call without an answer.
@@ -87,27 +84,36 @@ impl Lost {
     }
 }
 
-/// The HTTP clients of one org.
-#[derive(Debug)]
+/// The HTTP clients of one org. A clone shares their connections.
+#[derive(Clone)]
 pub(super) struct Clients {
     pub(super) org: String,
     pub(super) meters: Meters,
     query: Client,
     submit: Client,
+    connections: Arc<dyn Connections>,
 }
 
 impl Clients {
     /// Without `https` they need no CA certificates, and so can be built on a machine that has none.
-    pub(super) fn build(org: &str, https: bool, timeouts: Timeouts) -> Result<Self, ClientError> {
+    pub(super) fn build(
+        org: &str,
+        https: bool,
+        timeouts: Timeouts,
+        wall_clock: &WallClock,
+    ) -> Result<Self, ClientError> {
         let build = |builder: ClientBuilder| {
             let builder = if https { builder } else { builder.tls_certs_only([]) };
             builder.build().map_err(|error| ClientError(with_causes(&error)))
         };
+        let spares = Spares::new(timeouts.connect, IDLE_TIMEOUT, wall_clock);
+        let keeping = Keeping(Arc::clone(&spares));
         Ok(Self {
             org: org.to_owned(),
             meters: Meters::silent(),
-            query: build(builder(timeouts).pool_idle_timeout(IDLE_TIMEOUT))?,
-            submit: build(builder(timeouts).pool_max_idle_per_host(0))?,
+            query: build(builder(timeouts).connector_layer(keeping.clone()).pool_idle_timeout(IDLE_TIMEOUT))?,
+            submit: build(builder(timeouts).connector_layer(keeping).pool_max_idle_per_host(0))?,
+            connections: spares,
         })
     }
 
@@ -117,7 +123,7 @@ impl Clients {
         lane: Lane,
         request: Request,
         write_before: Deadline,
-    ) -> Result<Response, Lost> {
+    ) -> Result<(Response, UnderWay), Lost> {
         if write_before.has_come() {
             return Err(Lost::NotSent(TOO_LATE.into()));
         }
@@ -125,15 +131,40 @@ impl Clients {
             Lane::Query => &self.query,
             Lane::Submit => &self.submit,
         };
-        WRITE_BEFORE.scope(write_before, client.execute(request)).await.map_err(lost)
+        let way = Way::new(lane, request.url());
+        let under_way = UnderWay::begin(&self.connections, way.clone());
+        let sending = WANTED.scope(Wanted::ToWrite(way, write_before), client.execute(request));
+        match sending.await.map_err(lost) {
+            Ok(response) => Ok((response, under_way)),
+            Err(lost) => {
+                if matches!(lost, Lost::NotSent(_)) {
+                    under_way.end_well();
+                }
+                Err(lost)
+            }
+        }
+    }
+
+    /// Opens a connection for a call that is about to come, unless there is one.
+    ///
+    /// The client without a pool does it for both lanes: nothing is ever written, since its connector keeps the
+    /// connection, while one with a pool might take an idle one and write.
+    pub(super) async fn prepare(&self, lane: Lane, url: &Url) {
+        let way = Way::new(lane, url);
+        if self.connections.promise(&way) {
+            return;
+        }
+        let opening = self.submit.execute(Request::new(Method::GET, url.clone()));
+        let ended = WANTED.scope(Wanted::ToKeep(way.clone()), opening).await;
+        if !self.connections.promise(&way) {
+            tracing::debug!(org = self.org, ?ended, "no connection could be opened; the call finds out why");
+            self.connections.could_not_open(&way);
+        }
     }
 }
 
-/// What a call says that was not written because its permit ended.
-pub(super) const TOO_LATE: &str = "the permit ended before the call could be written";
-
 fn builder(timeouts: Timeouts) -> ClientBuilder {
-    Client::builder()
+    let builder = Client::builder()
         .user_agent(concat!("genesys-purge/", env!("CARGO_PKG_VERSION")))
         .http1_only()
         .retry(retry::never())
@@ -141,26 +172,13 @@ fn builder(timeouts: Timeouts) -> ClientBuilder {
         .redirect(redirect::Policy::none())
         .no_proxy()
         .connect_timeout(timeouts.connect)
-        .timeout(timeouts.call)
-        .connector_layer(MapFutureLayer::new(connected_in_time))
-}
-
-/// Lets go of a connection that is ready only when its call may no longer be written.
-///
-/// hyper-util starts to connect within the task that makes the call, so the task's own deadline is found here. A
-/// call over a kept-alive connection does not come this way: it is written at once. The timer runs by the monotonic
-/// clock alone, so the wall clock is asked once there is a connection.
-async fn connected_in_time<C>(
-    connecting: impl Future<Output = Result<C, impl Into<BoxError>>>,
-) -> Result<C, BoxError> {
-    let Ok(write_before) = WRITE_BEFORE.try_with(Deadline::clone) else {
-        return connecting.await.map_err(Into::into);
-    };
-    match tokio::time::timeout_at(write_before.monotonic(), connecting).await {
-        Ok(_) if write_before.has_come() => Err(TOO_LATE.into()),
-        Ok(connected) => connected.map_err(Into::into),
-        Err(_) => Err(TOO_LATE.into()),
-    }
+        .timeout(timeouts.call);
+    #[cfg(test)]
+    let builder = builder.connector_layer(tower::util::MapFutureLayer::new(move |connecting| async move {
+        tokio::time::sleep(timeouts.way).await;
+        connecting.await
+    }));
+    builder
 }
 
 /// Only a failure to connect proves that nothing was written: hyper begins to write once it is connected.

@@ -7,16 +7,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::{
     Request, Response,
-    header::{DATE, HeaderMap, RETRY_AFTER},
+    header::{CONNECTION, DATE, HeaderMap, RETRY_AFTER},
 };
 
 use super::{
-    client::{Clients, Lane, Lost},
+    client::{Clients, Lost},
     error_answer::Call,
     failure::{name, with_causes},
     permit::Deadline,
     retry_after,
     secrets::Secrets,
+    upstream::Lane,
 };
 
 /// The largest body that is read of most calls, after decompression, and of every failure.
@@ -52,8 +53,8 @@ pub(super) async fn exchange(
 ) -> Result<Reply, Lost> {
     let lane = if call == Call::Submit { Lane::Submit } else { Lane::Query };
     let timed = clients.meters.upstream_call(&clients.org, call.name());
-    let response = match clients.send(lane, request, write_before).await {
-        Ok(response) => response,
+    let (response, under_way) = match clients.send(lane, request, write_before).await {
+        Ok(sent) => sent,
         Err(lost) => {
             timed.end(lost.word());
             return Err(lost);
@@ -63,11 +64,20 @@ pub(super) async fn exchange(
     let correlation_id = headers.get(CORRELATION_ID).and_then(|value| name(value.to_str().ok()?));
     let status = response.status().as_u16();
     let body = read_whole(response, longest(call, status, ids)).await;
+    if lane == Lane::Query && body.is_ok() && !is_last(&headers) {
+        under_way.end_well();
+    }
     match &body {
         Ok(_) => timed.end_with_status(status),
         Err(_) => timed.end("broken_off"),
     }
     Ok(Reply { status, correlation_id, body, headers })
+}
+
+/// Whether the connection takes no more calls.
+fn is_last(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("close"))
 }
 
 /// The largest body that is read of an answer: a few kilobytes of gzip become gigabytes for whoever reads on.

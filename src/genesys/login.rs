@@ -50,12 +50,25 @@ pub(super) struct Grant {
     pub(super) scopes: Vec<String>,
 }
 
+/// Why the login gave no token.
+pub(super) struct LoginFailure {
+    pub(super) failure: Failure,
+    /// How long it asks to wait, if it does.
+    pub(super) wait: Option<Duration>,
+}
+
+impl From<Failure> for LoginFailure {
+    fn from(failure: Failure) -> Self {
+        Self { failure, wait: None }
+    }
+}
+
 impl Login {
     /// Asks once for a new token. None of its failures has touched a conversation, so a call that was to follow is
     /// not sent: only what the login refuses, or asks to wait for, is told apart.
     ///
     /// `known`: what the login may echo.
-    pub(super) async fn token(&self, clients: &Clients, known: &Secrets) -> Result<Grant, Failure> {
+    pub(super) async fn token(&self, clients: &Clients, known: &Secrets) -> Result<Grant, LoginFailure> {
         // A token waits for no permit of the limiter: it can be written for as long as the call may take.
         let write_before = Deadline::within(CALL_TIMEOUT, &self.wall_clock);
         let mut reply = exchange(clients, Call::Token, self.request(), 0, write_before).await;
@@ -63,10 +76,11 @@ impl Login {
             reply.strike(known);
         }
         match reply {
-            Ok(reply) if reply.is_success() => grant(&reply, &self.secrets()),
+            Ok(reply) if reply.is_success() => Ok(grant(&reply, &self.secrets())?),
             Ok(reply) => Err(self.failure(reply, known)),
             Err(Lost::NotSent(message) | Lost::Silent(message) | Lost::Unknown(message)) => {
-                Err(Failure::NotSent(Detail::new(Call::Token.name(), &message).into()))
+                let detail = Detail::new(Call::Token.name(), &message);
+                Err(Failure::NotSent(detail.into()).into())
             }
         }
     }
@@ -92,14 +106,12 @@ impl Login {
         Secrets::of_client(&self.client_id, self.client_secret.expose_secret())
     }
 
-    fn failure(&self, mut reply: Reply, known: &Secrets) -> Failure {
+    fn failure(&self, mut reply: Reply, known: &Secrets) -> LoginFailure {
         let answer = ErrorAnswer::read(&reply.take_failure_body(), known);
         let detail = Box::new(answer.detail(Call::Token, reply.status, reply.correlation_id.clone()));
-        match reply.status {
-            429 => Failure::Throttled {
-                wait: reply.wait(answer.message.as_deref(), (self.wall_clock)()),
-                detail,
-            },
+        let wait = reply.wait(answer.message.as_deref(), (self.wall_clock)());
+        let failure = match reply.status {
+            429 => Failure::Throttled { wait, detail },
             // Neither another try nor another token helps: someone has to look at the settings.
             status @ (400..=407 | 409..=499) => {
                 let host = self.url.host_str().unwrap_or_default();
@@ -111,7 +123,8 @@ impl Login {
                 Failure::Forbidden { detail, missing }
             }
             _ => Failure::NotSent(detail),
-        }
+        };
+        LoginFailure { failure, wait }
     }
 }
 
@@ -240,14 +253,14 @@ mod tests {
 
     #[test]
     fn every_life_that_a_login_may_tell_is_a_sane_one() {
-        let (shortest, longest) = (SHORTEST_LIFE.as_secs_f64(), LONGEST_LIFE.as_secs_f64());
+        let (shortest, longest) = (SHORTEST_LIFE.as_millis(), LONGEST_LIFE.as_millis());
         let cases = [
-            ("86400", 86_400.0),
-            ("300.5", 300.5),
-            ("1", 1.0),
-            (r#""3600""#, 3600.0),
-            (r#"" 3600 ""#, 3600.0),
-            (r#""3600.0""#, 3600.0),
+            ("86400", 86_400_000),
+            ("300.5", 300_500),
+            ("1", 1000),
+            (r#""3600""#, 3_600_000),
+            (r#"" 3600 ""#, 3_600_000),
+            (r#""3600.0""#, 3_600_000),
             ("172801", longest),
             ("18446744073709551616", longest),
             ("1e300", longest),
@@ -268,7 +281,7 @@ mod tests {
         ];
         for (told, expected) in cases {
             let told: Option<&RawValue> = serde_json::from_str(told).unwrap();
-            assert_eq!(life(told).as_secs_f64(), expected, "{told:?}");
+            assert_eq!(life(told).as_millis(), expected, "{told:?}");
         }
         assert_eq!(life(None), SHORTEST_LIFE);
     }

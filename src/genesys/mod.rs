@@ -2,8 +2,8 @@
 //!
 //! Callers see [`Upstream`] and the types around it. Status codes, header names and JSON shapes end here.
 //!
-//! Invariant: genesys never repeats a call, never decides when to try again, never holds SQL, and never writes
-//! a call without a [`Permit`] that is still good.
+//! Invariant: genesys never repeats a call, never decides when to try again (but for the login, which all calls share),
+//! never holds SQL, and never writes a call without a [`Permit`] that is still good.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 pub mod analytics_purge;
 mod client;
+mod connections;
 mod error_answer;
 mod exchange;
 mod failure;
@@ -28,7 +29,9 @@ mod upstream;
 pub use client::{CALL_TIMEOUT, CONNECT_TIMEOUT, ClientError};
 pub use failure::{Detail, Failure};
 pub use permit::Permit;
-pub use upstream::{Answer, JobStatus, Observed, TokenLife, Told, Upstream, UpstreamJobId};
+pub use upstream::{
+    Answer, JobStatus, Lane, LoginTrouble, NotReady, Observed, TokenLife, Told, Upstream, UpstreamJobId,
+};
 
 /// Tells the time of day: handed in, so that its owner (and a test) owns the time.
 pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

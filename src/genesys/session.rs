@@ -4,25 +4,28 @@
 
 use std::sync::Arc;
 
-use reqwest::{Request, header::AUTHORIZATION};
+use reqwest::{Request, Url, header::AUTHORIZATION};
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 use super::{
     WallClock,
-    client::{Clients, Lost, TOO_LATE},
+    client::{Clients, Lost},
+    connections::TOO_LATE,
     error_answer::{Access, Call, ErrorAnswer, Meaning, meaning},
     exchange::{Reply, exchange, read_further},
     failure::{Detail, Failure},
     permit::Permit,
     token::{Refusal, Token, Tokens},
-    upstream::{Answer, Observed, TokenLife},
+    upstream::{Answer, Lane, LoginTrouble, NotReady, Observed, TokenLife},
 };
 
 /// What a driver needs to talk to its org.
 pub(super) struct Session {
     pub(super) org: String,
+    /// Where the calls go.
+    pub(super) base: Url,
     pub(super) clients: Clients,
     pub(super) tokens: Tokens,
     pub(super) wall_clock: WallClock,
@@ -55,7 +58,7 @@ pub(super) struct Head {
 impl Head {
     /// The failure that a body of another shape than agreed is: nobody can tell what it would have said.
     fn malformed(&self, why: &str) -> Failure {
-        Failure::Unknown(self.detail(why))
+        Failure::Unknown(self.detail(why).into())
     }
 
     /// What the answer said, fit to be kept.
@@ -64,12 +67,12 @@ impl Head {
     }
 
     /// A detail of the answer.
-    pub(super) fn detail(&self, what: &str) -> Box<Detail> {
-        Box::new(Detail {
+    pub(super) fn detail(&self, what: &str) -> Detail {
+        Detail {
             status: Some(self.status),
             correlation_id: self.correlation_id.clone(),
             ..Detail::new(self.call.name(), what)
-        })
+        }
     }
 }
 
@@ -91,9 +94,16 @@ impl Answer<Success> {
 }
 
 impl Session {
-    /// Makes sure that a token is in hand.
-    pub(super) async fn ready(&self) -> Result<(), Failure> {
-        self.tokens.current(&self.clients).await.map(drop)
+    /// Makes sure that a token and a connection are in hand.
+    pub(super) async fn ready(&self, lane: Lane) -> Result<(), NotReady> {
+        self.tokens.current(&self.clients).await?;
+        self.clients.prepare(lane, &self.base).await;
+        Ok(())
+    }
+
+    /// Why there is no token, if the login gives none.
+    pub(super) fn login_trouble(&self) -> Option<LoginTrouble> {
+        self.tokens.trouble()
     }
 
     /// Age and life of the token in hand.
@@ -135,7 +145,8 @@ impl Session {
         let write_before = permit.deadline(&self.wall_clock);
         let token = timeout_at(write_before.monotonic(), self.tokens.current(&self.clients))
             .await
-            .map_err(|_| not_sent(TOO_LATE))??;
+            .map_err(|_| not_sent(TOO_LATE))?
+            .map_err(|not_ready| not_ready.failure)?;
         request.headers_mut().insert(AUTHORIZATION, token.authorization.clone());
 
         let mut reply = match exchange(&self.clients, call, request, batch.len(), write_before).await {

@@ -1,36 +1,33 @@
-//! The token in hand: one for all calls of an org, renewed by one of them at a time.
+//! The token in hand: one for all calls of an org, renewed once for all of them.
 //!
 //! Invariant: a token that was refused is never used again, and a refusal of an older token than the one in hand
-//! costs no renewal.
+//! costs no renewal. After a renewal that failed, none begins before its time.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
+use jiff::Timestamp;
 use reqwest::header::HeaderValue;
-use tokio::{
-    sync::{Mutex, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
+use tracing::Instrument;
 
 use super::{
     client::Clients,
     error_answer::Call,
-    failure::Failure,
-    login::{Grant, Login},
+    failure::{Detail, Failure},
+    login::{Grant, Login, LoginFailure},
     secrets::Secrets,
-    upstream::TokenLife,
+    upstream::{LoginTrouble, NotReady, TokenLife},
 };
+use crate::domain::backoff;
 
 /// How long before its end a token is renewed: longer than any call, or row of calls under one token, takes.
 const RENEWAL_MARGIN: Duration = Duration::from_mins(5);
-
-/// How long the token in hand is used on, unasked, after a renewal before its end failed.
-const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
 
 /// A token, and what has become of it.
 pub(super) struct Token {
@@ -107,14 +104,13 @@ pub(super) enum Refusal {
     Pointless,
 }
 
-/// The token of an org.
-pub(super) struct Tokens {
+/// The token of an org. A clone is of the same.
+#[derive(Clone)]
+pub(super) struct Tokens(Arc<Shared>);
+
+struct Shared {
     login: Login,
     in_hand: watch::Sender<InHand>,
-    /// Held by the one that renews. The failure is that of the last renewal.
-    renewal: Mutex<Option<Failure>>,
-    /// How many renewals have ended, well or not.
-    renewals: AtomicU64,
 }
 
 #[derive(Default)]
@@ -122,94 +118,125 @@ struct InHand {
     token: Option<Arc<Token>>,
     /// Whether the last one was refused and not yet replaced.
     last_was_refused: bool,
-    /// No renewal before this moment, as long as the token lives.
-    renew_from: Option<Instant>,
+    is_renewing: bool,
+    /// What became of the last renewal, if it failed.
+    failed: Option<Failed>,
+}
+
+/// A row of renewals that failed.
+struct Failed {
+    /// That of the last.
+    failure: Failure,
+    /// When the first failed.
+    since: Timestamp,
+    times: u32,
+    /// When the next may begin.
+    next_at: Instant,
+}
+
+/// What a caller does who needs a token.
+enum Next {
+    Use(Arc<Token>),
+    /// A renewal is under way.
+    Wait,
+    /// The last renewal failed, and it is too soon for another.
+    Fail(NotReady),
 }
 
 impl InHand {
-    /// The token, if it needs no renewal at this moment.
-    fn fresh(&self, now: Instant) -> Option<Arc<Token>> {
-        let paused = self.renew_from.is_some_and(|from| now < from);
-        self.token.as_ref().filter(|token| !token.is_due(now) || (paused && token.is_alive(now))).cloned()
+    /// The token, if it can be used at this moment.
+    fn alive(&self, now: Instant) -> Option<&Arc<Token>> {
+        self.token.as_ref().filter(|token| token.is_alive(now))
     }
 
-    /// The token, if it can be used at this moment.
-    fn alive(&self, now: Instant) -> Option<Arc<Token>> {
-        self.token.as_ref().filter(|token| token.is_alive(now)).cloned()
+    /// Whether a renewal is to begin now.
+    fn wants_renewal(&self, now: Instant) -> bool {
+        let is_due = self.alive(now).is_none_or(|token| token.is_due(now));
+        let is_too_soon = self.failed.as_ref().is_some_and(|failed| now < failed.next_at);
+        is_due && !self.is_renewing && !is_too_soon
+    }
+
+    fn next(&self, now: Instant) -> Next {
+        match (self.alive(now), &self.failed) {
+            (Some(token), _) => Next::Use(Arc::clone(token)),
+            (None, Some(failed)) if !self.is_renewing => Next::Fail(failed.tell(now)),
+            (None, _) => Next::Wait,
+        }
+    }
+
+    fn renewed(&mut self, grant: Grant, asked_at: Instant) {
+        let token = Token::new(grant, asked_at, self.last_was_refused);
+        *self = Self { token: Some(Arc::new(token)), ..Self::default() };
+    }
+
+    fn not_renewed(&mut self, failed: LoginFailure, now: Instant, wall_time: Timestamp) {
+        let LoginFailure { failure, wait } = failed;
+        let before = self.failed.take();
+        let times = before.as_ref().map_or(0, |failed| failed.times).saturating_add(1);
+        let since = before.map_or(wall_time, |failed| failed.since);
+        let wait = wait.unwrap_or_else(|| backoff::step(times - 1, 1.0));
+        self.failed = Some(Failed { failure, since, times, next_at: now + wait });
+        self.is_renewing = false;
+    }
+}
+
+impl Failed {
+    fn tell(&self, now: Instant) -> NotReady {
+        let again_in = self.next_at.saturating_duration_since(now);
+        let failure = match &self.failure {
+            Failure::Throttled { detail, .. } => {
+                Failure::Throttled { detail: detail.clone(), wait: Some(again_in) }
+            }
+            other => other.clone(),
+        };
+        NotReady { failure, again_in }
     }
 }
 
 impl Tokens {
     pub(super) fn new(login: Login) -> Self {
-        Self {
-            login,
-            in_hand: watch::Sender::default(),
-            renewal: Mutex::default(),
-            renewals: AtomicU64::new(0),
-        }
+        Self(Arc::new(Shared { login, in_hand: watch::Sender::default() }))
     }
 
-    /// A token that can be used now, renewed first if it is due.
+    /// A token that can be used now, renewed first if there is none.
     ///
-    /// One caller renews, those that have no token wait for it and share its result, failures included: fifty calls
-    /// must not wait for fifty time-outs, one after the other.
-    pub(super) async fn current(&self, clients: &Clients) -> Result<Arc<Token>, Failure> {
-        let seen = self.renewals.load(Ordering::Acquire);
-        if let Some(token) = self.in_hand.borrow().fresh(Instant::now()) {
-            return Ok(token);
+    /// The renewal runs on by itself, whoever waits for it and for however long: a caller that may wait for a second
+    /// would otherwise begin one after the other and see the end of none. All that wait share its result, and those
+    /// that come before the next may begin share its failure. A token that is only due is used on meanwhile.
+    pub(super) async fn current(&self, clients: &Clients) -> Result<Arc<Token>, NotReady> {
+        let mut changes = self.0.in_hand.subscribe();
+        loop {
+            changes.mark_unchanged();
+            match self.next(clients) {
+                Next::Use(token) => return Ok(token),
+                Next::Fail(not_ready) => return Err(not_ready),
+                // The sender is our own, so this ends with a change alone.
+                Next::Wait => drop(changes.changed().await),
+            }
         }
-        let alive = self.in_hand.borrow().alive(Instant::now());
-        let mut last_failure = match alive {
-            None => self.renewal.lock().await,
-            Some(alive) => match self.renewal.try_lock() {
-                Ok(turn) => turn,
-                Err(_) => return Ok(alive),
-            },
-        };
-        if let Some(token) = self.in_hand.borrow().fresh(Instant::now()) {
-            return Ok(token);
-        }
-        if let Some(failure) = &*last_failure
-            && self.renewals.load(Ordering::Acquire) != seen
-        {
-            return Err(failure.clone());
-        }
-        let renewed = self.renew(clients).await;
-        *last_failure = renewed.as_ref().err().cloned();
-        self.renewals.fetch_add(1, Ordering::Release);
-        renewed
     }
 
-    async fn renew(&self, clients: &Clients) -> Result<Arc<Token>, Failure> {
-        let asked_at = Instant::now();
-        let known = self.in_hand.borrow().token.as_ref().map(|token| token.secrets.clone());
-        let known = known.unwrap_or_else(|| self.login.secrets());
-        match self.login.token(clients, &known).await {
-            Ok(grant) => {
-                let mut stored = None;
-                self.in_hand.send_modify(|in_hand| {
-                    let token = Arc::new(Token::new(grant, asked_at, in_hand.last_was_refused));
-                    stored = Some(Arc::clone(&token));
-                    *in_hand = InHand { token: Some(token), ..InHand::default() };
-                });
-                Ok(stored.expect("`send_modify` calls its closure"))
-            }
-            Err(failure) => {
-                // A failed renewal before the end costs nothing while the old token lives.
-                let Some(alive) = self.in_hand.borrow().alive(Instant::now()) else { return Err(failure) };
-                self.in_hand.send_modify(|in_hand| in_hand.renew_from = Some(Instant::now() + RENEWAL_PAUSE));
-                tracing::warn!(%failure, "token renewal failed, the old token is used on");
-                Ok(alive)
-            }
+    fn next(&self, clients: &Clients) -> Next {
+        let now = Instant::now();
+        let mut begins = false;
+        self.0.in_hand.send_if_modified(|in_hand| {
+            begins = in_hand.wants_renewal(now);
+            in_hand.is_renewing |= begins;
+            false
+        });
+        if begins {
+            let renewal = Renewal { shared: Arc::clone(&self.0), is_over: false };
+            tokio::spawn(renewal.run(clients.clone()).in_current_span());
         }
+        self.0.in_hand.borrow().next(now)
     }
 
     /// Forgets a token that upstream refused, unless another has already taken its place.
     pub(super) fn refused(&self, token: &Arc<Token>, call: Call) -> Refusal {
-        self.in_hand.send_if_modified(|in_hand| {
+        self.0.in_hand.send_if_modified(|in_hand| {
             let is_in_hand = in_hand.token.as_ref().is_some_and(|current| Arc::ptr_eq(current, token));
             if is_in_hand {
-                *in_hand = InHand { last_was_refused: true, ..InHand::default() };
+                (in_hand.token, in_hand.last_was_refused) = (None, true);
             }
             is_in_hand
         });
@@ -219,64 +246,66 @@ impl Tokens {
     /// Age and life of the token in hand.
     pub(super) fn life(&self) -> Option<TokenLife> {
         let now = Instant::now();
-        self.in_hand.borrow().token.as_ref().map(|token| TokenLife {
+        self.0.in_hand.borrow().token.as_ref().map(|token| TokenLife {
             age: now - token.asked_at,
             expires_in: (token.asked_at + token.life).saturating_duration_since(now),
         })
     }
+
+    /// Why there is no token, if the login gives none.
+    pub(super) fn trouble(&self) -> Option<LoginTrouble> {
+        let now = Instant::now();
+        let in_hand = self.0.in_hand.borrow();
+        let failed = in_hand.failed.as_ref().filter(|_| in_hand.alive(now).is_none())?;
+        Some(LoginTrouble {
+            since: failed.since,
+            detail: failed.failure.detail().clone(),
+            next_try_in: failed.next_at.saturating_duration_since(now),
+        })
+    }
+}
+
+/// A renewal under way, in a task of its own.
+struct Renewal {
+    shared: Arc<Shared>,
+    is_over: bool,
+}
+
+impl Renewal {
+    async fn run(mut self, clients: Clients) {
+        let asked_at = Instant::now();
+        let known = self.shared.in_hand.borrow().token.as_ref().map(|token| token.secrets.clone());
+        let known = known.unwrap_or_else(|| self.shared.login.secrets());
+        let result = self.shared.login.token(&clients, &known).await;
+        self.end(result, asked_at);
+    }
+
+    fn end(&mut self, result: Result<Grant, LoginFailure>, asked_at: Instant) {
+        self.is_over = true;
+        let wall_time = (self.shared.login.wall_clock)();
+        self.shared.in_hand.send_modify(|in_hand| match result {
+            Ok(grant) => in_hand.renewed(grant, asked_at),
+            Err(failed) => {
+                let now = Instant::now();
+                if in_hand.alive(now).is_some() {
+                    tracing::warn!(failure = %failed.failure, "token renewal failed, the old token is used on");
+                }
+                in_hand.not_renewed(failed, now, wall_time);
+            }
+        });
+    }
+}
+
+impl Drop for Renewal {
+    /// Whatever ended it, nobody waits for it any more.
+    fn drop(&mut self) {
+        if !self.is_over {
+            let detail = Detail::new(Call::Token.name(), "the login was broken off");
+            let failed = LoginFailure { failure: Failure::NotSent(detail.into()), wait: None };
+            self.end(Err(failed), Instant::now());
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_renewed_a_margin_before_its_end_but_never_before_half_its_life() {
-        let cases = [(86_400, 86_100), (900, 600), (600, 300), (300, 150), (10, 5), (1, 0)];
-        for (life, expected) in cases {
-            assert_eq!(renew_after(Duration::from_secs(life)).as_secs(), expected, "{life}");
-        }
-    }
-
-    fn token(asked_at: Instant, life: u64, replaced_refused: bool) -> Token {
-        let grant = Grant {
-            secrets: Secrets::default(),
-            authorization: HeaderValue::from_static("Bearer t"),
-            life: Duration::from_secs(life),
-            scopes: vec![],
-        };
-        Token::new(grant, asked_at, replaced_refused)
-    }
-
-    #[test]
-    fn a_token_whose_renewal_failed_is_used_on_until_it_expires() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let in_hand = InHand {
-            token: Some(Arc::new(token(start, 900, false))),
-            last_was_refused: false,
-            renew_from: Some(at(899)),
-        };
-        // (age, fresh, alive)
-        for (age, fresh, alive) in
-            [(599, true, true), (600, true, true), (898, true, true), (899, false, true), (900, false, false)]
-        {
-            let found = (in_hand.fresh(at(age)).is_some(), in_hand.alive(at(age)).is_some());
-            assert_eq!(found, (fresh, alive), "{age}");
-        }
-        let unpaused = InHand { renew_from: None, ..in_hand };
-        assert!(unpaused.fresh(at(600)).is_none());
-        assert!(unpaused.alive(at(600)).is_some());
-    }
-
-    #[test]
-    fn a_replacement_is_judged_for_each_call_alone() {
-        let first = token(Instant::now(), 900, false);
-        assert!(!first.is_pointless_to_renew(Call::Submit));
-        let replacement = token(Instant::now(), 900, true);
-        assert!(replacement.is_pointless_to_renew(Call::Submit));
-        replacement.was_accepted(Call::Poll);
-        assert!(!replacement.is_pointless_to_renew(Call::Poll));
-        assert!(replacement.is_pointless_to_renew(Call::Submit));
-    }
-}
+mod tests;

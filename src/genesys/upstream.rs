@@ -20,8 +20,11 @@ use crate::domain::facts::Facts;
 /// [`Failure`], what to do about it is the caller's.
 #[async_trait]
 pub trait Upstream: Send + Sync {
-    /// Makes sure that a token is in hand, so that a call that follows at once need not ask for one.
-    async fn ready(&self) -> Result<(), Failure>;
+    /// Makes sure that a token and a connection are in hand for one more call of this kind, so that a call that follows
+    /// at once waits for neither. To be asked before a permit is taken: it takes as long as they take.
+    ///
+    /// A connection that can't be had is no failure here: the call finds that out, and tells.
+    async fn ready(&self, lane: Lane) -> Result<(), NotReady>;
 
     /// Asks for the facts of these conversations.
     async fn facts(&self, ids: &[Uuid], permit: Permit) -> Answer<Told>;
@@ -37,6 +40,38 @@ pub trait Upstream: Send + Sync {
 
     /// How old the token in hand is, if there is one.
     fn token_life(&self) -> Option<TokenLife>;
+
+    /// Why there is no token, if the login gives none. It stands until a renewal succeeds.
+    fn login_trouble(&self) -> Option<LoginTrouble>;
+}
+
+/// Which connections a call takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Kept-alive ones: for calls that change nothing.
+    Query,
+    /// A fresh one for each call.
+    Submit,
+}
+
+/// Why no call can be made at present.
+#[derive(Debug, Clone)]
+pub struct NotReady {
+    /// That of the last login, which all share that come before the next.
+    pub failure: Failure,
+    /// Until the login is asked again; to ask earlier tells the same.
+    pub again_in: Duration,
+}
+
+/// What a login that gives no token stands in the way with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginTrouble {
+    /// When the first of the row of logins failed.
+    pub since: Timestamp,
+    /// That of the last of them.
+    pub detail: Detail,
+    /// Until the login is asked again.
+    pub next_try_in: Duration,
 }
 
 /// What a well-formed answer told of the conversations that it was asked about.

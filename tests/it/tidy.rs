@@ -54,7 +54,8 @@ const CRATES: &[(&str, &[&str])] = &[
     // A layer of reqwest, which is one of tower's.
     ("tower", &["genesys"]),
     ("tower_http", &["api"]),
-    ("hyper", &["api"]),
+    // Its trait is what a connection of reqwest's can be read by.
+    ("hyper", &["api", "genesys"]),
     ("hyper_util", &["api"]),
     ("async_compression", &["api"]),
     ("utoipa_axum", &["api"]),

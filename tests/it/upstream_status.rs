@@ -249,6 +249,36 @@ async fn a_token_call_that_fails_costs_only_time() {
     }
 }
 
+/// Longer than the second that a permit is good for.
+#[tokio::test]
+async fn a_login_that_takes_its_time_is_asked_once() {
+    let test = strict().start().await;
+    test.fault(json!({ "call": "token", "fault": { "delayMs": 1300 } }));
+    let ids = &test.ids_of(Kind::Eligible)[..2];
+    completes(&test, ids).await;
+    assert_eq!((test.log(Call::Token).len(), test.log(Call::Submit).len()), (1, 1));
+    test.assert_purged_once(ids);
+}
+
+#[tokio::test]
+async fn a_login_that_fails_is_asked_by_one_for_all_and_less_and_less_often() {
+    let test = strict().env("PURGE__ORGS__DEFAULT__MIX_PURGES", "false").start().await;
+    let ids = test.ids_of(Kind::Eligible);
+    test.fault(strikes("token", 2, &json!({ "status": 503 })));
+    let mut purges = Vec::new();
+    for ids in ids[..10].chunks(1) {
+        purges.push(test.purge(ids).await);
+    }
+    for purge in purges {
+        assert_eq!(test.finished(purge).await["state"], "completed");
+    }
+    let logins = test.log(Call::Token);
+    let waits = logins.windows(2).map(|pair| pair[1].at.duration_since(pair[0].at).as_secs_f64());
+    let waits: Vec<f64> = waits.collect();
+    assert!(waits.len() == 2 && waits[0] >= 1.0 && waits[1] >= 2.0, "{waits:?}");
+    test.assert_purged_once(&ids[..10]);
+}
+
 /// What `Retry-After` may hold, and the shortest and longest silence in seconds that it may lead to.
 fn odd_waits() -> Vec<(Value, f64, f64)> {
     vec![

@@ -11,7 +11,7 @@ use super::{LONGEST, Practice, clock, too_long};
 use crate::app::{driver, org_terms};
 use crate::config::OrgSettings;
 use crate::domain::limiter::PERMIT_LIFE;
-use crate::genesys::{self, Answer, Failure, Upstream};
+use crate::genesys::{self, Answer, Failure, Lane, NotReady, Upstream};
 use crate::store::orgs::limiter::Call;
 
 /// A permit is waited for so long; the service's own work goes before.
@@ -78,7 +78,7 @@ impl Visit<'_> {
     async fn token(&self) -> Finding {
         let host = self.org.login_url.host_str().unwrap_or_default();
         let began = Instant::now();
-        match tokio::time::timeout(LONGEST, self.upstream.ready()).await {
+        match tokio::time::timeout(LONGEST, self.upstream.ready(Lane::Query)).await {
             Ok(Ok(())) => {
                 let life =
                     self.upstream.token_life().map(|life| life.expires_in.as_secs()).unwrap_or_default();
@@ -90,7 +90,7 @@ impl Visit<'_> {
                 };
                 Finding::ok("token", format_args!("{host} grants one for {life}, in {millis} ms"))
             }
-            Ok(Err(failure)) => {
+            Ok(Err(NotReady { failure, .. })) => {
                 let remedy = match &failure {
                     Failure::Forbidden { .. } => format!(
                         "check {} and {}, and that the client's grant is client credentials",

@@ -1,6 +1,7 @@
 //! The driver against an upstream that speaks raw TCP.
 
 mod bodies;
+mod connections;
 mod counted;
 mod echoes;
 mod permits;
@@ -26,7 +27,8 @@ const A: Uuid = Uuid::from_u128(0xa);
 const B: Uuid = Uuid::from_u128(0xb);
 
 /// Generous, so that a slow machine is not taken for a slow upstream.
-const PATIENT: Timeouts = Timeouts { connect: Duration::from_secs(20), call: Duration::from_mins(1) };
+const PATIENT: Timeouts =
+    Timeouts { connect: Duration::from_secs(20), call: Duration::from_mins(1), way: Duration::ZERO };
 
 fn settings(base_url: &str) -> Settings {
     Settings {

@@ -20,7 +20,6 @@ pub const PROOFS: &[(&str, &str, &str)] = &[
         "the scheme is checked when settings load",
     ),
     ("src/genesys/login.rs", "base64 is ASCII", "its alphabet has 65 characters, all fit for a header"),
-    ("src/genesys/token.rs", "`send_modify` calls its closure", "documented, and called exactly once"),
     ("src/intake/spooled.rs", "a list of 2^32 ids passes every limit on a request's size", "64 GiB of ids"),
     (
         "src/meters/mod.rs",

@@ -61,18 +61,17 @@ pub(super) struct Signs {
 impl Signs {
     /// Looks at a field that stands beside the records.
     pub(super) fn note(&mut self, field: &str, value: &RawValue) {
-        match Sign::of(&plain(field)) {
-            Some(sign) => self.read(sign, field, value),
-            None => {
-                let is_read = each_field(value, |name, value| {
-                    if let Some(sign) = Sign::of(&plain(name)).filter(|sign| sign.is_plain()) {
-                        self.read(sign, name, value);
-                    }
-                });
-                if !is_read && value.get().starts_with('{') {
-                    self.find("a field that can't be read");
-                }
+        if let Some(sign) = Sign::of(&plain(field)) {
+            self.read(sign, field, value);
+            return;
+        }
+        let is_read = each_field(value, |name, value| {
+            if let Some(sign) = Sign::of(&plain(name)).filter(|sign| sign.is_plain()) {
+                self.read(sign, name, value);
             }
+        });
+        if !is_read && value.get().starts_with('{') {
+            self.find("a field that can't be read");
         }
     }
 

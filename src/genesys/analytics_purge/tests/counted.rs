@@ -9,7 +9,7 @@ async fn counted(upstream: &RawUpstream, call: Duration, permit: Permit) -> Vec<
     let meters = Meters::new([]);
     let timeouts = Timeouts { call, ..PATIENT };
     let driver = driver_with(&upstream.url, timeouts).measured(meters.clone());
-    driver.ready().await.unwrap();
+    driver.ready(Lane::Query).await.unwrap();
     let _ = driver.facts(&[A], permit).await;
     let page = meters.page().to_string();
     let calls = page.lines().filter_map(|line| {
@@ -43,7 +43,7 @@ async fn a_call_that_was_not_written_and_one_that_was_dropped_are_told_apart() {
 
     let meters = Meters::new([]);
     let driver = driver(&upstream).measured(meters.clone());
-    driver.ready().await.unwrap();
+    driver.ready(Lane::Query).await.unwrap();
     let before = upstream.seen().len();
     tokio::select! {
         answer = driver.facts(&[A], permit()) => panic!("{answer:?}"),

@@ -19,7 +19,7 @@ fn not_sent<T: std::fmt::Debug>(answer: Answer<T>) -> String {
 async fn a_call_whose_permit_has_ended_is_not_written() {
     let upstream = upstream(|_| json_answer(200, &json!({}))).await;
     let driver = driver(&upstream);
-    driver.ready().await.unwrap();
+    driver.ready(Lane::Query).await.unwrap();
     let ended = || permit_for(Duration::ZERO);
     let message = "the permit ended before the call could be written";
     assert_eq!(not_sent(driver.facts(&[A], ended()).await), message);
@@ -46,7 +46,7 @@ async fn what_was_suspended_since_its_permit_was_taken_is_not_written() {
         let times_asked = Arc::new(AtomicUsize::new(usize::MAX));
         let clock = suspended_after(Arc::clone(&times_asked));
         let driver = AnalyticsPurge::with_timeouts(settings(&upstream.url), clock, PATIENT).unwrap();
-        driver.ready().await.unwrap();
+        driver.ready(Lane::Query).await.unwrap();
         let message = "the permit ended before the call could be written";
         times_asked.store(looks, SeqCst);
         let said = not_sent(driver.submit(&[A], permit()).await);
@@ -76,13 +76,13 @@ async fn silent() -> (RawUpstream, Clients, Url) {
         RawUpstream::reading(|_, _| crate::genesys::testing::Read::Nothing, |_| Act::AnswerAndHang(vec![]))
             .await;
     let url = Url::parse(&upstream.url.replace("http", "https")).unwrap();
-    let timeouts = Timeouts { connect: Duration::from_secs(1), call: Duration::from_mins(1) };
-    (upstream, Clients::build("org", false, timeouts).unwrap(), url)
+    let timeouts = Timeouts { connect: Duration::from_secs(1), ..PATIENT };
+    (upstream, Clients::build("org", false, timeouts, &wall_clock()).unwrap(), url)
 }
 
 #[tokio::test]
 async fn a_connection_that_is_not_ready_in_time_is_a_call_not_sent() {
-    use crate::genesys::client::{Lane, Lost};
+    use crate::genesys::client::Lost;
     let (_upstream, clients, url) = silent().await;
     // (until the permit ends, what is said): the permit, or the time-out, whichever comes first.
     for (millis, expected) in [(100, "the permit ended"), (30_000, "operation timed out")] {
@@ -91,7 +91,8 @@ async fn a_connection_that_is_not_ready_in_time_is_a_call_not_sent() {
             let request = Request::new(Method::GET, url.clone());
             match clients.send(lane, request, write_before).await {
                 Err(Lost::NotSent(message)) => assert!(message.contains(expected), "{message}"),
-                other => panic!("{other:?}"),
+                Err(other) => panic!("{other:?}"),
+                Ok((response, _)) => panic!("{response:?}"),
             }
         }
     }
@@ -99,17 +100,17 @@ async fn a_connection_that_is_not_ready_in_time_is_a_call_not_sent() {
 
 #[tokio::test]
 async fn a_failed_tls_handshake_is_a_call_not_sent() {
-    use crate::genesys::client::{Lane, Lost};
+    use crate::genesys::client::Lost;
     let upstream = RawUpstream::reading(
         |_, _| crate::genesys::testing::Read::FirstByte,
         |_| Act::AnswerAndClose(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
     )
     .await;
-    let clients = Clients::build("org", false, PATIENT).unwrap();
+    let clients = Clients::build("org", false, PATIENT, &wall_clock()).unwrap();
     let url = Url::parse(&upstream.url.replace("http", "https")).unwrap();
     let write_before = Deadline::within(Duration::from_mins(1), &wall_clock());
     let lost = clients.send(Lane::Submit, Request::new(Method::POST, url), write_before).await;
-    assert!(matches!(lost, Err(Lost::NotSent(_))), "{lost:?}");
+    assert!(matches!(lost, Err(Lost::NotSent(_))), "{:?}", lost.err());
 }
 
 #[tokio::test]
@@ -119,7 +120,7 @@ async fn a_refused_connection_and_an_unknown_name_are_calls_not_sent() {
     for base_url in [format!("http://{gone}"), "http://no-such-host.invalid".to_owned()] {
         let settings = Settings { login_url: login.url.clone(), ..settings(&base_url) };
         let driver = AnalyticsPurge::with_timeouts(settings, wall_clock(), PATIENT).unwrap();
-        driver.ready().await.unwrap();
+        driver.ready(Lane::Query).await.unwrap();
         let message = not_sent(driver.submit(&[A], permit()).await);
         assert!(!message.is_empty() && !message.contains('\n'), "{message}");
     }

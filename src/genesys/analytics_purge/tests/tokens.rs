@@ -1,6 +1,9 @@
 //! One token for all calls: granted, shared, refused, renewed.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+};
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -36,7 +39,7 @@ async fn fifty_calls_share_one_token() {
 async fn fifty_refusals_of_one_token_cost_one_renewal() {
     let upstream = upstream(accepting(&["t-1"])).await;
     let driver = driver(&upstream);
-    driver.ready().await.unwrap();
+    driver.ready(Lane::Query).await.unwrap();
     let results = join_all((0..50).map(|_| driver.poll("j-1", permit()))).await;
     assert!(results.iter().any(|answer| matches!(answer.result, Err(Failure::TokenRefused(_)))));
     assert!(
@@ -48,14 +51,105 @@ async fn fifty_refusals_of_one_token_cost_one_renewal() {
 }
 
 #[tokio::test]
-async fn a_failed_renewal_is_shared_by_those_that_waited_for_it() {
-    let upstream = RawUpstream::start(|_| Act::Answer(answer(503, &[], "busy"))).await;
+async fn a_failed_login_is_shared_by_all_that_come_before_the_next() {
+    type Headers = &'static [(&'static str, &'static str)];
+    // (status, headers, what the next waits for at least and at most, in seconds)
+    let cases: &[(u16, Headers, u64, u64)] = &[
+        (429, &[], 0, 1),
+        (429, &[("retry-after", "40")], 39, 40),
+        (503, &[], 0, 1),
+        (503, &[("retry-after", "40")], 39, 40),
+        (503, &[("retry-after", "soon")], 0, 1),
+        (503, &[("retry-after", "86400")], 3599, 3600),
+        (401, &[], 0, 1),
+        (200, &[], 0, 1),
+    ];
+    for (status, headers, least, most) in cases {
+        let upstream = RawUpstream::start(move |_| Act::Answer(answer(*status, headers, "busy"))).await;
+        let driver = driver(&upstream);
+        assert_eq!(driver.login_trouble(), None);
+        let first = join_all((0..50).map(|_| driver.ready(Lane::Query))).await;
+        let calls = join_all((0..50).map(|_| driver.poll("j-1", permit()))).await;
+        let kinds: HashSet<_> = first
+            .iter()
+            .map(|ready| std::mem::discriminant(&ready.as_ref().unwrap_err().failure))
+            .chain(calls.iter().map(|call| std::mem::discriminant(call.result.as_ref().unwrap_err())))
+            .collect();
+        assert_eq!((kinds.len(), upstream.seen().len()), (1, 1), "{status}: one login for all");
+        let again_in = first.last().unwrap().as_ref().unwrap_err().again_in;
+        assert!((*least..=*most).contains(&again_in.as_secs()), "{status} {headers:?}: {again_in:?}");
+        let trouble = driver.login_trouble().unwrap();
+        assert_eq!((trouble.since, trouble.detail.status), (wall_clock()(), Some(*status)));
+        assert!(trouble.next_try_in <= again_in);
+        if *status == 429 {
+            let Err(Failure::Throttled { wait, .. }) = &calls[0].result else { panic!("{calls:?}") };
+            assert!((*least..=*most).contains(&wait.unwrap().as_secs()), "the rest of the wait: {wait:?}");
+        }
+    }
+}
+
+/// Each caller waits for a tenth of what the login takes, as under a permit.
+#[tokio::test]
+async fn a_slow_login_is_not_begun_again_by_callers_that_do_not_wait_for_it() {
+    let (asked, answers) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let logins = Arc::new(AtomicUsize::new(0));
+    let login = axum::Router::new().route(
+        "/oauth/token",
+        axum::routing::post({
+            let (asked, answers, logins) = (Arc::clone(&asked), Arc::clone(&answers), Arc::clone(&logins));
+            move || async move {
+                logins.fetch_add(1, Ordering::SeqCst);
+                asked.notify_one();
+                answers.notified().await;
+                axum::Json(json!({"access_token": "t-0", "expires_in": 3600}))
+            }
+        }),
+    );
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let login_url = format!("http://{}", listener.local_addr().unwrap());
+    let serving = tokio::spawn(async move { axum::serve(listener, login).await });
+    let upstream = upstream(|_| json_answer(200, &json!({"jobId": "j-1"}))).await;
+    let settings = Settings { login_url, ..settings(&upstream.url) };
+    let driver = AnalyticsPurge::with_timeouts(settings, wall_clock(), PATIENT).unwrap();
+
+    for _ in 0..8 {
+        let answer = driver.submit(&[A], permit_for(Duration::from_millis(20))).await;
+        assert!(matches!(answer.result, Err(Failure::NotSent(_))), "{answer:?}");
+    }
+    asked.notified().await;
+    answers.notify_one();
+    driver.ready(Lane::Submit).await.unwrap();
+    assert!(driver.submit(&[A], permit()).await.result.is_ok());
+    assert_eq!((logins.load(Ordering::SeqCst), upstream.seen_by(PURGE).len()), (1, 1));
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_renewal_under_way_holds_up_nobody_who_has_a_token() {
+    let begun = Arc::new(Notify::new());
+    let renewing = Arc::clone(&begun);
+    let mut logins = 0;
+    // The first token is due from the first moment on; the login of the second never answers.
+    let upstream = RawUpstream::start(move |seen| match seen.line.as_str() {
+        TOKEN if logins > 0 => {
+            renewing.notify_one();
+            Act::AnswerAndHang(vec![])
+        }
+        TOKEN => {
+            logins += 1;
+            json_answer(200, &json!({"access_token": "t-0", "expires_in": 1}))
+        }
+        _ => json_answer(200, &json!({"state": "pending"})),
+    })
+    .await;
     let driver = driver(&upstream);
-    let results = join_all((0..50).map(|_| driver.ready())).await;
-    assert!(results.iter().all(|result| matches!(result, Err(Failure::NotSent(_)))));
-    assert_eq!(upstream.seen().len(), 1);
-    driver.ready().await.unwrap_err();
-    assert_eq!(upstream.seen().len(), 2);
+    driver.ready(Lane::Query).await.unwrap();
+    let due = async {
+        while driver.poll("j-1", permit()).await.result.is_ok() && upstream.seen_by(TOKEN).len() < 2 {}
+    };
+    due.await;
+    begun.notified().await;
+    assert_eq!(upstream.seen_by(TOKEN).len(), 2);
 }
 
 /// An upstream whose refusal of the call that carries `t-0` to the job `late` leaves when the test says so.
@@ -198,7 +292,9 @@ async fn every_failure_of_the_login_has_its_meaning() {
         let failure = driver.submit(&[A], permit()).await.result.unwrap_err();
         let found = match &failure {
             Failure::Forbidden { missing, .. } if missing.contains("our-client") => "forbidden",
-            Failure::Throttled { wait: Some(wait), .. } if wait.as_secs() == 3 => "throttled",
+            Failure::Throttled { wait: Some(wait), .. } if wait.as_millis().div_ceil(1000) == 3 => {
+                "throttled"
+            }
             Failure::NotSent(_) => "not sent",
             _ => "another",
         };
@@ -239,7 +335,7 @@ async fn a_token_that_tells_no_life_is_believed_to_live_for_five_minutes() {
     let upstream = RawUpstream::start(|_| json_answer(200, &json!({"access_token": "t"}))).await;
     let driver = driver(&upstream);
     assert_eq!(driver.token_life(), None);
-    driver.ready().await.unwrap();
+    driver.ready(Lane::Query).await.unwrap();
     let life = driver.token_life().unwrap();
     assert!(life.age + life.expires_in <= Duration::from_mins(5) + Duration::from_millis(1));
 }

@@ -21,7 +21,7 @@ fn well(seen: &Seen) -> Act {
 async fn the_calls_are_those_of_the_contract() {
     let upstream = upstream(well).await;
     let driver = driver_with(&format!("{}/", upstream.url), PATIENT);
-    driver.ready().await.unwrap();
+    driver.ready(Lane::Query).await.unwrap();
     let told = driver.facts(&[A, B], permit()).await.result.unwrap();
     let job = driver.submit(&[A, B], permit()).await.result.unwrap();
     let status = driver.poll("j-1", permit()).await.result.unwrap();
