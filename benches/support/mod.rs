@@ -2,6 +2,10 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each benchmark takes what it needs of it")]
 
+mod network;
+#[path = "../../tests/it/support/server.rs"]
+pub mod server;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -52,6 +56,10 @@ impl Process {
                 .envs(variables.iter().copied());
             command
         };
+        // A database of one's own is not brought up to date by `serve`.
+        if variables.iter().any(|(name, _)| *name == "DATABASE_URL") {
+            assert!(command().arg("migrate").status().unwrap().success());
+        }
         let mut child = command()
             .arg("serve")
             .env("PURGE__TELEMETRY__LOG_FORMAT", "json")

@@ -59,6 +59,11 @@ async fn without_a_look_at_its_readiness_writes_go_on_too() {
     let test = Setup::new().role(Role::Api).start().await;
     let body = json!({ "conversationIds": test.ids_of(Kind::Eligible)[..1] });
     set_read_only(&test, true).await;
+    test.wait_until("there are new sessions", async || {
+        let read = test.request(Method::GET, "/purges").send().await.unwrap();
+        read.status() == StatusCode::OK
+    })
+    .await;
     refused(test.request(Method::POST, "/purges").json(&body), 503, "unavailable").await;
     let name = test.database.name();
     test.sql(&format!("alter database {name} reset default_transaction_read_only")).await;

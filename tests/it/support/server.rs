@@ -32,7 +32,8 @@ wait "$server"
 rm -rf "$run"
 "#;
 
-const PASSWORD: &str = "between-tests";
+/// Of every role but the superuser, over TCP.
+pub const PASSWORD: &str = "between-tests";
 
 /// A running server.
 #[derive(Debug)]

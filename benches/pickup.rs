@@ -1,0 +1,52 @@
+//! How soon an idle service turns to a purge: from its 202 to the first question to Genesys. The simulated Genesys runs in
+//! this process, so one clock tells both.
+//!
+//! `cargo bench --bench pickup`
+
+mod support;
+
+use std::time::Duration;
+
+use genesys_purge::app::World;
+use genesys_purge::sandbox::{Call, Sandbox};
+use serde_json::json;
+
+use support::{Process, organization, quantiles};
+
+const PURGES: usize = 200;
+
+#[tokio::main]
+async fn main() {
+    let sandbox = Sandbox::start(organization(1, 1000, 10), ([127, 0, 0, 1], 0).into(), false).await.unwrap();
+    let process = Process::start(&sandbox.url, &[("PURGE__ENGINE__POLL_INITIAL", "200ms")]);
+    let ids: Vec<_> = sandbox.sandbox().ids().collect();
+    let clock = World::machine().clock();
+    let mut figures = Vec::new();
+    for ids in ids.chunks(3).take(PURGES) {
+        let request = process.client.post(format!("{}/purges", process.url)).bearer_auth(&process.key);
+        let response = request.json(&json!({ "conversationIds": ids })).send().await.unwrap();
+        let accepted_at = clock();
+        assert_eq!(response.status(), 202);
+        let purge: serde_json::Value = response.json().await.unwrap();
+        let asked_at = loop {
+            let calls = sandbox.sandbox().report(20, 500).last;
+            let since = accepted_at.checked_sub(Duration::from_secs(1)).unwrap();
+            let first = calls
+                .into_iter()
+                .filter(|entry| entry.call == Call::Details && entry.at > since)
+                .min_by_key(|entry| entry.at);
+            if let Some(first) = first {
+                break first.at;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        // It may be asked before its caller has read the answer.
+        figures.push(asked_at.duration_since(accepted_at).as_secs_f64().max(0.0));
+        let url = format!("{}/purges/{}?wait=30", process.url, purge["id"].as_str().unwrap());
+        process.client.get(url).bearer_auth(&process.key).send().await.unwrap().bytes().await.unwrap();
+        // Everything that followed is over, too.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+    }
+    let (p50, p99) = quantiles(figures);
+    println!("from 202 to the first call to Genesys: p50 {p50:.2} ms (under 3), p99 {p99:.2} ms");
+}
