@@ -26,7 +26,6 @@ pub(in crate::api) async fn get_hold(
     _: NoQuery,
 ) -> Result<Json<HoldWithLate>, Problem> {
     let hold = state.store.hold(&caller.reach, id).await?.ok_or_else(unknown)?;
-    // The orgs are those within the caller's reach.
-    let too_late = state.store.too_late_for(hold.id, &hold.orgs).await?;
+    let too_late = state.store.too_late_for(&caller.reach, hold.id).await?;
     Ok(Json(HoldWithLate { hold: hold.into(), too_late }))
 }

@@ -2,19 +2,20 @@
 
 use uuid::Uuid;
 
+use crate::domain::keys::Reach;
 use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError};
 
 impl Store {
-    /// Those of the hold's conversations in these orgs, as far as is known now. Read after the hold's activation, when no
+    /// Those of the hold's conversations within the reach, as far as is known now. Read after the hold's activation, when no
     /// further intent can name them: what was named before and comes back is protected.
-    pub async fn too_late_for(&self, hold: Uuid, orgs: &[String]) -> Result<Vec<Uuid>, StoreError> {
+    pub async fn too_late_for(&self, reach: &Reach, hold: Uuid) -> Result<Vec<Uuid>, StoreError> {
         let mut tx = self.begin_request("too_late_for").await?;
         sqlx::query_scalar!(
             "-- too_late_for
             select distinct hc.conversation_id
             from hold_conversations hc
-            where hc.hold_id = $1 and hc.org = any($2)
+            where hc.hold_id = $1 and ($2::text[] is null or hc.org = any($2))
               and (
                   exists (
                       select from findings
@@ -30,7 +31,7 @@ impl Store {
               )
             order by 1",
             hold,
-            orgs
+            reach.orgs()
         )
         .all(&mut tx)
         .await

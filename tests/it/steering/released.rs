@@ -72,7 +72,7 @@ async fn who_was_not_woken_yet_waits_for_the_next_job_that_takes_the_id() {
     let left = test.number(WAITING).await;
     assert!((1..60).contains(&left), "{left} are left");
     // As if its deletion had not shown.
-    test.sql("update slices set purged_at = null").await;
+    test.sql("delete from findings").await;
     lane.answer_all(Reach::ForSlots, Presence::Present).await;
     assert_eq!(lane.engine.pack(&lane.org).await.unwrap(), Packed::Job(1));
     assert_eq!((test.number(WAITING).await, test.number(RELEASED).await), (59, 0));

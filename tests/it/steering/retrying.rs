@@ -70,7 +70,7 @@ async fn a_large_purge_is_taken_up_slice_by_slice_and_ends_only_after_the_last()
         .await;
     let ids = test.ids_of(Kind::Eligible);
     // Upstream does not know such a call for once: nothing is submitted, all fails.
-    test.fault(json!({ "call": "submit", "fault": { "status": 501 } }));
+    test.fault(json!({ "call": "submit", "fault": { "status": 410 } }));
     let purge = test.purge(&ids).await;
     let body = test.finished(purge).await;
     assert_eq!((&body["state"], &body["counts"]["failed"]), (&json!("failed"), &json!(10_600)), "{body}");
@@ -107,7 +107,7 @@ async fn what_an_overdue_job_still_has_waits_for_it_and_is_judged_afresh() {
 #[tokio::test]
 async fn a_cancel_before_anything_was_taken_up_ends_the_retry() {
     let mut test = TestService::start().await;
-    test.fault(json!({ "call": "submit", "fault": { "status": 501 } }));
+    test.fault(json!({ "call": "submit", "fault": { "status": 410 } }));
     let purge = test.purge(&test.ids_of(Kind::Eligible)[..3]).await;
     assert_eq!(test.finished(purge).await["state"], "failed");
     test.stop_service().await;
