@@ -95,5 +95,6 @@ alter table slices drop column purged_at;
 create table login_troubles (
     org text primary key references orgs,
     since timestamptz not null,
-    detail text not null
+    detail text not null,
+    next_try_at timestamptz not null
 );

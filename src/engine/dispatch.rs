@@ -108,6 +108,7 @@ impl Dispatcher {
         self.expected_job = survey.pace.expected(self.org.terms.max_batch);
         self.org.remember(&survey);
         self.org.tell_token().await;
+        self.org.tell_login_trouble().await;
         let (mut has_moved, mut put_off, mut failed) = (false, FALLBACK, None);
         if survey.has_to_sweep {
             // No call is made for it, so neither budget nor block nor stop holds it up.

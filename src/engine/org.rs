@@ -30,6 +30,8 @@ pub struct OrgEngine {
     memory: Mutex<Memory>,
     /// When the token was asked for that the database knows of.
     told_token: Mutex<Option<Instant>>,
+    /// When the next login comes after the failed one that the database knows of.
+    told_trouble: Mutex<Option<Instant>>,
 }
 
 /// What the last survey said, so that a success that changes nothing costs no query.
@@ -66,6 +68,7 @@ impl OrgEngine {
             meters: Meters::silent(),
             memory,
             told_token: Mutex::default(),
+            told_trouble: Mutex::default(),
         }
     }
 
@@ -104,6 +107,26 @@ impl OrgEngine {
             Err(error) => {
                 tracing::warn!(org = self.terms.name, %error, "the age of the token could not be told");
             }
+        }
+    }
+
+    /// Tells the database why no token is to be had; nothing waits for that to succeed.
+    pub(super) async fn tell_login_trouble(&self) {
+        let trouble = self.upstream.login_trouble().map(|trouble| (trouble.since, trouble));
+        let told = *self.told_trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((since, trouble)) = trouble else {
+            *self.told_trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            return;
+        };
+        // Each of a row is told: when the next one comes, and what the last one said.
+        let next_try = Instant::now() + trouble.next_try_in;
+        if told.is_some_and(|told| next_try <= told + SAME_TOKEN) {
+            return;
+        }
+        let (org, detail) = (&self.terms.name, trouble.detail.to_string());
+        match self.store.note_login_trouble(org, since, &detail, trouble.next_try_in).await {
+            Ok(()) => *self.told_trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(next_try),
+            Err(error) => tracing::warn!(org, %error, "the trouble with the login could not be told"),
         }
     }
 

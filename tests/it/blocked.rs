@@ -239,3 +239,27 @@ async fn clocks_that_disagree_block_the_org_until_they_agree() {
     assert_eq!(block_events(&test).await, (1, 1));
     test.assert_purged_once(&ids[10..13]);
 }
+
+#[tokio::test]
+async fn a_login_that_fails_is_told_by_purge_and_org_and_forgotten_with_the_next_token() {
+    let test = Setup::new().start().await;
+    test.fault(json!({ "call": "token", "fault": { "status": 503 } }));
+    let ids = &test.ids_of(Kind::Eligible)[..2];
+    test.sandbox.sandbox().revoke_tokens();
+    let purge = test.purge(ids).await;
+    let waits = test.purge_when(purge, |body| body["blockedReason"]["code"] == "no_token").await;
+    let detail = waits["blockedReason"]["detail"].as_str().unwrap();
+    assert!(detail.contains("503"), "{waits}");
+    let org = test.get("/orgs/default").await;
+    assert_eq!(
+        (&org["blocked"]["code"], &org["blocked"]["call"]),
+        (&json!("no_token"), &json!("token")),
+        "{org}"
+    );
+
+    test.sandbox.sandbox().clear_faults();
+    assert_eq!(test.finished(purge).await["counts"]["purged"], 2);
+    assert_eq!(test.get("/orgs/default").await["blocked"], json!(null));
+    assert!(test.log(Call::Token).len() < 12, "a failed login is shared and waited after");
+    test.assert_purged_once(ids);
+}

@@ -212,10 +212,7 @@ async fn an_upstream_that_is_away_at_every_step_costs_only_time() {
     let ids = &test.ids_of(Kind::Eligible)[..5];
     let port = test.close_upstream().await;
     let purge = test.purge(ids).await;
-    test.wait_until("a fruitless question", async || {
-        test.number("select count(*) from slices where tries > 0").await > 0
-    })
-    .await;
+    test.purge_when(purge, |body| body["blockedReason"]["code"] == "no_token").await;
     test.open_upstream(port).await;
     test.sandbox
         .sandbox()

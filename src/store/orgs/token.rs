@@ -1,6 +1,10 @@
-//! When the last token of an org was got: workers tell it here, since whoever is asked may have none in hand.
+//! When the last token of an org was got, or why none is to be had: workers tell it here, since whoever is asked may know
+//! neither.
 
 use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
 
 use crate::store::tx::Writes as _;
 use crate::store::{Store, StoreError};
@@ -21,6 +25,34 @@ impl Store {
         )
         .run(&mut tx)
 .await?;
+        sqlx::query!("-- forget_login_trouble\ndelete from login_troubles where org = $1", org)
+            .run(&mut tx)
+            .await?;
+        tx.commit().await
+    }
+
+    /// No token is to be had, since then and for this reason.
+    pub async fn note_login_trouble(
+        &self,
+        org: &str,
+        since: Timestamp,
+        detail: &str,
+        next_try_in: Duration,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin("note_login_trouble").await?;
+        sqlx::query!(
+            "-- note_login_trouble
+            insert into login_troubles as t (org, since, detail, next_try_at)
+            values ($1, $2, $3, clock_timestamp() + make_interval(secs => $4))
+            on conflict (org) do update
+            set since = least(t.since, excluded.since), detail = excluded.detail, next_try_at = excluded.next_try_at",
+            org,
+            since.to_sqlx() as _,
+            detail,
+            next_try_in.as_secs_f64()
+        )
+        .run(&mut tx)
+        .await?;
         tx.commit().await
     }
 }

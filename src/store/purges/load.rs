@@ -149,9 +149,11 @@ pub(in crate::store) async fn load(
                p.submitted, p.purged, p.already_purged, p.on_hold, p.retained, p.not_found, p.active, p.failed,
                p.canceled, p.would_purge, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
                o.blocked_code, o.blocked_detail, o.stopped_by as "stopped_by?", o.stopped_reason as "stopped_reason?",
+               t.detail as "login_trouble?",
                clock_timestamp() as "read_at!: SqlTimestamp"
         from purges p
         join orgs o on o.name = p.org
+        left join login_troubles t on t.org = p.org
         where p.id = any($1) and ($2::text[] is null or p.org = any($2))
         order by p.id desc"#,
         ids,
@@ -161,6 +163,9 @@ pub(in crate::store) async fn load(
     .await?;
     rows.into_iter().map(Purge::try_from).collect()
 }
+
+/// The code of what is in the way of an org for which no token is to be had.
+pub(in crate::store) const NO_TOKEN: &str = "no_token";
 
 /// A purge as it is stored.
 struct Row {
@@ -195,6 +200,7 @@ struct Row {
     rate_from_settled: Option<i64>,
     blocked_code: Option<String>,
     blocked_detail: Option<String>,
+    login_trouble: Option<String>,
     stopped_by: Option<String>,
     stopped_reason: Option<String>,
     read_at: SqlTimestamp,
@@ -229,7 +235,8 @@ impl TryFrom<Row> for Purge {
             let reason = row.stopped_reason.map_or_else(String::new, |reason| format!(": {reason}"));
             ("org_stopped".to_owned(), format!("{by} stopped the org{reason}; it goes on when it is resumed"))
         });
-        let blocked = stopped.or(row.blocked_code.zip(row.blocked_detail));
+        let no_token = row.login_trouble.map(|detail| (NO_TOKEN.to_owned(), detail));
+        let blocked = stopped.or(row.blocked_code.zip(row.blocked_detail)).or(no_token);
         Ok(Self {
             id: row.id,
             state,

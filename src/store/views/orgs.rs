@@ -6,6 +6,7 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 use crate::domain::keys::Reach;
 use crate::domain::recent::RecentCalls;
 use crate::store::orgs::stop::Stop;
+use crate::store::purges::load::NO_TOKEN;
 use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError};
 
@@ -57,6 +58,7 @@ impl Store {
             select
                 o.name, o.blocked_call, o.blocked_code, o.blocked_detail, o.blocked_at, o.probe_at, o.stopped_at,
                 o.stopped_by, o.stopped_reason, l.closed_until, l.allowed_per_minute, l.calls, l.called_at,
+                lt.since as "trouble_since?", lt.detail as "trouble?", lt.next_try_at as "next_login_at?",
                 t.got_at as "got_at?", t.expires_at as "expires_at?", j.live as "live!", j.waiting as "waiting!",
                 (
                     select count(*) from purges
@@ -66,6 +68,7 @@ impl Store {
             from orgs o
             join limiters l on l.org = o.name
             left join tokens t on t.org = o.name
+            left join login_troubles lt on lt.org = o.name
             cross join lateral (
                 select count(*) filter (where takes_slot) as live,
                        count(*) filter (where state = 'waiting') as waiting
@@ -98,6 +101,9 @@ struct Row {
     allowed_per_minute: Option<i32>,
     calls: Vec<i16>,
     called_at: Option<SqlTimestamp>,
+    trouble_since: Option<SqlTimestamp>,
+    trouble: Option<String>,
+    next_login_at: Option<SqlTimestamp>,
     got_at: Option<SqlTimestamp>,
     expires_at: Option<SqlTimestamp>,
     live: i64,
@@ -115,6 +121,17 @@ impl Row {
             call: self.blocked_call.take()?,
             since: self.blocked_at?.to_jiff(),
             next_try_at: self.probe_at?.to_jiff(),
+        })
+    }
+
+    /// No token is to be had: nothing is refused, and nothing can be asked.
+    fn without_token(&mut self) -> Option<Blocked> {
+        Some(Blocked {
+            code: NO_TOKEN.to_owned(),
+            detail: self.trouble.take()?,
+            call: "token".to_owned(),
+            since: self.trouble_since?.to_jiff(),
+            next_try_at: self.next_login_at?.to_jiff(),
         })
     }
 
@@ -140,7 +157,7 @@ impl From<Row> for OrgRow {
             waiting_jobs: row.waiting,
             open_purges: row.open_purges,
             token: told(row.got_at).zip(told(row.expires_at)),
-            blocked: row.blocked(),
+            blocked: row.blocked().or_else(|| row.without_token()),
             stopped: row.stopped(),
             closed_until: Some(row.closed_until.to_jiff()).filter(|until| *until > read_at),
             read_at,
