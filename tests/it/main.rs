@@ -26,6 +26,7 @@ mod plans;
 mod reading;
 mod refusing;
 mod repeats;
+mod silence;
 mod steering;
 mod support;
 mod tidy;
