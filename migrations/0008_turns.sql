@@ -39,7 +39,7 @@ alter table slices
 
 -- Slices that a question may take. Due: `run_at` has come.
 create view slices_to_ask as
-    select purge_id, slice_no, org, pending, run_at, fruitless
+    select purge_id, slice_no, org, pending, run_at
     from slices
     where state = 'queued';
 
@@ -100,3 +100,13 @@ create view retried_to_sweep as
 create index purges_by_sweep on purges (org, (pending + eligible), id)
     where state = 'canceling' and pending + eligible > 0;
 create index purges_by_retry on purges (org, total, id) where retry_from is not null and state <> 'canceling';
+
+-- Positions that had no answer though each was asked about alone, and since when. They are asked about last, each alone, so
+-- that they make no other one's call fail; after engine.job_deadline they end.
+alter table slices
+    add column silent smallint[],
+    add column silent_since timestamptz[],
+    add constraint silence_has_a_beginning check (
+        (silent is null) = (silent_since is null)
+        and (silent is null or cardinality(silent) > 0 and cardinality(silent) = cardinality(silent_since))
+    );

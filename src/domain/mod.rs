@@ -19,6 +19,7 @@ pub mod limiter;
 pub mod outcome;
 pub mod pace;
 pub mod packing;
+pub mod pieces;
 pub mod progress;
 pub mod reason;
 pub mod recent;

@@ -1,12 +1,13 @@
 //! Asks for facts: a question larger than a call is cut, one that upstream refuses as wrong is halved, until a single
-//! id is refused alone; one that fails again and again is cut smaller each time. One poison id harms no bystander.
+//! id is refused alone. A piece without an answer does not end the question: how it is asked again is in
+//! `domain/pieces.rs`. One poison id harms no bystander.
 
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::OrgEngine;
-use crate::domain::packing::halves;
+use crate::domain::pieces::Pieces;
 use crate::domain::reason::Reason;
 use crate::genesys::{Detail, Failure, Lane, NotReady, Told};
 use crate::store::StoreError;
@@ -19,7 +20,7 @@ const LONGEST_PERMIT_WAIT: Duration = Duration::from_secs(10);
 
 /// How far a question came.
 pub(super) struct Asked {
-    /// What whole answers told, and others of what they contain.
+    /// What whole answers told, and others of what they contain; and what had no answer.
     pub(super) answers: Answers,
     /// Why not all was told, where not all was.
     pub(super) rest: Option<Rest>,
@@ -27,7 +28,7 @@ pub(super) struct Asked {
 
 /// Why a question was not answered to its end.
 pub(super) enum Rest {
-    /// A call had no whole answer.
+    /// A call was refused for the whole org, or some of it had no answer though it was asked again.
     Failed(Failure),
     /// No permit before long, or no time left within the lease.
     Later(Duration),
@@ -46,44 +47,75 @@ impl OrgEngine {
         fruitless: u32,
         before: Option<&[Uuid]>,
     ) -> Result<Asked, StoreError> {
+        let pieces = Pieces::new(self.terms.details_batch).with(ids.iter().copied(), fruitless);
+        self.ask_pieces(pieces, permit, before).await
+    }
+
+    /// Asks for the facts of these pieces. What fails for the whole org ends it, what fails for itself does not.
+    pub(super) async fn ask_pieces(
+        &self,
+        mut pieces: Pieces<Uuid>,
+        permit: Permit,
+        before: Option<&[Uuid]>,
+    ) -> Result<Asked, StoreError> {
         let until = Instant::now() + self.engine.lease / 2;
         let mut answers = Answers::default();
         let mut permit = Some(permit);
-        let piece = piece(self.terms.details_batch.min(ids.len()), fruitless);
-        let ids = turned(ids, piece, fruitless);
-        let mut questions: Vec<&[Uuid]> = ids.chunks(piece).rev().collect();
-        while let Some(question) = questions.pop() {
+        let (mut rest, mut last_failure) = (None, None);
+        while !pieces.is_over() {
             let permit = match permit.take() {
                 Some(permit) => permit,
                 None => match self.further_permit(until, before).await? {
                     Ok(permit) => permit,
-                    Err(rest) => return Ok(Asked { answers, rest: Some(rest) }),
+                    Err(held_up) => {
+                        rest = Some(held_up);
+                        break;
+                    }
                 },
             };
-            let answer = self.upstream.facts(question, self.permit(permit.valid_until)).await;
+            let Some(piece) = pieces.next_piece() else { break };
+            let answer = self.upstream.facts(&piece.ids, self.permit(permit.valid_until)).await;
             if let Some(time) = answer.observed.upstream_time {
                 answers.upstream_time = Some(answers.upstream_time.map_or(time, |earlier| earlier.min(time)));
             }
             match answer.result {
                 Ok(told) => {
-                    let incomplete = take_in(&mut answers, question, told);
+                    let incomplete = take_in(&mut answers, &piece.ids, told);
+                    pieces.told();
                     self.note_success(Call::Details, &answer.observed).await?;
                     if let Some(detail) = incomplete {
-                        return Ok(Asked { answers, rest: Some(Rest::Failed(Failure::Unknown(detail))) });
+                        // What it leaves out had no answer.
+                        pieces.failed(piece.without(|id| answers.told.contains(id)));
+                        last_failure = Some(Failure::Unknown(detail));
                     }
                 }
                 Err(Failure::Invalid(detail)) => {
-                    if let Some((first, second)) = halves(question) {
-                        questions.extend([second, first]);
-                    } else {
+                    if let Some(id) = pieces.refused(piece) {
                         let reason = Reason::upstream(detail.code.as_deref(), detail.to_string());
-                        answers.refused.extend(question.iter().map(|&id| (id, reason.clone())));
+                        answers.refused.insert(id, reason);
                     }
                 }
-                Err(failure) => return Ok(Asked { answers, rest: Some(Rest::Failed(failure)) }),
+                Err(failure @ Failure::Unknown(_)) => {
+                    tracing::debug!(org = self.terms.name, ids = piece.ids.len(), error = %failure, "a call had no answer; others go on");
+                    pieces.failed(piece);
+                    last_failure = Some(failure);
+                }
+                Err(failure) => {
+                    rest = Some(Rest::Failed(failure));
+                    break;
+                }
             }
         }
-        Ok(Asked { answers, rest: None })
+        let is_all_asked = pieces.is_empty();
+        for piece in pieces.without_answer() {
+            if let [id] = piece.as_slice() {
+                answers.alone.insert(*id);
+            }
+            answers.failed.extend(piece);
+        }
+        let has_failed = !is_all_asked || !answers.failed.is_empty();
+        let rest = rest.or_else(|| last_failure.filter(|_| has_failed).map(Rest::Failed));
+        Ok(Asked { answers, rest })
     }
 
     async fn further_permit(
@@ -125,53 +157,4 @@ fn take_in(answers: &mut Answers, question: &[Uuid], told: Told) -> Option<Box<D
     }
     answers.facts.extend(told.facts);
     incomplete
-}
-
-/// How many ids a call asks about: half as many with every question that failed.
-fn piece(largest: usize, fruitless: u32) -> usize {
-    largest.checked_shr(fruitless).unwrap_or_default().max(1)
-}
-
-/// The ids from another place on, so that whatever made the last questions fail does not stand first again.
-fn turned(ids: &[Uuid], piece: usize, fruitless: u32) -> Vec<Uuid> {
-    let mut ids = ids.to_vec();
-    if fruitless >= 2 && !ids.is_empty() {
-        let by = piece.saturating_mul(usize::try_from(fruitless).unwrap_or(usize::MAX)) % ids.len();
-        ids.rotate_left(by);
-    }
-    ids
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Asks about ids of which one makes every call fail, as often as it takes; tells in how many questions.
-    fn questions_until_only_the_poison_is_left(ids: usize, poison: usize) -> u32 {
-        let poison = Uuid::from_u128(poison as u128);
-        let mut open: Vec<Uuid> = (0..ids).map(|id| Uuid::from_u128(id as u128)).collect();
-        for fruitless in 0.. {
-            let mut told = Vec::new();
-            let piece = piece(open.len(), fruitless);
-            for question in turned(&open, piece, fruitless).chunks(piece) {
-                if question.contains(&poison) {
-                    break;
-                }
-                told.extend_from_slice(question);
-            }
-            open.retain(|id| !told.contains(id));
-            if open == [poison] {
-                return fruitless;
-            }
-        }
-        unreachable!("the numbers do not end")
-    }
-
-    #[test]
-    fn bystanders_of_an_id_that_makes_calls_fail_are_told_of_before_long() {
-        for poison in [0, 1, 250, 498, 499] {
-            let questions = questions_until_only_the_poison_is_left(500, poison);
-            assert!(questions <= 40, "poison at {poison}: {questions} questions");
-        }
-    }
 }

@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::OrgEngine;
 use super::ask::Rest;
-use crate::genesys::Failure;
 use crate::store::StoreError;
 use crate::store::orgs::hurdle::Hurdle;
 use crate::store::orgs::limiter::{Call, Permit};
@@ -19,7 +18,8 @@ impl OrgEngine {
         let org = &self.terms.name;
         let mut purges: Vec<Uuid> = question.slices.iter().map(|asked| asked.slice.purge).collect();
         purges.dedup();
-        let asked = self.ask(&question.ids(), permit, question.fruitless, Some(&purges)).await?;
+        let pieces = question.pieces(self.terms.details_batch);
+        let asked = self.ask_pieces(pieces, permit, Some(&purges)).await?;
         let again = match asked.rest {
             None => Again { wait: Duration::from_mins(1), is_fruitless: false },
             // It says nothing of the question, nor of those who do not rest.
@@ -27,13 +27,15 @@ impl OrgEngine {
             Some(Rest::Later(wait)) => Again { wait, is_fruitless: asked.answers.told.is_empty() },
             Some(Rest::Failed(failure)) => {
                 tracing::warn!(org, attempt = question.tries + 1, error = %failure, "a details call had no whole answer");
-                let wait = self.after_failure(Call::Details, &failure, question.tries).await?;
-                Again { wait, is_fruitless: matches!(failure, Failure::Unknown(_)) }
+                let tries = if asked.answers.told.is_empty() { question.tries } else { 0 };
+                let wait = self.after_failure(Call::Details, &failure, tries).await?;
+                Again { wait, is_fruitless: false }
             }
         };
-        let gap = self.engine.absence_gap;
         let own_time = (self.clock)();
-        match self.store.record_answers(org, question, &asked.answers, own_time, gap, again).await? {
+        let recorded =
+            self.store.record_answers(org, question, &asked.answers, own_time, &self.engine, again);
+        match recorded.await? {
             Ok(()) if asked.answers.told.is_empty() => Ok(()),
             Ok(()) => self.overcome(Hurdle::Clock).await,
             Err(skew) => self.block(Hurdle::Clock, "clock_skew", skew.to_string()).await,

@@ -32,6 +32,7 @@ mod reading;
 mod refusing;
 mod repeats;
 mod retention_rules;
+mod silence;
 mod steering;
 mod support;
 mod tidy;

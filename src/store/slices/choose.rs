@@ -18,9 +18,6 @@ const SLICES: usize = 500;
 /// Some of each.
 const SLICES_OF_EACH: usize = 4;
 
-/// So many questions about a slice failed in a row that something in it may be what makes them fail.
-const SUSPECT: i16 = 2;
-
 /// What a question is to be about, before its slices are locked.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
@@ -38,18 +35,16 @@ pub(super) struct Askable {
     pub(super) fruitless: i16,
     /// What needs facts, each with its id, in the order in which it is asked.
     pub(super) pending: Vec<(usize, Uuid)>,
+    /// Those of them that had no answer though they were alone.
+    pub(super) silent: Vec<usize>,
 }
 
 /// Chooses slices by the turn of their purges, until the call is full.
 pub(super) async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Wanted, StoreError> {
     let candidates = candidates(tx, &org.name, reach).await?;
     let due = due_slices(tx, &candidates).await?;
-    if let Some((key, ..)) = due.first().filter(|(.., fruitless)| *fruitless >= SUSPECT) {
-        // Whatever makes its questions fail must not make others' fail: it is asked about alone.
-        return Ok(Wanted { keys: vec![*key], shares: vec![(key.purge, org.details_batch)] });
-    }
     let mut of_each = HashMap::<Uuid, Vec<(SliceKey, usize)>>::new();
-    for (key, pending, _) in due.into_iter().filter(|(.., fruitless)| *fruitless < SUSPECT) {
+    for (key, pending) in due {
         of_each.entry(key.purge).or_default().push((key, pending));
     }
     let in_line: Vec<(Uuid, Vec<(SliceKey, usize)>)> =
@@ -101,15 +96,15 @@ async fn candidates(tx: &mut Tx, org: &str, reach: Reach) -> Result<Vec<Uuid>, S
     Ok(candidates.into_iter().flatten().collect())
 }
 
-/// The first due slices of each candidate, with how much of them is pending and how often they failed.
-async fn due_slices(tx: &mut Tx, candidates: &[Uuid]) -> Result<Vec<(SliceKey, usize, i16)>, StoreError> {
+/// The first due slices of each candidate, with how much of them is pending.
+async fn due_slices(tx: &mut Tx, candidates: &[Uuid]) -> Result<Vec<(SliceKey, usize)>, StoreError> {
     let of_each = (SLICES / candidates.len().max(1)).max(SLICES_OF_EACH);
     let rows = sqlx::query!(
         r#"-- slices_due
-        select c.purge_id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!", s.fruitless as "fruitless!"
+        select c.purge_id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!"
         from unnest($1::uuid[]) with ordinality as c (purge_id, turn)
         cross join lateral (
-            select slice_no, pending, run_at, fruitless
+            select slice_no, pending, run_at
             from slices_to_ask
             where purge_id = c.purge_id and run_at <= (select clock_timestamp())
             order by run_at, slice_no
@@ -123,7 +118,7 @@ async fn due_slices(tx: &mut Tx, candidates: &[Uuid]) -> Result<Vec<(SliceKey, u
     .await?;
     let due = rows.into_iter().map(|row| {
         let pending = usize::try_from(row.pending).unwrap_or_default();
-        (SliceKey { purge: row.purge, no: row.slice_no }, pending, row.fruitless)
+        (SliceKey { purge: row.purge, no: row.slice_no }, pending)
     });
     Ok(due.collect())
 }
@@ -132,7 +127,7 @@ async fn due_slices(tx: &mut Tx, candidates: &[Uuid]) -> Result<Vec<(SliceKey, u
 pub(super) async fn lock(tx: &mut Tx, keys: &[SliceKey]) -> Result<Vec<Askable>, StoreError> {
     let rows = sqlx::query!(
         "-- lock_slices_to_ask
-        select s.purge_id, s.slice_no, s.ids, s.outcomes, s.tries, s.fruitless, p.dry_run
+        select s.purge_id, s.slice_no, s.ids, s.outcomes, s.tries, s.fruitless, s.silent, p.dry_run
         from slices s
         join unnest($1::uuid[], $2::int[]) as wanted (purge_id, slice_no)
           on (s.purge_id, s.slice_no) = (wanted.purge_id, wanted.slice_no)
@@ -145,25 +140,44 @@ pub(super) async fn lock(tx: &mut Tx, keys: &[SliceKey]) -> Result<Vec<Askable>,
     )
     .all(tx)
     .await?;
-    let slices = rows.into_iter().map(|row| Askable {
-        slice: SliceKey { purge: row.purge_id, no: row.slice_no },
-        is_dry_run: row.dry_run,
-        tries: row.tries,
-        fruitless: row.fruitless,
-        pending: pending(&row.outcomes, &row.ids),
+    let slices = rows.into_iter().map(|row| {
+        let silent: Vec<usize> = row
+            .silent
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|position| usize::try_from(position).ok())
+            .collect();
+        Askable {
+            slice: SliceKey { purge: row.purge_id, no: row.slice_no },
+            is_dry_run: row.dry_run,
+            tries: row.tries,
+            fruitless: row.fruitless,
+            pending: pending(&row.outcomes, &row.ids, &silent),
+            silent,
+        }
     });
     Ok(slices.collect())
 }
 
 /// What needs facts: what no answer has left out yet comes first, since the rest may be asked too early to prove anything.
-fn pending(outcomes: &[u8], ids: &[Uuid]) -> Vec<(usize, Uuid)> {
-    let (mut fresh, mut absent) = (Vec::new(), Vec::new());
+/// What had no answer though it was alone waits until the others of its slice were asked.
+fn pending(outcomes: &[u8], ids: &[Uuid], silent: &[usize]) -> Vec<(usize, Uuid)> {
+    let (mut fresh, mut absent, mut alone) = (Vec::new(), Vec::new(), Vec::new());
     for (position, (&byte, &id)) in outcomes.iter().zip(ids).enumerate() {
         let Some(cell) = Cell::from_byte(byte).filter(|cell| cell.outcome == Outcome::Pending) else {
             continue;
         };
-        let place = if cell.marks.has(Marks::ABSENT) { &mut absent } else { &mut fresh };
+        let place = if silent.contains(&position) {
+            &mut alone
+        } else if cell.marks.has(Marks::ABSENT) {
+            &mut absent
+        } else {
+            &mut fresh
+        };
         place.push((position, id));
+    }
+    if fresh.is_empty() {
+        absent.append(&mut alone);
     }
     fresh.append(&mut absent);
     fresh

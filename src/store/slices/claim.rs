@@ -1,6 +1,6 @@
 //! Claims what one details call asks about, in a fair order of its own.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::SliceKey;
 use super::choose::{self, Askable};
+use crate::domain::pieces::Pieces;
 use crate::domain::retention::Policy;
 use crate::domain::terms::OrgTerms;
 use crate::store::error::ensure_rows;
@@ -31,6 +32,8 @@ pub struct Asked {
     pub(super) fruitless: i16,
     /// The positions that are asked about, each with its id. Others of the slice may need facts, too.
     pub conversations: Vec<(usize, Uuid)>,
+    /// The positions among them that had no answer though they were asked about alone.
+    pub(super) silent: Vec<usize>,
 }
 
 /// A claimed question: whose facts to ask, and by which rules to judge them.
@@ -43,8 +46,6 @@ pub struct Question {
     pub asked_at: Timestamp,
     /// Questions without an answer about any of the slices, in a row.
     pub tries: u32,
-    /// Those among them that failed for themselves.
-    pub fruitless: u32,
     pub slices: Vec<Asked>,
 }
 
@@ -54,6 +55,51 @@ impl Question {
         let mut seen = HashSet::new();
         let ids = self.slices.iter().flat_map(|asked| asked.conversations.iter().map(|&(_, id)| id));
         ids.filter(|id| seen.insert(*id)).collect()
+    }
+
+    /// All ids, as they are to be cut into calls of so many: those that had no trouble first, and whatever fails for itself
+    /// with nobody else.
+    pub fn pieces(&self, largest: usize) -> Pieces<Uuid> {
+        let mut troubles = HashMap::<Uuid, Trouble>::new();
+        for asked in &self.slices {
+            for (position, id) in &asked.conversations {
+                let trouble = if asked.silent.contains(position) {
+                    Trouble::Silent
+                } else {
+                    Trouble::Fruitless(asked.fruitless.max(0).unsigned_abs())
+                };
+                let known = troubles.entry(*id).or_insert(trouble);
+                *known = trouble.max(*known);
+            }
+        }
+        let mut groups = BTreeMap::<Trouble, Vec<Uuid>>::new();
+        for id in self.ids() {
+            groups.entry(troubles.get(&id).copied().unwrap_or_default()).or_default().push(id);
+        }
+        groups.into_iter().fold(Pieces::new(largest), |pieces, (trouble, mut ids)| match trouble {
+            Trouble::Fruitless(times) => pieces.with(ids, times.into()),
+            Trouble::Silent => {
+                // A call without an answer after the other may end the question, so that others stand first each time.
+                let by = usize::try_from(self.tries).unwrap_or_default() % ids.len();
+                ids.rotate_left(by);
+                pieces.with_silent(ids)
+            }
+        })
+    }
+}
+
+/// How the last questions about an id went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    /// So many in a row had no answer.
+    Fruitless(u16),
+    /// It had no answer though it was alone.
+    Silent,
+}
+
+impl Default for Trouble {
+    fn default() -> Self {
+        Self::Fruitless(0)
     }
 }
 
@@ -122,13 +168,11 @@ impl Store {
         }
         tx.commit().await?;
         let tries = slices.iter().map(|asked| asked.tries.unsigned_abs()).max().unwrap_or_default();
-        let fruitless = slices.iter().map(|asked| asked.fruitless.unsigned_abs()).max().unwrap_or_default();
         let question = Question {
             policy: rules.policy,
             policy_epoch: rules.epoch,
             asked_at: rules.read_at,
             tries: tries.into(),
-            fruitless: fruitless.into(),
             slices,
         };
         Ok(Claim::Claimed(question, permit))
@@ -179,6 +223,7 @@ async fn lease(tx: &mut Tx, slices: Vec<Askable>, lease: Duration) -> Result<Vec
             is_dry_run: askable.is_dry_run,
             tries: askable.tries,
             fruitless: askable.fruitless,
+            silent: askable.silent,
             conversations: askable.pending,
         })
     };

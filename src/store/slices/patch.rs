@@ -33,6 +33,8 @@ pub(in crate::store) struct Draft {
     pub(in crate::store) tries: i16,
     /// Those among them that failed for themselves.
     pub(in crate::store) fruitless: i16,
+    /// Positions that had no answer though they were asked about alone, and since when.
+    pub(in crate::store) silent: BTreeMap<usize, Timestamp>,
     /// The lease is given back with this patch.
     pub(in crate::store) is_released: bool,
     pub(super) is_changed: bool,
@@ -74,7 +76,8 @@ impl Patch {
         let rows = sqlx::query!(
             r#"-- lock_slices
             select s.purge_id, s.slice_no, s.ids, s.outcomes, s.state as "state: SliceState", s.epoch, s.facts_at,
-                   s.facts_epoch, s.absent_at, s.tries, s.fruitless
+                   s.facts_epoch, s.absent_at, s.tries, s.fruitless, s.silent,
+                   s.silent_since as "silent_since: Vec<SqlTimestamp>"
             from slices s
             join unnest($1::uuid[], $2::int[]) as wanted (purge_id, slice_no)
               on (s.purge_id, s.slice_no) = (wanted.purge_id, wanted.slice_no)
@@ -102,6 +105,7 @@ impl Patch {
                 run_at: None,
                 tries: row.tries,
                 fruitless: row.fruitless,
+                silent: silent(row.silent.as_deref(), row.silent_since.as_deref()),
                 is_released: false,
                 is_changed: false,
                 decided: Vec::new(),
@@ -171,7 +175,8 @@ impl Patch {
 
     fn note(&mut self, place: Place, from: Outcome, to: Outcome, reason: Reason) -> Result<(), StoreError> {
         let slice = self.slice_of(place)?;
-        // A first absence says nothing any more once the conversation was decided about.
+        // A first absence or a silence says nothing any more once the conversation was decided about.
+        slice.silent.remove(&place.position);
         let cell = &mut slice.cells[place.position];
         cell.marks = cell.marks.without(Marks::ABSENT);
         slice.decided.resize(slice.cells.len(), 0);
@@ -230,4 +235,14 @@ impl Patch {
             }),
         }
     }
+}
+
+/// Positions with their moments, as they are stored.
+pub(super) fn silent(
+    positions: Option<&[i16]>,
+    since: Option<&[SqlTimestamp]>,
+) -> BTreeMap<usize, Timestamp> {
+    let positions =
+        positions.unwrap_or_default().iter().filter_map(|&position| usize::try_from(position).ok());
+    positions.zip(since.unwrap_or_default().iter().map(|since| since.to_jiff())).collect()
 }

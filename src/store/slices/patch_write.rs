@@ -79,14 +79,15 @@ impl Patch {
                 drawable = new.drawable, facts_at = new.facts_at, facts_epoch = new.facts_epoch,
                 absent_at = new.absent_at,
                 run_at = coalesce(new.run_at, s.run_at), tries = new.tries, fruitless = new.fruitless,
-                epoch = new.epoch,
+                epoch = new.epoch, silent = new.silent::smallint[], silent_since = new.silent_since::timestamptz[],
                 asked = case when new.state = 'validating' then least(s.asked, new.pending) else 0 end,
                 lease_until = case when new.state = 'validating' then s.lease_until end
             from unnest(
                 $1::uuid[], $2::int[], $3::bytea[], $4::text[], $5::smallint[], $6::smallint[], $7::timestamptz[],
-                $8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::smallint[], $12::smallint[], $13::bigint[]
+                $8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::smallint[], $12::smallint[], $13::bigint[],
+                $14::text[], $15::text[]
             ) as new (purge_id, slice_no, outcomes, state, pending, drawable, facts_at, facts_epoch, absent_at, run_at,
-                      tries, fruitless, epoch)
+                      tries, fruitless, epoch, silent, silent_since)
             join slices old on (old.purge_id, old.slice_no) = (new.purge_id, new.slice_no)
             where (s.purge_id, s.slice_no) = (new.purge_id, new.slice_no)
             returning s.purge_id, s.drawable - old.drawable as "drawable!""#,
@@ -105,7 +106,9 @@ impl Patch {
             &column(&|slice| slice.run_at) as _,
             &rows.iter().map(|(_, slice, _)| slice.tries).collect::<Vec<_>>(),
             &rows.iter().map(|(_, slice, _)| slice.fruitless).collect::<Vec<_>>(),
-            &rows.iter().map(|(_, slice, _)| slice.epoch).collect::<Vec<_>>()
+            &rows.iter().map(|(_, slice, _)| slice.epoch).collect::<Vec<_>>(),
+            &rows.iter().map(|(_, slice, _)| silent_literal(slice)).collect::<Vec<_>>() as _,
+            &rows.iter().map(|(_, slice, _)| silent_since_literal(slice)).collect::<Vec<_>>() as _
         )
         .all(tx)
 .await?;
@@ -259,6 +262,16 @@ async fn lock_purges(tx: &mut Tx, ids: &[Uuid]) -> Result<(), StoreError> {
     .all(tx)
     .await?;
     Ok(())
+}
+
+fn silent_literal(slice: &Draft) -> Option<String> {
+    let positions = slice.silent.keys().filter_map(|&position| i16::try_from(position).ok());
+    (!slice.silent.is_empty()).then(|| array_literal(&positions.collect::<Vec<_>>()))
+}
+
+fn silent_since_literal(slice: &Draft) -> Option<String> {
+    let since: Vec<String> = slice.silent.values().map(|since| format!("\"{since}\"")).collect();
+    (!since.is_empty()).then(|| format!("{{{}}}", since.join(",")))
 }
 
 /// `{1,2,3}`: Postgres takes no arrays of arrays that differ in length.

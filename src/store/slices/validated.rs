@@ -15,6 +15,7 @@ use crate::domain::eligibility::{Evidence, Since, Verdict, judge};
 use crate::domain::facts::Facts;
 use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::reason::{Reason, Step, codes};
+use crate::domain::terms::EngineTerms;
 use crate::store::findings;
 use crate::store::holds::protect;
 use crate::store::{Store, StoreError};
@@ -28,6 +29,10 @@ pub struct Answers {
     pub refused: HashMap<Uuid, Reason>,
     /// The ids that whole answers were asked for: nothing can be said of any other.
     pub told: HashSet<Uuid>,
+    /// The ids of calls that had no answer, though they were asked again. The rest was not asked.
+    pub failed: HashSet<Uuid>,
+    /// Those among them that were alone in their call.
+    pub alone: HashSet<Uuid>,
     pub upstream_time: Option<Timestamp>,
 }
 
@@ -38,24 +43,24 @@ impl Answers {
     }
 }
 
-/// How what was not told is asked again.
+/// How what was not asked to its end is asked again; what had no answer waits for itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Again {
     pub wait: Duration,
-    /// The question itself failed: the next one is cut smaller.
+    /// The question came nowhere: the next one is cut smaller.
     pub is_fruitless: bool,
 }
 
 impl Store {
-    /// Judges the answers and records the verdicts; slices whose lease was lost stay as they are. What was not told is
-    /// asked again after `again`.
+    /// Judges the answers and records the verdicts; slices whose lease was lost stay as they are. What was not asked is
+    /// asked again after `again`. An id that has had no answer for `job_deadline`, though it was alone, has failed.
     pub async fn record_answers(
         &self,
         org: &str,
         question: &Question,
         answers: &Answers,
         own_time: Timestamp,
-        absence_gap: Duration,
+        terms: &EngineTerms,
         again: Again,
     ) -> Result<Result<(), Skew>, StoreError> {
         let mut tx = self.begin("record_answers").await?;
@@ -81,7 +86,8 @@ impl Store {
             since: HashMap::new(),
             now,
             database_time,
-            gap: signed(absence_gap),
+            gap: signed(terms.absence_gap),
+            patience: SignedDuration::try_from(terms.job_deadline).unwrap_or(SignedDuration::MAX),
             again: signed(again.wait),
             is_fruitless: again.is_fruitless,
         };
@@ -105,12 +111,53 @@ fn leased<'a>(patch: &'a mut Patch, asked: &Asked) -> Option<&'a mut Draft> {
     patch.slice_mut(asked.slice)
 }
 
+/// How a question went for one slice.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
+struct Went {
+    /// Something of it was told, or refused for itself.
+    is_told: bool,
+    is_absent: bool,
+    /// What was told can't be recorded yet: a job of another purge may delete it.
+    is_carried: bool,
+    /// Something was not asked: no permit, no time, or upstream answers nobody.
+    is_held_up: bool,
+    /// A call with several ids had no answer.
+    has_failed: bool,
+    has_failed_alone: bool,
+}
+
+impl Went {
+    /// The next question need not wait longer than the first.
+    const fn has_progress(self) -> bool {
+        let is_whole = !self.has_failed && !self.has_failed_alone && !self.is_held_up;
+        (self.is_told || is_whole) && !self.is_carried
+    }
+
+    /// How often in a row questions about it have failed for themselves. What the others were told of stops the row; what
+    /// stands alone needs none.
+    fn fruitless_after(self, before: i16, is_fruitless: bool) -> i16 {
+        match self {
+            Self { has_failed: true, is_told: true, .. } => before,
+            Self { has_failed: true, .. } => before.saturating_add(1).min(1000),
+            Self { is_held_up: true, is_told: false, .. } if is_fruitless => {
+                before.saturating_add(1).min(1000)
+            }
+            Self { is_held_up: true, is_told: false, .. } => before,
+            _ => 0,
+        }
+    }
+}
+
 /// Something of the slice needs facts that the question was not about, and no answer has left out yet.
 fn has_rest(patch: &Patch, asked: &Asked) -> bool {
     let is_asked =
         |position| asked.conversations.binary_search_by_key(&position, |(asked, _)| *asked).is_ok();
     let is_rest = |(position, cell): (usize, &Cell)| {
-        cell.outcome == Outcome::Pending && !cell.marks.has(Marks::ABSENT) && !is_asked(position)
+        cell.outcome == Outcome::Pending
+            && !cell.marks.has(Marks::ABSENT)
+            && !is_asked(position)
+            && !asked.silent.contains(&position)
     };
     patch.slice(asked.slice).is_some_and(|slice| slice.cells.iter().enumerate().any(is_rest))
 }
@@ -127,6 +174,8 @@ struct Round<'a> {
     now: Timestamp,
     database_time: Timestamp,
     gap: SignedDuration,
+    /// So long an id that is alone may have no answer.
+    patience: SignedDuration,
     again: SignedDuration,
     is_fruitless: bool,
 }
@@ -172,7 +221,7 @@ impl Round<'_> {
         let Some(slice) = leased(patch, asked) else { return Ok(()) };
         let had_drawable = slice.cells.iter().any(|cell| cell.is_drawable());
         let is_absence_old_enough = self.is_absence_old_enough(slice);
-        let (mut is_absent, mut is_partial, mut is_carried, mut is_told) = (false, false, false, false);
+        let mut went = Went::default();
         for &(position, id) in &asked.conversations {
             let place = Place { slice: asked.slice, position };
             let Some(cell) = patch.cell(place) else { continue };
@@ -180,15 +229,18 @@ impl Round<'_> {
                 continue;
             }
             if let Some(reason) = self.answers.refused.get(&id) {
-                is_told = true;
+                went.is_told = true;
                 patch.decide(place, Outcome::Pending, Outcome::Failed, reason.clone())?;
                 continue;
             }
             if !self.answers.told.contains(&id) {
-                is_partial = true;
+                self.note_untold(patch, place, id, &mut went)?;
                 continue;
             }
-            is_told = true;
+            went.is_told = true;
+            if let Some(slice) = patch.slice_mut(asked.slice) {
+                slice.silent.remove(&position);
+            }
             match self.verdict(id, cell, is_absence_old_enough) {
                 // It stays pending, and is asked about once more.
                 Verdict::Decided(outcome, _) if self.is_outdated(id, outcome) => {}
@@ -203,38 +255,72 @@ impl Round<'_> {
                     if cell.marks.has(Marks::RESERVED) {
                         patch.decide(place, Outcome::Pending, Outcome::Eligible, codes::STILL_CARRIED)?;
                     } else {
-                        is_carried = true;
+                        went.is_carried = true;
                     }
                 }
                 Verdict::Decided(outcome, reason) => {
                     patch.decide(place, Outcome::Pending, outcome, reason)?;
                 }
                 Verdict::AbsentOnce => {
-                    is_absent |= !cell.marks.has(Marks::ABSENT);
+                    went.is_absent |= !cell.marks.has(Marks::ABSENT);
                     patch.mark(place, Marks::ABSENT, Marks::NONE)?;
                 }
             }
         }
-        self.stamp(patch, asked.slice, had_drawable, is_absent);
+        self.stamp(patch, asked.slice, had_drawable, went.is_absent);
         let has_rest = has_rest(patch, asked);
         let Some(slice) = patch.slice_mut(asked.slice) else { return Ok(()) };
-        if has_rest && (is_told || !is_partial) {
-            // The question took a part of the slice; the next part keeps its place in the line.
-            slice.run_at = None;
+        slice.tries = if went.has_progress() { 0 } else { asked.tries.saturating_add(1).min(1000) };
+        slice.fruitless = went.fruitless_after(asked.fruitless, self.is_fruitless);
+        slice.run_at = self.next_question(slice, asked, went, has_rest);
+        Ok(())
+    }
+
+    /// It has no answer: it was not asked, or its call failed. Alone and without an answer for long it ends.
+    fn note_untold(
+        &self,
+        patch: &mut Patch,
+        place: Place,
+        id: Uuid,
+        went: &mut Went,
+    ) -> Result<(), StoreError> {
+        if !self.answers.failed.contains(&id) {
+            went.is_held_up = true;
+            return Ok(());
         }
-        if is_partial || is_carried {
-            slice.tries = asked.tries.saturating_add(1).min(1000);
-            // What holds up the whole org says nothing about these conversations.
-            slice.fruitless =
-                asked.fruitless.saturating_add(i16::from(is_partial && self.is_fruitless)).min(1000);
+        if !self.answers.alone.contains(&id) {
+            went.has_failed = true;
+            return Ok(());
         }
-        if (is_partial || is_carried) && slice.run_at.is_some() {
-            let carried = backoff::carried(u32::try_from(asked.tries).unwrap_or_default());
-            let again =
-                if is_partial { self.again } else { SignedDuration::try_from(carried).unwrap_or(self.again) };
-            slice.run_at = Some(self.database_time + again);
+        went.has_failed_alone = true;
+        let Some(slice) = patch.slice_mut(place.slice) else { return Ok(()) };
+        let since = *slice.silent.entry(place.position).or_insert(self.database_time);
+        if self.database_time.duration_since(since) >= self.patience {
+            patch.decide(place, Outcome::Pending, Outcome::Failed, codes::UNVERIFIED)?;
         }
         Ok(())
+    }
+
+    /// When the slice is due again; `None` where it keeps its place in the line, since the question took a part of it.
+    fn next_question(&self, slice: &Draft, asked: &Asked, went: Went, has_rest: bool) -> Option<Timestamp> {
+        let after =
+            |wait: Duration| self.database_time + SignedDuration::try_from(wait).unwrap_or(self.again);
+        let tries = u32::try_from(asked.tries).unwrap_or_default();
+        let has_failed = went.has_failed || went.has_failed_alone;
+        if !went.is_told && (has_failed || went.is_held_up) {
+            let failed = has_failed.then(|| after(backoff::step(tries, 1.0)));
+            let held_up = went.is_held_up.then(|| self.database_time + self.again);
+            return failed.max(held_up);
+        }
+        if has_rest {
+            return None;
+        }
+        let ahead = [
+            has_failed.then(|| after(backoff::step(0, 1.0))),
+            went.is_held_up.then(|| self.database_time + self.again),
+            went.is_carried.then(|| after(backoff::carried(tries))),
+        ];
+        ahead.into_iter().flatten().min().or(slice.run_at)
     }
 
     /// The facts of a slice are as old as the oldest among what it has to draw.
@@ -250,6 +336,5 @@ impl Round<'_> {
         }
         slice.is_released = true;
         slice.run_at = Some(slice.absent_at.map_or(self.database_time, |absent| absent + self.gap));
-        (slice.tries, slice.fruitless) = (0, 0);
     }
 }

@@ -116,11 +116,11 @@ impl Lane {
         self.record(question, &answers(&question.ids(), presence)).await;
     }
 
-    async fn record(&self, question: &Question, answers: &Answers) {
+    pub(super) async fn record(&self, question: &Question, answers: &Answers) {
         let again = Again { wait: Duration::ZERO, is_fruitless: false };
         let now = World::machine().clock()();
-        let recorded =
-            self.engine.record_answers(&self.org.name, question, answers, now, Duration::ZERO, again);
+        let terms = EngineTerms { absence_gap: Duration::ZERO, ..self.terms };
+        let recorded = self.engine.record_answers(&self.org.name, question, answers, now, &terms, again);
         recorded.await.unwrap().unwrap();
     }
 
