@@ -8,8 +8,13 @@ use serde_json::json;
 use crate::support::trouble::endings;
 use crate::support::{Setup, TestService};
 
+/// The same organization for all: several services may work on one database.
+fn stricter() -> Setup {
+    Setup::new().sandbox(|org| org.shares.young = 0.2)
+}
+
 fn looser() -> Setup {
-    Setup::new().sandbox(|org| org.shares.young = 0.2).env("PURGE__RETENTION__DEFAULT_DAYS", "0")
+    stricter().env("PURGE__RETENTION__DEFAULT_DAYS", "0")
 }
 
 /// What becomes of a young conversation by the rules in force.
@@ -21,7 +26,7 @@ async fn judged(test: &TestService) -> std::collections::BTreeMap<String, usize>
 
 #[tokio::test]
 async fn a_process_that_only_takes_requests_changes_no_rules() {
-    let worker = Setup::new().sandbox(|org| org.shares.young = 0.2).start().await;
+    let worker = stricter().start().await;
     let api = looser().role(Role::Api).database(worker.database.clone()).start().await;
     assert_eq!(judged(&worker).await, endings([("retained retention_period", 1)]));
     drop(api);
@@ -29,7 +34,7 @@ async fn a_process_that_only_takes_requests_changes_no_rules() {
 
 #[tokio::test]
 async fn a_worker_with_looser_rules_works_by_the_stricter_ones_until_an_operator_adopts_its_own() {
-    let strict = Setup::new().role(Role::Worker).start().await;
+    let strict = stricter().role(Role::Worker).start().await;
     let loose = looser().database(strict.database.clone()).start().await;
     assert_eq!(judged(&loose).await, endings([("retained retention_period", 1)]));
     let changes = "select count(*) from events where type = 'retention_changed'";
@@ -48,7 +53,7 @@ async fn a_worker_with_looser_rules_works_by_the_stricter_ones_until_an_operator
 async fn a_worker_with_stricter_rules_brings_them_into_force_at_once() {
     let loose = looser().start().await;
     assert_eq!(judged(&loose).await, endings([("would_purge eligible", 1)]));
-    let strict = Setup::new().role(Role::Worker).database(loose.database.clone()).start().await;
+    let strict = stricter().role(Role::Worker).database(loose.database.clone()).start().await;
     assert_eq!(judged(&loose).await, endings([("retained retention_period", 1)]));
     drop(strict);
 }

@@ -1,6 +1,5 @@
 //! Calls without an answer: a question goes on past them, and an id that never has one ends by itself.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,7 +10,8 @@ use genesys_purge::domain::facts::{End, Facts, Presence};
 use genesys_purge::domain::terms::EngineTerms;
 use genesys_purge::engine::{Chance, Engine, OrgEngine};
 use genesys_purge::genesys::{
-    Answer, Detail, Failure, JobStatus, Observed, Permit, TokenLife, Upstream, UpstreamJobId,
+    Answer, Detail, Failure, JobStatus, Lane, LoginTrouble, NotReady, Observed, Permit, TokenLife, Told,
+    Upstream, UpstreamJobId,
 };
 use genesys_purge::sandbox::{Call, Kind};
 use serde_json::json;
@@ -44,17 +44,18 @@ fn answer<T>(result: Result<T, Failure>) -> Answer<T> {
 
 #[async_trait]
 impl Upstream for Poisoned {
-    async fn ready(&self) -> Result<(), Failure> {
+    async fn ready(&self, _lane: Lane) -> Result<(), NotReady> {
         Ok(())
     }
 
-    async fn facts(&self, ids: &[Uuid], _permit: Permit) -> Answer<HashMap<Uuid, Facts>> {
+    async fn facts(&self, ids: &[Uuid], _permit: Permit) -> Answer<Told> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         if ids.contains(&self.id) {
             return answer(Err(unanswered()));
         }
         let facts = Facts { presence: Presence::Held, end: End::NotYet };
-        answer(Ok(ids.iter().map(|id| (*id, facts.clone())).collect()))
+        let facts = ids.iter().map(|id| (*id, facts.clone())).collect();
+        answer(Ok(Told { facts, incomplete: None }))
     }
 
     async fn submit(&self, _ids: &[Uuid], _permit: Permit) -> Answer<UpstreamJobId> {
@@ -70,6 +71,10 @@ impl Upstream for Poisoned {
     }
 
     fn token_life(&self) -> Option<TokenLife> {
+        None
+    }
+
+    fn login_trouble(&self) -> Option<LoginTrouble> {
         None
     }
 }

@@ -1,6 +1,6 @@
 -- An org, a key, a hold; a purge that was just accepted, one whose conversations wait for a job, one that is completed
 -- and whose webhook was not sent yet.
-insert into orgs (name, policy) values ('default', '{"default_days": 365, "unknown_age": "retain"}');
+insert into orgs (name, policy) values ('default', '{"defaultDays": 365, "unknownAge": "retain"}');
 insert into limiters (org) values ('default');
 insert into paces (org) values ('default');
 
