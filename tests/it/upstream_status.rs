@@ -95,7 +95,9 @@ async fn no_answer_that_can_be_read_to_a_question_or_a_poll_costs_only_another_o
             assert_eq!(test.endings(purge).await, endings([("purged gone", 2)]), "{name}");
         }
         test.assert_all_struck();
-        assert_eq!(test.log(Call::Submit).len(), 13, "{name}");
+        // A question that was answered in part lets go ahead what it was told of.
+        let most = if name == "details" { 26 } else { 13 };
+        assert!((13..=most).contains(&test.log(Call::Submit).len()), "{name}");
         test.assert_purged_once(&ids[..26]);
         test.end().await;
     }
