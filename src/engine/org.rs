@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Chance;
 use crate::domain::pace::{Bounds, Pace};
 use crate::domain::terms::{EngineTerms, OrgTerms};
-use crate::genesys::{Observed, Permit, Upstream};
+use crate::genesys::{LoginTrouble, Observed, Permit, Upstream};
 use crate::meters::Meters;
 use crate::store::orgs::hurdle::Hurdle;
 use crate::store::orgs::limiter::Call;
@@ -112,19 +112,18 @@ impl OrgEngine {
 
     /// Tells the database why no token is to be had; nothing waits for that to succeed.
     pub(super) async fn tell_login_trouble(&self) {
-        let trouble = self.upstream.login_trouble().map(|trouble| (trouble.since, trouble));
-        let told = *self.told_trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((since, trouble)) = trouble else {
+        let Some(LoginTrouble { since, detail, next_try_in }) = self.upstream.login_trouble() else {
             *self.told_trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return;
         };
         // Each of a row is told: when the next one comes, and what the last one said.
-        let next_try = Instant::now() + trouble.next_try_in;
+        let next_try = Instant::now() + next_try_in;
+        let told = *self.told_trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if told.is_some_and(|told| next_try <= told + SAME_TOKEN) {
             return;
         }
-        let (org, detail) = (&self.terms.name, trouble.detail.to_string());
-        match self.store.note_login_trouble(org, since, &detail, trouble.next_try_in).await {
+        let org = &self.terms.name;
+        match self.store.note_login_trouble(org, since, &detail.to_string(), next_try_in).await {
             Ok(()) => *self.told_trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(next_try),
             Err(error) => tracing::warn!(org, %error, "the trouble with the login could not be told"),
         }

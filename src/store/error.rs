@@ -109,9 +109,7 @@ impl StoreError {
         let Self::Database { source: sqlx::Error::Database(error), .. } = self else { return false };
         error.code().is_some_and(|code| prefixes.iter().any(|prefix| code.starts_with(prefix)))
     }
-}
 
-impl StoreError {
     /// Another row has the same key.
     pub(super) fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Database { source: sqlx::Error::Database(error), .. } if error.is_unique_violation())

@@ -1,12 +1,16 @@
-//! Claims the poll of a job: the question whether the upstream job has ended.
+//! Claims jobs for their next step; the poll, the question whether the upstream job has ended, is claimed here.
 
 use std::time::Duration;
 
+use jiff_sqlx::Timestamp as SqlTimestamp;
+use uuid::Uuid;
+
 use super::lease::JobLease;
+use crate::domain::state::JobStep;
 use crate::domain::terms::OrgTerms;
 use crate::store::orgs::limiter::{self, Call};
 use crate::store::slices::claim::Claim;
-use crate::store::tx::Rows as _;
+use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
 /// A job whose upstream job is to be asked after.
@@ -27,39 +31,70 @@ impl Store {
     /// Claims the poll that has been due longest.
     pub async fn claim_poll(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Poll>, StoreError> {
         let mut tx = self.begin("claim_poll").await?;
-        let row = sqlx::query!(
-            r#"-- claim_poll
-            with due as (
-                select id from jobs
-                where org = $1 and state <> 'done' and next_step = 'poll' and due_at <= clock_timestamp()
-                order by due_at
-                limit 1
-                for update skip locked
-            )
-            update jobs j
-            set epoch = j.epoch + 1, claimed_at = clock_timestamp(),
-                lease_until = clock_timestamp() + make_interval(secs => $2)
-            from due
-            where j.id = due.id
-            returning j.id, j.epoch, j.upstream_job_id as "upstream_job_id!", j.tries, cardinality(j.ids) as size,
-                extract(epoch from clock_timestamp() - j.submitted_at)::float8 as running"#,
-            org.name,
-            lease.as_secs_f64()
-        )
-        .maybe(&mut tx)
-        .await?;
+        let row = due(&mut tx, &org.name, &[JobStep::Poll], lease).await?;
         let Some(row) = row else { return Ok(Claim::Nothing) };
+        let unknown = || StoreError::Unreadable { what: "upstream id of a job", detail: row.id.to_string() };
+        let upstream_job_id = row.upstream_job_id.ok_or_else(unknown)?;
         let Ok(permit) = limiter::take(&mut tx, org, Call::Poll).await? else {
             return Ok(Claim::NoPermit);
         };
         tx.commit().await?;
         let poll = Poll {
             lease: JobLease { job: row.id, epoch: row.epoch },
-            upstream_job_id: row.upstream_job_id,
+            upstream_job_id,
             size: usize::try_from(row.size.unwrap_or_default()).unwrap_or_default(),
             running: Duration::try_from_secs_f64(row.running.unwrap_or_default()).unwrap_or_default(),
             tries: u32::try_from(row.tries).unwrap_or_default(),
         };
         Ok(Claim::Claimed(poll, permit))
     }
+}
+
+/// A job that was claimed for its next step, as far as any of the steps asks.
+pub(super) struct Due {
+    pub(super) id: Uuid,
+    pub(super) epoch: i64,
+    pub(super) step: JobStep,
+    pub(super) run_at: SqlTimestamp,
+    pub(super) claimed_at: SqlTimestamp,
+    pub(super) tries: i16,
+    pub(super) blind: i16,
+    upstream_job_id: Option<String>,
+    size: Option<i32>,
+    running: Option<f64>,
+}
+
+/// Claims the job of which one of these steps has been due longest.
+pub(super) async fn due(
+    tx: &mut Tx,
+    org: &str,
+    steps: &[JobStep],
+    lease: Duration,
+) -> Result<Option<Due>, StoreError> {
+    let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+    sqlx::query_as!(
+        Due,
+        r#"-- claim_due_job
+        with due as (
+            select id from jobs
+            where org = $1 and state <> 'done' and next_step = any($3::text[]::job_step[])
+              and due_at <= clock_timestamp()
+            order by due_at
+            limit 1
+            for update skip locked
+        )
+        update jobs j
+        set epoch = j.epoch + 1, claimed_at = clock_timestamp(),
+            lease_until = clock_timestamp() + make_interval(secs => $2)
+        from due
+        where j.id = due.id
+        returning j.id, j.epoch, j.next_step as "step!: JobStep", j.run_at, j.claimed_at as "claimed_at!: SqlTimestamp",
+                  j.tries, j.blind, j.upstream_job_id, cardinality(j.ids) as size,
+                  extract(epoch from clock_timestamp() - j.submitted_at)::float8 as running"#,
+        org,
+        lease.as_secs_f64(),
+        &steps
+    )
+    .maybe(tx)
+    .await
 }

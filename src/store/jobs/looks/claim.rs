@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
 use super::{Look, LookKind};
 use crate::domain::outcome::Cell;
 use crate::domain::state::JobStep;
 use crate::domain::terms::OrgTerms;
-use crate::store::jobs::JobLease;
+use crate::store::jobs::{JobLease, claim};
 use crate::store::orgs::limiter::{self, Call};
 use crate::store::orgs::policy;
 use crate::store::slices::claim::Claim;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
+
+/// The steps that are looks.
+const LOOKS: [JobStep; 5] =
+    [JobStep::Recheck, JobStep::Overdue, JobStep::Reread, JobStep::Verify, JobStep::Late];
 
 impl LookKind {
     /// The look that is the next step of a job; `None` for steps that are none.
@@ -34,28 +37,7 @@ impl Store {
     /// Claims the look that has been due longest.
     pub async fn claim_look(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Look>, StoreError> {
         let mut tx = self.begin("claim_look").await?;
-        let row = sqlx::query!(
-            r#"-- claim_look
-            with due as (
-                select id from jobs
-                where org = $1 and state <> 'done' and due_at <= clock_timestamp()
-                  and next_step in ('recheck', 'overdue', 'reread', 'verify', 'late')
-                order by due_at
-                limit 1
-                for update skip locked
-            )
-            update jobs j
-            set epoch = j.epoch + 1, claimed_at = clock_timestamp(),
-                lease_until = clock_timestamp() + make_interval(secs => $2)
-            from due
-            where j.id = due.id
-            returning j.id, j.epoch, j.next_step as "step!: JobStep", j.tries, j.blind, j.run_at,
-                      j.claimed_at as "asked_at!: SqlTimestamp""#,
-            org.name,
-            lease.as_secs_f64()
-        )
-        .maybe(&mut tx)
-        .await?;
+        let row = claim::due(&mut tx, &org.name, &LOOKS, lease).await?;
         let Some(row) = row else { return Ok(Claim::Nothing) };
         let kind = LookKind::of_step(row.step).ok_or_else(|| StoreError::Unreadable {
             what: "next step of a job",
@@ -71,7 +53,7 @@ impl Store {
             lease: JobLease { job: row.id, epoch: row.epoch },
             kind,
             ids,
-            asked_at: row.asked_at.to_jiff(),
+            asked_at: row.claimed_at.to_jiff(),
             due_at: row.run_at.to_jiff(),
             policy: rules.policy,
             policy_epoch: rules.epoch,

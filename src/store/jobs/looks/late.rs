@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
 use super::settling::{Settling, Tally};
-use crate::domain::backoff;
 use crate::domain::events::EventType;
 use crate::domain::outcome::Cell;
 use crate::domain::reason::codes;
@@ -28,8 +27,7 @@ pub(super) async fn record(settling: &mut Settling<'_>) -> Result<Vec<OfPurge>, 
     if seen.open == 0 {
         settling.conclude().await?;
     } else {
-        let by_and_by = backoff::step(settling.look.tries, 1.0) / 2;
-        let wait = if seen.tally.absent_once > 0 { settling.terms.absence_gap } else { by_and_by };
+        let wait = settling.next_look(&seen.tally, None);
         settling.look_again(wait, !seen.known.is_empty()).await?;
     }
     Ok(gone_late(settling.job.id, seen.gone))

@@ -87,7 +87,7 @@ impl Settling<'_> {
     }
 
     /// When to look again: after a first absence, when something is decided about what is left, or by and by.
-    fn next_look(&self, tally: &Tally, soonest: Option<Duration>) -> Duration {
+    pub(super) fn next_look(&self, tally: &Tally, soonest: Option<Duration>) -> Duration {
         if tally.absent_once > 0 {
             return self.terms.absence_gap;
         }
