@@ -264,9 +264,9 @@ async fn die_while_sending(test: &TestService) -> i64 {
     seconds
 }
 
-#[tokio::test]
-async fn a_process_that_dies_while_it_sends_uses_up_no_attempt() {
-    let mut test = impatient("1h,1h").start().await;
+/// A stopped service with one delivery, whose first attempt was refused and is recorded.
+async fn refused_once(schedule: &str) -> (TestService, Hook) {
+    let mut test = impatient(schedule).start().await;
     test.receiver.answer_next(&[Answer::Status(500)]);
     let held = test.ids_of(Kind::Eligible)[0];
     test.post("/holds", &json!({ "matter": "M", "conversationIds": [held] })).await;
@@ -274,6 +274,12 @@ async fn a_process_that_dies_while_it_sends_uses_up_no_attempt() {
     let first = test.receiver.wait_for(1, |_| true).await.remove(0);
     eventually("it is recorded", async || delivery(&test, &first.id).await.attempt == 1).await;
     test.stop_service().await;
+    (test, first)
+}
+
+#[tokio::test]
+async fn a_process_that_dies_while_it_sends_uses_up_no_attempt() {
+    let (mut test, first) = refused_once("1h,1h").await;
     for _ in 0..5 {
         die_while_sending(&test).await;
     }
@@ -287,14 +293,7 @@ async fn a_process_that_dies_while_it_sends_uses_up_no_attempt() {
 
 #[tokio::test]
 async fn a_delivery_that_ends_whoever_sends_it_is_tried_less_and_less_often() {
-    let mut test = impatient("1h").start().await;
-    test.receiver.answer_next(&[Answer::Status(500)]);
-    let held = test.ids_of(Kind::Eligible)[0];
-    test.post("/holds", &json!({ "matter": "M", "conversationIds": [held] })).await;
-    test.finished(test.purge(&[held]).await).await;
-    let first = test.receiver.wait_for(1, |_| true).await.remove(0);
-    eventually("it is recorded", async || delivery(&test, &first.id).await.attempt == 1).await;
-    test.stop_service().await;
+    let (test, _) = refused_once("1h").await;
     let mut leases = Vec::new();
     for _ in 0..11 {
         leases.push(die_while_sending(&test).await);

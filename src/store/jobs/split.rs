@@ -12,43 +12,30 @@ use crate::store::slices::Place;
 use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// Upstream refused the batch, perhaps for one id: each half finds out for itself.
-pub(super) async fn after_refusal(
-    store: &Store,
-    tx: &mut Tx,
-    org: &str,
-    job: &LockedJob,
-    parts: &Parts,
-    carried: &[(Place, Uuid)],
-    error: &Value,
-) -> Result<(), StoreError> {
-    hand_to_halves(store, tx, org, job, parts, carried, false).await?;
-    ending::finish(tx, job.id, JobResult::Rejected, Some(error)).await
+/// Why a batch goes on in halves.
+#[derive(Clone, Copy)]
+pub(super) enum Cause<'a> {
+    /// Upstream refused it, perhaps for one id: each half finds out for itself.
+    Refused(&'a Value),
+    /// It was lost several times in a row, perhaps for one id: each half has a window of its own, and is looked at afresh
+    /// before it goes.
+    Lost,
 }
 
-/// The batch was lost several times in a row, perhaps for one id: each half has a window of its own, and is looked at
-/// afresh before it goes.
-pub(super) async fn after_losses(
+/// Hands the ids of a job on to two children, and ends it.
+pub(super) async fn split(
     store: &Store,
     tx: &mut Tx,
     org: &str,
     job: &LockedJob,
     parts: &Parts,
     carried: &[(Place, Uuid)],
+    cause: Cause<'_>,
 ) -> Result<(), StoreError> {
-    hand_to_halves(store, tx, org, job, parts, carried, true).await?;
-    ending::finish(tx, job.id, JobResult::Lost, None).await
-}
-
-async fn hand_to_halves(
-    store: &Store,
-    tx: &mut Tx,
-    org: &str,
-    job: &LockedJob,
-    parts: &Parts,
-    carried: &[(Place, Uuid)],
-    is_recheck: bool,
-) -> Result<(), StoreError> {
+    let (is_recheck, result, error) = match cause {
+        Cause::Refused(error) => (false, JobResult::Rejected, Some(error)),
+        Cause::Lost => (true, JobResult::Lost, None),
+    };
     let Some((first, second)) = halves(carried) else {
         return Err(StoreError::Unreadable {
             what: "batch to halve",
@@ -72,7 +59,7 @@ async fn hand_to_halves(
         pack::set_ids(tx, child, &ids).await?;
         hand_on(tx, org, job.id, child, &ids).await?;
     }
-    Ok(())
+    ending::finish(tx, job.id, result, error).await
 }
 
 async fn insert_child(tx: &mut Tx, child: Uuid, parent: Uuid, is_recheck: bool) -> Result<(), StoreError> {

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::lease::{JobLease, LockedJob, lock};
 use super::parts::{self, Parts};
-use super::{ending, pack, reserve, split};
+use super::split::{Cause, split};
+use super::{ending, pack, reserve};
 use crate::domain::outcome::{Marks, Outcome};
 use crate::domain::reason::{Reason, Step, codes};
 use crate::domain::state::{JobResult, JobState};
@@ -151,7 +152,7 @@ impl Store {
             }
             Refusal::UnnamedConflict | Refusal::Invalid(_) => {
                 undo(&mut patch, &parts, &carried)?;
-                split::after_refusal(self, &mut tx, org, &job, &parts, &carried, error).await?;
+                split(self, &mut tx, org, &job, &parts, &carried, Cause::Refused(error)).await?;
             }
         }
         patch.write(self, &mut tx).await?;

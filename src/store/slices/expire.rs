@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::purge_rows::lock_purges;
 use crate::meters::Leased;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
@@ -37,13 +38,7 @@ impl Store {
 
 /// Has their purges stand in line again, each from its turn on.
 async fn line_up(tx: &mut Tx, purges: &[Uuid]) -> Result<(), StoreError> {
-    sqlx::query!(
-        "-- lock_purges_to_line_up
-        select id from purges where id = any($1) order by id for no key update",
-        purges
-    )
-    .all(tx)
-    .await?;
+    lock_purges(tx, purges).await?;
     sqlx::query!(
         "-- line_up_to_ask
         update purges set ask_at = next_ask(id, ask_turn_at) where id = any($1)",

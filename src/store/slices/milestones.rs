@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
-use super::patch_write::PurgeChange;
+use super::purge_rows::PurgeChange;
 use crate::domain::progress::{Milestones, Moment};
 use crate::store::StoreError;
 use crate::store::error::ensure_rows;

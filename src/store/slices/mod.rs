@@ -6,6 +6,7 @@ pub mod expire;
 pub(super) mod milestones;
 pub(super) mod patch;
 mod patch_write;
+mod purge_rows;
 pub(super) use patch_write::array_literal;
 pub mod validated;
 

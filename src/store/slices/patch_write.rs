@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::SliceKey;
 use super::milestones::{self, Locked};
 use super::patch::{Draft, Patch};
-use crate::domain::counts::Counts;
+use super::purge_rows::{PurgeChange, lock_purges};
 use crate::domain::outcome::{Cell, Outcome};
 use crate::domain::progress::{Milestones, Moment};
 use crate::domain::state::SliceState;
@@ -18,13 +18,6 @@ use crate::store::findings;
 use crate::store::purges::finish;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
-
-/// What a patch did to one purge.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct PurgeChange {
-    pub(super) counts: Counts,
-    drawable: i64,
-}
 
 impl Patch {
     /// Writes everything; the last thing that a transaction does to slices and purges.
@@ -250,18 +243,6 @@ fn note_decided(tx: &mut Tx, locked: &[Locked], changes: &BTreeMap<Uuid, PurgeCh
             }
         }
     }
-}
-
-/// Locks purges in their order; the slices of theirs that the transaction needs are locked by now.
-async fn lock_purges(tx: &mut Tx, ids: &[Uuid]) -> Result<(), StoreError> {
-    sqlx::query!(
-        "-- lock_purges_to_steer
-        select id from purges where id = any($1) order by id for no key update",
-        ids
-    )
-    .all(tx)
-    .await?;
-    Ok(())
 }
 
 fn silent_literal(slice: &Draft) -> Option<String> {

@@ -11,7 +11,8 @@ use crate::domain::outcome::Outcome;
 use crate::domain::reason::{Reason, codes};
 use crate::domain::state::JobResult;
 use crate::domain::verdict::Sight;
-use crate::store::jobs::{ending, parts, split};
+use crate::store::jobs::split::{Cause, split};
+use crate::store::jobs::{ending, parts};
 use crate::store::orgs::pace;
 use crate::store::purges::canceling;
 use crate::store::slices::Place;
@@ -121,7 +122,7 @@ impl Settling<'_> {
         }
         if in_halves {
             let Self { tx, org, job, parts, .. } = self;
-            return split::after_losses(store, tx, org, job, parts, &carried).await;
+            return split(store, tx, org, job, parts, &carried, Cause::Lost).await;
         }
         let ids: Vec<Uuid> = carried.into_iter().map(|(_, id)| id).collect();
         sqlx::query!(
