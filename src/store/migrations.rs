@@ -5,7 +5,7 @@ use sqlx::Executor as _;
 use sqlx::migrate::Migrator;
 
 use super::tx::Rows as _;
-use super::{Place, Store, StoreError, session};
+use super::{Place, Store, StoreError};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -34,8 +34,7 @@ impl Store {
     /// Brings the schema up to date; several processes may try at once.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let failed = |source| StoreError::Database { transaction: "migrate", source };
-        let options = session::unlimited((*self.options).clone());
-        let mut connection = options.connect().await.map_err(failed)?;
+        let mut connection = self.options.connect().await.map_err(failed)?;
         MIGRATIONS.run(&mut connection).await.map_err(|error| failed(sqlx::Error::Migrate(Box::new(error))))
     }
 

@@ -68,9 +68,13 @@ pub(super) async fn survey(options: &PgConnectOptions, patience: Duration) -> Re
     tokio::time::timeout(patience, asked).await.map_err(|_| sqlx::Error::PoolTimedOut)?
 }
 
-/// A connection of ours, before it is known what the server has.
+/// A connection of ours, before it is known what the server has. Whoever uses it as it is waits as long as he likes:
+/// limits of role and database would cut even the first question short.
 pub(super) fn plain(options: PgConnectOptions) -> PgConnectOptions {
-    options.application_name("genesys-purge").options(SETTINGS.iter().chain(KEEPALIVES).copied())
+    let unlimited = LIMITS.map(|name| (name, "0"));
+    options
+        .application_name("genesys-purge")
+        .options(SETTINGS.iter().chain(KEEPALIVES).copied().chain(unlimited))
 }
 
 /// The same with what depends on the server.
@@ -84,25 +88,18 @@ pub(super) fn durable(options: PgConnectOptions, ground: &Ground) -> PgConnectOp
     options.options([("transaction_timeout", "0")])
 }
 
-/// The same with limits of time; migrations have none, they take as long as they take.
+/// The same with limits of time: of what is said twice the last counts.
 pub(super) fn limited(options: PgConnectOptions, limits: Limits, deadlines: &Deadlines) -> PgConnectOptions {
     options.options(limits_in_millis(limits, deadlines))
 }
 
-/// Migrations take as long as they take.
-pub(super) fn unlimited(options: PgConnectOptions) -> PgConnectOptions {
-    options.options([("statement_timeout", "0"), ("lock_timeout", "0"), (FROZEN, "0")])
-}
-
-const FROZEN: &str = "idle_in_transaction_session_timeout";
+/// The settings that limit time, in the order of `limits_in_millis`.
+const LIMITS: [&str; 3] = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
 
 fn limits_in_millis(limits: Limits, deadlines: &Deadlines) -> [(&'static str, String); 3] {
-    [
-        ("statement_timeout", limits.on_server()),
-        ("lock_timeout", limits.of_lock()),
-        (FROZEN, deadlines.frozen),
-    ]
-    .map(|(name, limit)| (name, limit.as_millis().to_string()))
+    let [statement, lock, frozen] = LIMITS;
+    [(statement, limits.on_server()), (lock, limits.of_lock()), (frozen, deadlines.frozen)]
+        .map(|(name, limit)| (name, limit.as_millis().to_string()))
 }
 
 /// What a session of ours turned out to have.
@@ -192,6 +189,16 @@ mod tests {
         judge(found, deadlines.engine, &deadlines)
     }
 
+    /// Found where role and database allow a statement one millisecond, and the machine was slow.
+    #[test]
+    fn no_limit_of_role_and_database_holds_before_ours_are_set() {
+        let options = plain(PgConnectOptions::new_without_pgpass());
+        let said = options.get_options().unwrap();
+        for limit in LIMITS {
+            assert!(said.contains(&format!("-c {limit}=0")), "{limit}: {said}");
+        }
+    }
+
     #[test]
     fn settings_that_lose_work_or_read_strange_tables_stop_a_start_and_slow_ones_do_not() {
         assert_eq!(checked(&[]), SessionCheck::default());
@@ -209,9 +216,12 @@ mod tests {
             let error = check.ensure_safe().unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(value), "{error}");
         }
-        for (name, value) in
-            [("statement_timeout", "1"), ("TimeZone", "Asia/Tokyo"), (FROZEN, "0"), ("jit", "on")]
-        {
+        for (name, value) in [
+            ("statement_timeout", "1"),
+            ("TimeZone", "Asia/Tokyo"),
+            ("idle_in_transaction_session_timeout", "0"),
+            ("jit", "on"),
+        ] {
             let check = checked(&[(name, value)]);
             assert_eq!(check.odd_settings.len(), 1, "{name}: {check:?}");
             check.ensure_safe().unwrap();

@@ -138,7 +138,7 @@ pub(in crate::store) async fn write_for_purges(
         at.to_sqlx() as _
     )
     .exactly(tx, events.len())
-.await?;
+    .await?;
     let (ids, bodies): (Vec<_>, Vec<_>) =
         ids.into_iter().zip(events).filter_map(|(id, event)| Some((id, event.webhook?))).unzip();
     owe(store, tx, &ids, &bodies).await

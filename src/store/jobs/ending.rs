@@ -36,5 +36,5 @@ pub(super) async fn finish_all(
         error
     )
     .exactly(tx, jobs.len())
-.await
+    .await
 }

@@ -166,7 +166,7 @@ impl Store {
             error
         )
         .run(&mut tx)
-.await?;
+        .await?;
         tx.commit().await
     }
 }

@@ -114,5 +114,5 @@ pub(super) async fn store(tx: &mut Tx, job: Uuid, parts: &Parts) -> Result<(), S
         &kept.iter().map(|(_, part)| literal(&part.looked)).collect::<Vec<_>>()
     )
     .exactly(tx, kept.len())
-.await
+    .await
 }

@@ -84,7 +84,7 @@ pub(super) async fn wait_for(
         &waiting.iter().map(|(place, _)| position(place)).collect::<Vec<_>>()
     )
     .exactly(tx, waiting.len())
-.await
+    .await
 }
 
 /// Gives back what leaves a job, and lets its ids go.

@@ -223,5 +223,5 @@ async fn go_again(
         error
     )
     .exactly(tx, 1)
-.await
+    .await
 }

@@ -68,7 +68,7 @@ impl Store {
             hurdle.as_str()
         )
         .run(&mut tx)
-.await?;
+        .await?;
         if lifted > 0 {
             tracing::info!(org, "the block of the org is lifted");
             self.write_org_event(&mut tx, org, EventType::OrgUnblocked, serde_json::json!({})).await?;

@@ -53,7 +53,7 @@ pub(in crate::store) async fn take(
         org.name
     )
     .one(tx)
-.await?;
+    .await?;
     let now = tx.now().await?;
     let closed_until = row.closed_until.to_jiff();
     if closed_until > now {

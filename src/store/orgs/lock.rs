@@ -38,7 +38,7 @@ pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, 
         org
     )
     .one(tx)
-.await?;
+    .await?;
     let now = tx.now().await?;
     let probe_at = row.probe_at.map(SqlTimestamp::to_jiff);
     Ok(LockedOrg {

@@ -22,7 +22,7 @@ pub(in crate::store) async fn in_force(tx: &mut Tx, org: &str) -> Result<Rules, 
         org
     )
     .one(tx)
-.await?;
+    .await?;
     let policy = serde_json::from_value(row.policy)
         .map_err(|error| StoreError::Unreadable { what: "policy", detail: error.to_string() })?;
     Ok(Rules { policy, epoch: row.policy_epoch, read_at: row.read_at.to_jiff() })

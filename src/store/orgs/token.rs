@@ -24,7 +24,7 @@ impl Store {
             expires_in.as_secs_f64()
         )
         .run(&mut tx)
-.await?;
+        .await?;
         sqlx::query!("-- forget_login_trouble\ndelete from login_troubles where org = $1", org)
             .run(&mut tx)
             .await?;

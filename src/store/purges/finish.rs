@@ -32,7 +32,7 @@ pub(in crate::store) async fn finish(
         purges
     )
     .all(tx)
-.await?;
+    .await?;
     let (mut ids, mut states, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         let mut counts = Counts::default();

@@ -108,7 +108,7 @@ async fn standing(tx: &mut Tx, purge: Uuid) -> Result<Standing, StoreError> {
         purge
     )
     .one(tx)
-.await?;
+    .await?;
     Ok(Standing { state: row.state, has_started: row.has_started, run: row.run })
 }
 

@@ -191,7 +191,7 @@ impl Store {
             purges
         )
         .one(&mut tx)
-.await
+        .await
     }
 }
 

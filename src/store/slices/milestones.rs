@@ -49,7 +49,7 @@ pub(super) async fn lock(
         &ids
     )
     .all(tx)
-.await?;
+    .await?;
     ensure_rows("lock_purges", rows.len() as u64, ids.len())?;
     let locked = rows.into_iter().zip(changes.values()).map(|(row, change)| {
         let stored = read((row.rate_at, row.rate_settled), (row.rate_from_at, row.rate_from_settled));

@@ -104,7 +104,7 @@ impl Patch {
             &rows.iter().map(|(_, slice, _)| silent_since_literal(slice)).collect::<Vec<_>>() as _
         )
         .all(tx)
-.await?;
+        .await?;
         ensure_rows("write_slices", written.len() as u64, rows.len())?;
         for row in written {
             changes.entry(row.purge_id).or_default().drawable += i64::from(row.drawable);
@@ -139,7 +139,7 @@ impl Patch {
             now.to_sqlx() as _
         )
         .exactly(tx, rows.len())
-.await
+        .await
     }
 }
 
@@ -197,8 +197,9 @@ async fn write_purges(
             already_purged = p.already_purged + d.already_purged, on_hold = p.on_hold + d.on_hold,
             retained = p.retained + d.retained, not_found = p.not_found + d.not_found, active = p.active + d.active,
             failed = p.failed + d.failed, canceled = p.canceled + d.canceled,
-            would_purge = p.would_purge + d.would_purge, ask_at = next_ask(p.id, p.ask_turn_at), rate_at = d.rate_at, rate_settled = d.rate_settled,
-            rate_from_at = d.rate_from_at, rate_from_settled = d.rate_from_settled
+            would_purge = p.would_purge + d.would_purge, ask_at = next_ask(p.id, p.ask_turn_at),
+            rate_at = d.rate_at, rate_settled = d.rate_settled, rate_from_at = d.rate_from_at,
+            rate_from_settled = d.rate_from_settled
         from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
                     $14::bigint[], $15::timestamptz[], $16::bigint[], $17::timestamptz[], $18::bigint[])
@@ -226,7 +227,7 @@ async fn write_purges(
         &rate_from_settled
     )
     .all(tx)
-.await?;
+    .await?;
     ensure_rows("write_counts", ended.len() as u64, ids.len())?;
     let ended: Vec<Uuid> = ended.into_iter().flatten().collect();
     finish::finish(store, tx, now, &ended).await

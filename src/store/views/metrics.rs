@@ -140,5 +140,5 @@ async fn deliveries(tx: &mut Tx) -> Result<DeliveriesReading, StoreError> {
         cross join (select count(*) as number from deliveries where state = 'dead') dead"#
     )
     .one(tx)
-.await
+    .await
 }
