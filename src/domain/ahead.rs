@@ -26,9 +26,11 @@ pub fn wants_facts(stock: &Stock) -> bool {
     stock.drawable + stock.asking < demand
 }
 
-/// A job that is expected to end within this time counts as a slot that comes free.
-pub fn horizon(expected_job: Option<Duration>) -> Duration {
-    expected_job.map_or(Duration::ZERO, |expected| expected / 10).max(Duration::from_secs(2))
+/// A job that is expected to end within this time counts as a slot that comes free. However long jobs take, what is asked
+/// ahead has half its life before it when the slot comes free.
+pub fn horizon(expected_job: Option<Duration>, facts_max_age: Duration) -> Duration {
+    let tenth = expected_job.map_or(Duration::ZERO, |expected| expected / 10);
+    tenth.max(Duration::from_secs(2)).min(facts_max_age / 2)
 }
 
 /// How long a free slot may wait for a details call that is on the way, rather than take a job that is not full.
@@ -62,6 +64,21 @@ mod tests {
         ];
         for (stock, expected) in table {
             assert_eq!(wants_facts(&stock), expected, "{stock:?}");
+        }
+    }
+
+    #[test]
+    fn the_horizon_is_a_tenth_of_the_usual_job_and_half_the_life_of_facts_at_most() {
+        let (minute, quarter) = (Duration::from_mins(1), Duration::from_mins(15));
+        let table = [
+            (None, quarter, Duration::from_secs(2)),
+            (Some(minute), quarter, Duration::from_secs(6)),
+            (Some(75 * minute), quarter, quarter / 2),
+            (Some(150 * minute), quarter, quarter / 2),
+            (Some(150 * minute), Duration::from_secs(3), Duration::from_millis(1500)),
+        ];
+        for (expected, max_age, horizon) in table {
+            assert_eq!(super::horizon(expected, max_age), horizon, "{expected:?}");
         }
     }
 

@@ -1,8 +1,11 @@
 //! The loop of one org: survey what is due, claim it in the order of its worth, hand it to workers, sleep.
 //!
-//! The order is submit, poll, look, validate; the kind that met the last 429 goes last. A claim takes its call permit
-//! with it, so an org without budget, or one that upstream refuses, costs nobody else a worker. A permit is good for a
-//! second, so token and connection are in hand before it is taken.
+//! The order is submit, poll, look, validate; the kind that met the last 429 goes last, but is never left out (`turns.rs`).
+//! A claim takes its call permit with it, so an org without budget, or one that upstream refuses, costs nobody else a
+//! worker. A permit is good for a second, so token and connection are in hand before it is taken.
+
+mod questions;
+mod turns;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,18 +19,21 @@ use super::OrgEngine;
 use super::kind::Kind;
 use super::sweep::Sweeper;
 use super::wait::{FALLBACK, until_next};
-use crate::domain::ahead::{Stock, horizon, patience, wants_facts};
+use crate::domain::ahead::{horizon, patience};
 use crate::genesys::NotReady;
 use crate::store::StoreError;
 use crate::store::jobs::intend::Intended;
 use crate::store::jobs::pack::Packed;
-use crate::store::slices::claim::{Claim, Reach};
+use crate::store::slices::claim::Claim;
 use crate::store::views::survey::Survey;
+use turns::Turns;
 
 /// Those who do the steps.
 #[derive(Clone)]
 pub(super) struct Crew {
     pub(super) workers: Arc<Semaphore>,
+    /// So many of them are not for questions before a submit, which could take all: jobs that run are followed.
+    pub(super) reserved: usize,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
     pub(super) abort: CancellationToken,
@@ -44,6 +50,7 @@ pub(super) struct Dispatcher {
     /// Nothing is called before then: no token was to be had.
     no_call_before: Option<Instant>,
     sweeper: Sweeper,
+    turns: Turns,
 }
 
 /// What one round of a kind came to.
@@ -51,6 +58,8 @@ pub(super) struct Dispatcher {
 struct Round {
     /// Something was launched or changed: more may be due at once.
     has_moved: bool,
+    /// So many calls were launched.
+    calls: usize,
     /// Something is put off for so long.
     put_off: Option<Duration>,
 }
@@ -73,6 +82,7 @@ impl Dispatcher {
             partial_since: None,
             no_call_before: None,
             sweeper: Sweeper::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -104,7 +114,8 @@ impl Dispatcher {
 
     /// Surveys and launches; tells how long to sleep, or `None` where more may be due.
     async fn turn(&mut self) -> Result<Option<Duration>, StoreError> {
-        let survey = self.org.store.survey(&self.org.terms, horizon(self.expected_job)).await?;
+        let horizon = horizon(self.expected_job, self.org.engine.validation_max_age);
+        let survey = self.org.store.survey(&self.org.terms, horizon).await?;
         self.expected_job = survey.pace.expected(self.org.terms.max_batch);
         self.org.remember(&survey);
         self.org.tell_token().await;
@@ -119,8 +130,11 @@ impl Dispatcher {
         }
         if survey.permit_at <= survey.now {
             let is_paused = self.org.engine.paused || survey.is_stopped;
-            let kinds = Kind::in_order(survey.refused_call.as_deref());
-            for kind in kinds.into_iter().filter(|kind| !(is_paused && kind.begins())) {
+            let refused_call = survey.refused_call.as_deref();
+            let mut called = Vec::new();
+            for kind in
+                self.turns.kinds(refused_call).into_iter().filter(|kind| !(is_paused && kind.begins()))
+            {
                 let round = match kind {
                     Kind::Submit => self.launch_submits(&survey).await,
                     Kind::Poll => self.launch_polls(&survey).await,
@@ -130,12 +144,14 @@ impl Dispatcher {
                 // What goes wrong with one kind holds up none of the others.
                 match round {
                     Ok(round) => {
+                        called.extend((round.calls > 0).then_some(kind));
                         has_moved |= round.has_moved;
                         put_off = put_off.min(round.put_off.unwrap_or(FALLBACK));
                     }
                     Err(error) => failed = Some(error),
                 }
             }
+            self.turns.note(refused_call, &called);
         }
         match failed {
             Some(error) => Err(error),
@@ -193,6 +209,7 @@ impl Dispatcher {
                     let org = Arc::clone(&self.org);
                     self.spawn(worker, "submit", async move { org.submit(&intent).await });
                     round.has_moved = true;
+                    round.calls += 1;
                     free -= 1;
                     intents_due = intents_due.saturating_sub(1);
                 }
@@ -259,6 +276,7 @@ impl Dispatcher {
             let claim = self.org.store.claim_poll(&self.org.terms, self.org.engine.lease).await?;
             round.has_moved |= claim.has_moved();
             let Claim::Claimed(poll, permit) = claim else { break };
+            round.calls += 1;
             let org = Arc::clone(&self.org);
             self.spawn(worker, "poll", async move { org.poll(&poll, permit).await });
         }
@@ -275,63 +293,11 @@ impl Dispatcher {
             let claim = self.org.store.claim_look(&self.org.terms, self.org.engine.lease).await?;
             round.has_moved |= claim.has_moved();
             let Claim::Claimed(look, permit) = claim else { break };
+            round.calls += 1;
             let org = Arc::clone(&self.org);
             self.spawn(worker, "look", async move { org.look(&look, permit).await });
         }
         Ok(round)
-    }
-
-    /// Asks for facts: for new purges and dry runs always, for others just far enough ahead of the slots.
-    async fn launch_validations(&mut self, survey: &Survey) -> Result<Round, StoreError> {
-        let is_due = |at: Option<jiff::Timestamp>| at.is_some_and(|at| at <= survey.now);
-        let is_shut = survey.shut_until.is_some() && survey.are_facts_blocked;
-        if is_shut || !is_due(survey.slice_at) {
-            return Ok(Round::default());
-        }
-        let mut stock = Stock {
-            free_slots: self.org.terms.slots.saturating_sub(survey.slots_taken),
-            freeing_slots: survey.freeing,
-            drawable: survey.drawable,
-            asking: survey.asking,
-            max_batch: self.org.terms.max_batch,
-        };
-        let is_first_due = is_due(survey.first_slice_at);
-        let for_free_slots = |stock: &Stock| wants_facts(&Stock { freeing_slots: 0, ..*stock });
-        // What a free slot needs comes first, then what waits for no slot, then what is asked ahead.
-        let mut round = Round::default();
-        self.ask_for(survey, &mut stock, Reach::ForSlots, for_free_slots, &mut round).await?;
-        self.ask_for(survey, &mut stock, Reach::FirstAndDryRuns, |_| is_first_due, &mut round).await?;
-        let wants = |stock: &Stock| survey.are_facts_blocked || wants_facts(stock);
-        self.ask_for(survey, &mut stock, Reach::ForSlots, wants, &mut round).await?;
-        Ok(round)
-    }
-
-    /// Asks as long as more is wanted and there is somebody to ask about; a blocked org is asked once.
-    async fn ask_for(
-        &mut self,
-        survey: &Survey,
-        stock: &mut Stock,
-        reach: Reach,
-        is_wanted: impl Fn(&Stock) -> bool,
-        round: &mut Round,
-    ) -> Result<(), StoreError> {
-        let mut has_moved = false;
-        while is_wanted(stock) && !(has_moved && survey.are_facts_blocked) {
-            let Some(worker) = self.worker() else { break };
-            if round.is_put_off(self.not_ready(Kind::Validate).await?) {
-                break;
-            }
-            let lease = self.org.engine.lease;
-            let claim =
-                self.org.store.claim_slices(&self.org.terms, reach, lease, survey.are_facts_blocked).await?;
-            has_moved |= claim.has_moved();
-            round.has_moved |= has_moved;
-            let Claim::Claimed(question, permit) = claim else { break };
-            stock.asking += question.ids().len();
-            let org = Arc::clone(&self.org);
-            self.spawn(worker, "validate", async move { org.validate(&question, permit).await });
-        }
-        Ok(())
     }
 
     /// A free worker, unless nothing new may begin any more.

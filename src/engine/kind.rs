@@ -1,4 +1,4 @@
-//! The kinds of steps that a dispatcher launches, and which comes first.
+//! The kinds of steps that a dispatcher launches.
 
 use crate::genesys::Lane;
 use crate::store::orgs::limiter::Call;
@@ -13,6 +13,8 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    pub(super) const ALL: [Self; 4] = [Self::Submit, Self::Poll, Self::Look, Self::Validate];
+
     pub(super) const fn call(self) -> Call {
         match self {
             Self::Submit => Call::Submit,
@@ -32,12 +34,5 @@ impl Kind {
     /// It begins something; the others follow what was begun to its end.
     pub(super) const fn begins(self) -> bool {
         matches!(self, Self::Submit | Self::Validate)
-    }
-
-    /// All kinds, those of the refused call last.
-    pub(super) fn in_order(refused_call: Option<&str>) -> [Self; 4] {
-        let mut kinds = [Self::Submit, Self::Poll, Self::Look, Self::Validate];
-        kinds.sort_by_key(|kind| Some(kind.call().as_str()) == refused_call);
-        kinds
     }
 }

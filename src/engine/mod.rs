@@ -72,6 +72,7 @@ impl Engine {
                 Arc::new(org),
                 dispatch::Crew {
                     workers: Arc::new(Semaphore::new(share)),
+                    reserved: share / 4,
                     tasks: tasks.clone(),
                     stop: stop.clone(),
                     abort: abort.clone(),

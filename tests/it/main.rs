@@ -36,6 +36,7 @@ mod silence;
 mod steering;
 mod support;
 mod tidy;
+mod turns;
 mod unbuilt;
 mod upgrade;
 mod upstream_status;

@@ -60,6 +60,8 @@ pub struct Survey {
     pub asking: usize,
     /// When the first slice of a new purge or dry run needs facts.
     pub first_slice_at: Option<Timestamp>,
+    /// When the first slice of a purge whose conversations slots need does.
+    pub for_slots_at: Option<Timestamp>,
     /// When the first slice needs facts.
     pub slice_at: Option<Timestamp>,
 }
@@ -227,6 +229,7 @@ fn weigh(org: &OrgTerms, live: Live, open: &Open) -> Survey {
         drawable,
         asking: count(open.asking),
         first_slice_at,
+        for_slots_at,
         slice_at: [first_slice_at, for_slots_at].into_iter().flatten().min(),
     }
 }

@@ -1,0 +1,85 @@
+//! Questions before a submit: whom to ask about, and how many a turn.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Dispatcher, Round, turns};
+use crate::domain::ahead::{Stock, wants_facts};
+use crate::engine::kind::Kind;
+use crate::store::StoreError;
+use crate::store::slices::claim::{Claim, Reach};
+use crate::store::views::survey::Survey;
+
+impl Dispatcher {
+    /// Asks for facts: for new purges and dry runs always, for others just far enough ahead of the slots.
+    pub(super) async fn launch_validations(&mut self, survey: &Survey) -> Result<Round, StoreError> {
+        let is_due = |at: Option<jiff::Timestamp>| at.is_some_and(|at| at <= survey.now);
+        let is_shut = survey.shut_until.is_some() && survey.are_facts_blocked;
+        if is_shut || !is_due(survey.slice_at) {
+            return Ok(Round::default());
+        }
+        let mut stock = Stock {
+            free_slots: self.org.terms.slots.saturating_sub(survey.slots_taken),
+            freeing_slots: survey.freeing,
+            drawable: survey.drawable,
+            asking: survey.asking,
+            max_batch: self.org.terms.max_batch,
+        };
+        let (are_slots_due, is_first_due) = (is_due(survey.for_slots_at), is_due(survey.first_slice_at));
+        let mut round = Round::default();
+        for reach in self.turns.reaches() {
+            match reach {
+                // What a free slot needs.
+                Reach::ForSlots => {
+                    let wanted =
+                        |stock: &Stock| are_slots_due && wants_facts(&Stock { freeing_slots: 0, ..*stock });
+                    self.ask_for(survey, &mut stock, reach, wanted, &mut round).await?;
+                }
+                Reach::FirstAndDryRuns => {
+                    self.ask_for(survey, &mut stock, reach, |_| is_first_due, &mut round).await?;
+                }
+            }
+        }
+        // Last what is asked ahead.
+        let wanted = |stock: &Stock| are_slots_due && (survey.are_facts_blocked || wants_facts(stock));
+        self.ask_for(survey, &mut stock, Reach::ForSlots, wanted, &mut round).await?;
+        Ok(round)
+    }
+
+    /// Asks as long as more is wanted and there is somebody to ask about, for so long as the turn is; a blocked org is
+    /// asked once.
+    async fn ask_for(
+        &mut self,
+        survey: &Survey,
+        stock: &mut Stock,
+        reach: Reach,
+        is_wanted: impl Fn(&Stock) -> bool,
+        round: &mut Round,
+    ) -> Result<(), StoreError> {
+        let questions = if survey.are_facts_blocked { 1 } else { turns::QUESTIONS };
+        while round.calls < questions && is_wanted(stock) {
+            let Some(worker) = self.worker_for_question() else { break };
+            if round.is_put_off(self.not_ready(Kind::Validate).await?) {
+                break;
+            }
+            let lease = self.org.engine.lease;
+            let claim =
+                self.org.store.claim_slices(&self.org.terms, reach, lease, survey.are_facts_blocked).await?;
+            round.has_moved |= claim.has_moved();
+            let Claim::Claimed(question, permit) = claim else { break };
+            round.calls += 1;
+            self.turns.note_question(reach);
+            stock.asking += question.ids().len();
+            let org = Arc::clone(&self.org);
+            self.spawn(worker, "validate", async move { org.validate(&question, permit).await });
+        }
+        Ok(())
+    }
+
+    /// A free worker, where jobs are left theirs.
+    fn worker_for_question(&self) -> Option<OwnedSemaphorePermit> {
+        let is_spare = self.crew.workers.available_permits() > self.crew.reserved;
+        self.worker().filter(|_| is_spare)
+    }
+}
