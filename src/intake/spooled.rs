@@ -99,6 +99,11 @@ impl Spooled {
         self.received() - self.duplicates()
     }
 
+    /// They are in memory: reading them waits for nothing.
+    pub fn is_at_hand(&self) -> bool {
+        matches!(self.held.place, Place::Memory { .. })
+    }
+
     /// How many of the ids sent repeat an earlier one.
     pub fn duplicates(&self) -> u64 {
         self.held.repeats.count().into()

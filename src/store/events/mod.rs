@@ -2,4 +2,4 @@
 
 mod write;
 
-pub(super) use write::{Actor, NewEvent, OfPurge, write, write_first, write_for_purges};
+pub(super) use write::{Actor, NewEvent, OfPurge, write, write_for_purges};

@@ -70,38 +70,6 @@ pub(in crate::store) async fn write(
     }
 }
 
-/// Writes the first event of a purge that this transaction has made, with the number of that event in it.
-pub(in crate::store) async fn write_first(
-    store: &Store,
-    tx: &mut Tx,
-    at: Timestamp,
-    actor: Actor<'_>,
-    org: &str,
-    event: OfPurge,
-) -> Result<(), StoreError> {
-    let id = store.new_id();
-    sqlx::query!(
-        "-- write_first_event
-        insert into events (id, type, org, purge_id, event_no, job_id, actor, request_id, payload, at)
-        values ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9)",
-        id,
-        event.event.as_str(),
-        org,
-        event.purge,
-        event.job,
-        actor.name,
-        actor.request_id,
-        event.payload,
-        at.to_sqlx() as _
-    )
-    .exactly(tx, 1)
-    .await?;
-    match event.webhook {
-        Some(body) => owe(store, tx, &[id], &[body]).await,
-        None => Ok(()),
-    }
-}
-
 /// Writes events into the histories of purges; at most one for each purge.
 pub(in crate::store) async fn write_for_purges(
     store: &Store,

@@ -17,7 +17,6 @@ use crate::domain::events::EventType;
 use crate::domain::outcome::Cell;
 use crate::intake::{IntakeError, Spooled};
 use crate::store::error::ensure_rows;
-use crate::store::events::{Actor, OfPurge, write_first};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
@@ -77,17 +76,24 @@ impl Store {
         // Kept until the end.
         let _turn = self.turns.take(spooled.distinct(), patience).await?;
         let id = self.new_id();
-        let mut slices = read_ahead(spooled.ids(SLICE_SIZE));
-        let mut index = read_ahead(index::chunks(spooled.index()?));
+        let is_at_hand = spooled.is_at_hand() && spooled.distinct() <= SLICE_SIZE as u64;
+        let mut slices = read_ahead(spooled.ids(SLICE_SIZE), is_at_hand);
+        let mut index = read_ahead(index::chunks(spooled.index()?), is_at_hand);
         let (first, entries) = (next(&mut slices).await?, next(&mut index).await?);
-        let mut tx = self.begin_request("accept_purge").await?;
+        let (mut sliced, mut indexed) = (first.len(), entries.len());
+        let distinct = usize::try_from(spooled.distinct()).unwrap_or(usize::MAX);
+        // Where the first statement says all, it needs no transaction around it.
+        let mut tx = if repeat.is_none() && (sliced, indexed) == (distinct, distinct) {
+            self.single_request("accept_purge").await?
+        } else {
+            self.begin_request("accept_purge").await?
+        };
         if let Some(key) = repeat
             && !repeat::lock(&mut tx, key).await?
         {
             return Ok(None);
         }
-        let (mut sliced, mut indexed) = (first.len(), entries.len());
-        let now = insert_purge(&mut tx, id, new, spooled, &first, &entries).await?;
+        let now = self.insert_purge(&mut tx, id, new, spooled, &first, &entries).await?;
         if let Some(key) = repeat
             && !repeat::claim(&mut tx, key, id, now).await?
         {
@@ -96,74 +102,77 @@ impl Store {
         sliced += insert_slices(&mut tx, id, new, now, &mut slices).await?;
         indexed += index::insert(&mut tx, id, spooled.distinct(), &mut index).await?;
         // What was read back from the spool must be all of it, or nothing is accepted.
-        let distinct = usize::try_from(spooled.distinct()).unwrap_or(usize::MAX);
         ensure_rows("read_slices", sliced as u64, distinct)?;
         ensure_rows("read_index", indexed as u64, distinct)?;
-        let payload = serde_json::json!({
-            "total": spooled.distinct(), "duplicates": spooled.duplicates(), "dryRun": new.is_dry_run,
-        });
-        let accepted =
-            OfPurge { purge: id, event: EventType::PurgeAccepted, job: None, payload, webhook: None };
-        let actor = Actor { name: &new.requested_by, request_id: Some(&new.request_id) };
-        write_first(self, &mut tx, now, actor, &new.org, accepted).await?;
         tx.will_wake(&new.org);
         tx.commit().await?;
         Ok(Some(Box::new(Purge::accepted(id, new, spooled, now))))
     }
-}
 
-/// The purge with its tags, its first slice and the first entries of the index: all there is of a small one. Tells when
-/// it was accepted.
-async fn insert_purge(
-    tx: &mut Tx,
-    id: Uuid,
-    new: &NewPurge,
-    spooled: &Spooled,
-    slice: &[Uuid],
-    entries: &Entries,
-) -> Result<Timestamp, StoreError> {
-    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let now = sqlx::query_scalar!(
-        r#"-- insert_purge
-        with clock as materialized (
-            select clock_timestamp() as now
-        ), purge as (
-            insert into purges (id, org, state, reason, reference, labels, dry_run, requested_by, request_id, created_at,
-                                turn_at, ask_turn_at, ask_at, event_no, duplicates, total, pending)
-            select $1, $2, 'queued', $3, $4, $5, $6, $7, $8, now, now, now, now, 1, $9, $10, $10
-            from clock
-            returning created_at
-        ), tags as (
-            insert into purge_tags (org, tag, purge_id)
-            select $2, tag, $1 from unnest($11::text[]) as new (tag)
-        ), slice as (
-            insert into slices (purge_id, slice_no, org, ids, outcomes, pending, run_at)
-            select $1, 0, $2, $12, $13, cardinality($12::uuid[]), now
-            from clock
-        ), entries as (
-            insert into conversations (conversation_id, purge_id, ordinal)
-            select id, $1, ordinal from unnest($14::uuid[], $15::int[]) as new (id, ordinal)
+    /// The purge with its tags and its event, its first slice and the first entries of the index: all there is of a small
+    /// one. Tells when it was accepted.
+    async fn insert_purge(
+        &self,
+        tx: &mut Tx,
+        id: Uuid,
+        new: &NewPurge,
+        spooled: &Spooled,
+        slice: &[Uuid],
+        entries: &Entries,
+    ) -> Result<Timestamp, StoreError> {
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let payload = serde_json::json!({
+            "total": spooled.distinct(), "duplicates": spooled.duplicates(), "dryRun": new.is_dry_run,
+        });
+        let now = sqlx::query_scalar!(
+            r#"-- insert_purge
+            with clock as materialized (
+                select clock_timestamp() as now
+            ), purge as (
+                insert into purges (id, org, state, reason, reference, labels, dry_run, requested_by, request_id,
+                                    created_at, turn_at, ask_turn_at, ask_at, event_no, duplicates, total, pending)
+                select $1, $2, 'queued', $3, $4, $5, $6, $7, $8, now, now, now, now, 1, $9, $10, $10
+                from clock
+                returning created_at
+            ), tags as (
+                insert into purge_tags (org, tag, purge_id)
+                select $2, tag, $1 from unnest($11::text[]) as new (tag)
+            ), slice as (
+                insert into slices (purge_id, slice_no, org, ids, outcomes, pending, run_at)
+                select $1, 0, $2, $12, $13, cardinality($12::uuid[]), now
+                from clock
+            ), entries as (
+                insert into conversations (conversation_id, purge_id, ordinal)
+                select id, $1, ordinal from unnest($14::uuid[], $15::int[]) as new (id, ordinal)
+            ), event as (
+                insert into events (id, type, org, purge_id, event_no, actor, request_id, payload, at)
+                select $16, $17, $2, $1, 1, $7, $8, $18, now
+                from clock
+            )
+            select created_at as "now!: SqlTimestamp" from purge"#,
+            id,
+            new.org,
+            new.reason,
+            new.reference,
+            new.labels,
+            new.is_dry_run,
+            new.requested_by,
+            new.request_id,
+            signed(spooled.duplicates()),
+            signed(spooled.distinct()),
+            &tags::of(new.reference.as_deref(), &new.labels),
+            slice,
+            &vec![Cell::NEW.to_byte(); slice.len()],
+            &entries.ids,
+            &entries.ordinals,
+            self.new_id(),
+            EventType::PurgeAccepted.as_str(),
+            payload
         )
-        select created_at as "now!: SqlTimestamp" from purge"#,
-        id,
-        new.org,
-        new.reason,
-        new.reference,
-        new.labels,
-        new.is_dry_run,
-        new.requested_by,
-        new.request_id,
-        signed(spooled.duplicates()),
-        signed(spooled.distinct()),
-        &tags::of(new.reference.as_deref(), &new.labels),
-        slice,
-        &vec![Cell::NEW.to_byte(); slice.len()],
-        &entries.ids,
-        &entries.ordinals
-    )
-    .one(tx)
-    .await?;
-    Ok(now.to_jiff())
+        .one(tx)
+        .await?;
+        Ok(now.to_jiff())
+    }
 }
 
 /// The other slices; tells how many conversations are in them.
@@ -199,11 +208,20 @@ async fn insert_slices(
 /// What a thread of its own reads from the spool.
 pub(super) type Pieces<T> = mpsc::Receiver<Result<T, IntakeError>>;
 
-/// Reads a blocking iterator on a thread of its own, a little ahead of who takes from it.
+/// Reads a blocking iterator on a thread of its own, a little ahead of who takes from it; one that blocks nobody and has
+/// few pieces, at once.
 fn read_ahead<T: Send + 'static>(
-    items: impl Iterator<Item = Result<T, IntakeError>> + Send + 'static,
+    mut items: impl Iterator<Item = Result<T, IntakeError>> + Send + 'static,
+    is_at_hand: bool,
 ) -> Pieces<T> {
-    let (sender, receiver) = mpsc::channel(4);
+    const AHEAD: usize = 4;
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    if is_at_hand {
+        while let Some(item) = items.next()
+            && sender.try_send(item).is_ok()
+        {}
+        return receiver;
+    }
     tokio::task::spawn_blocking(move || {
         for item in items {
             if sender.blocking_send(item).is_err() {

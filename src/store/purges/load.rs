@@ -94,13 +94,13 @@ impl Purge {
 
 impl Store {
     pub async fn purge(&self, reach: &Reach, id: Uuid) -> Result<Option<Purge>, StoreError> {
-        let mut tx = self.begin_request("purge").await?;
+        let mut tx = self.single_request("purge").await?;
         Ok(load(&mut tx, reach, &[id]).await?.pop())
     }
 
     /// Its org, by which everything about it is locked.
     pub(super) async fn org_of(&self, reach: &Reach, purge: Uuid) -> Result<Option<String>, StoreError> {
-        let mut tx = self.begin_request("org_of_purge").await?;
+        let mut tx = self.single_request("org_of_purge").await?;
         sqlx::query_scalar!(
             "-- org_of_purge
             select org from purges where id = $1 and ($2::text[] is null or org = any($2))",
