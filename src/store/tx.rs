@@ -67,7 +67,12 @@ impl Store {
         Tx::connect(self, &self.api, (REQUESTS, self.deadlines.requests), name).await?.begin().await
     }
 
-    /// A transaction of a request that is one statement, which commits itself: a round trip instead of three.
+    /// The same where it is one statement, which commits itself: a round trip instead of three.
+    pub(super) async fn single(&self, name: &'static str) -> Result<Tx, StoreError> {
+        Tx::connect(self, &self.engine, (ENGINE, self.deadlines.engine), name).await
+    }
+
+    /// The same where it is one statement.
     pub(super) async fn single_request(&self, name: &'static str) -> Result<Tx, StoreError> {
         Tx::connect(self, &self.api, (REQUESTS, self.deadlines.requests), name).await
     }

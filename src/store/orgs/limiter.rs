@@ -49,12 +49,17 @@ pub(in crate::store) async fn take(
     let permit = Permit { valid_until: Instant::now() + PERMIT_LIFE };
     let row = sqlx::query!(
         r#"-- lock_limiter
-        select arrival_at, closed_until, allowed_per_minute, calls, called_at from limiters where org = $1 for update"#,
+        select arrival_at, closed_until, allowed_per_minute, calls, called_at,
+               clock_timestamp() as "now!: SqlTimestamp"
+        from limiters
+        where org = $1
+        for update"#,
         org.name
     )
     .one(tx)
     .await?;
-    let now = tx.now().await?;
+    // Where the lock was waited for it may be from before: then the budget is read too strictly, never too freely.
+    let now = row.now.to_jiff();
     let closed_until = row.closed_until.to_jiff();
     if closed_until > now {
         tx.meters.permit_refused(&org.name, call.as_str());

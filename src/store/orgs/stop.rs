@@ -20,17 +20,6 @@ pub struct Stop {
     pub since: Timestamp,
 }
 
-/// An operator stopped it.
-pub(in crate::store) async fn is_stopped(tx: &mut Tx, org: &str) -> Result<bool, StoreError> {
-    sqlx::query_scalar!(
-        r#"-- is_stopped
-        select stopped_at is not null as "is_stopped!" from orgs where name = $1"#,
-        org
-    )
-    .one(tx)
-    .await
-}
-
 impl Store {
     /// Stops the org: from the return on no intent is committed and no question claimed, and no submit leaves after the
     /// moment that is returned, until the org goes on. An org that is stopped already stays so; whoever stops it for

@@ -1,43 +1,41 @@
 //! The start of a purge: its first question.
 
+use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
 use crate::domain::events::EventType;
 use crate::domain::state::PurgeState;
 use crate::store::events::{Actor, OfPurge, write_for_purges};
-use crate::store::tx::{Rows as _, Tx, Writes as _};
+use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
 /// Marks those of the purges that are still queued as running; `false` where one of them may not be asked about any
-/// more: the lock makes that exact, so that nothing is asked once a pause or a cancel was answered.
+/// more, and then whoever asks rolls back: the lock makes that exact, so that nothing is asked once a pause or a cancel was
+/// answered.
 pub(in crate::store) async fn start(store: &Store, tx: &mut Tx, purges: &[Uuid]) -> Result<bool, StoreError> {
     let rows = sqlx::query!(
-        r#"-- lock_purges_to_start
-        select id, state as "state: PurgeState" from purges where id = any($1) order by id for no key update"#,
+        r#"-- start_purges
+        with locked as (
+            select id, state from purges where id = any($1) order by id for no key update
+        ), started as (
+            update purges p set state = 'running', started_at = coalesce(p.started_at, clock_timestamp())
+            from locked where p.id = locked.id and locked.state = 'queued'
+        )
+        select id, state as "state: PurgeState", clock_timestamp() as "now!: SqlTimestamp" from locked"#,
         purges
     )
     .all(tx)
     .await?;
-    let mut queued = Vec::new();
+    let (mut queued, mut now) = (Vec::new(), None);
     for row in rows {
         match row.state {
             PurgeState::Queued => queued.push(row.id),
             PurgeState::Running => {}
             _ => return Ok(false),
         }
+        now = Some(row.now.to_jiff());
     }
-    if queued.is_empty() {
-        return Ok(true);
-    }
-    sqlx::query!(
-        "-- start_purges
-        update purges set state = 'running', started_at = coalesce(started_at, clock_timestamp())
-        where id = any($1)",
-        &queued
-    )
-    .exactly(tx, queued.len())
-    .await?;
-    let now = tx.now().await?;
+    let Some(now) = now.filter(|_| !queued.is_empty()) else { return Ok(true) };
     let event = |purge| OfPurge {
         purge,
         event: EventType::PurgeStarted,

@@ -13,7 +13,7 @@ use crate::domain::retention::Policy;
 use crate::domain::terms::OrgTerms;
 use crate::store::error::ensure_rows;
 use crate::store::orgs::limiter::{self, Permit};
-use crate::store::orgs::{block, policy, stop};
+use crate::store::orgs::{block, policy};
 use crate::store::purges::start;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
@@ -158,12 +158,12 @@ impl Store {
             return Ok(Claim::Nothing);
         }
         take_turn(&mut tx, &purges).await?;
-        let rules = policy::in_force(&mut tx, &org.name).await?;
         let Ok(permit) = limiter::take(&mut tx, org, limiter::Call::Details).await? else {
             return Ok(Claim::NoPermit);
         };
+        let rules = policy::in_force(&mut tx, &org.name).await?;
         // Under the limiter's lock, which a stop takes too: nothing is claimed once it was answered.
-        if stop::is_stopped(&mut tx, &org.name).await? {
+        if rules.is_stopped {
             return Ok(Claim::Nothing);
         }
         tx.commit().await?;

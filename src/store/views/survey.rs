@@ -72,9 +72,8 @@ impl Store {
     /// What is due of the jobs and what lies ahead are told apart by one moment, so that nothing falls between them. The two
     /// statements still see two states: whoever acts on this checks again, under the locks.
     pub async fn survey(&self, org: &OrgTerms, horizon: Duration) -> Result<Survey, StoreError> {
-        let mut tx = self.begin("survey").await?;
-        let live = live(&mut tx, org, horizon).await?;
-        let open = open(&mut tx, org).await?;
+        let live = live(&mut self.single("survey").await?, org, horizon).await?;
+        let open = open(&mut self.single("survey").await?, org).await?;
         Ok(weigh(org, live, &open))
     }
 }
