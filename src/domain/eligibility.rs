@@ -95,8 +95,7 @@ fn judge_end(end: End, policy: &Policy, now: Timestamp) -> Verdict {
 fn judge_age(end: Timestamp, policy: &Policy, now: Timestamp) -> Verdict {
     let expires_at = policy.expires_at(end);
     if expires_at > now {
-        let detail = format!("kept until {expires_at}");
-        let reason = Reason { detail: Some(detail), ..codes::RETENTION_PERIOD };
+        let reason = Reason { kept_until: Some(expires_at), ..codes::RETENTION_PERIOD };
         return Verdict::Decided(Outcome::Retained, reason);
     }
     Verdict::Decided(Outcome::Eligible, codes::ELIGIBLE)

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
+
 use super::words::words;
 
 words! {
@@ -39,18 +41,25 @@ pub struct Reason {
     pub code: Cow<'static, str>,
     /// More, for a person.
     pub detail: Option<String>,
+    /// Until when the conversation is kept, which is its detail: each has a moment of its own.
+    pub kept_until: Option<Timestamp>,
+}
+
+/// The detail of a conversation that is kept until a moment of its own.
+pub fn kept_until(until: Timestamp) -> String {
+    format!("kept until {until}")
 }
 
 impl Reason {
     /// A reason that its code tells in full.
     pub const fn code(code: &'static str) -> Self {
-        Self { code: Cow::Borrowed(code), detail: None }
+        Self { code: Cow::Borrowed(code), detail: None, kept_until: None }
     }
 
     /// A reason whose code is upstream's.
     pub fn upstream(code: Option<&str>, detail: impl Into<String>) -> Self {
         let code = code.map_or(Cow::Borrowed("upstream_refused"), |code| Cow::Owned(code.to_owned()));
-        Self { code, detail: Some(detail.into()) }
+        Self { code, detail: Some(detail.into()), kept_until: None }
     }
 }
 

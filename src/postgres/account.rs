@@ -4,12 +4,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nix::unistd::{Gid, Uid, User, geteuid};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, User, fchown, geteuid};
 
 use super::error::PostgresError;
 
@@ -76,13 +78,20 @@ impl Account {
         command
     }
 
-    /// Hands a file or folder over to this account.
-    pub(super) fn give(&self, path: &Path) -> Result<(), PostgresError> {
-        if self.is_someone_else {
-            chown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
-                .map_err(PostgresError::io("hand over", path))?;
+    /// Hands a folder over to this account: the one that has this name, never one that a link leads to.
+    pub(super) fn give(&self, folder: &Path) -> Result<(), PostgresError> {
+        if !self.is_someone_else {
+            return Ok(());
         }
-        Ok(())
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let opened = match open(folder, flags, Mode::empty()) {
+            Err(Errno::ENOTDIR | Errno::ELOOP) => {
+                return Err(PostgresError::NotAFolder { path: folder.to_owned() });
+            }
+            opened => opened.map_err(|errno| PostgresError::io("open", folder)(errno.into()))?,
+        };
+        fchown(opened, Some(self.uid), Some(self.gid))
+            .map_err(|errno| PostgresError::io("hand over", folder)(errno.into()))
     }
 
     /// The first step on the way to `path`, itself included, that this account may not enter or execute.

@@ -66,6 +66,27 @@ pub enum PostgresError {
         /// A folder that works.
         better: PathBuf,
     },
+    /// What should be a folder of the server is a link or a file.
+    #[error(
+        "{} is no folder but a link or a file, and the database is kept in no other place than its own: take it away",
+        path.display()
+    )]
+    NotAFolder { path: PathBuf },
+    /// Somebody else could change what root relies on.
+    #[error(
+        "root can't keep a database in {}: {who} can change {}, and with it what is there. Choose a folder that only \
+         root can change, such as {}", data_dir.display(), step.display(), better.display()
+    )]
+    Exposed {
+        /// The data directory of the service.
+        data_dir: PathBuf,
+        /// A folder or link on the way, or the data directory itself.
+        step: PathBuf,
+        /// Who can change it.
+        who: String,
+        /// A folder that works.
+        better: PathBuf,
+    },
     /// The data belong to somebody else.
     #[error("the database in {} belongs to user id {owner}: run as that user or as root", data_dir.display())]
     WrongOwner {

@@ -4,7 +4,7 @@
 //! <data directory>/            the operator's folder; as root it stays root's, others may only pass
 //!   postgres.lock              who runs the server
 //!   postgres.log               what the server says
-//!   postgres/                  the server account's own, mode 0700
+//!   postgres/                  the server account's own, mode 0700; never a link
 //!     data/                    the data: complete, for it gets this name last
 //!     data.partial/            the data while they are being made
 //! /tmp/genesys-purge-XXXXXX/   the run directory of one start: the socket, mode 0700
@@ -15,12 +15,13 @@
 //!
 //! Invariant: nothing is deleted but run directories, and nothing is changed that was there before.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 use super::account::{self, Account};
@@ -47,7 +48,7 @@ pub enum Storage {
 
 /// Where `serve` keeps its data when it is not told: as root in `/var/lib`, else in the user's own folder for data.
 pub fn default_data_dir() -> PathBuf {
-    let home = account::home().filter(|_| !nix::unistd::geteuid().is_root());
+    let home = account::home().filter(|_| !geteuid().is_root());
     let below_home = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/share" };
     // A user that nobody knows has no home, and can't run Postgres either: the start will say so.
     home.map_or_else(|| ROOTS_DATA_DIR.into(), |home| home.join(below_home).join("genesys-purge"))
@@ -84,13 +85,16 @@ impl Ground {
 
     fn temporary(binaries: &Binaries) -> Result<Ground, PostgresError> {
         let account = Account::choose(Path::new(RUN_ROOT), None)?;
-        let run_directory = make_run_directory(&account)?;
+        let run_directory = make_run_directory()?;
         let data_dir = run_directory.path();
         make_server_folder(data_dir, &account)?;
+        let log = ServerLog::open(&data_dir.join(LOG))?;
+        // Last: until then nobody else can change what is in it.
+        account.give(data_dir)?;
         Ok(Ground {
             programs: binaries.choose(&account, data_dir, None)?.to_owned(),
             cluster: cluster_in(data_dir),
-            log: ServerLog::open(&data_dir.join(LOG))?,
+            log,
             lock: None,
             account,
             run_directory,
@@ -102,10 +106,12 @@ impl Ground {
         if data_dir.join("PG_VERSION").exists() {
             return Err(PostgresError::ForeignCluster { data_dir });
         }
+        check_hands(&data_dir)?;
         let account = Account::choose(&data_dir, owner(&data_dir.join("postgres"))?)?;
         make_data_dir(&data_dir, &account)?;
         // The command line of the server, by which it is known again, shall not depend on links.
         let data_dir = fs::canonicalize(&data_dir).map_err(PostgresError::io("find", &data_dir))?;
+        check_hands(&data_dir)?;
         let mut lock = DirectoryLock::take(data_dir.join("postgres.lock"), &data_dir)?;
         make_server_folder(&data_dir, &account)?;
         let cluster = cluster_in(&data_dir);
@@ -114,7 +120,8 @@ impl Ground {
             remove_run_directory(&stale);
         }
         let programs = binaries.choose(&account, &data_dir, version_of(&cluster)?.as_deref())?.to_owned();
-        let run_directory = make_run_directory(&account)?;
+        let run_directory = make_run_directory()?;
+        account.give(run_directory.path())?;
         lock.sign(run_directory.path())?;
         Ok(Ground { account, programs, cluster, log, lock: Some(lock), run_directory })
     }
@@ -143,14 +150,12 @@ pub(super) fn remove_run_directory(path: &Path) {
     }
 }
 
-fn make_run_directory(account: &Account) -> Result<TempDir, PostgresError> {
-    let folder = tempfile::Builder::new()
+fn make_run_directory() -> Result<TempDir, PostgresError> {
+    tempfile::Builder::new()
         .prefix(RUN_PREFIX)
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(RUN_ROOT)
-        .map_err(PostgresError::io("make a folder in", Path::new(RUN_ROOT)))?;
-    account.give(folder.path())?;
-    Ok(folder)
+        .map_err(PostgresError::io("make a folder in", Path::new(RUN_ROOT)))
 }
 
 /// Waits until no process of an earlier start is left, and ends a server that nobody stops.
@@ -211,9 +216,44 @@ fn check_reach(folder: &Path, data_dir: &Path, account: &Account) -> Result<(), 
     }
 }
 
+/// As root: only root can change what is on the way to the data directory, as far as there is something, or what is in
+/// it. Whoever else could would choose where root's files go, and what is handed over to whom.
+fn check_hands(data_dir: &Path) -> Result<(), PostgresError> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    for step in data_dir.ancestors() {
+        let found = match fs::symlink_metadata(step) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(PostgresError::io("look at", step)(error)),
+        };
+        if let Some(who) = who_changes(&found, step == data_dir) {
+            let (data_dir, step) = (data_dir.to_owned(), step.to_owned());
+            return Err(PostgresError::Exposed { data_dir, step, who, better: ROOTS_DATA_DIR.into() });
+        }
+    }
+    Ok(())
+}
+
+/// Who beside root can change what is in a folder, or where a link leads. In a sticky folder, such as that for temporary
+/// files, others can't touch what is root's, but they can add what root would take for its own.
+fn who_changes(found: &Metadata, is_data_dir: bool) -> Option<String> {
+    let (mode, is_link) = (found.mode(), found.is_symlink());
+    let is_guarded = is_link || (mode & 0o1000 != 0 && !is_data_dir);
+    match (found.uid(), found.gid()) {
+        (owner, _) if owner != 0 => Some(format!("user id {owner}")),
+        _ if !is_guarded && mode & 0o002 != 0 => Some("everybody".to_owned()),
+        (_, group) if !is_guarded && mode & 0o020 != 0 && group != 0 => Some(format!("group id {group}")),
+        _ => None,
+    }
+}
+
+/// Whose the folder is, where there is one.
 fn owner(folder: &Path) -> Result<Option<u32>, PostgresError> {
     match fs::symlink_metadata(folder) {
-        Ok(found) => Ok(Some(found.uid())),
+        Ok(found) if found.is_dir() => Ok(Some(found.uid())),
+        Ok(_) => Err(PostgresError::NotAFolder { path: folder.to_owned() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(PostgresError::io("look at", folder)(error)),
     }

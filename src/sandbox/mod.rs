@@ -116,7 +116,7 @@ impl Sandbox {
     /// One conversation as it really is.
     pub fn conversation(&self, id: Uuid) -> Option<ConversationTruth> {
         let now = self.now();
-        self.world().conversation(id, now)
+        self.world().conversation(id, now, self.born)
     }
 
     /// Gives a conversation another kind (puts a hold on it, say). Refused once a job deletes it.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::breaches::{Breach, Rule};
 use super::calls::{Call, CallEntry};
 use super::kinds::{Expected, Kind};
+use super::portrait::{self, End};
 use super::world::World;
 
 /// The sandbox's conversations in figures.
@@ -38,6 +39,8 @@ pub struct ConversationTruth {
     pub kind: Kind,
     /// What a purge must report of it.
     pub expected_outcome: Expected,
+    /// When it ended, where that can be read.
+    pub ended_at: Option<Timestamp>,
     /// When a job deleted it.
     pub deleted_at: Option<Timestamp>,
     /// The jobs that carried it, first to last.
@@ -122,9 +125,18 @@ impl World {
         truth
     }
 
-    pub(super) fn conversation(&self, id: Uuid, now: Timestamp) -> Option<ConversationTruth> {
+    pub(super) fn conversation(
+        &self,
+        id: Uuid,
+        now: Timestamp,
+        born: Timestamp,
+    ) -> Option<ConversationTruth> {
         let index = self.population.index(id)?;
         let kind = self.kind(index);
+        let ended_at = match portrait::draw(kind, self.population.grain(index), born).end {
+            End::At(end) => Some(end).filter(|_| kind != Kind::Unknown),
+            End::Missing | End::Null | End::Garbage(_) => None,
+        };
         let jobs = self.jobs.carriers(index).map(|(job, deletes)| CarryingJob {
             job_id: job.id,
             state: job.stage(now).name(),
@@ -136,6 +148,7 @@ impl World {
             conversation_id: id,
             kind,
             expected_outcome: kind.expected(),
+            ended_at,
             deleted_at: self.jobs.deleter(index, now).map(|job| job.ends_at),
             jobs: jobs.collect(),
         })

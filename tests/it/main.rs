@@ -31,6 +31,7 @@ mod polling;
 mod reading;
 mod refusing;
 mod repeats;
+mod retained;
 mod retention_rules;
 mod silence;
 mod steering;

@@ -51,6 +51,7 @@ async fn every_migration_runs_over_what_its_predecessors_left_and_the_work_goes_
         end("completed", 2, 1),
         end("canceled", 1, 0),
         end("failed", 1, 0),
+        end("completed", 1, 0),
     ];
     assert_eq!(endings, expected);
     // A limited key reads by the indexes that begin with the org.
@@ -74,6 +75,13 @@ async fn every_migration_runs_over_what_its_predecessors_left_and_the_work_goes_
     assert_eq!((&last["code"], &last["jobId"]), (&json!("gone_late"), &json!("late-1")), "{story}");
     let (_, hold) = test.post("/holds", &json!({ "matter": "M", "conversationIds": [late] })).await;
     assert_eq!(hold["tooLate"], json!([late]), "{hold}");
+    let kept = test.conversations("01900000-0000-7000-8000-000000000007".parse().unwrap()).await;
+    let details = ["kept until 2030-01-02T03:04:05.678Z", "kept until 2031-01-02T03:04:05Z"];
+    assert_eq!(kept.iter().map(|row| &row["detail"]).collect::<Vec<_>>(), details);
+    for (row, detail) in kept.iter().zip(details) {
+        let story = test.get(&format!("/conversations/{}", row["conversationId"].as_str().unwrap())).await;
+        assert_eq!(story["purges"][0]["decisions"][0]["detail"], detail, "{story}");
+    }
     test.assert_no_breach();
     assert_books(&test).await;
 }

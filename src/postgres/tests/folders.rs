@@ -1,6 +1,13 @@
 //! Which folders are used, refused, made anew and left alone.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use super::*;
+
+fn nobody() -> (u32, u32) {
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    (nobody.uid.as_raw(), nobody.gid.as_raw())
+}
 
 #[tokio::test]
 async fn data_that_were_never_finished_are_made_anew() {
@@ -13,7 +20,6 @@ async fn data_that_were_never_finished_are_made_anew() {
     }
     let account = Account::choose(Path::new("/"), None).unwrap();
     account.give(&partial).unwrap();
-    account.give(&partial.join("PG_VERSION")).unwrap();
 
     let server = start(kept(&folder)).await.unwrap();
 
@@ -83,22 +89,104 @@ async fn data_stay_with_the_account_that_made_them() {
     if !is_root() {
         return; // Only root can give files away.
     }
-    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    let (nobody, group) = nobody();
     let folder = passable_folder();
     fs::create_dir_all(data_dir(&folder).join("postgres")).unwrap();
     fs::set_permissions(data_dir(&folder), Permissions::from_mode(0o711)).unwrap();
-    std::os::unix::fs::chown(
-        data_dir(&folder).join("postgres"),
-        Some(nobody.uid.as_raw()),
-        Some(nobody.gid.as_raw()),
-    )
-    .unwrap();
+    std::os::unix::fs::chown(data_dir(&folder).join("postgres"), Some(nobody), Some(group)).unwrap();
 
     let server = start(kept(&folder)).await.unwrap();
 
-    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&server.cluster).unwrap());
-    assert_eq!(owner, nobody.uid.as_raw());
+    assert_eq!(fs::metadata(&server.cluster).unwrap().uid(), nobody);
     server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_link_in_the_place_of_the_servers_folder_is_refused_and_never_followed() {
+    let folder = passable_folder();
+    let elsewhere = folder.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::create_dir(data_dir(&folder)).unwrap();
+    fs::set_permissions(data_dir(&folder), Permissions::from_mode(0o711)).unwrap();
+    let link = data_dir(&folder).join("postgres");
+    std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+    if is_root() {
+        let (nobody, group) = nobody();
+        std::os::unix::fs::lchown(&link, Some(nobody), Some(group)).unwrap();
+    }
+    let before = fs::metadata(&elsewhere).unwrap();
+
+    let refused = start(kept(&folder)).await.unwrap_err();
+
+    assert!(matches!(&refused, PostgresError::NotAFolder { path } if *path == link), "{refused}");
+    let after = fs::metadata(&elsewhere).unwrap();
+    assert_eq!((after.uid(), after.mode()), (before.uid(), before.mode()), "it is still whose it was");
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "and nothing was put into it");
+}
+
+#[test]
+fn nothing_is_handed_over_through_a_link() {
+    if !is_root() {
+        return; // Only root can give files away.
+    }
+    let folder = passable_folder();
+    let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+    fs::create_dir(&target).unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    let account = Account::choose(Path::new("/"), None).unwrap();
+
+    let refused = account.give(&link).unwrap_err();
+
+    assert!(matches!(&refused, PostgresError::NotAFolder { path } if *path == link), "{refused}");
+    assert_eq!(fs::metadata(&target).unwrap().uid(), 0);
+}
+
+/// The step that is told, who can change it, and what makes it so for a folder on the way and the data directory in it.
+type Exposed<'a> = (&'a str, &'a str, &'a dyn Fn(&Path, &Path));
+
+#[tokio::test]
+async fn root_keeps_no_data_where_others_can_change_the_folder_or_the_way_to_it() {
+    if !is_root() {
+        return; // Others are stopped by the permissions of the folders themselves.
+    }
+    let (nobody, group) = nobody();
+    let chown = |path: &Path, uid, gid| std::os::unix::fs::chown(path, Some(uid), Some(gid)).unwrap();
+    let cases: [Exposed; 6] = [
+        ("data", "user id", &|_, data| chown(data, nobody, 0)),
+        ("way", "user id", &|way, _| chown(way, nobody, 0)),
+        ("data", "everybody", &|_, data| {
+            fs::set_permissions(data, Permissions::from_mode(0o1777)).unwrap();
+        }),
+        ("way", "everybody", &|way, _| fs::set_permissions(way, Permissions::from_mode(0o777)).unwrap()),
+        ("data", "group id", &|_, data| {
+            chown(data, 0, group);
+            fs::set_permissions(data, Permissions::from_mode(0o771)).unwrap();
+        }),
+        ("way", "user id", &|way, data| {
+            fs::remove_dir(data).unwrap();
+            fs::remove_dir(way).unwrap();
+            std::os::unix::fs::symlink(way.with_extension("real"), way).unwrap();
+            fs::create_dir(way.with_extension("real")).unwrap();
+            std::os::unix::fs::lchown(way, Some(nobody), Some(group)).unwrap();
+        }),
+    ];
+    for (exposed, who, prepare) in cases {
+        let folder = passable_folder();
+        let (way, data) = (folder.path().join("way"), folder.path().join("way/data"));
+        for made in [&way, &data] {
+            fs::create_dir(made).unwrap();
+            fs::set_permissions(made, Permissions::from_mode(0o711)).unwrap();
+        }
+        prepare(&way, &data);
+
+        let refused = start(Storage::Kept(data.clone())).await.unwrap_err();
+
+        let PostgresError::Exposed { step, who: told, .. } = &refused else { panic!("{refused}") };
+        assert!(step.ends_with(exposed) && told.starts_with(who), "{refused}");
+        assert!(refused.to_string().contains("/var/lib/genesys-purge"), "{refused}");
+        let made = fs::read_dir(&data).map_or(0, Iterator::count);
+        assert_eq!(made, 0, "nothing was made in it");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Place, SliceKey};
 use crate::domain::outcome::{Cell, Marks, Outcome};
-use crate::domain::reason::{Reason, Step};
+use crate::domain::reason::{Reason, Step, kept_until};
 use crate::domain::state::SliceState;
 use crate::store::StoreError;
 use crate::store::tx::{Rows as _, Tx};
@@ -47,7 +47,7 @@ pub(in crate::store) struct Patch {
     pub(super) step: Step,
     pub(super) job: Option<Uuid>,
     pub(super) slices: BTreeMap<SliceKey, Draft>,
-    pub(super) decisions: BTreeMap<Decision, Vec<i16>>,
+    pub(super) decisions: BTreeMap<Decision, Decided>,
 }
 
 /// What one row of decisions says of its positions, in the order in which the rows are written.
@@ -58,7 +58,18 @@ pub(super) struct Decision {
     pub(super) slice: SliceKey,
     pub(super) from: Outcome,
     pub(super) to: Outcome,
+    /// Without a moment: each conversation has its own.
     pub(super) reason: Reason,
+    /// Each conversation is kept until a moment of its own.
+    pub(super) is_dated: bool,
+}
+
+/// The conversations that a row of decisions is about.
+#[derive(Debug, Default)]
+pub(super) struct Decided {
+    pub(super) positions: Vec<i16>,
+    /// Until when each is kept, in their order; empty where no date is the reason.
+    pub(super) kept_until: Vec<Timestamp>,
 }
 
 impl Patch {
@@ -117,8 +128,8 @@ impl Patch {
 
     /// Every decision so far: place, from, to, code.
     pub(in crate::store) fn for_each_decision(&self, mut look: impl FnMut(Place, Outcome, Outcome, &str)) {
-        for (decision, positions) in &self.decisions {
-            for position in positions.iter().filter_map(|&position| usize::try_from(position).ok()) {
+        for (decision, decided) in &self.decisions {
+            for position in decided.positions.iter().filter_map(|&position| usize::try_from(position).ok()) {
                 let place = Place { slice: decision.slice, position };
                 look(place, decision.from, decision.to, &decision.reason.code);
             }
@@ -183,8 +194,11 @@ impl Patch {
         let turn = slice.decided[place.position];
         slice.decided[place.position] = turn.saturating_add(1);
         let position = i16::try_from(place.position).unwrap_or(i16::MAX);
-        let decision = Decision { turn, slice: place.slice, from, to, reason };
-        self.decisions.entry(decision).or_default().push(position);
+        let (reason, date) = split_date(reason);
+        let decision = Decision { turn, slice: place.slice, from, to, reason, is_dated: date.is_some() };
+        let decided = self.decisions.entry(decision).or_default();
+        decided.positions.push(position);
+        decided.kept_until.extend(date);
         Ok(())
     }
 
@@ -237,6 +251,15 @@ impl Patch {
     }
 }
 
+/// What a reason says of each of many conversations alike, and the moment that is one's own. Postgres keeps microseconds:
+/// a moment that it would round is told in words.
+fn split_date(reason: Reason) -> (Reason, Option<Timestamp>) {
+    let Some(until) = reason.kept_until else { return (reason, None) };
+    let is_kept_whole = until.subsec_nanosecond() % 1000 == 0;
+    let detail = if is_kept_whole { reason.detail } else { Some(kept_until(until)) };
+    (Reason { detail, kept_until: None, ..reason }, is_kept_whole.then_some(until))
+}
+
 /// Positions with their moments, as they are stored.
 pub(super) fn silent(
     positions: Option<&[i16]>,
@@ -245,4 +268,23 @@ pub(super) fn silent(
     let positions =
         positions.unwrap_or_default().iter().filter_map(|&position| usize::try_from(position).ok());
     positions.zip(since.unwrap_or_default().iter().map(|since| since.to_jiff())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::reason::codes;
+
+    #[test]
+    fn a_moment_stands_apart_unless_the_database_would_round_it() {
+        let kept =
+            |until: &str| Reason { kept_until: Some(until.parse().unwrap()), ..codes::RETENTION_PERIOD };
+        let exact = "2027-03-01T12:00:00.123456Z";
+        assert_eq!(split_date(kept(exact)), (codes::RETENTION_PERIOD, Some(exact.parse().unwrap())));
+        let finer = "2027-03-01T12:00:00.123456001Z";
+        let told = Reason { detail: Some(format!("kept until {finer}")), ..codes::RETENTION_PERIOD };
+        assert_eq!(split_date(kept(finer)), (told, None));
+        let refused = Reason::upstream(Some("bad"), "is bad");
+        assert_eq!(split_date(refused.clone()), (refused, None));
+    }
 }

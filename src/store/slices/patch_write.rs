@@ -46,9 +46,9 @@ impl Patch {
         for slice in self.slices.keys() {
             changes.entry(slice.purge).or_default();
         }
-        for (decision, positions) in &self.decisions {
+        for (decision, decided) in &self.decisions {
             let change = changes.entry(decision.slice.purge).or_default();
-            let number = i64::try_from(positions.len()).unwrap_or(i64::MAX);
+            let number = i64::try_from(decided.positions.len()).unwrap_or(i64::MAX);
             change.counts[decision.from] -= number;
             change.counts[decision.to] += number;
         }
@@ -120,20 +120,23 @@ impl Patch {
         sqlx::query!(
             "-- write_decisions
             insert into decisions (purge_id, slice_no, run, positions, from_outcome, to_outcome, step, job_id, code,
-                                   detail, decided_at)
+                                   detail, kept_until, decided_at)
             select new.purge_id, new.slice_no, p.run, new.positions::smallint[], new.from_outcome, new.to_outcome,
-                   $8, $9, new.code, new.detail, $10
-            from unnest($1::uuid[], $2::int[], $3::text[], $4::smallint[], $5::smallint[], $6::text[], $7::text[])
-                 with ordinality as new (purge_id, slice_no, positions, from_outcome, to_outcome, code, detail, n)
+                   $9, $10, new.code, new.detail, new.kept_until::timestamptz[], $11
+            from unnest($1::uuid[], $2::int[], $3::text[], $4::smallint[], $5::smallint[], $6::text[], $7::text[],
+                        $8::text[])
+                 with ordinality as new (purge_id, slice_no, positions, from_outcome, to_outcome, code, detail,
+                                         kept_until, n)
             join purges p on p.id = new.purge_id
             order by new.n",
             &rows.iter().map(|(decision, _)| decision.slice.purge).collect::<Vec<_>>(),
             &rows.iter().map(|(decision, _)| decision.slice.no).collect::<Vec<_>>(),
-            &rows.iter().map(|(_, positions)| array_literal(positions)).collect::<Vec<_>>(),
+            &rows.iter().map(|(_, decided)| array_literal(&decided.positions)).collect::<Vec<_>>(),
             &rows.iter().map(|(decision, _)| i16::from(decision.from.code())).collect::<Vec<_>>(),
             &rows.iter().map(|(decision, _)| i16::from(decision.to.code())).collect::<Vec<_>>(),
             &rows.iter().map(|(decision, _)| decision.reason.code.to_string()).collect::<Vec<_>>(),
             &rows.iter().map(|(decision, _)| decision.reason.detail.clone()).collect::<Vec<_>>() as _,
+            &rows.iter().map(|(_, decided)| moments_literal(&decided.kept_until)).collect::<Vec<_>>() as _,
             self.step.as_str(),
             self.job,
             now.to_sqlx() as _
@@ -252,8 +255,13 @@ fn silent_literal(slice: &Draft) -> Option<String> {
 }
 
 fn silent_since_literal(slice: &Draft) -> Option<String> {
-    let since: Vec<String> = slice.silent.values().map(|since| format!("\"{since}\"")).collect();
-    (!since.is_empty()).then(|| format!("{{{}}}", since.join(",")))
+    moments_literal(slice.silent.values())
+}
+
+/// Moments as an array, where there are any.
+fn moments_literal<'a>(moments: impl IntoIterator<Item = &'a Timestamp>) -> Option<String> {
+    let moments: Vec<String> = moments.into_iter().map(|moment| format!("\"{moment}\"")).collect();
+    (!moments.is_empty()).then(|| format!("{{{}}}", moments.join(",")))
 }
 
 /// `{1,2,3}`: Postgres takes no arrays of arrays that differ in length.

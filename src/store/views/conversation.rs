@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::conversations::outcome_of;
 use crate::domain::keys::Reach;
 use crate::domain::outcome::{Cell, Outcome};
+use crate::domain::reason::kept_until;
 use crate::store::slices::locate;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
@@ -119,6 +120,7 @@ async fn decisions_about(
     let rows = sqlx::query!(
         r#"-- decisions_about
         select d.purge_id, d.from_outcome, d.to_outcome, d.step, d.code, d.detail, d.job_id, d.decided_at,
+               d.kept_until[array_position(d.positions, c.position)] as "kept_until: SqlTimestamp",
                j.upstream_job_id as "upstream_job_id?"
         from unnest($1::uuid[], $2::int[], $3::smallint[]) as c (purge_id, slice_no, position)
         join decisions d on (d.purge_id, d.slice_no) = (c.purge_id, c.slice_no) and c.position = any(d.positions)
@@ -137,7 +139,7 @@ async fn decisions_about(
             to: outcome_of(row.to_outcome)?,
             step: row.step,
             code: row.code,
-            detail: row.detail,
+            detail: row.kept_until.map(|until| kept_until(until.to_jiff())).or(row.detail),
             job: row.job_id,
             upstream_job_id: row.upstream_job_id,
             at: row.decided_at.to_jiff(),

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::keys::Reach;
 use crate::domain::outcome::{Cell, Outcome};
-use crate::domain::reason::Step;
+use crate::domain::reason::{Step, kept_until};
 use crate::store::purges::load::is_there;
 use crate::store::slices::locate;
 use crate::store::tx::{Rows as _, Tx};
@@ -202,8 +202,23 @@ async fn slices_from(
 /// A decision about some conversations of a slice.
 struct Decision {
     positions: Vec<i16>,
+    /// Until when each is kept, in their order; empty where the detail is that of all.
+    kept_until: Vec<SqlTimestamp>,
     decided: Arc<Decided>,
     carrying: Carrying,
+}
+
+impl Decision {
+    /// What it says of the conversation at its `nth` position.
+    fn about(&self, nth: usize) -> Arc<Decided> {
+        match self.kept_until.get(nth) {
+            None => Arc::clone(&self.decided),
+            Some(until) => {
+                let detail = Some(kept_until(until.to_jiff()));
+                Arc::new(Decided { detail, ..self.decided.as_ref().clone() })
+            }
+        }
+    }
 }
 
 /// What a decision says of the job that carries a conversation.
@@ -228,6 +243,7 @@ async fn decisions_on(
     let rows = sqlx::query!(
         r#"-- decisions_on
         select d.slice_no, d.positions, d.from_outcome, d.to_outcome, d.step, d.code, d.detail, d.decided_at,
+               d.kept_until as "kept_until: Vec<SqlTimestamp>",
                j.upstream_job_id as "upstream_job_id?"
         from decisions d
         left join jobs j on j.id = d.job_id
@@ -250,7 +266,12 @@ async fn decisions_on(
             (Outcome::Submitted, _) if row.step == Step::Submit.as_str() => Carrying::Undone,
             _ => Carrying::Unchanged,
         };
-        let decision = Decision { positions: row.positions, decided: Arc::new(decided), carrying };
+        let decision = Decision {
+            positions: row.positions,
+            kept_until: row.kept_until.unwrap_or_default(),
+            decided: Arc::new(decided),
+            carrying,
+        };
         decisions.entry(row.slice_no).or_default().push(decision);
     }
     Ok(decisions)
@@ -273,11 +294,11 @@ struct Last {
 fn last_decisions(cells: &[Cell], decisions: &[Decision]) -> Vec<Last> {
     let mut last = vec![Last::default(); cells.len()];
     for decision in decisions {
-        let positions = decision.positions.iter().filter_map(|&position| usize::try_from(position).ok());
-        for position in positions {
+        for (nth, &position) in decision.positions.iter().enumerate() {
+            let Ok(position) = usize::try_from(position) else { continue };
             let Some((cell, last)) = cells.get(position).zip(last.get_mut(position)) else { continue };
             if cell.outcome == decision.decided.outcome {
-                last.decided = Some(Arc::clone(&decision.decided));
+                last.decided = Some(decision.about(nth));
             }
             match &decision.carrying {
                 Carrying::Begins(job) => {

@@ -19,6 +19,23 @@ fn every_file_that_a_document_names_is_there() {
 }
 
 #[test]
+fn no_example_keeps_data_where_everybody_may_write() {
+    let lines = |text: &str| text.lines().filter(|line| keeps_data_in_reach_of_all(line)).count();
+    assert_eq!(lines("serve --data-dir /tmp/x\n--data-dir=/var/tmp\n--data-dir ./try\n--data-dir /tmpfs"), 2);
+    for document in documents() {
+        assert_eq!(lines(&fs::read_to_string(&document).unwrap()), 0, "{}", document.display());
+    }
+}
+
+fn keeps_data_in_reach_of_all(line: &str) -> bool {
+    let named = line.split("--data-dir").skip(1).map(|rest| rest.trim_start_matches(['=', ' ', '"']));
+    named.into_iter().any(|path| {
+        let path = path.split_whitespace().next().unwrap_or_default();
+        ["/tmp", "/var/tmp"].iter().any(|folder| std::path::Path::new(path).starts_with(folder))
+    })
+}
+
+#[test]
 fn every_code_of_a_decision_is_explained() {
     let document = fs::read_to_string(tree::project().join("docs/architecture.md")).unwrap();
     let source = fs::read_to_string(tree::project().join("src/domain/reason.rs")).unwrap();

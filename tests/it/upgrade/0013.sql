@@ -1,0 +1,2 @@
+-- Nothing new to keep.
+select count(*) from decisions where kept_until is not null;
