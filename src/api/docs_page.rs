@@ -3,18 +3,18 @@
 //! The page loads nothing from anywhere else, and its policy lets it: whoever reads it may be without a network, and
 //! whoever runs it should not have to trust one.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
-use axum::http::StatusCode;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use utoipa_swagger_ui::Config;
 
 use super::extract::PathText;
+use super::prepared::Prepared;
 use super::problem::{self, Problem};
 use super::state::ApiState;
 
@@ -23,19 +23,28 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
                       img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
+/// What the page is made of, as far as somebody has asked for it: the names are those of files, so they are few.
+static ASSETS: LazyLock<Mutex<BTreeMap<String, Prepared>>> = LazyLock::new(Mutex::default);
+
 /// Page and assets; not part of the document that they show.
 pub(super) fn router() -> Router<ApiState> {
     Router::new()
         .route("/docs", get(async || Redirect::to("/docs/")))
-        .route("/docs/", get(async || asset("index.html").await))
-        .route("/docs/{*asset}", get(async |PathText(path): PathText| asset(&path).await))
+        .route("/docs/", get(async |headers: HeaderMap| asset("index.html", &headers).await))
+        .route(
+            "/docs/{*asset}",
+            get(async |PathText(path): PathText, headers: HeaderMap| asset(&path, &headers).await),
+        )
 }
 
-async fn asset(path: &str) -> Response {
-    // Else the page would ask a service of its makers whether the document is valid.
-    let config = Config::from("/openapi.json").validator_url("none").deep_linking(true);
-    let file = match utoipa_swagger_ui::serve(path, Arc::new(config)).map_err(|error| error.to_string()) {
-        Ok(Some(file)) => file,
+async fn asset(path: &str, asked: &HeaderMap) -> Response {
+    let known = assets().get(path).cloned();
+    let prepared = match known {
+        Some(prepared) => Ok(Some(prepared)),
+        None => prepare(path).await,
+    };
+    let answer = match prepared {
+        Ok(Some(prepared)) => prepared.answer(asked),
         Ok(None) => return problem::no_such_path().await.into_response(),
         Err(error) => {
             tracing::error!(error, path, "an asset can't be shown");
@@ -44,12 +53,28 @@ async fn asset(path: &str) -> Response {
         }
     };
     let headers = [
-        (CONTENT_TYPE, file.content_type.as_str()),
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
         // They change with the version of the service only, but their names do not tell it.
         (CACHE_CONTROL, "public, max-age=3600"),
     ];
-    (headers, file.bytes.into_owned()).into_response()
+    (headers, answer).into_response()
+}
+
+/// The asset of this name, if there is one.
+async fn prepare(path: &str) -> Result<Option<Prepared>, String> {
+    // Else the page would ask a service of its makers whether the document is valid.
+    let config = Config::from("/openapi.json").validator_url("none").deep_linking(true);
+    let file = utoipa_swagger_ui::serve(path, Arc::new(config)).map_err(|error| error.to_string())?;
+    let Some(file) = file else { return Ok(None) };
+    let media_type = HeaderValue::from_str(&file.content_type).map_err(|error| error.to_string())?;
+    let bytes = file.bytes.into_owned().into();
+    let prepared = Prepared::new(media_type, bytes).await.map_err(|error| error.to_string())?;
+    assets().insert(path.to_owned(), prepared.clone());
+    Ok(Some(prepared))
+}
+
+fn assets() -> MutexGuard<'static, BTreeMap<String, Prepared>> {
+    ASSETS.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -23,6 +23,7 @@ mod openapi;
 mod orgs;
 mod page;
 mod patience;
+mod prepared;
 mod problem;
 mod purges;
 mod request_id;

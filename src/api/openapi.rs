@@ -1,12 +1,15 @@
 //! The document of the API: its head, and the calls that serve it.
 
+use std::sync::Arc;
+
 use axum::Extension;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+use tokio::sync::OnceCell;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use super::prepared::Prepared;
 use super::problem::Problem;
 
 /// The name of the one way to say who calls.
@@ -44,11 +47,26 @@ pub(super) fn head() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
-/// Who knows all calls writes the document when it is asked for.
-#[derive(Clone, Copy)]
-pub(super) struct Writer {
-    pub(super) json: fn() -> Result<String, String>,
-    pub(super) yaml: fn() -> Result<String, String>,
+/// The document in both of its forms.
+#[derive(Clone)]
+pub(super) struct Documents {
+    json: Written,
+    yaml: Written,
+}
+
+/// One form: written by who knows all calls, when somebody first asks for it.
+#[derive(Clone)]
+struct Written {
+    media_type: &'static str,
+    write: fn() -> Result<String, String>,
+    once: Arc<OnceCell<Prepared>>,
+}
+
+impl Documents {
+    pub(super) fn new(json: fn() -> Result<String, String>, yaml: fn() -> Result<String, String>) -> Self {
+        let written = |media_type, write| Written { media_type, write, once: Arc::default() };
+        Self { json: written("application/json", json), yaml: written("application/yaml", yaml) }
+    }
 }
 
 /// This document as JSON.
@@ -56,8 +74,11 @@ pub(super) struct Writer {
     get, path = "/openapi.json", tag = "operations",
     responses((status = 200, description = "It.", body = serde_json::Value))
 )]
-pub(super) async fn json(Extension(writer): Extension<Writer>) -> Result<impl IntoResponse, Problem> {
-    Ok(([(CONTENT_TYPE, "application/json")], written((writer.json)())?))
+pub(super) async fn json(
+    Extension(documents): Extension<Documents>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    documents.json.answer(&headers).await
 }
 
 /// This document as YAML.
@@ -65,14 +86,25 @@ pub(super) async fn json(Extension(writer): Extension<Writer>) -> Result<impl In
     get, path = "/openapi.yaml", tag = "operations",
     responses((status = 200, description = "It.", body = serde_json::Value, content_type = "application/yaml"))
 )]
-pub(super) async fn yaml(Extension(writer): Extension<Writer>) -> Result<impl IntoResponse, Problem> {
-    Ok(([(CONTENT_TYPE, "application/yaml")], written((writer.yaml)())?))
+pub(super) async fn yaml(
+    Extension(documents): Extension<Documents>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    documents.yaml.answer(&headers).await
 }
 
-fn written(document: Result<String, String>) -> Result<String, Problem> {
-    document.map_err(|error| {
-        tracing::error!(error, "the document of the API can't be written");
-        let detail = "this is an error of the service; the request id finds it in the logs";
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
-    })
+impl Written {
+    async fn answer(&self, asked: &HeaderMap) -> Result<Response, Problem> {
+        let prepare = async || {
+            let text = (self.write)()?;
+            let media_type = HeaderValue::from_static(self.media_type);
+            Prepared::new(media_type, text.into()).await.map_err(|error| error.to_string())
+        };
+        let prepared = self.once.get_or_try_init(prepare).await.map_err(|error: String| {
+            tracing::error!(error, "the document of the API can't be written");
+            let detail = "this is an error of the service; the request id finds it in the logs";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+        })?;
+        Ok(prepared.answer(asked))
+    }
 }

@@ -11,7 +11,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::openapi::Writer;
+use super::openapi::Documents;
 use super::state::{ApiState, Calls};
 use super::{
     auth, compress, conversations, docs_page, etag, general, health, holds, jobs, measure, metrics,
@@ -116,7 +116,7 @@ pub(super) fn router(state: ApiState) -> Router {
         limited = limited
             .merge(docs_page::router())
             .merge(unbuilt::router(&state))
-            .layer(Extension(Writer { json: document_json, yaml: document_yaml }));
+            .layer(Extension(Documents::new(document_json, document_yaml)));
     }
     let routes = limited
         .layer(from_fn_with_state(state.clone(), patience::limit))

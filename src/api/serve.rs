@@ -2,10 +2,12 @@
 //!
 //! A connection costs a task and one look at it now and then. The looks end those on which a peer is slow: with a head,
 //! between requests, or with taking an answer. What a body may take is told in `incoming`, what a call may take in
-//! `patience`.
+//! `patience`. Where there are as many connections as there may be, the one that has asked nothing for longest makes room for
+//! the next.
 //!
 //! Invariant: no peer keeps a connection for longer than [`ConnectionTerms`] say by doing nothing.
 
+mod crowd;
 mod lent;
 mod pulse;
 mod socket;
@@ -25,12 +27,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::terms::ConnectionTerms;
+use crowd::{Crowd, Place};
 use lent::Lent;
 use pulse::{Overdue, Pulse, Watched};
 use socket::Socket;
@@ -41,8 +43,8 @@ const LARGEST_HEAD: usize = 64 * 1024;
 const MOST_FIELDS: usize = 100;
 /// The most bytes of an HTTP/2 header list, unfolded.
 const LARGEST_FIELDS: u32 = 64 * 1024;
-/// The most requests at once on one HTTP/2 connection.
-const MOST_STREAMS: u32 = 100;
+/// The most requests at once on one HTTP/2 connection: each may leave an answer unread.
+const MOST_STREAMS: u32 = 24;
 /// An HTTP/2 peer is asked so often whether it lives.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// It may take so long to say so.
@@ -59,14 +61,10 @@ pub(super) async fn serve(
     terms: ConnectionTerms,
     stop: CancellationToken,
 ) {
-    let (connections, server) = (TaskTracker::new(), server());
-    let permits = Arc::new(Semaphore::new(terms.most));
-    while let Some((stream, permit)) = stop.run_until_cancelled(accept(&listener, &permits)).await {
-        let served = connection(server.clone(), stream, router.clone(), terms, stop.clone());
-        connections.spawn(async move {
-            served.await;
-            drop(permit);
-        });
+    let (connections, server, crowd) = (TaskTracker::new(), server(), Crowd::new(terms.most));
+    while let Some((stream, place)) = stop.run_until_cancelled(accept(&listener, &crowd)).await {
+        let served = connection(server.clone(), stream, router.clone(), terms, stop.clone(), place);
+        connections.spawn(served);
     }
     drop(listener);
     connections.close();
@@ -88,19 +86,15 @@ fn server() -> auto::Builder<TokioExecutor> {
     server
 }
 
-/// The next connection, once there is room for it.
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+/// The next connection, and its place.
+async fn accept(listener: &TcpListener, crowd: &Crowd) -> (TcpStream, Place) {
     loop {
-        // Nobody closes the semaphore.
-        let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
-            return std::future::pending().await;
-        };
         match listener.accept().await {
             Ok((stream, _)) => {
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "small answers of a connection may be late");
                 }
-                return (stream, permit);
+                return (stream, crowd.enter().await);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -124,8 +118,9 @@ async fn connection(
     router: Router,
     terms: ConnectionTerms,
     stop: CancellationToken,
+    place: Place,
 ) {
-    let pulse = Arc::new(Pulse::new());
+    let pulse = place.pulse();
     let io = TokioIo::new(Socket::new(stream, Arc::clone(&pulse)));
     let requests = Arc::clone(&pulse);
     let service = service_fn(move |request| answer(router.clone(), Arc::clone(&requests), request));
@@ -139,6 +134,14 @@ async fn connection(
                     tracing::debug!(%error, "a connection broke");
                 }
                 return;
+            }
+            // Others wait for its place. What it has asked meanwhile is answered; no more.
+            () = place.given_up(), if closing.is_none() => {
+                if pulse.is_quiet() {
+                    return;
+                }
+                served.as_mut().graceful_shutdown();
+                closing = Some(Instant::now());
             }
             // What is under way may end; nothing new begins.
             () = stop.cancelled(), if closing.is_none() => {

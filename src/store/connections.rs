@@ -16,6 +16,12 @@ const RESTED: Duration = Duration::from_secs(5);
 pub(super) const ENGINE: &str = "engine";
 pub(super) const REQUESTS: &str = "requests";
 
+/// Of so many connections of requests all but a quarter, and but one at least, are for whatever is asked: what protects (a
+/// hold, a stop, a pause, and whether the database is ready) finds one however many others wait.
+pub(super) fn ordinary(connections: u32) -> u32 {
+    connections.saturating_sub((connections / 4).max(1)).max(1)
+}
+
 /// A pool of at most so many.
 pub(super) fn pool(
     max_connections: u32,

@@ -55,7 +55,7 @@ impl Store {
     }
 
     async fn check_condition(&self) -> Result<(), StoreError> {
-        let mut tx = self.begin_request("check_ready").await?;
+        let mut tx = self.begin_protecting("check_ready").await?;
         let server = sqlx::query!(
             r#"-- check_ready
             select current_setting('transaction_read_only') = 'on' as "is_read_only!",

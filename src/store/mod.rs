@@ -30,6 +30,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgSslMode};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::meters::Meters;
@@ -94,6 +95,8 @@ pub struct Store {
     deadlines: Deadlines,
     pulse: Pulse,
     bell: Bell,
+    /// For requests that do not protect.
+    ordinary: Arc<Semaphore>,
     turns: Turns,
     new_id: NewId,
     meters: Meters,
@@ -131,10 +134,12 @@ impl Store {
         };
         let engine = pool(max_connections - max_connections / 2, deadlines.engine);
         let api = pool(max_connections / 2, deadlines.requests);
+        let ordinary = connections::ordinary(api.options().get_max_connections());
         let bell = Bell::new(new_id().to_string(), engine.clone(), deadlines.engine, pulse.clone());
         Ok(Self {
             engine,
-            turns: Turns::new(api.options().get_max_connections()),
+            ordinary: Arc::new(Semaphore::new(usize::try_from(ordinary).unwrap_or(Semaphore::MAX_PERMITS))),
+            turns: Turns::new(ordinary),
             api,
             options: Arc::new(options),
             deadlines,

@@ -2,6 +2,7 @@
 //! that a connection that swallows bytes holds nobody up for long.
 
 use std::io::{Error as IoError, ErrorKind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 use sqlx::pool::PoolConnection;
 use sqlx::{Executor as _, PgConnection, PgPool, Postgres};
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
@@ -29,6 +31,8 @@ const BEGIN: &str = "begin isolation level read committed";
 pub(super) struct Tx {
     /// `None` once the transaction is over: committed, failed, or its connection given up.
     connection: Option<PoolConnection<Postgres>>,
+    /// Among those who may take any connection.
+    place: Option<OwnedSemaphorePermit>,
     pub(super) name: &'static str,
     pub(super) meters: Meters,
     timed: Option<Timed>,
@@ -62,18 +66,36 @@ impl Store {
         Tx::connect(self, &self.engine, (ENGINE, self.deadlines.engine), name).await?.begin().await
     }
 
-    /// Begins a transaction of a request.
-    pub(super) async fn begin_request(&self, name: &'static str) -> Result<Tx, StoreError> {
-        Tx::connect(self, &self.api, (REQUESTS, self.deadlines.requests), name).await?.begin().await
-    }
-
     /// The same where it is one statement, which commits itself: a round trip instead of three.
     pub(super) async fn single(&self, name: &'static str) -> Result<Tx, StoreError> {
         Tx::connect(self, &self.engine, (ENGINE, self.deadlines.engine), name).await
     }
 
+    /// Begins a transaction of a request.
+    pub(super) async fn begin_request(&self, name: &'static str) -> Result<Tx, StoreError> {
+        self.single_request(name).await?.begin().await
+    }
+
     /// The same where it is one statement.
     pub(super) async fn single_request(&self, name: &'static str) -> Result<Tx, StoreError> {
+        let limits = self.deadlines.requests;
+        // Nobody closes the semaphore.
+        let place = timeout(limits.connection, Arc::clone(&self.ordinary).acquire_owned()).await;
+        let Ok(Ok(place)) = place else {
+            self.meters.database_error(true);
+            return Err(StoreError::Database { transaction: name, source: sqlx::Error::PoolTimedOut });
+        };
+        let tx = Tx::connect(self, &self.api, (REQUESTS, limits), name).await?;
+        Ok(tx.in_place(place))
+    }
+
+    /// Begins a transaction of a request that protects, or that tells how the database is: it waits for no other.
+    pub(super) async fn begin_protecting(&self, name: &'static str) -> Result<Tx, StoreError> {
+        self.single_protecting(name).await?.begin().await
+    }
+
+    /// The same where it is one statement.
+    pub(super) async fn single_protecting(&self, name: &'static str) -> Result<Tx, StoreError> {
         Tx::connect(self, &self.api, (REQUESTS, self.deadlines.requests), name).await
     }
 }
@@ -88,6 +110,7 @@ impl Tx {
         let wait = store.meters.connection_wait(pool_name);
         let mut tx = Self {
             connection: None,
+            place: None,
             name,
             meters: store.meters.clone(),
             timed: None,
@@ -103,6 +126,11 @@ impl Tx {
         tx.timed = Some(tx.meters.transaction(name));
         wait.end("begun");
         Ok(tx)
+    }
+
+    fn in_place(mut self, place: OwnedSemaphorePermit) -> Self {
+        self.place = Some(place);
+        self
     }
 
     async fn begin(mut self) -> Result<Self, StoreError> {

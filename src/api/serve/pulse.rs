@@ -79,6 +79,11 @@ impl Pulse {
         self.state().requests.is_empty()
     }
 
+    /// Since when no request is under way, where none is.
+    pub(super) fn quiet_since(&self) -> Instant {
+        self.state().quiet_since
+    }
+
     /// Whether the peer has had its time.
     pub(super) fn overdue(&self, terms: &ConnectionTerms, now: Instant) -> Option<Overdue> {
         let state = self.state();

@@ -50,7 +50,7 @@ impl Store {
     }
 
     async fn load_hold(&self, id: Uuid, new: &NewHold) -> Result<(), StoreError> {
-        let mut tx = self.begin_request("load_hold").await?;
+        let mut tx = self.begin_protecting("load_hold").await?;
         let now = tx.now().await?;
         sqlx::query!(
             "-- load_hold
@@ -80,7 +80,7 @@ impl Store {
     }
 
     async fn activate_hold(&self, id: Uuid, new: &NewHold) -> Result<Timestamp, StoreError> {
-        let mut tx = self.begin_request("activate_hold").await?;
+        let mut tx = self.begin_protecting("activate_hold").await?;
         lock_orgs(&mut tx, &new.orgs).await?;
         let now = tx.now().await?;
         sqlx::query!("-- activate_hold\nupdate holds set active = true where id = $1", id)

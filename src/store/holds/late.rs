@@ -10,7 +10,7 @@ impl Store {
     /// Those of the hold's conversations within the reach, as far as is known now. Read after the hold's activation, when no
     /// further intent can name them: what was named before and comes back is protected.
     pub async fn too_late_for(&self, reach: &Reach, hold: Uuid) -> Result<Vec<Uuid>, StoreError> {
-        let mut tx = self.begin_request("too_late_for").await?;
+        let mut tx = self.begin_protecting("too_late_for").await?;
         sqlx::query_scalar!(
             "-- too_late_for
             select distinct hc.conversation_id

@@ -7,7 +7,7 @@ use super::quiet::quiet_at;
 use crate::domain::events::EventType;
 use crate::domain::keys::Reach;
 use crate::store::events::{Actor, NewEvent, write};
-use crate::store::tx::{Rows as _, Tx, Writes as _};
+use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// Who stopped an org, when and why.
@@ -35,7 +35,7 @@ impl Store {
         if !reach.covers(org) {
             return Ok(None);
         }
-        let mut tx = self.begin_request("stop_org").await?;
+        let mut tx = self.begin_protecting("stop_org").await?;
         lock(&mut tx, org).await?;
         let told = sqlx::query!(
             "-- stop_org

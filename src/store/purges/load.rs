@@ -100,7 +100,7 @@ impl Store {
 
     /// Its org, by which everything about it is locked.
     pub(super) async fn org_of(&self, reach: &Reach, purge: Uuid) -> Result<Option<String>, StoreError> {
-        let mut tx = self.single_request("org_of_purge").await?;
+        let mut tx = self.single_protecting("org_of_purge").await?;
         sqlx::query_scalar!(
             "-- org_of_purge
             select org from purges where id = $1 and ($2::text[] is null or org = any($2))",

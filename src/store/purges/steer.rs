@@ -46,7 +46,7 @@ impl Store {
         // Not in the transaction below, whose first statement is the lock. The org of a purge never changes.
         let Some(org) = self.org_of(reach, purge).await? else { return Ok(None) };
         let org = org.as_str();
-        let mut tx = self.begin_request("steer_purge").await?;
+        let mut tx = self.begin_protecting("steer_purge").await?;
         lock::lock(&mut tx, org).await?;
         // What waits in jobs leaves them now, in this transaction: an intent that comes after must not find it there.
         let (waiting, keys) = match act {

@@ -180,24 +180,43 @@ async fn who_takes_nothing_of_an_answer_is_cut_off() {
 }
 
 #[tokio::test]
-async fn who_comes_when_all_places_are_taken_waits_for_one() {
+async fn who_comes_when_everybody_has_a_request_waits_for_a_place() {
     let test = Setup::new().role(Role::Api).connections(|terms| terms.most = 2).start().await;
+    let purge = test.purge(&test.ids_of(Kind::Eligible)[..1]).await;
     let mut wires = Vec::new();
     for _ in 0..2 {
         let mut wire = Wire::open(&test).await;
-        wire.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-        wire.until("ok").await;
+        wire.send_head(&test, &format!("GET /purges/{purge}?wait=30"), &[]).await;
         wires.push(wire);
     }
     let mut late = Wire::open(&test).await;
     late.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
-    // Those who have a place are served meanwhile.
-    wires[1].send("GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    wires[1].until("ok").await;
     let mut byte = [0];
-    assert!(late.0.try_read(&mut byte).is_err(), "it was served beyond the limit");
+    let served = tokio::time::timeout(SHORT, late.0.read(&mut byte)).await;
+    assert!(served.is_err(), "it was served beyond the limit");
     drop(wires.remove(0));
     assert!(late.rest().await.contains("\"ok\""));
+}
+
+#[tokio::test]
+async fn who_has_asked_nothing_for_longest_makes_room_for_who_comes() {
+    const MOST: usize = 8;
+    let test = Setup::new().role(Role::Api).connections(|terms| terms.most = MOST).start().await;
+    let mut slow = Vec::new();
+    for _ in 0..3 * MOST {
+        let mut wire = Wire::open(&test).await;
+        wire.send("GET /health/live HTTP/1.1\r\nX-Slow: ").await;
+        slow.push(wire);
+    }
+    let mut late = Wire::open(&test).await;
+    let began = std::time::Instant::now();
+    late.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    assert!(late.rest().await.contains("\"ok\""));
+    // Long before the heads have had their time.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    for mut gone in slow.drain(..2 * MOST) {
+        assert_eq!(gone.rest().await, "", "the oldest went first");
+    }
 }
 
 #[tokio::test]

@@ -49,6 +49,16 @@ fn every_code_of_a_decision_is_explained() {
     }
 }
 
+/// Its first layer builds the dependencies alone, with a stub for each target that Cargo.toml names.
+#[test]
+fn the_image_has_a_stub_for_every_benchmark() {
+    let read = |path: &str| fs::read_to_string(tree::project().join(path)).unwrap();
+    let (manifest, image) = (read("Cargo.toml"), read("Dockerfile"));
+    let benches = manifest.split("[[bench]]\nname = \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let missing: Vec<&str> = benches.filter(|name| !image.contains(&format!("benches/{name}.rs"))).collect();
+    assert!(missing.is_empty(), "Dockerfile has no stub for {missing:?}");
+}
+
 #[test]
 fn bad_samples_are_seen() {
     assert_eq!(
