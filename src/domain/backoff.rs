@@ -20,6 +20,14 @@ pub fn carried(tries: u32) -> Duration {
     exponential(tries, Duration::from_mins(10), 1.0)
 }
 
+/// A slice that could not be read so often in a row is parked.
+const TRIES_TO_READ: u32 = 5;
+
+/// The wait before a slice is read again that could not be read `tries` times in a row; `None` when it is parked.
+pub fn unreadable(tries: u32) -> Option<Duration> {
+    (tries < TRIES_TO_READ).then(|| step(tries, 1.0))
+}
+
 /// A failed delivery's next attempt, after `attempt` attempts; `None` when the schedule is used up.
 ///
 /// Up to a fifth is added at random, so that deliveries that failed together don't come back together.

@@ -44,6 +44,10 @@ words! {
         OrgResumed = "org_resumed",
         /// Conversations were found gone after their job was given up; their outcome stays.
         GoneLate = "gone_late",
+        /// A slice of the purge can't be read: its conversations wait for a repair.
+        SliceParked = "slice_parked",
+        /// It can be read again, and goes on.
+        SliceUnparked = "slice_unparked",
     }
 }
 

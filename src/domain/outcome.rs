@@ -129,6 +129,15 @@ impl Cell {
         Some(Self { outcome, marks: Marks(byte & 0xf0) })
     }
 
+    /// Reads all bytes of a slice; the error tells of the first that can't be read.
+    pub fn read(bytes: &[u8]) -> Result<Vec<Self>, UnreadableByte> {
+        let cells = bytes
+            .iter()
+            .enumerate()
+            .map(|(position, &byte)| Self::from_byte(byte).ok_or(UnreadableByte { position, byte }));
+        cells.collect()
+    }
+
     /// The byte to store.
     pub const fn to_byte(self) -> u8 {
         self.outcome.code() | self.marks.0
@@ -140,6 +149,14 @@ impl Cell {
             && !self.marks.has(Marks::RESERVED)
             && !self.marks.has(Marks::ELSEWHERE)
     }
+}
+
+/// A byte of a slice that stands for no outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the outcome byte at position {position} is {byte:#04x}, which stands for no outcome")]
+pub struct UnreadableByte {
+    position: usize,
+    byte: u8,
 }
 
 #[cfg(test)]
@@ -156,6 +173,10 @@ mod tests {
             }
         }
         assert_eq!(Cell::from_byte(0x0c), None);
+        assert_eq!(Cell::read(&[0x00, 0x41]).map(|cells| cells.len()), Ok(2));
+        let unreadable = Cell::read(&[0x00, 0x0f, 0x0e]).unwrap_err();
+        let told = "the outcome byte at position 1 is 0x0f, which stands for no outcome";
+        assert_eq!(unreadable.to_string(), told);
         assert_eq!(Cell::from_byte(0xff), None);
     }
 

@@ -31,6 +31,8 @@ words! {
         Pause = "pause",
         /// A caller had the purge retried.
         Retry = "retry",
+        /// A slice that was set aside can be read again.
+        Repair = "repair",
     }
 }
 
@@ -115,6 +117,8 @@ pub mod codes {
     pub const GONE_LATE: Reason = Reason::code("gone_late");
     /// Whatever protects it now, a job that was given up may delete it: it is judged when that job is over.
     pub const STILL_CARRIED: Reason = Reason::code("still_carried");
+    /// Its job ended while its slice could not be read: what became of it is asked afresh.
+    pub const FATE_UNREAD: Reason = Reason::code("fate_unread");
     /// It had failed, and a retry takes it up again.
     pub const RETRIED: Reason = Reason::code("retried");
 }

@@ -166,6 +166,12 @@ pub const ORG_BLOCKED: Meter = meter(
 );
 pub const ORG_STOPPED: Meter =
     meter("genesys_purge_org_stopped", Gauge, &["org"], "1 where an operator stopped the org, else 0.");
+pub const SLICES_PARKED: Meter = meter(
+    "genesys_purge_slices_parked",
+    Gauge,
+    &["org"],
+    "Slices that can't be read and wait for an operator.",
+);
 pub const DELIVERIES: Meter = meter(
     "genesys_purge_webhook_deliveries",
     Gauge,
@@ -204,6 +210,7 @@ pub const TABLE: &[&Meter] = &[
     &OLDEST_OPEN_PURGE,
     &CONVERSATIONS,
     &JOBS_OPEN,
+    &SLICES_PARKED,
     &STEP_DURATION,
     &LEASES_EXPIRED,
     &UPSTREAM_CALLS,

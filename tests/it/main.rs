@@ -25,6 +25,7 @@ mod metrics;
 mod openapi;
 mod overlap;
 mod packing;
+mod parked;
 mod paused;
 mod plans;
 mod polling;

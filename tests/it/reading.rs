@@ -112,6 +112,7 @@ async fn a_purge_has_the_fields_of_the_contract() {
         "id",
         "labels",
         "org",
+        "parked",
         "progress",
         "reason",
         "reference",

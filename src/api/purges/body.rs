@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::domain::counts::Tally;
 use crate::domain::progress;
 use crate::domain::state::PurgeState;
-use crate::store::purges::load::Purge;
+use crate::store::purges::load::{Parked, Purge};
 
 /// A purge.
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,6 +34,9 @@ pub(in crate::api) struct PurgeBody {
     requested_by: String,
     /// Why its work waits, where it does.
     blocked_reason: Option<BlockedReason>,
+    /// What of it can't be read from the database and waits for an operator, where anything does: nothing of it is submitted,
+    /// and the purge is not final before it is repaired. The counts tell how it stood last.
+    parked: Option<ParkedBody>,
 }
 
 /// How fast it goes.
@@ -47,6 +50,20 @@ struct Progress {
     /// When the last will, at this rate. Null where nothing can be said: not started, paused, blocked, stopped, final, or
     /// nothing became final in the last minutes.
     estimated_finish_at: Option<Timestamp>,
+}
+
+/// What can't be read.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Parked)]
+struct ParkedBody {
+    /// Runs of conversations that can't be read.
+    slices: i64,
+    /// The conversations in them.
+    conversations: i64,
+    /// Since the first was parked.
+    since: Timestamp,
+    /// What can't be read of the first.
+    error: String,
 }
 
 /// Why work waits.
@@ -76,6 +93,12 @@ impl From<Purge> for PurgeBody {
             finished_at: purge.finished_at,
             requested_by: purge.requested_by,
             blocked_reason: purge.blocked.map(|(code, detail)| BlockedReason { code, detail }),
+            parked: purge.parked.map(|Parked { slices, conversations, since, error }| ParkedBody {
+                slices,
+                conversations,
+                since,
+                error,
+            }),
         }
     }
 }

@@ -65,6 +65,11 @@ fn org_findings(settings: &Settings, org: &OrgCondition) -> Vec<Finding> {
         let remedy = "nothing: the service looks what became of them once engine.ambiguity_grace has passed";
         findings.push(Finding::warn("jobs in doubt", detail, remedy));
     }
+    if let Some(purge) = org.parked_of {
+        let detail = format!("{} can't be read and wait for a repair, of purge {purge} for one", org.parked);
+        let remedy = "docs/operations.md, \"Parked slices\"";
+        findings.push(Finding::warn("parked slices", detail, remedy));
+    }
     findings.into_iter().map(|finding| finding.of(name)).collect()
 }
 

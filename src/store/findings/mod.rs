@@ -1,7 +1,8 @@
 //! What the purges of an org have found out about an id: seen gone, found protected, carried by a job. One row an id, so
 //! that a question about it costs the same however many purges name it.
 //!
-//! Invariant: written in the transaction of the decision that it follows from, by [`super::slices::patch::Patch`] alone.
+//! Invariant: written in the transaction of the decision that it follows from, by [`super::slices::patch::Patch`], or of the
+//! end of a job of which nobody can tell what became of it.
 
 mod write;
 
@@ -15,7 +16,7 @@ use super::StoreError;
 use super::tx::{Rows as _, Tx};
 use crate::domain::eligibility::Since;
 
-pub(super) use write::write;
+pub(super) use write::{doubt, write};
 
 /// What was found out since then; ids of which nothing was are missing.
 pub(super) async fn since(

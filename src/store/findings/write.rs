@@ -66,6 +66,29 @@ pub(in crate::store) async fn write(tx: &mut Tx, now: Timestamp, patch: &Patch) 
     Ok(())
 }
 
+/// Writes that a job has carried these ids, and that nobody can tell what became of them: whatever was known of them before
+/// counts no more.
+pub(in crate::store) async fn doubt(tx: &mut Tx, org: &str, ids: &[Uuid]) -> Result<(), StoreError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "-- write_doubt
+        insert into findings as f (org, conversation_id, kept_at, carried_at)
+        select $1, new.id, now.at, now.at
+        from unnest($2::uuid[]) as new (id)
+        cross join (select clock_timestamp() as at) now
+        order by new.id
+        on conflict (org, conversation_id) do update
+        set kept_at = greatest(f.kept_at, excluded.kept_at), carried_at = greatest(f.carried_at, excluded.carried_at)",
+        org,
+        ids
+    )
+    .run(tx)
+    .await?;
+    Ok(())
+}
+
 fn finding(patch: &Patch, place: Place, from: Outcome, to: Outcome, code: &str) -> Option<Finding> {
     match to {
         Outcome::Purged | Outcome::AlreadyPurged => Some(Finding::Gone),

@@ -4,11 +4,12 @@
 
 use uuid::Uuid;
 
+use super::reserve;
 use crate::domain::state::JobResult;
 use crate::store::StoreError;
 use crate::store::tx::{Tx, Writes as _};
 
-/// Ends a job whose ids were all let go or handed on; `error` is kept as its last error where there is one.
+/// Ends a job whose ids were all let go or handed on, as far as their slices can be read; `error` is kept as its last error where there is one.
 pub(super) async fn finish(
     tx: &mut Tx,
     job: Uuid,
@@ -25,6 +26,7 @@ pub(super) async fn finish_all(
     result: JobResult,
     error: Option<&serde_json::Value>,
 ) -> Result<(), StoreError> {
+    reserve::let_go_untold(tx, jobs).await?;
     sqlx::query!(
         "-- finish_jobs
         update jobs j

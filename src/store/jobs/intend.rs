@@ -125,7 +125,8 @@ impl Store {
             return Ok(Intended::Changed);
         }
         let keys = parts.keys().copied().collect();
-        let mut patch = Patch::lock(&mut tx, Step::Intend, Some(waiting.job), keys).await?;
+        let mut patch = parts::lock(&mut tx, Step::Intend, Some(waiting.job), keys, [&parts]).await?;
+        reserve::leave_out(&mut tx, &patch, &org.name, waiting.job, &mut parts).await?;
         let staying = sift(&mut tx, &mut patch, &conditions, &mut parts).await?;
         parts::store(&mut tx, waiting.job, &parts).await?;
         if staying.is_empty() {

@@ -6,6 +6,7 @@ use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
 use uuid::Uuid;
 
 use super::facts::FactsStamp;
+use crate::domain::reason::Step;
 use crate::store::StoreError;
 use crate::store::slices::array_literal;
 use crate::store::slices::patch::Patch;
@@ -22,10 +23,48 @@ pub(super) struct Part {
     pub(super) facts: Option<FactsStamp>,
     /// Those of which the present round of looks was told, and which stay.
     pub(super) looked: BTreeSet<usize>,
+    /// Some of its positions are no positions.
+    is_unreadable: bool,
+}
+
+impl Part {
+    /// What it says can be true of a slice of so many conversations.
+    fn fits(&self, conversations: usize) -> bool {
+        !self.is_unreadable && self.positions.last().is_none_or(|last| *last < conversations)
+    }
 }
 
 /// All parts of a job, in the lock order of slices.
 pub(super) type Parts = BTreeMap<SliceKey, Part>;
+
+/// Locks slices for work on jobs that carry some of them; what a part can't be true of is left out, as if it could not be
+/// read itself.
+pub(super) async fn lock(
+    tx: &mut Tx,
+    step: Step,
+    job: Option<Uuid>,
+    keys: Vec<SliceKey>,
+    parts: impl IntoIterator<Item = &Parts>,
+) -> Result<Patch, StoreError> {
+    let mut patch = Patch::lock(tx, step, job, keys).await?;
+    for (key, part) in parts.into_iter().flatten() {
+        if patch.slice(*key).is_some_and(|slice| !part.fits(slice.ids.len())) {
+            patch.leave_out(*key, "the positions that a job carries of it can't be read".to_owned());
+        }
+    }
+    Ok(patch)
+}
+
+/// Takes out of a job what it carries of slices that are left out; tells the ids.
+pub(super) fn take_left_out(parts: &mut Parts, patch: &Patch) -> Vec<Uuid> {
+    let mut taken = Vec::new();
+    parts.retain(|key, part| {
+        let Some(ids) = patch.ids_left_out(*key) else { return true };
+        taken.extend(part.positions.iter().filter_map(|&position| ids.get(position)));
+        false
+    });
+    taken
+}
 
 /// Every place of a job, in order.
 pub(super) fn places(parts: &Parts) -> impl Iterator<Item = Place> {
@@ -66,16 +105,16 @@ pub(super) async fn load_all(tx: &mut Tx, jobs: &[Uuid]) -> Result<HashMap<Uuid,
     )
     .all(tx)
     .await?;
-    let set = |positions: Vec<i16>| {
-        positions.into_iter().filter_map(|position| usize::try_from(position).ok()).collect()
-    };
+    let set =
+        |positions: &[i16]| positions.iter().filter_map(|&position| usize::try_from(position).ok()).collect();
     let mut jobs = HashMap::<Uuid, Parts>::new();
     for row in rows {
         let part = Part {
-            positions: set(row.positions),
-            carried_before: set(row.carried_before),
+            positions: set(&row.positions),
+            carried_before: set(&row.carried_before),
             facts: FactsStamp::of(row.facts_at.map(SqlTimestamp::to_jiff), row.facts_epoch),
-            looked: set(row.looked),
+            looked: set(&row.looked),
+            is_unreadable: [row.positions, row.carried_before, row.looked].concat().iter().any(|at| *at < 0),
         };
         jobs.entry(row.job_id).or_default().insert(SliceKey { purge: row.purge_id, no: row.slice_no }, part);
     }

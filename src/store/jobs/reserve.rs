@@ -8,9 +8,10 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use super::facts::FactsStamp;
-use super::parts::Parts;
+use super::parts::{self, Parts};
 use crate::domain::outcome::{Marks, Outcome};
 use crate::store::StoreError;
+use crate::store::findings;
 use crate::store::slices::patch::Patch;
 use crate::store::slices::{Place, SliceKey};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
@@ -121,6 +122,72 @@ pub(super) async fn let_go(
     )
     .exactly(tx, ids.len())
     .await?;
+    note_released(tx, org, &ids).await
+}
+
+/// Takes out of a job what it carries of slices that are left out, and lets these ids go; tells them.
+pub(super) async fn leave_out(
+    tx: &mut Tx,
+    patch: &Patch,
+    org: &str,
+    job: Uuid,
+    parts: &mut Parts,
+) -> Result<Vec<Uuid>, StoreError> {
+    let ids = parts::take_left_out(parts, patch);
+    let_go_left_out(tx, org, &[job], &ids).await?;
+    Ok(ids)
+}
+
+/// Ends the reservations of what these jobs carried of slices that are left out, as far as they had them.
+pub(super) async fn let_go_left_out(
+    tx: &mut Tx,
+    org: &str,
+    jobs: &[Uuid],
+    ids: &[Uuid],
+) -> Result<(), StoreError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let ids = sqlx::query_scalar!(
+        "-- release_left_out
+        delete from reservations
+        where org = $1 and conversation_id = any($2) and job_id = any($3)
+        returning conversation_id",
+        org,
+        ids,
+        jobs
+    )
+    .all(tx)
+    .await?;
+    note_released(tx, org, &ids).await
+}
+
+/// Ends whatever reservations these jobs have to their end: of slices that could not be read to the last. Nobody can tell
+/// what became of these ids, so that whoever names them asks afresh.
+pub(super) async fn let_go_untold(tx: &mut Tx, jobs: &[Uuid]) -> Result<(), StoreError> {
+    let rows = sqlx::query!(
+        "-- release_untold
+        delete from reservations r
+        using jobs j
+        where j.id = r.job_id and j.id = any($1)
+        returning r.org, r.conversation_id, r.job_id, j.may_delete",
+        jobs
+    )
+    .all(tx)
+    .await?;
+    let Some(org) = rows.first().map(|row| row.org.clone()) else { return Ok(()) };
+    for job in rows.iter().map(|row| row.job_id).collect::<HashSet<_>>() {
+        tracing::warn!(org, %job, "a job ended, and what became of some of its conversations can't be told");
+    }
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.conversation_id).collect();
+    let carried: Vec<Uuid> =
+        rows.iter().filter(|row| row.may_delete).map(|row| row.conversation_id).collect();
+    findings::doubt(tx, &org, &carried).await?;
+    note_released(tx, &org, &ids).await
+}
+
+/// Notes those of the ids that somebody waits for.
+async fn note_released(tx: &mut Tx, org: &str, ids: &[Uuid]) -> Result<(), StoreError> {
     sqlx::query!(
         "-- note_released
         insert into released (org, conversation_id)
@@ -129,7 +196,7 @@ pub(super) async fn let_go(
         where exists (select from waiters where org = $1 and conversation_id = gone.id)
         on conflict do nothing",
         org,
-        &ids
+        ids
     )
     .run(tx)
     .await?;

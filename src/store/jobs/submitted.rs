@@ -112,9 +112,15 @@ impl Store {
         }
         let mut parts = parts::load(&mut tx, job.id).await?;
         let keys = parts.keys().copied().collect();
-        let mut patch = Patch::lock(&mut tx, Step::Submit, Some(job.id), keys).await?;
+        let mut patch = parts::lock(&mut tx, Step::Submit, Some(job.id), keys, [&parts]).await?;
+        let is_cut = cut(&mut tx, &patch, org, &job, &mut parts).await?;
         let carried = parts::with_ids(&parts, &patch);
         match refusal {
+            // It was another batch that was refused: perhaps for the sake of what is left out.
+            Refusal::UnnamedConflict | Refusal::Invalid(_) if is_cut => {
+                undo(&mut patch, &parts, &carried)?;
+                go_again(&mut tx, &job, Duration::ZERO, false, error).await?;
+            }
             Refusal::Again(wait) => {
                 undo(&mut patch, &parts, &carried)?;
                 go_again(&mut tx, &job, *wait, false, error).await?;
@@ -126,10 +132,8 @@ impl Store {
                 undo(&mut patch, &parts, &others)?;
                 reserve::release(&mut tx, &mut patch, org, job.id, &parts, &offending).await?;
                 parts::remove(&mut parts, &offending);
-                parts::store(&mut tx, job.id, &parts).await?;
-                let ids: Vec<Uuid> = others.iter().map(|(_, id)| *id).collect();
-                pack::set_ids(&mut tx, job.id, &ids).await?;
-                if ids.is_empty() {
+                keep(&mut tx, &job, &parts, &others).await?;
+                if others.is_empty() {
                     ending::finish(&mut tx, job.id, JobResult::Rejected, Some(error)).await?;
                 } else {
                     go_again(&mut tx, &job, Duration::ZERO, false, error).await?;
@@ -158,6 +162,30 @@ impl Store {
         patch.write(self, &mut tx).await?;
         tx.commit().await
     }
+}
+
+/// Takes out of the job what of it is left out; tells whether there was any.
+async fn cut(
+    tx: &mut Tx,
+    patch: &Patch,
+    org: &str,
+    job: &LockedJob,
+    parts: &mut Parts,
+) -> Result<bool, StoreError> {
+    let before = parts.len();
+    reserve::leave_out(tx, patch, org, job.id, parts).await?;
+    if parts.len() == before {
+        return Ok(false);
+    }
+    keep(tx, job, parts, &parts::with_ids(parts, patch)).await?;
+    Ok(true)
+}
+
+/// The job goes on with these alone.
+async fn keep(tx: &mut Tx, job: &LockedJob, parts: &Parts, kept: &[(Place, Uuid)]) -> Result<(), StoreError> {
+    parts::store(tx, job.id, parts).await?;
+    let ids: Vec<Uuid> = kept.iter().map(|(_, id)| *id).collect();
+    pack::set_ids(tx, job.id, &ids).await
 }
 
 /// Takes an intent back: eligible again, and not carried by this job after all.

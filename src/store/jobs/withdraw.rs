@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::parts::{self, Parts};
 use super::{ending, pack, reserve};
 use crate::domain::outcome::Outcome;
-use crate::domain::reason::codes;
+use crate::domain::reason::{Step, codes};
 use crate::domain::state::JobResult;
 use crate::domain::verdict::when_canceled;
 use crate::store::StoreError;
@@ -66,6 +66,16 @@ pub(in crate::store) async fn waiting_with(
     Ok((waiting, keys))
 }
 
+/// Locks these slices for a withdrawal from the jobs.
+pub(in crate::store) async fn lock(
+    tx: &mut Tx,
+    step: Step,
+    waiting: &[Waiting],
+    keys: Vec<SliceKey>,
+) -> Result<Patch, StoreError> {
+    parts::lock(tx, step, None, keys, waiting.iter().map(|waiting| &waiting.parts)).await
+}
+
 /// Takes the purges out of these jobs, whose slices are locked. A job that is emptied is over.
 pub(in crate::store) async fn withdraw(
     tx: &mut Tx,
@@ -75,7 +85,7 @@ pub(in crate::store) async fn withdraw(
     waiting: Vec<Waiting>,
     why: Leave,
 ) -> Result<(), StoreError> {
-    let (mut jobs, mut emptied, mut left) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut jobs, mut emptied, mut left, mut left_out) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for Waiting { job, mut ids, is_doubtful, mut parts } in waiting {
         let own: Parts = parts
             .iter()
@@ -98,7 +108,9 @@ pub(in crate::store) async fn withdraw(
         }
         reserve::give_back(patch, &parts, &leaving)?;
         parts::remove(&mut parts, &leaving);
-        let gone: HashSet<Uuid> = leaving.iter().map(|(_, id)| *id).collect();
+        let own_left_out = parts::take_left_out(&mut parts, patch);
+        let gone: HashSet<Uuid> =
+            leaving.iter().map(|(_, id)| *id).chain(own_left_out.iter().copied()).collect();
         ids.retain(|id| !gone.contains(id));
         if ids.is_empty() {
             emptied.push(job);
@@ -108,11 +120,13 @@ pub(in crate::store) async fn withdraw(
         }
         jobs.push(job);
         left.extend(leaving);
+        left_out.extend(own_left_out);
     }
     if jobs.is_empty() {
         return Ok(());
     }
     reserve::let_go(tx, org, &jobs, &left).await?;
+    reserve::let_go_left_out(tx, org, &jobs, &left_out).await?;
     parts::drop_all(tx, &emptied).await?;
     ending::finish_all(tx, &emptied, JobResult::Withdrawn, None).await
 }

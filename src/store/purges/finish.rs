@@ -12,7 +12,7 @@ use crate::store::events::{Actor, OfPurge, write_for_purges};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// Ends those of the purges, whose rows are locked, that have nothing open.
+/// Ends those of the purges, whose rows are locked, that have nothing open, and nothing that can't be read.
 pub(in crate::store) async fn finish(
     store: &Store,
     tx: &mut Tx,
@@ -28,6 +28,7 @@ pub(in crate::store) async fn finish(
                on_hold, retained, not_found, active, failed, canceled, would_purge
         from purges
         where id = any($1) and finished_at is null and pending + eligible + submitted = 0 and retry_from is null
+          and not exists (select from slices_set_aside where purge_id = purges.id)
         order by id"#,
         purges
     )

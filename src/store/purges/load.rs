@@ -43,10 +43,23 @@ pub struct Purge {
     pub finished_at: Option<Timestamp>,
     /// The name of the key that asked for it.
     pub requested_by: String,
+    /// What of it can't be read.
+    pub parked: Option<Parked>,
     /// Why its org's work waits, if it does: code and sentence.
     pub blocked: Option<(String, String)>,
     /// When this was read.
     pub read_at: Timestamp,
+}
+
+/// Conversations of a purge that wait until somebody has repaired their slices.
+#[derive(Debug, Clone)]
+pub struct Parked {
+    pub slices: i64,
+    pub conversations: i64,
+    /// Since the first was parked.
+    pub since: Timestamp,
+    /// What can't be read of the first.
+    pub error: String,
 }
 
 impl Purge {
@@ -69,6 +82,7 @@ impl Purge {
             started_at: None,
             finished_at: None,
             requested_by: new.requested_by.clone(),
+            parked: None,
             blocked: None,
             read_at: at,
         }
@@ -86,6 +100,7 @@ impl Purge {
             milestones: None,
             started_at: None,
             finished_at: None,
+            parked: None,
             blocked: None,
             ..self
         }
@@ -149,11 +164,18 @@ pub(in crate::store) async fn load(
                p.submitted, p.purged, p.already_purged, p.on_hold, p.retained, p.not_found, p.active, p.failed,
                p.canceled, p.would_purge, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
                o.blocked_code, o.blocked_detail, o.stopped_by as "stopped_by?", o.stopped_reason as "stopped_reason?",
-               t.detail as "login_trouble?",
+               t.detail as "login_trouble?", parked.slices as "parked_slices!", parked.conversations as parked_conversations,
+               parked.since as "parked_since: SqlTimestamp", parked.error as parked_error,
                clock_timestamp() as "read_at!: SqlTimestamp"
         from purges p
         join orgs o on o.name = p.org
         left join login_troubles t on t.org = p.org
+        cross join lateral (
+            select count(*) as slices, sum(conversations)::bigint as conversations, min(parked_at) as since,
+                   (array_agg(unreadable_why order by parked_at, slice_no))[1] as error
+            from slices_set_aside
+            where purge_id = p.id and parked_at is not null
+        ) parked
         where p.id = any($1) and ($2::text[] is null or p.org = any($2))
         order by p.id desc"#,
         ids,
@@ -201,6 +223,10 @@ struct Row {
     blocked_code: Option<String>,
     blocked_detail: Option<String>,
     login_trouble: Option<String>,
+    parked_slices: i64,
+    parked_conversations: Option<i64>,
+    parked_since: Option<SqlTimestamp>,
+    parked_error: Option<String>,
     stopped_by: Option<String>,
     stopped_reason: Option<String>,
     read_at: SqlTimestamp,
@@ -236,6 +262,12 @@ impl TryFrom<Row> for Purge {
             ("org_stopped".to_owned(), format!("{by} stopped the org{reason}; it goes on when it is resumed"))
         });
         let no_token = row.login_trouble.map(|detail| (NO_TOKEN.to_owned(), detail));
+        let parked = row.parked_since.zip(row.parked_error).map(|(since, error)| Parked {
+            slices: row.parked_slices,
+            conversations: row.parked_conversations.unwrap_or_default(),
+            since: since.to_jiff(),
+            error,
+        });
         let blocked = stopped.or(row.blocked_code.zip(row.blocked_detail)).or(no_token);
         Ok(Self {
             id: row.id,
@@ -255,6 +287,7 @@ impl TryFrom<Row> for Purge {
             started_at: row.started_at.map(SqlTimestamp::to_jiff),
             finished_at: row.finished_at.map(SqlTimestamp::to_jiff),
             requested_by: row.requested_by,
+            parked,
             blocked: blocked.filter(|_| !state.is_final()),
             read_at: row.read_at.to_jiff(),
         })

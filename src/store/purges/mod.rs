@@ -6,6 +6,7 @@ pub(super) mod finish;
 mod index;
 pub mod list;
 pub mod load;
+mod repair;
 pub mod repeat;
 pub(super) mod start;
 pub mod steer;

@@ -12,10 +12,9 @@ use crate::domain::keys::Reach;
 use crate::domain::reason::Step;
 use crate::domain::state::PurgeState;
 use crate::store::events::{Actor, OfPurge, write_for_purges};
-use crate::store::jobs::withdraw::{Leave, waiting_with, withdraw};
+use crate::store::jobs::withdraw::{self, Leave, waiting_with};
 use crate::store::orgs::lock;
 use crate::store::orgs::quiet::quiet_at;
-use crate::store::slices::patch::Patch;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
@@ -58,8 +57,8 @@ impl Store {
             Act::Pause | Act::Resume => (Step::Pause, Leave::Paused),
             Act::Retry => (Step::Retry, Leave::Paused),
         };
-        let mut patch = Patch::lock(&mut tx, step, None, keys).await?;
-        withdraw(&mut tx, &mut patch, org, &[purge], waiting, why).await?;
+        let mut patch = withdraw::lock(&mut tx, step, &waiting, keys).await?;
+        withdraw::withdraw(&mut tx, &mut patch, org, &[purge], waiting, why).await?;
         // Slices go before purges in the order of locks, so only now is it known whether the act is allowed; if it is not,
         // all of this is rolled back.
         patch.lock_purges(&mut tx, purge).await?;

@@ -9,7 +9,7 @@ use super::finish;
 use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::reason::{Step, codes};
 use crate::domain::verdict::when_canceled;
-use crate::store::jobs::withdraw::{Leave, waiting_with, withdraw};
+use crate::store::jobs::withdraw::{self, Leave, waiting_with};
 use crate::store::orgs::lock;
 use crate::store::slices::patch::Patch;
 use crate::store::slices::{Place, SliceKey};
@@ -41,7 +41,8 @@ impl Swept {
 }
 
 impl Store {
-    /// Sweeps some more of the org's canceled and retried purges, and wakes who waited, but for `except`.
+    /// Sweeps some more of the org's canceled and retried purges, wakes who waited, and reads what was set aside, but for
+    /// `except`.
     ///
     /// Each kind has a transaction of its own: all take slices before purges. A purge that can't be swept holds up no
     /// other one.
@@ -64,6 +65,7 @@ impl Store {
             swept.note(purge, retried)?;
         }
         self.sweep_released(org, except, &mut swept).await?;
+        self.repair_set_aside(org, except, &mut swept).await?;
         Ok(swept)
     }
 
@@ -110,9 +112,13 @@ impl Store {
         lock::lock(&mut tx, org).await?;
         let (waiting, mut keys) = waiting_with(&mut tx, org, purges).await?;
         let open = open_slices(&mut tx, org, purges).await?;
-        let has_work = !(waiting.is_empty() && open.is_empty());
+        if waiting.is_empty() && open.is_empty() {
+            note_swept(&mut tx, purges).await?;
+            tx.commit().await?;
+            return Ok(false);
+        }
         keys.extend(&open);
-        let mut patch = Patch::lock(&mut tx, Step::Cancel, None, keys).await?;
+        let mut patch = withdraw::lock(&mut tx, Step::Cancel, &waiting, keys).await?;
         for slice in &open {
             let cells = patch.slice(*slice).map(|draft| draft.cells.clone()).unwrap_or_default();
             for (position, cell) in cells.into_iter().enumerate() {
@@ -126,10 +132,10 @@ impl Store {
         }
         // Before ids are let go: nobody is left to be woken.
         wait_no_more(&mut tx, &open).await?;
-        withdraw(&mut tx, &mut patch, org, purges, waiting, Leave::Canceled).await?;
+        withdraw::withdraw(&mut tx, &mut patch, org, purges, waiting, Leave::Canceled).await?;
         patch.write(self, &mut tx).await?;
         tx.commit().await?;
-        Ok(has_work)
+        Ok(true)
     }
 
     /// Takes failed conversations up again, in the next few slices from `from` on; `false` where a cancel came before.
@@ -173,8 +179,8 @@ async fn open_slices(tx: &mut Tx, org: &str, purges: &[Uuid]) -> Result<Vec<Slic
         from unnest($1::uuid[]) p (id)
         cross join lateral (
             (
-                select slice_no from slices
-                where purge_id = p.id and state = 'queued'
+                select slice_no from slices_to_ask
+                where purge_id = p.id
                 order by run_at, slice_no
                 limit $3
             )
@@ -192,6 +198,7 @@ async fn open_slices(tx: &mut Tx, org: &str, purges: &[Uuid]) -> Result<Vec<Slic
                 join job_parts jp on jp.job_id = j.id
                 join slices s on (s.purge_id, s.slice_no) = (jp.purge_id, jp.slice_no)
                 where j.org = $2 and j.state not in ('waiting', 'done') and jp.purge_id = p.id
+                  and s.read_again_at is null
                   and exists (
                       select from generate_series(0, length(s.outcomes) - 1) as at (n)
                       where get_byte(s.outcomes, n) & 15 = $4
@@ -210,8 +217,22 @@ async fn open_slices(tx: &mut Tx, org: &str, purges: &[Uuid]) -> Result<Vec<Slic
     Ok(rows.into_iter().map(|row| SliceKey { purge: row.purge, no: row.slice_no }).collect())
 }
 
+/// Notes that nothing is left to sweep of these purges until their counts change.
+async fn note_swept(tx: &mut Tx, purges: &[Uuid]) -> Result<(), StoreError> {
+    sqlx::query!(
+        "-- note_swept
+        update purges p set swept = true
+        from (select id from purges where id = any($1) order by id for no key update) locked
+        where p.id = locked.id",
+        purges
+    )
+    .run(tx)
+    .await?;
+    Ok(())
+}
+
 /// What waits in these slices waits for no other job any more.
-async fn wait_no_more(tx: &mut Tx, slices: &[SliceKey]) -> Result<(), StoreError> {
+pub(super) async fn wait_no_more(tx: &mut Tx, slices: &[SliceKey]) -> Result<(), StoreError> {
     sqlx::query!(
         "-- wait_no_more
         delete from waiters w

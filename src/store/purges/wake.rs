@@ -93,6 +93,14 @@ impl Store {
         let keys = waiting.keys().copied().collect();
         let mut patch = Patch::lock(&mut tx, Step::Wake, None, keys).await?;
         for (&slice, waiting) in &waiting {
+            let Some(draft) = patch.slice(slice) else {
+                // What is left out waits no more either: it begins afresh when it can be read again.
+                continue;
+            };
+            if waiting.iter().any(|(position, _)| *position >= draft.ids.len()) {
+                patch.leave_out(slice, "a position that waits for an id can't be read".to_owned());
+                continue;
+            }
             for &(position, _) in waiting {
                 let place = Place { slice, position };
                 patch.mark(place, Marks::NONE, Marks::ELSEWHERE)?;
@@ -127,7 +135,7 @@ async fn stop_waiting(tx: &mut Tx, org: &str, slices: &[SliceKey]) -> Result<Wai
     let mut waiting = Waiting::new();
     for row in rows {
         let slice = SliceKey { purge: row.purge_id, no: row.slice_no };
-        let position = usize::try_from(row.position).unwrap_or_default();
+        let position = usize::try_from(row.position).unwrap_or(usize::MAX);
         waiting.entry(slice).or_default().push((position, row.conversation_id));
     }
     Ok(waiting)

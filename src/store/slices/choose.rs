@@ -123,8 +123,12 @@ async fn due_slices(tx: &mut Tx, candidates: &[Uuid]) -> Result<Vec<(SliceKey, u
     Ok(due.collect())
 }
 
-/// Locks the slices that nobody else has taken meanwhile, and reads what of them may be asked.
-pub(super) async fn lock(tx: &mut Tx, keys: &[SliceKey]) -> Result<Vec<Askable>, StoreError> {
+/// Locks the slices that nobody else has taken meanwhile, and reads what of them may be asked; the error names those that
+/// can't be read.
+pub(super) async fn lock(
+    tx: &mut Tx,
+    keys: &[SliceKey],
+) -> Result<Result<Vec<Askable>, Vec<SliceKey>>, StoreError> {
     let rows = sqlx::query!(
         "-- lock_slices_to_ask
         select s.purge_id, s.slice_no, s.ids, s.outcomes, s.tries, s.fruitless, s.silent, p.dry_run
@@ -132,7 +136,7 @@ pub(super) async fn lock(tx: &mut Tx, keys: &[SliceKey]) -> Result<Vec<Askable>,
         join unnest($1::uuid[], $2::int[]) as wanted (purge_id, slice_no)
           on (s.purge_id, s.slice_no) = (wanted.purge_id, wanted.slice_no)
         join purges p on p.id = s.purge_id
-        where s.state = 'queued' and s.run_at <= clock_timestamp()
+        where s.state = 'queued' and s.read_again_at is null and s.run_at <= clock_timestamp()
         order by s.purge_id, s.slice_no
         for update of s skip locked",
         &keys.iter().map(|key| key.purge).collect::<Vec<_>>(),
@@ -140,33 +144,37 @@ pub(super) async fn lock(tx: &mut Tx, keys: &[SliceKey]) -> Result<Vec<Askable>,
     )
     .all(tx)
     .await?;
-    let slices = rows.into_iter().map(|row| {
+    let (mut slices, mut unreadable) = (Vec::new(), Vec::new());
+    for row in rows {
+        let slice = SliceKey { purge: row.purge_id, no: row.slice_no };
+        let Ok(cells) = Cell::read(&row.outcomes) else {
+            unreadable.push(slice);
+            continue;
+        };
         let silent: Vec<usize> = row
             .silent
             .unwrap_or_default()
             .into_iter()
             .filter_map(|position| usize::try_from(position).ok())
             .collect();
-        Askable {
-            slice: SliceKey { purge: row.purge_id, no: row.slice_no },
+        slices.push(Askable {
+            slice,
             is_dry_run: row.dry_run,
             tries: row.tries,
             fruitless: row.fruitless,
-            pending: pending(&row.outcomes, &row.ids, &silent),
+            pending: pending(&cells, &row.ids, &silent),
             silent,
-        }
-    });
-    Ok(slices.collect())
+        });
+    }
+    Ok(if unreadable.is_empty() { Ok(slices) } else { Err(unreadable) })
 }
 
 /// What needs facts: what no answer has left out yet comes first, since the rest may be asked too early to prove anything.
 /// What had no answer though it was alone waits until the others of its slice were asked.
-fn pending(outcomes: &[u8], ids: &[Uuid], silent: &[usize]) -> Vec<(usize, Uuid)> {
+fn pending(cells: &[Cell], ids: &[Uuid], silent: &[usize]) -> Vec<(usize, Uuid)> {
     let (mut fresh, mut absent, mut alone) = (Vec::new(), Vec::new(), Vec::new());
-    for (position, (&byte, &id)) in outcomes.iter().zip(ids).enumerate() {
-        let Some(cell) = Cell::from_byte(byte).filter(|cell| cell.outcome == Outcome::Pending) else {
-            continue;
-        };
+    let is_pending = |(_, (cell, _)): &(usize, (&Cell, &Uuid))| cell.outcome == Outcome::Pending;
+    for (position, (cell, &id)) in cells.iter().zip(ids).enumerate().filter(is_pending) {
         let place = if silent.contains(&position) {
             &mut alone
         } else if cell.marks.has(Marks::ABSENT) {

@@ -138,33 +138,53 @@ impl Store {
         lease: Duration,
         is_probe: bool,
     ) -> Result<Claim<Question>, StoreError> {
+        loop {
+            match self.claim_readable(org, reach, lease, is_probe).await? {
+                Ok(claim) => return Ok(claim),
+                // The others are claimed without them.
+                Err(unreadable) => self.set_aside(unreadable).await?,
+            }
+        }
+    }
+
+    /// Claims nothing where some of the slices in line can't be read, and names these.
+    async fn claim_readable(
+        &self,
+        org: &OrgTerms,
+        reach: Reach,
+        lease: Duration,
+        is_probe: bool,
+    ) -> Result<Result<Claim<Question>, Vec<SliceKey>>, StoreError> {
         let mut tx = self.begin("claim_slices").await?;
         if is_probe && !block::use_probe(&mut tx, &org.name).await? {
-            return Ok(Claim::Nothing);
+            return Ok(Ok(Claim::Nothing));
         }
         let wanted = choose::choose(&mut tx, org, reach).await?;
         if wanted.keys.is_empty() {
-            return Ok(Claim::Nothing);
+            return Ok(Ok(Claim::Nothing));
         }
-        let mut slices = choose::lock(&mut tx, &wanted.keys).await?;
+        let mut slices = match choose::lock(&mut tx, &wanted.keys).await? {
+            Ok(slices) => slices,
+            Err(unreadable) => return Ok(Err(unreadable)),
+        };
         choose::pick(&wanted, &mut slices, org.details_batch);
         if slices.is_empty() {
-            return Ok(Claim::Nothing);
+            return Ok(Ok(Claim::Nothing));
         }
         let slices = self::lease(&mut tx, slices, lease).await?;
         let mut purges: Vec<Uuid> = slices.iter().map(|asked| asked.slice.purge).collect();
         purges.dedup();
         if !start::start(self, &mut tx, &purges).await? {
-            return Ok(Claim::Nothing);
+            return Ok(Ok(Claim::Nothing));
         }
         take_turn(&mut tx, &purges).await?;
         let Ok(permit) = limiter::take(&mut tx, org, limiter::Call::Details).await? else {
-            return Ok(Claim::NoPermit);
+            return Ok(Ok(Claim::NoPermit));
         };
         let rules = policy::in_force(&mut tx, &org.name).await?;
         // Under the limiter's lock, which a stop takes too: nothing is claimed once it was answered.
         if rules.is_stopped {
-            return Ok(Claim::Nothing);
+            return Ok(Ok(Claim::Nothing));
         }
         tx.commit().await?;
         let tries = slices.iter().map(|asked| asked.tries.unsigned_abs()).max().unwrap_or_default();
@@ -175,7 +195,7 @@ impl Store {
             tries: tries.into(),
             slices,
         };
-        Ok(Claim::Claimed(question, permit))
+        Ok(Ok(Claim::Claimed(question, permit)))
     }
 }
 

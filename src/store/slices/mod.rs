@@ -1,5 +1,6 @@
 //! Slices: the rows in which the outcomes of conversations live.
 
+mod aside;
 mod choose;
 pub mod claim;
 pub mod expire;

@@ -3,6 +3,9 @@
 //! [`Patch::lock`] takes the slices by id and reads them; [`Patch::decide`] checks every `from`; `write` stores the
 //! bytes, one decision row a step, slice and result, and last, by id, the counts of the purges. Since the bytes are
 //! read under the lock, no array is ever written from an earlier read.
+//!
+//! A slice that can't be read is left out (`aside.rs`): it is not among the slices of the patch, so that nobody decides
+//! anything about it, and everything else goes on.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +13,7 @@ use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
+use super::aside::LeftOut;
 use super::{Place, SliceKey};
 use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::reason::{Reason, Step, kept_until};
@@ -47,6 +51,7 @@ pub(in crate::store) struct Patch {
     pub(super) step: Step,
     pub(super) job: Option<Uuid>,
     pub(super) slices: BTreeMap<SliceKey, Draft>,
+    pub(super) left_out: BTreeMap<SliceKey, LeftOut>,
     pub(super) decisions: BTreeMap<Decision, Decided>,
 }
 
@@ -73,12 +78,31 @@ pub(super) struct Decided {
 }
 
 impl Patch {
-    /// Locks the slices, in the order of their ids, and reads them.
+    /// Locks the slices, in the order of their ids, and reads them. What can't be read, or is set aside, is left out.
     pub(in crate::store) async fn lock(
         tx: &mut Tx,
         step: Step,
         job: Option<Uuid>,
+        keys: Vec<SliceKey>,
+    ) -> Result<Self, StoreError> {
+        Self::read(tx, step, job, keys, false).await
+    }
+
+    /// Locks a slice that is set aside, and reads it again.
+    pub(in crate::store) async fn lock_set_aside(
+        tx: &mut Tx,
+        step: Step,
+        key: SliceKey,
+    ) -> Result<Self, StoreError> {
+        Self::read(tx, step, None, vec![key], true).await
+    }
+
+    async fn read(
+        tx: &mut Tx,
+        step: Step,
+        job: Option<Uuid>,
         mut keys: Vec<SliceKey>,
+        is_read_again: bool,
     ) -> Result<Self, StoreError> {
         keys.sort_unstable();
         keys.dedup();
@@ -88,7 +112,8 @@ impl Patch {
             r#"-- lock_slices
             select s.purge_id, s.slice_no, s.ids, s.outcomes, s.state as "state: SliceState", s.epoch, s.facts_at,
                    s.facts_epoch, s.absent_at, s.tries, s.fruitless, s.silent,
-                   s.silent_since as "silent_since: Vec<SqlTimestamp>"
+                   s.silent_since as "silent_since: Vec<SqlTimestamp>", s.read_again_at is not null as "is_set_aside!",
+                   s.unreadable_tries
             from slices s
             join unnest($1::uuid[], $2::int[]) as wanted (purge_id, slice_no)
               on (s.purge_id, s.slice_no) = (wanted.purge_id, wanted.slice_no)
@@ -100,14 +125,21 @@ impl Patch {
         .all(tx)
         .await?;
         crate::store::error::ensure_rows("lock_slices", rows.len() as u64, keys.len())?;
-        let mut slices = BTreeMap::new();
+        let (mut slices, mut left_out) = (BTreeMap::new(), BTreeMap::new());
         for row in rows {
-            let cells = row.outcomes.iter().map(|&byte| Cell::from_byte(byte)).collect::<Option<Vec<_>>>();
-            let unreadable =
-                || StoreError::Unreadable { what: "outcomes of a slice", detail: row.purge_id.to_string() };
+            let key = SliceKey { purge: row.purge_id, no: row.slice_no };
+            let is_known = row.is_set_aside && !is_read_again;
+            let cells = match Cell::read(&row.outcomes) {
+                Ok(cells) if !is_known => cells,
+                read => {
+                    let why = read.err().filter(|_| !is_known).map(|unreadable| unreadable.to_string());
+                    left_out.insert(key, LeftOut { ids: row.ids, tries: row.unreadable_tries, why });
+                    continue;
+                }
+            };
             let draft = Draft {
                 ids: row.ids,
-                cells: cells.ok_or_else(unreadable)?,
+                cells,
                 state: row.state,
                 epoch: row.epoch,
                 facts_at: row.facts_at.map(SqlTimestamp::to_jiff),
@@ -121,9 +153,9 @@ impl Patch {
                 is_changed: false,
                 decided: Vec::new(),
             };
-            slices.insert(SliceKey { purge: row.purge_id, no: row.slice_no }, draft);
+            slices.insert(key, draft);
         }
-        Ok(Self { step, job, slices, decisions: BTreeMap::new() })
+        Ok(Self { step, job, slices, left_out, decisions: BTreeMap::new() })
     }
 
     /// Every decision so far: place, from, to, code.

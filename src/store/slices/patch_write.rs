@@ -14,6 +14,7 @@ use crate::domain::outcome::{Cell, Outcome};
 use crate::domain::progress::{Milestones, Moment};
 use crate::domain::state::SliceState;
 use crate::store::error::ensure_rows;
+use crate::store::events::{Actor, write_for_purges};
 use crate::store::findings;
 use crate::store::purges::finish;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
@@ -24,19 +25,22 @@ impl Patch {
     pub(in crate::store) async fn write(mut self, store: &Store, tx: &mut Tx) -> Result<(), StoreError> {
         let now = tx.now().await?;
         self.slices.retain(|_, slice| slice.is_changed);
-        if self.slices.is_empty() {
+        let mut changes = self.purge_changes();
+        let parked = self.set_aside(tx, now, &mut changes).await?;
+        if changes.is_empty() {
             return Ok(());
         }
-        let mut changes = self.purge_changes();
         self.write_slices(tx, &mut changes).await?;
         self.write_decisions(tx, now).await?;
         findings::write(tx, now, &self).await?;
-        write_purges(store, tx, now, &changes).await
+        write_purges(store, tx, now, &changes).await?;
+        write_for_purges(store, tx, now, Actor::ENGINE, parked).await
     }
 
     /// Locks the purges of its slices and one more, for a transaction that changes that one's state before it writes.
     pub(in crate::store) async fn lock_purges(&self, tx: &mut Tx, also: Uuid) -> Result<(), StoreError> {
-        let ids: Vec<Uuid> = self.slices.keys().map(|slice| slice.purge).chain([also]).collect();
+        let slices = self.slices.keys().chain(self.left_out.keys());
+        let ids: Vec<Uuid> = slices.map(|slice| slice.purge).chain([also]).collect();
         lock_purges(tx, &ids).await
     }
 
@@ -74,7 +78,9 @@ impl Patch {
                 run_at = coalesce(new.run_at, s.run_at), tries = new.tries, fruitless = new.fruitless,
                 epoch = new.epoch, silent = new.silent::smallint[], silent_since = new.silent_since::timestamptz[],
                 asked = case when new.state = 'validating' then least(s.asked, new.pending) else 0 end,
-                lease_until = case when new.state = 'validating' then s.lease_until end
+                lease_until = case when new.state = 'validating' then s.lease_until end,
+                -- What is written could be read.
+                read_again_at = null, unreadable_why = null, unreadable_tries = 0, parked_at = null
             from unnest(
                 $1::uuid[], $2::int[], $3::bytea[], $4::text[], $5::smallint[], $6::smallint[], $7::timestamptz[],
                 $8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::smallint[], $12::smallint[], $13::bigint[],
@@ -200,7 +206,7 @@ async fn write_purges(
             already_purged = p.already_purged + d.already_purged, on_hold = p.on_hold + d.on_hold,
             retained = p.retained + d.retained, not_found = p.not_found + d.not_found, active = p.active + d.active,
             failed = p.failed + d.failed, canceled = p.canceled + d.canceled,
-            would_purge = p.would_purge + d.would_purge, ask_at = next_ask(p.id, p.ask_turn_at),
+            would_purge = p.would_purge + d.would_purge, ask_at = next_ask(p.id, p.ask_turn_at), swept = false,
             rate_at = d.rate_at, rate_settled = d.rate_settled, rate_from_at = d.rate_from_at,
             rate_from_settled = d.rate_from_settled
         from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],

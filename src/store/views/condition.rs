@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use sqlx::{ConnectOptions as _, Connection as _};
+use uuid::Uuid;
 
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Place, Store, StoreError};
@@ -32,6 +33,9 @@ pub struct OrgCondition {
     pub stopped: Option<(Timestamp, String, Option<String>)>,
     /// Jobs whose submit got no answer.
     pub in_doubt: i64,
+    /// Slices that can't be read, and the first purge among those that they belong to.
+    pub parked: i64,
+    pub parked_of: Option<Uuid>,
 }
 
 /// Connects once and lets go: where that fails, the error tells why, which a pool's would not.
@@ -82,8 +86,14 @@ impl Store {
         let rows = sqlx::query!(
             r#"-- org_conditions
             select name, blocked_code, blocked_detail, blocked_at, stopped_at, stopped_by, stopped_reason,
-                   (select count(*) from jobs where org = name and state = 'in_doubt') as "in_doubt!"
+                   (select count(*) from jobs where org = name and state = 'in_doubt') as "in_doubt!",
+                   parked.slices as "parked!", parked.purge as "parked_of: Uuid"
             from orgs
+            cross join lateral (
+                select count(*) as slices, min(purge_id::text)::uuid as purge
+                from slices
+                where org = name and parked_at is not null
+            ) parked
             order by name"#
         )
         .all(&mut tx)
@@ -100,6 +110,8 @@ impl Store {
                     .map(|((code, detail), at)| (code, detail, at)),
                 stopped: stopped_at.zip(row.stopped_by).map(|(at, by)| (at, by, row.stopped_reason)),
                 in_doubt: row.in_doubt,
+                parked: row.parked,
+                parked_of: row.parked_of,
             }
         });
         Ok(conditions.collect())

@@ -98,10 +98,10 @@ impl Store {
     ) -> Result<Scanned, StoreError> {
         let mut tx = self.begin_request("scan_conversations").await?;
         let slices = slices_from(&mut tx, reach, purge, next).await?;
-        let is_wanted = |cell: Cell| outcome.is_none_or(|outcome| outcome == cell.outcome);
+        let is_wanted = |found: Outcome| outcome.is_none_or(|outcome| outcome == found);
         let numbers: Vec<i32> = slices
             .iter()
-            .filter(|slice| slice.cells.iter().copied().any(is_wanted))
+            .filter(|slice| slice.outcomes.iter().any(|outcome| outcome.is_none_or(is_wanted)))
             .map(|slice| slice.no)
             .collect();
         let mut decided = decisions_on(&mut tx, purge, &numbers).await?;
@@ -110,14 +110,15 @@ impl Store {
         let scanned_to = slices.last().map(|slice| ordinal(slice.no + 1, 0));
         let mut rows = Vec::new();
         for slice in slices {
-            let last = last_decisions(&slice.cells, &decided.remove(&slice.no).unwrap_or_default());
-            let cells = slice.ids.into_iter().zip(slice.cells).zip(last);
-            for (position, ((conversation_id, cell), Last { decided, upstream_job_id, .. })) in
-                cells.enumerate()
+            let last = last_decisions(&slice.outcomes, &decided.remove(&slice.no).unwrap_or_default());
+            let outcomes = slice.ids.into_iter().zip(slice.outcomes).zip(last);
+            for (position, ((conversation_id, outcome), Last { decided, upstream_job_id, .. })) in
+                outcomes.enumerate()
             {
                 let ordinal = ordinal(slice.no, position);
-                if ordinal >= next && is_wanted(cell) {
-                    let outcome = cell.outcome;
+                let told = decided.as_ref().map_or(Cell::NEW.outcome, |decided| decided.outcome);
+                let outcome = outcome.unwrap_or(told);
+                if ordinal >= next && is_wanted(outcome) {
                     rows.push(ConversationRow {
                         ordinal,
                         conversation_id,
@@ -163,7 +164,8 @@ fn ordinal(slice_no: i32, position: usize) -> i32 {
 struct Slice {
     no: i32,
     ids: Vec<Uuid>,
-    cells: Vec<Cell>,
+    /// `None` where the byte can't be read: then the decisions tell the outcome.
+    outcomes: Vec<Option<Outcome>>,
 }
 
 /// The slices from that of the ordinal on.
@@ -187,16 +189,13 @@ async fn slices_from(
     )
     .all(tx)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let cells: Option<Vec<Cell>> = row.outcomes.iter().copied().map(Cell::from_byte).collect();
-            let cells = cells.ok_or_else(|| StoreError::Unreadable {
-                what: "outcomes of a slice",
-                detail: format!("slice {} of purge {purge}", row.slice_no),
-            })?;
-            Ok(Slice { no: row.slice_no, ids: row.ids, cells })
-        })
-        .collect()
+    let outcome = |byte: &u8| Cell::from_byte(*byte).map(|cell| cell.outcome);
+    let slices = rows.into_iter().map(|row| Slice {
+        no: row.slice_no,
+        ids: row.ids,
+        outcomes: row.outcomes.iter().map(outcome).collect(),
+    });
+    Ok(slices.collect())
 }
 
 /// A decision about some conversations of a slice.
@@ -291,13 +290,13 @@ struct Last {
 /// For each conversation of a slice what its decisions come to.
 ///
 /// The decisions are read after the outcomes: one that came in between tells of an outcome that was not read.
-fn last_decisions(cells: &[Cell], decisions: &[Decision]) -> Vec<Last> {
-    let mut last = vec![Last::default(); cells.len()];
+fn last_decisions(outcomes: &[Option<Outcome>], decisions: &[Decision]) -> Vec<Last> {
+    let mut last = vec![Last::default(); outcomes.len()];
     for decision in decisions {
         for (nth, &position) in decision.positions.iter().enumerate() {
             let Ok(position) = usize::try_from(position) else { continue };
-            let Some((cell, last)) = cells.get(position).zip(last.get_mut(position)) else { continue };
-            if cell.outcome == decision.decided.outcome {
+            let Some((outcome, last)) = outcomes.get(position).zip(last.get_mut(position)) else { continue };
+            if outcome.is_none_or(|outcome| outcome == decision.decided.outcome) {
                 last.decided = Some(decision.about(nth));
             }
             match &decision.carrying {

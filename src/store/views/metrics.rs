@@ -22,6 +22,8 @@ pub struct OrgReading {
     pub blocked_code: Option<String>,
     /// An operator stopped it.
     pub is_stopped: bool,
+    /// Slices that can't be read.
+    pub parked: i64,
 }
 
 /// The open purges of an org in one state.
@@ -82,7 +84,10 @@ async fn orgs(tx: &mut Tx) -> Result<Vec<OrgReading>, StoreError> {
     sqlx::query_as!(
         OrgReading,
         r#"-- readings_orgs
-        select name as org, blocked_code, stopped_at is not null as "is_stopped!" from orgs order by name"#
+        select name as org, blocked_code, stopped_at is not null as "is_stopped!",
+               (select count(*) from slices where org = name and parked_at is not null) as "parked!"
+        from orgs
+        order by name"#
     )
     .all(tx)
     .await

@@ -23,7 +23,7 @@ pub struct Survey {
     pub is_blocked: bool,
     /// An operator stopped it: nothing is begun.
     pub is_stopped: bool,
-    /// Canceled or retried purges wait to be swept, or somebody to be woken.
+    /// Canceled or retried purges wait to be swept, somebody to be woken, or a slice to be read again.
     pub has_to_sweep: bool,
     /// It is blocked for what facts need: their call, or clocks that agree. Then nothing is submitted, and the tries
     /// that are let through ask for facts.
@@ -178,6 +178,12 @@ async fn open(tx: &mut Tx, org: &OrgTerms) -> Result<Open, StoreError> {
                 (select true from canceled_to_sweep where org = $1 order by open, id limit 1),
                 (select true from retried_to_sweep where org = $1 order by total, id limit 1),
                 (select true from released where org = $1 order by conversation_id limit 1),
+                (
+                    select true from slices_set_aside
+                    where org = $1 and read_again_at <= (select clock_timestamp())
+                    order by read_again_at
+                    limit 1
+                ),
                 false
             ) as "has_to_sweep!"
         from (

@@ -158,9 +158,15 @@ async fn what_can_not_be_swept_holds_up_nobody_else() {
     for purge in purges {
         steer(&lane, purge, Act::Cancel).await;
     }
-    // No outcome has this number.
-    let broken = "update slices set outcomes = set_byte(outcomes, 0, 12) where purge_id =";
-    test.sql(&format!("{broken} '{}'", purges[0])).await;
+    let refuse = async |purge: Uuid| {
+        test.sql(&format!(
+            "create trigger refuse_{} before update on slices for each row when (old.purge_id = '{purge}')
+             execute function refuse_change()",
+            purge.simple()
+        ))
+        .await;
+    };
+    refuse(purges[0]).await;
     let swept = lane.engine.sweep(&lane.org.name, &[]).await.unwrap();
     assert!(swept.has_swept);
     let failed: Vec<Uuid> = swept.failed.iter().map(|(purge, _)| *purge).collect();
@@ -172,7 +178,7 @@ async fn what_can_not_be_swept_holds_up_nobody_else() {
         failed.push(lane.submitted(&ids).await);
         lane.fail(&test, &ids).await;
     }
-    test.sql(&format!("{broken} '{}'", failed[0])).await;
+    refuse(failed[0]).await;
     for purge in &failed {
         steer(&lane, *purge, Act::Retry).await;
     }

@@ -71,7 +71,7 @@ async fn ids_for(tx: &mut Tx, job: Uuid, kind: LookKind) -> Result<Vec<Uuid>, St
         select s.ids, s.outcomes, p.positions, p.looked
         from job_parts p
         join slices s on (s.purge_id, s.slice_no) = (p.purge_id, p.slice_no)
-        where p.job_id = $1
+        where p.job_id = $1 and s.read_again_at is null
         order by p.purge_id, p.slice_no",
         job
     )
@@ -79,10 +79,11 @@ async fn ids_for(tx: &mut Tx, job: Uuid, kind: LookKind) -> Result<Vec<Uuid>, St
     .await?;
     let mut ids = Vec::new();
     for row in rows {
+        // Whoever records the look leaves it out.
+        let Ok(cells) = Cell::read(&row.outcomes) else { continue };
         let open = row.positions.iter().filter(|position| !row.looked.contains(position));
         for position in open.filter_map(|&position| usize::try_from(position).ok()) {
-            let cell = row.outcomes.get(position).and_then(|&byte| Cell::from_byte(byte));
-            if cell.is_some_and(|cell| kind.is_about(cell)) {
+            if cells.get(position).is_some_and(|&cell| kind.is_about(cell)) {
                 ids.extend(row.ids.get(position));
             }
         }

@@ -37,6 +37,9 @@ pub(super) async fn record(
         Ok(now) => now,
         Err(skew) => return Ok(Err(skew)),
     };
+    // Nothing of it was submitted since it waits, so it may go.
+    let Settling { tx, patch, parts, job, org, .. } = settling;
+    reserve::leave_out(tx, patch, org, job.id, parts).await?;
     let (look, answers) = (settling.look, settling.answers);
     let circumstances = Circumstances {
         held: protect::held_among(&mut settling.tx, settling.org, &look.ids).await?,

@@ -11,8 +11,9 @@ use crate::domain::outcome::Outcome;
 use crate::domain::reason::{Reason, codes};
 use crate::domain::state::JobResult;
 use crate::domain::verdict::Sight;
+use crate::store::findings;
 use crate::store::jobs::split::{Cause, split};
-use crate::store::jobs::{ending, parts};
+use crate::store::jobs::{ending, parts, reserve};
 use crate::store::orgs::pace;
 use crate::store::purges::canceling;
 use crate::store::slices::Place;
@@ -112,6 +113,9 @@ impl Settling<'_> {
 
     /// What is still there waits for a new intent, after a fresh look; the row of losses goes on.
     async fn submit_again(&mut self, store: &Store, in_halves: bool) -> Result<(), StoreError> {
+        let Self { tx, patch, parts, job, org, .. } = self;
+        let untold = reserve::leave_out(tx, patch, org, job.id, parts).await?;
+        findings::doubt(tx, org, &untold).await?;
         let leaving = self.take_back().await?;
         self.let_go(&leaving).await?;
         parts::remove(&mut self.parts, &leaving);

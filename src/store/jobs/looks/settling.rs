@@ -62,7 +62,7 @@ impl<'a> Settling<'a> {
         let job = lock(&mut tx, look.lease).await?;
         let parts = parts::load(&mut tx, job.id).await?;
         let keys = parts.keys().copied().collect();
-        let patch = Patch::lock(&mut tx, look.kind.step(), Some(job.id), keys).await?;
+        let patch = parts::lock(&mut tx, look.kind.step(), Some(job.id), keys, [&parts]).await?;
         let now = tx.now().await?;
         Ok(Self { tx, org, look, answers, unanswered, terms, job, parts, patch, now })
     }
