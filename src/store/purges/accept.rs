@@ -18,6 +18,7 @@ use crate::domain::outcome::Cell;
 use crate::intake::{IntakeError, Spooled};
 use crate::store::error::ensure_rows;
 use crate::store::events::{Actor, OfPurge, write_first};
+use crate::store::keys;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
@@ -32,7 +33,9 @@ pub struct NewPurge {
     pub labels: Value,
     /// Only ask what would be purged.
     pub is_dry_run: bool,
-    /// The name of the key that asks.
+    /// The id of the key that asks.
+    pub key_id: Uuid,
+    /// Its name.
     pub requested_by: String,
     pub request_id: String,
 }
@@ -45,6 +48,8 @@ pub enum Accepted {
     Before(Before),
     /// Another request with its key is under way: nobody knows yet what the key will stand for.
     NotYet,
+    /// The API key that asks was revoked while the request was under way.
+    Revoked,
 }
 
 impl Store {
@@ -63,17 +68,16 @@ impl Store {
         {
             return Ok(Accepted::Before(before));
         }
-        Ok(self.accept(new, spooled, repeat, patience).await?.map_or(Accepted::NotYet, Accepted::New))
+        self.accept(new, spooled, repeat, patience).await
     }
 
-    /// `None` where another request has the key of a repeat, or is about to.
     async fn accept(
         &self,
         new: &NewPurge,
         spooled: &Spooled,
         repeat: Option<&RepeatKey>,
         patience: Duration,
-    ) -> Result<Option<Box<Purge>>, StoreError> {
+    ) -> Result<Accepted, StoreError> {
         // Kept until the end.
         let _turn = self.turns.take(spooled.distinct(), patience).await?;
         let id = self.new_id();
@@ -84,14 +88,16 @@ impl Store {
         if let Some(key) = repeat
             && !repeat::lock(&mut tx, key).await?
         {
-            return Ok(None);
+            return Ok(Accepted::NotYet);
         }
         let (mut sliced, mut indexed) = (first.len(), entries.len());
-        let now = insert_purge(&mut tx, id, new, spooled, &first, &entries).await?;
+        let Some(now) = insert_purge(&mut tx, id, new, spooled, &first, &entries).await? else {
+            return Ok(Accepted::Revoked);
+        };
         if let Some(key) = repeat
             && !repeat::claim(&mut tx, key, id, now).await?
         {
-            return Ok(None);
+            return Ok(Accepted::NotYet);
         }
         sliced += insert_slices(&mut tx, id, new, now, &mut slices).await?;
         indexed += index::insert(&mut tx, id, spooled.distinct(), &mut index).await?;
@@ -106,14 +112,18 @@ impl Store {
             OfPurge { purge: id, event: EventType::PurgeAccepted, job: None, payload, webhook: None };
         let actor = Actor { name: &new.requested_by, request_id: Some(&new.request_id) };
         write_first(self, &mut tx, now, actor, &new.org, accepted).await?;
+        // A large one has taken its time since the key was looked at.
+        if sliced > first.len() && !keys::is_in_force(&mut tx, new.key_id).await? {
+            return Ok(Accepted::Revoked);
+        }
         tx.will_wake(&new.org);
         tx.commit().await?;
-        Ok(Some(Box::new(Purge::accepted(id, new, spooled, now))))
+        Ok(Accepted::New(Box::new(Purge::accepted(id, new, spooled, now))))
     }
 }
 
 /// The purge with its tags, its first slice and the first entries of the index: all there is of a small one. Tells when
-/// it was accepted.
+/// it was accepted; nothing where the key that asks is not in force any more.
 async fn insert_purge(
     tx: &mut Tx,
     id: Uuid,
@@ -121,12 +131,12 @@ async fn insert_purge(
     spooled: &Spooled,
     slice: &[Uuid],
     entries: &Entries,
-) -> Result<Timestamp, StoreError> {
+) -> Result<Option<Timestamp>, StoreError> {
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let now = sqlx::query_scalar!(
         r#"-- insert_purge
         with clock as materialized (
-            select clock_timestamp() as now
+            select clock_timestamp() as now from api_keys where id = $16 and revoked_at is null
         ), purge as (
             insert into purges (id, org, state, reason, reference, labels, dry_run, requested_by, request_id, created_at,
                                 turn_at, ask_turn_at, ask_at, event_no, duplicates, total, pending)
@@ -135,14 +145,14 @@ async fn insert_purge(
             returning created_at
         ), tags as (
             insert into purge_tags (org, tag, purge_id)
-            select $2, tag, $1 from unnest($11::text[]) as new (tag)
+            select $2, tag, $1 from clock cross join unnest($11::text[]) as new (tag)
         ), slice as (
             insert into slices (purge_id, slice_no, org, ids, outcomes, pending, run_at)
             select $1, 0, $2, $12, $13, cardinality($12::uuid[]), now
             from clock
         ), entries as (
             insert into conversations (conversation_id, purge_id, ordinal)
-            select id, $1, ordinal from unnest($14::uuid[], $15::int[]) as new (id, ordinal)
+            select id, $1, ordinal from clock cross join unnest($14::uuid[], $15::int[]) as new (id, ordinal)
         )
         select created_at as "now!: SqlTimestamp" from purge"#,
         id,
@@ -159,11 +169,12 @@ async fn insert_purge(
         slice,
         &vec![Cell::NEW.to_byte(); slice.len()],
         &entries.ids,
-        &entries.ordinals
+        &entries.ordinals,
+        new.key_id
     )
-    .one(tx)
+    .maybe(tx)
     .await?;
-    Ok(now.to_jiff())
+    Ok(now.map(SqlTimestamp::to_jiff))
 }
 
 /// The other slices; tells how many conversations are in them.
