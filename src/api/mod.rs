@@ -30,6 +30,7 @@ mod room;
 mod routes;
 mod serve;
 mod state;
+mod tempo;
 mod terms;
 mod trace_context;
 mod unbuilt;

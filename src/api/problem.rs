@@ -121,9 +121,9 @@ impl Problem {
             ToString::to_string,
         );
         match broken {
-            Some(Broken::Stalled(_) | Broken::TooSlow(_)) => {
-                Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
-            }
+            Some(
+                Broken::Stalled(_) | Broken::TooLong(_) | Broken::UploadTooLong(_) | Broken::TooSlow { .. },
+            ) => Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail),
             Some(Broken::UnfoldsTooFar(_)) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
             }

@@ -92,6 +92,7 @@ pub(in crate::api) struct NewPurgeBody {
     responses(
         (status = 202, description = "Accepted.", body = PurgeBody, headers(("Location" = String, description = "Where to read it."), ("Idempotent-Replayed" = Option<String>, description = "`true`: this answers a repeat."))),
         (status = 401, description = "`no_key`: send a key in force; also where it was revoked before the purge was accepted"),
+        (status = 408, description = "`request_timeout`: no byte of the body came for too long, or it came too slowly (`intake.min_rate`) or took too long (`intake.upload_timeout`)"),
         (status = 400, description = "`invalid_json`, `invalid_query`, `invalid_idempotency_key`, `broken_body`"),
         (status = 403, description = "`missing_scope`, `no_org`"),
         (status = 413, description = "`body_too_large`, `too_many_ids`"),

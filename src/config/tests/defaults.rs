@@ -16,6 +16,8 @@ fn without_any_source_the_defaults_are_those_of_the_contract() {
     assert_eq!(database.max_connections, 10);
     assert_eq!(intake.max_ids, 10_000_000);
     assert_eq!(intake.max_json.bytes(), 16 << 20);
+    assert_eq!(intake.upload_timeout, seconds(3600));
+    assert_eq!(intake.min_rate.bytes(), 256);
     assert_eq!(engine.workers, 32);
     assert!(!engine.paused);
     assert_eq!(engine.poll_initial, seconds(5));
