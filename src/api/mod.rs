@@ -12,6 +12,7 @@ mod etag;
 mod examples;
 mod extract;
 mod general;
+mod head;
 mod health;
 mod holds;
 mod incoming;
