@@ -8,6 +8,7 @@ mod database;
 pub mod doctor;
 pub mod files;
 mod listen;
+pub mod memory;
 mod terms;
 mod world;
 

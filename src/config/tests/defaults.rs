@@ -8,8 +8,19 @@ fn manifest(path: &str) -> String {
 
 #[test]
 fn without_any_source_the_defaults_are_those_of_the_contract() {
-    let Settings { server, database, intake, engine, orgs, retention, approval, webhooks, telemetry } =
-        Fixture::new().settings();
+    let Settings {
+        server,
+        database,
+        intake,
+        engine,
+        orgs,
+        retention,
+        approval,
+        webhooks,
+        telemetry,
+        exposed_files,
+    } = Fixture::new().settings();
+    assert!(exposed_files.is_empty());
     assert_eq!(server.bind.to_string(), "127.0.0.1:8080");
     assert_eq!(server.request_timeout, seconds(30));
     assert!(database.url.is_none());
