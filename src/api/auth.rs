@@ -2,9 +2,9 @@
 
 use axum::Router;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
@@ -13,6 +13,7 @@ use super::negotiate;
 use super::problem::Problem;
 use super::state::ApiState;
 use crate::domain::keys::{Caller, Scope};
+use crate::store::Store;
 
 /// The caller, whom [`guard`] has checked.
 #[derive(Debug, Clone)]
@@ -82,11 +83,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
             Self::Problem(problem) => problem.into_response(),
-            Self::NoKey => {
-                let mut response = no_key().into_response();
-                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-                response
-            }
+            Self::NoKey => no_key().into_response(),
         }
     }
 }
@@ -111,13 +108,19 @@ pub(super) async fn authorize(
     }
 }
 
+/// Refuses where the key was revoked since [`guard`] has checked it: what takes its time asks again before it goes on.
+pub(super) async fn check_again(store: &Store, KeyId(id): KeyId) -> Result<(), Problem> {
+    if store.is_key_in_force(id).await? { Ok(()) } else { Err(no_key()) }
+}
+
 /// The key that a request brings.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
 
-fn no_key() -> Problem {
+/// It brings no key in force.
+pub(super) fn no_key() -> Problem {
     let detail =
         "send an API key in force as `Authorization: Bearer <key>`; `genesys-purge keys create` makes one";
     Problem::new(StatusCode::UNAUTHORIZED, "no_key", detail)

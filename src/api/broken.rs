@@ -9,7 +9,15 @@ pub(super) enum Broken {
     #[error("no byte of the body came for {0:?}; nothing was accepted")]
     Stalled(Duration),
     #[error("the body took longer than {0:?}; nothing was accepted")]
-    TooSlow(Duration),
+    TooLong(Duration),
+    #[error(
+        "the upload took longer than {0:?} (intake.upload_timeout); nothing was accepted; send it in parts"
+    )]
+    UploadTooLong(Duration),
+    #[error(
+        "the body came slower than {least} bytes a second for {pause:?} (intake.min_rate); nothing was accepted"
+    )]
+    TooSlow { least: u64, pause: Duration },
     #[error("the body is no whole gzip: {0}; nothing was accepted")]
     Folded(String),
     #[error(

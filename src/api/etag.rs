@@ -18,6 +18,8 @@ use super::problem::Problem;
 /// The resources that have one.
 pub(super) const TAGGED: &[&str] = &[
     "/conversations/{conversationId}",
+    "/docs/",
+    "/docs/{*asset}",
     "/holds/{id}",
     "/jobs/{id}",
     "/openapi.json",
@@ -55,9 +57,10 @@ async fn tagged(had: &HeaderMap, response: Response) -> Response {
             return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response();
         }
     };
-    let opaque = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&bytes)[..LENGTH]));
-    let is_known = has(had, &opaque);
-    if let Ok(value) = HeaderValue::from_str(&format!("W/{opaque}")) {
+    let told = parts.headers.get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+    let tag = told.unwrap_or_else(|| of(&bytes));
+    let is_known = has(had, tag.trim_start_matches("W/"));
+    if let Ok(value) = HeaderValue::from_str(&tag) {
         parts.headers.insert(ETAG, value);
     }
     if !is_known {
@@ -67,6 +70,11 @@ async fn tagged(had: &HeaderMap, response: Response) -> Response {
     parts.headers.remove(CONTENT_TYPE);
     parts.headers.remove(CONTENT_LENGTH);
     Response::from_parts(parts, Body::empty())
+}
+
+/// The tag of this document.
+pub(super) fn of(bytes: &[u8]) -> String {
+    format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(bytes)[..LENGTH]))
 }
 
 /// Whether one of the tags that the caller has is this one, weakly compared (RFC 9110, 8.8.3.2).

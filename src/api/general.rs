@@ -18,17 +18,26 @@ const ANY: &[(&str, &str)] = &[
     ("500", "`internal`: an error of the service; the request id finds it in the logs"),
     ("503", "`unavailable`, `timed_out`: try again in a moment"),
 ];
+/// What any call may meet beside refusals with the same status that are its own.
+const HEAD: (&str, &str) =
+    ("400", "`no_host`, `repeated_header`: send `Host`, and `Authorization` where a key is needed, once");
 /// The same of calls that need a key.
 const GUARDED: &[(&str, &str)] = &[
     ("400", "`invalid_query`: a parameter is not known or does not say what it may"),
     ("401", "`no_key`: send a key in force"),
 ];
 /// The same of calls that take a body.
-const WITH_BODY: &[(&str, &str)] = &[("408", "`request_timeout`: no byte of the body came for too long")];
+const WITH_BODY: &[(&str, &str)] = &[(
+    "408",
+    "`request_timeout`: no byte of the body came for too long, or it came too slowly (`intake.min_rate`)",
+)];
 /// The same of calls that change something without a body, which would be a wish that they ignore.
 const WITHOUT_BODY: &[(&str, &str)] = &[
     ("400", "`invalid_query`, `invalid_json`, `broken_body`"),
-    ("408", "`request_timeout`: no byte of the body came for too long"),
+    (
+        "408",
+        "`request_timeout`: no byte of the body came for too long, or it came too slowly (`intake.min_rate`)",
+    ),
     ("413", "`body_too_large`"),
     ("415", "`unsupported_media_type`, `unsupported_encoding`"),
     ("422", "`invalid_request`: this call takes no body"),
@@ -71,6 +80,12 @@ fn tell_of(operation: &mut Operation, scope: Option<Scope>, changes: bool) {
     }
     if let Some(scope) = scope {
         refused("403", &format!("`missing_scope`: the key lacks `{scope}`"));
+    }
+    if let Some(RefOr::T(own)) = responses.get_mut(HEAD.0) {
+        own.description = format!("{}; {}", own.description, HEAD.1);
+    } else {
+        let told = ResponseBuilder::new().description(HEAD.1).build();
+        responses.insert(HEAD.0.to_owned(), RefOr::T(told));
     }
     for (status, response) in responses {
         let RefOr::T(response) = response else { continue };

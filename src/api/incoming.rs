@@ -1,4 +1,4 @@
-//! Bodies of requests, as they come over the wire: unfolded where they are gzip, and given up where nothing more comes.
+//! Bodies of requests, as they come over the wire: unfolded where they are gzip, and given up where they come too slowly.
 //!
 //! Invariant: nothing here holds more of a body than a piece, but for JSON, which has its limits: for one, and for all.
 
@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_compression::tokio::bufread::GzipDecoder;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use axum::http::{HeaderMap, StatusCode};
-use futures_util::stream::{self, BoxStream, Stream, StreamExt as _, TryStreamExt as _};
+use futures_util::stream::{BoxStream, Stream, StreamExt as _, TryStreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::io::{ReaderStream, StreamReader};
 
@@ -19,6 +19,7 @@ use super::broken::Broken;
 use super::problem::{Problem, UNSUPPORTED_ENCODING};
 use super::room;
 use super::state::ApiState;
+use super::tempo::{Tempo, paced};
 
 /// A JSON body of so many bytes needs no place of its own.
 const SMALL: usize = 64 * 1024;
@@ -34,7 +35,7 @@ pub(super) type Pieces = BoxStream<'static, io::Result<Bytes>>;
 /// The pieces of an upload, unfolded.
 pub(super) fn upload(request: Request, state: &ApiState) -> Result<Pieces, Problem> {
     let is_folded = is_folded(request.headers())?;
-    let pieces = unstalled(request.into_body(), state.connections.stalled);
+    let pieces = paced(request.into_body(), tempo(state, Some(state.intake.upload_timeout)));
     if !is_folded {
         return Ok(pieces.boxed());
     }
@@ -62,13 +63,13 @@ pub(super) async fn json(
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
-    let pieces = unstalled(request.into_body(), state.connections.stalled);
+    let pieces = paced(request.into_body(), tempo(state, None));
     let pieces = if is_folded { unfolded(pieces).boxed() } else { pieces.boxed() };
     let gathering = gather(pieces, limit, places, state.request_timeout);
     let patience = state.connections.whole;
     tokio::time::timeout(patience, gathering)
         .await
-        .unwrap_or_else(|_| Err(Problem::broken_body(&io::Error::other(Broken::TooSlow(patience)))))
+        .unwrap_or_else(|_| Err(Problem::broken_body(&io::Error::other(Broken::TooLong(patience)))))
 }
 
 async fn gather(
@@ -118,16 +119,8 @@ fn is_folded(headers: &HeaderMap) -> Result<bool, Problem> {
     Ok(is_folded)
 }
 
-/// Ends with an error once nothing came for so long.
-fn unstalled(body: Body, patience: Duration) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    stream::try_unfold(body.into_data_stream(), move |mut body| async move {
-        match tokio::time::timeout(patience, body.next()).await {
-            Ok(Some(Ok(piece))) => Ok(Some((piece, body))),
-            Ok(Some(Err(error))) => Err(io::Error::other(error)),
-            Ok(None) => Ok(None),
-            Err(_) => Err(io::Error::other(Broken::Stalled(patience))),
-        }
-    })
+fn tempo(state: &ApiState, whole: Option<Duration>) -> Tempo {
+    Tempo { pause: state.connections.stalled, least: state.intake.min_rate, whole }
 }
 
 /// Unfolds gzip of one or more members.
@@ -163,6 +156,7 @@ mod tests {
     use std::io::Write as _;
 
     use axum::http::HeaderValue;
+    use futures_util::stream;
 
     use super::*;
 

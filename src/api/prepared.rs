@@ -2,20 +2,20 @@
 //! they share the bytes.
 
 use async_compression::tokio::write::GzipEncoder;
-use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 
-/// Marks an answer that costs no memory of its own, however long it stays unread.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shared;
+use super::etag;
 
 /// One such answer.
 #[derive(Debug, Clone)]
 pub(super) struct Prepared {
     media_type: HeaderValue,
+    /// That of both codings.
+    tag: HeaderValue,
     plain: Bytes,
     folded: Bytes,
 }
@@ -25,7 +25,8 @@ impl Prepared {
         let mut encoder = GzipEncoder::new(Vec::new());
         encoder.write_all(&plain).await?;
         encoder.shutdown().await?;
-        Ok(Self { media_type, plain, folded: Bytes::from(encoder.into_inner()) })
+        let tag = HeaderValue::from_str(&etag::of(&plain)).map_err(std::io::Error::other)?;
+        Ok(Self { media_type, tag, plain, folded: Bytes::from(encoder.into_inner()) })
     }
 
     /// For a request with these headers, of which `compress` has left no other coding than gzip.
@@ -37,7 +38,7 @@ impl Prepared {
             self.plain.clone().into_response()
         };
         response.headers_mut().insert(CONTENT_TYPE, self.media_type.clone());
-        response.extensions_mut().insert(Shared);
+        response.headers_mut().insert(ETAG, self.tag.clone());
         response
     }
 }

@@ -121,9 +121,9 @@ impl Problem {
             ToString::to_string,
         );
         match broken {
-            Some(Broken::Stalled(_) | Broken::TooSlow(_)) => {
-                Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
-            }
+            Some(
+                Broken::Stalled(_) | Broken::TooLong(_) | Broken::UploadTooLong(_) | Broken::TooSlow { .. },
+            ) => Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail),
             Some(Broken::UnfoldsTooFar(_)) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
             }
@@ -156,6 +156,9 @@ impl IntoResponse for Problem {
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.code == UNSUPPORTED_ENCODING {
             response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use super::openapi::Documents;
 use super::state::{ApiState, Calls};
 use super::{
-    auth, compress, conversations, docs_page, etag, general, health, holds, jobs, measure, metrics,
+    auth, compress, conversations, docs_page, etag, general, head, health, holds, jobs, measure, metrics,
     negotiate, openapi, orgs, patience, problem, purges, request_id, unbuilt,
 };
 use crate::domain::keys::Scope;
@@ -126,6 +126,7 @@ pub(super) fn router(state: ApiState) -> Router {
         .layer(from_fn(etag::tag))
         .layer(CatchPanicLayer::custom(problem::after_panic))
         .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .layer(from_fn(head::check))
         .layer(from_fn_with_state(state.clone(), request_id::carry))
         .layer(from_fn_with_state(state.clone(), measure::requests));
     // Outside of the request's id, which is written into problems.

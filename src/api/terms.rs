@@ -12,6 +12,10 @@ pub struct IntakeTerms {
     pub max_ids: u64,
     /// The largest JSON body, in bytes.
     pub max_json: usize,
+    /// An upload may take so long.
+    pub upload_timeout: Duration,
+    /// So many bytes a second of a body must come.
+    pub min_rate: u64,
 }
 
 /// How long peers may take, and how many there may be.
@@ -23,7 +27,7 @@ pub struct ConnectionTerms {
     pub head: Duration,
     /// A connection without a request may stay so long.
     pub idle: Duration,
-    /// The body of a request may pause so long.
+    /// The body of a request may pause so long; over so long its rate is measured.
     pub stalled: Duration,
     /// A JSON body may take so long in all: it is kept in memory meanwhile.
     pub whole: Duration,

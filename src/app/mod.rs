@@ -8,6 +8,7 @@ mod database;
 pub mod doctor;
 pub mod files;
 mod listen;
+pub mod memory;
 mod terms;
 mod world;
 
@@ -318,6 +319,8 @@ fn api_state(
             spool_dir: settings.intake.spool_dir.clone(),
             max_ids: settings.intake.max_ids,
             max_json: usize::try_from(settings.intake.max_json.bytes()).unwrap_or(usize::MAX),
+            upload_timeout: settings.intake.upload_timeout,
+            min_rate: settings.intake.min_rate.bytes(),
         },
         request_timeout: settings.server.request_timeout,
         connections,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::setting::Setting;
 use super::signals::Signals;
 use crate::app::files::raise_limit;
+use crate::app::memory::keep_private;
 use crate::app::{Database, Role, Service, connect};
 use crate::postgres::Storage;
 
@@ -19,7 +20,14 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
     let settings = setting.settings()?;
     settings.require_orgs()?;
     setting.start_logs(&settings)?;
+    keep_private();
     raise_limit();
+    for file in &settings.exposed_files {
+        tracing::warn!(
+            file,
+            "a file with secrets in it can be read by everybody on this machine; take that right away: chmod o-r"
+        );
+    }
     let mut signals = Signals::listen()?;
     let storage = Storage::Kept(setting.data_dir.clone());
     let database = tokio::select! {

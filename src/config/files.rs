@@ -4,6 +4,7 @@
 //! `.env` never gets into the environment of the process.
 
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::{ConfigError, Environment};
@@ -15,6 +16,11 @@ pub(super) fn read_file(path: &Path, name: &str) -> Result<Option<String>, Confi
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ConfigError::source(name, format!("can't be read: {error}"))),
     }
+}
+
+/// Whether everybody on this machine may read a file.
+pub(super) fn is_open_to_all(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.mode() & 0o004 != 0)
 }
 
 /// The variables of the `.env` file in `dir`; none where it does not exist.

@@ -3,6 +3,7 @@
 //! Invariant: limits only; how ids are read is intake's.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -18,6 +19,10 @@ pub struct IntakeSettings {
     pub max_ids: u64,
     /// How large a JSON body may be; larger lists come as CSV or NDJSON.
     pub max_json: ByteSize,
+    /// How long an upload may take.
+    pub upload_timeout: Duration,
+    /// How much of a body must come in a second.
+    pub min_rate: ByteSize,
 }
 
 #[derive(Deserialize)]
@@ -29,6 +34,10 @@ pub(super) struct SpelledIntake {
     max_ids: u64,
     #[serde(deserialize_with = "max_json")]
     max_json: ByteSize,
+    #[serde(deserialize_with = "values::duration")]
+    upload_timeout: Duration,
+    #[serde(deserialize_with = "min_rate")]
+    min_rate: ByteSize,
 }
 
 impl SpelledIntake {
@@ -38,6 +47,8 @@ impl SpelledIntake {
             spool_dir: sources.working_dir.join(spool_dir),
             max_ids: self.max_ids,
             max_json: self.max_json,
+            upload_timeout: self.upload_timeout,
+            min_rate: self.min_rate,
         }
     }
 }
@@ -60,4 +71,10 @@ fn max_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::E
     } else {
         Err(D::Error::custom("expected a size from \"1 KiB\" to \"256 MiB\""))
     }
+}
+
+/// More than a slow line carries would refuse callers who do their best.
+fn min_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    if size <= ByteSize::mib(1) { Ok(size) } else { Err(D::Error::custom("expected a size up to \"1 MiB\"")) }
 }

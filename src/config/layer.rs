@@ -9,6 +9,9 @@ use ::config::{File, FileFormat, Map, Source, Value, ValueKind};
 use super::ConfigError;
 use super::files::toml_problem;
 
+/// What nobody else may know, beside the secrets of orgs. URLs may carry a password or a token.
+const SECRETS: [(&str, &str); 3] = [("database", "url"), ("webhooks", "url"), ("webhooks", "secret")];
+
 /// One source's values, by section.
 #[derive(Clone, Default)]
 pub(super) struct Layer {
@@ -32,6 +35,21 @@ impl Layer {
         let ValueKind::Table(section) = &self.values.get(key[0])?.kind else { return None };
         let ValueKind::String(text) = &section.get(key[1])?.kind else { return None };
         Some(text)
+    }
+
+    /// Whether it sets something that nobody else may know.
+    pub(super) fn holds_secret(&self) -> bool {
+        let sets = |section: &str, key: &str| match self.values.get(section).map(|value| &value.kind) {
+            Some(ValueKind::Table(keys)) => keys.contains_key(key),
+            _ => false,
+        };
+        let has_org_secret = match self.values.get("orgs").map(|value| &value.kind) {
+            Some(ValueKind::Table(orgs)) => orgs
+                .values()
+                .any(|org| matches!(&org.kind, ValueKind::Table(keys) if keys.contains_key("client_secret"))),
+            _ => false,
+        };
+        has_org_secret || SECRETS.iter().any(|(section, key)| sets(section, key))
     }
 
     /// Sets one value, making the tables that lead to it; `origin` is the name that errors give its source.

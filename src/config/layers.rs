@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use ::config::Config;
 
-use super::files::{read_dotenv, read_file};
+use super::files::{is_open_to_all, read_dotenv, read_file};
 use super::layer::Layer;
 use super::merged::Merged;
 use super::plain_names::{BIND, PLAIN_NAMES, PORT, PREFIX, PURGE_ENV, SEPARATOR};
@@ -17,40 +18,64 @@ use super::{ConfigError, Environment, Sources};
 const BUILT_IN: &str = include_str!("../../config/default.toml");
 
 /// All layers, the one that wins last.
-pub(super) struct Layers(Vec<Layer>);
+pub(super) struct Layers {
+    layers: Vec<Layer>,
+    /// Files of secrets that everybody may read.
+    exposed: Vec<String>,
+}
 
 impl Layers {
     /// Reads every source there is. Files of the working folder may be missing; files that somebody named must not.
     pub(super) fn read(sources: &Sources) -> Result<Self, ConfigError> {
         let dir = &sources.working_dir;
         let dotenv = read_dotenv(dir)?;
-        let mut layers = Self(vec![Layer::from_toml("built-in config/default.toml", BUILT_IN)?]);
+        let built_in = Layer::from_toml("built-in config/default.toml", BUILT_IN)?;
+        let mut layers = Self { layers: vec![built_in], exposed: Vec::new() };
 
-        if let Some(text) = read_file(&dir.join("config/default.toml"), "config/default.toml")? {
-            layers.0.push(Layer::from_toml("config/default.toml", &text)?);
-        }
+        layers.push_file(dir, "config/default.toml")?;
         if let Some(stage) = stage(&sources.environment, &dotenv)? {
             let name = format!("config/{stage}.toml");
-            let text = read_file(&dir.join(&name), &name)?.ok_or_else(|| {
-                ConfigError::source(&name, format!("no such file, and {PURGE_ENV}={stage} asks for it"))
-            })?;
-            layers.0.push(Layer::from_toml(&name, &text)?);
+            if !layers.push_file(dir, &name)? {
+                let problem = format!("no such file, and {PURGE_ENV}={stage} asks for it");
+                return Err(ConfigError::source(&name, problem));
+            }
         }
         if let Some(path) = &sources.config_file {
             let name = path.display().to_string();
-            let text = read_file(&dir.join(path), &name)?
-                .ok_or_else(|| ConfigError::source(&name, "no such file, and --config asks for it"))?;
-            layers.0.push(Layer::from_toml(&name, &text)?);
+            if !layers.push_file(dir, &name)? {
+                return Err(ConfigError::source(&name, "no such file, and --config asks for it"));
+            }
         }
         layers.push_variables(&dotenv, |name| format!("{name} in .env"))?;
+        layers.note_exposed(dir, ".env");
         layers.push_variables(&sources.environment, |name| format!("environment variable {name}"))?;
         Ok(layers)
+    }
+
+    /// Files of secrets that everybody may read, by their names in errors.
+    pub(super) fn exposed(&self) -> &[String] {
+        &self.exposed
+    }
+
+    /// Reads a file; false where there is none.
+    fn push_file(&mut self, dir: &Path, name: &str) -> Result<bool, ConfigError> {
+        let Some(text) = read_file(&dir.join(name), name)? else { return Ok(false) };
+        self.layers.push(Layer::from_toml(name, &text)?);
+        self.note_exposed(dir, name);
+        Ok(true)
+    }
+
+    /// Notes where the last layer is a file of secrets that everybody may read.
+    fn note_exposed(&mut self, dir: &Path, name: &str) {
+        if self.layers.last().is_some_and(Layer::holds_secret) && is_open_to_all(&dir.join(name)) {
+            self.exposed.push(name.to_owned());
+        }
     }
 
     /// Lays the layers over each other: tables key by key, everything else as a whole.
     pub(super) fn merge(self) -> Result<Merged, ConfigError> {
         let mut builder = Config::builder();
-        for layer in self.0 {
+        for layer in self.layers {
             builder = builder.add_source(layer);
         }
         let config =
@@ -80,7 +105,7 @@ impl Layers {
             layer.set(&origin(&name), &key, value)?;
         }
         layer.check_shape()?;
-        self.0.push(layer);
+        self.layers.push(layer);
         Ok(())
     }
 
@@ -89,7 +114,7 @@ impl Layers {
         let port: u16 = port
             .parse()
             .map_err(|_| ConfigError::name(PORT, format!("{port:?} is no port: expected 0 to 65535")))?;
-        let below = self.0.iter().rev().find_map(|layer| layer.text(&BIND));
+        let below = self.layers.iter().rev().find_map(|layer| layer.text(&BIND));
         let address = below.and_then(|bind| bind.parse::<SocketAddr>().ok());
         Ok(address.map(|address| SocketAddr::new(address.ip(), port).to_string()))
     }

@@ -93,6 +93,8 @@ pub struct Settings {
     pub webhooks: WebhookSettings,
     /// `[telemetry]`: logs and traces.
     pub telemetry: TelemetrySettings,
+    /// Files of secrets that were read, and that everybody on this machine may read.
+    pub exposed_files: Vec<String>,
 }
 
 /// The settings as the sources spell them; the orgs are not yet complete.
@@ -117,7 +119,9 @@ impl Settings {
     /// The error is one line that names the key, the value where it is no secret, the source that it came from, and
     /// what is expected instead.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
-        let merged = Layers::read(sources)?.merge()?;
+        let layers = Layers::read(sources)?;
+        let mut exposed_files = layers.exposed().to_vec();
+        let merged = layers.merge()?;
         let spelled: Spelled = merged.typed()?;
         spelled.engine.check(&merged)?;
         spelled.webhooks.check(&merged, spelled.engine.lease)?;
@@ -126,11 +130,12 @@ impl Settings {
             database: spelled.database,
             intake: spelled.intake.resolve(sources),
             engine: spelled.engine,
-            orgs: resolve_orgs(spelled.orgs, &merged, sources)?,
+            orgs: resolve_orgs(spelled.orgs, &merged, sources, &mut exposed_files)?,
             retention: spelled.retention,
             approval: spelled.approval,
             webhooks: spelled.webhooks,
             telemetry: spelled.telemetry,
+            exposed_files,
         })
     }
 
@@ -151,6 +156,7 @@ fn resolve_orgs(
     spelled: BTreeMap<String, orgs::SpelledOrg>,
     merged: &Merged,
     sources: &Sources,
+    exposed: &mut Vec<String>,
 ) -> Result<BTreeMap<String, OrgSettings>, ConfigError> {
     // All names first: a name in the wrong letter case splits one org in two, and then the half without credentials
     // would be complained about instead of the name.
@@ -160,7 +166,7 @@ fn resolve_orgs(
     spelled
         .into_iter()
         .map(|(name, org)| {
-            let org = org.resolve(&name, merged, &sources.working_dir)?;
+            let org = org.resolve(&name, merged, &sources.working_dir, exposed)?;
             Ok((name, org))
         })
         .collect()

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use super::files::is_open_to_all;
 use super::merged::Merged;
 use super::plain_names::how_to_set;
 use super::unbuilt::NOT_BUILT_YET;
@@ -98,12 +99,13 @@ impl Default for SpelledOrg {
 }
 
 impl SpelledOrg {
-    /// Completes the org: reads the secret's file, and names what is missing.
+    /// Completes the org: reads the secret's file, and names what is missing. A file that everybody may read is `exposed`.
     pub(super) fn resolve(
         self,
         name: &str,
         merged: &Merged,
         working_dir: &Path,
+        exposed: &mut Vec<String>,
     ) -> Result<OrgSettings, ConfigError> {
         let missing = |setting: &str| {
             let key = ["orgs", name, setting];
@@ -115,7 +117,12 @@ impl SpelledOrg {
         let client_secret = match (self.client_secret, self.client_secret_file) {
             (Some(secret), None) => secret,
             (None, Some(file)) => {
-                read_secret(&working_dir.join(file)).map_err(|problem| merged.refuse(&file_key, problem))?
+                let path = working_dir.join(&file);
+                let secret = read_secret(&path).map_err(|problem| merged.refuse(&file_key, problem))?;
+                if is_open_to_all(&path) {
+                    exposed.push(file.display().to_string());
+                }
+                secret
             }
             (None, None) => return Err(missing("client_secret")),
             (Some(_), Some(_)) => {

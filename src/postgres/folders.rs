@@ -3,7 +3,7 @@
 //! ```text
 //! <data directory>/            the operator's folder; as root it stays root's, others may only pass
 //!   postgres.lock              who runs the server
-//!   postgres.log               what the server says
+//!   postgres.log               what the server says; beyond 10 MiB it becomes postgres.log.old
 //!   postgres/                  the server account's own, mode 0700; never a link
 //!     data/                    the data: complete, for it gets this name last
 //!     data.partial/            the data while they are being made
@@ -160,7 +160,7 @@ fn make_run_directory() -> Result<TempDir, PostgresError> {
 
 /// Waits until no process of an earlier start is left, and ends a server that nobody stops.
 fn claim_log(data_dir: &Path, cluster: &Path, patience: Patience) -> Result<ServerLog, PostgresError> {
-    let mut log = ServerLog::open(&data_dir.join(LOG))?;
+    let log = ServerLog::open(&data_dir.join(LOG))?;
     let deadline = Instant::now() + patience.with_margin();
     loop {
         postmaster::end(cluster, patience)?;

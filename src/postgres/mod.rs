@@ -25,6 +25,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use tokio_util::task::AbortOnDropHandle;
+
 use folders::Ground;
 use lock::DirectoryLock;
 use log::ServerLog;
@@ -59,6 +61,8 @@ pub struct Server {
     address: Address,
     cluster: PathBuf,
     log: ServerLog,
+    /// Ends with this value.
+    rotation: AbortOnDropHandle<()>,
     patience: Patience,
     // Before the lock: the server is told to stop, and then another start may come and wait for it.
     supervisor: Supervisor,
@@ -108,6 +112,7 @@ impl Server {
         let mut server = Server {
             address: Address { socket_directory, port: settings::PORT, user: SUPERUSER.to_owned() },
             cluster: ground.cluster,
+            rotation: AbortOnDropHandle::new(tokio::spawn(ground.log.clone().keep_small())),
             log: ground.log,
             patience,
             supervisor,
@@ -154,8 +159,9 @@ impl Server {
     ///
     /// Says so when the server did not shut down cleanly; it is gone all the same.
     pub async fn stop(self) -> Result<(), PostgresError> {
-        let Server { address, cluster, log, patience, supervisor, lock } = self;
+        let Server { address, cluster, log, rotation, patience, supervisor, lock } = self;
         let status = supervisor.stop().await?;
+        drop(rotation);
         off_the_runtime(move || {
             // Both are done already, unless the supervisor itself was killed.
             let ended = postmaster::end(&cluster, patience);

@@ -36,6 +36,7 @@ use uuid::Uuid;
 use crate::meters::Meters;
 use bell::Bell;
 use connections::{ENGINE, Pulse, REQUESTS};
+use purges::together::Gathering;
 use purges::turns::Turns;
 
 pub use bell::AtHome;
@@ -98,6 +99,7 @@ pub struct Store {
     /// For requests that do not protect.
     ordinary: Arc<Semaphore>,
     turns: Turns,
+    gathering: Gathering,
     new_id: NewId,
     meters: Meters,
     /// The operator's receiver is configured, so that events owe it a delivery.
@@ -140,6 +142,7 @@ impl Store {
             engine,
             ordinary: Arc::new(Semaphore::new(usize::try_from(ordinary).unwrap_or(Semaphore::MAX_PERMITS))),
             turns: Turns::new(ordinary),
+            gathering: Gathering::default(),
             api,
             options: Arc::new(options),
             deadlines,

@@ -2,12 +2,17 @@
 //! covered from its first day.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use genesys_purge::app::Role;
 use genesys_purge::domain::keys::Scope;
-use reqwest::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use reqwest::{Method, StatusCode};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use reqwest::{Body, Method, StatusCode};
+use serde_json::json;
 use sqlx::{Executor as _, Row as _};
+use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::support::calls::{DocumentedCall, calls};
 use crate::support::problem::refused;
@@ -120,4 +125,140 @@ async fn keys_are_stored_hashed() {
     assert_eq!(digest.len(), 32);
     assert!(row.contains(&test.key[..10]), "the beginning tells keys apart: {row}");
     assert!(!row.contains(&test.key[..16]), "no more of it is kept: {row}");
+}
+
+/// A service that only takes requests, and a key that can be revoked.
+async fn with_a_key() -> (TestService, String) {
+    let setup = Setup::new().role(Role::Api).env("PURGE__DATABASE__MAX_CONNECTIONS", "4");
+    let test = setup.start().await;
+    let key = test.make_key(&[Scope::PurgesRead, Scope::PurgesWrite], None).await;
+    (test, key)
+}
+
+async fn revoke(test: &TestService, key: &str) {
+    let store = test.store().await;
+    let row = store.list_keys().await.unwrap().into_iter().find(|row| key.starts_with(&row.prefix)).unwrap();
+    assert!(store.revoke_key(row.id).await.unwrap());
+    store.close().await;
+}
+
+/// A body that is begun, and goes on to its end when it is told to.
+fn in_two_parts(first: String, second: String) -> (Body, oneshot::Receiver<()>, oneshot::Sender<()>) {
+    let (begun, has_begun) = oneshot::channel();
+    let (go_on, told) = oneshot::channel::<()>();
+    let first = stream::once(async move { std::io::Result::Ok(first) });
+    let second = stream::once(async move {
+        begun.send(()).unwrap();
+        told.await.unwrap();
+        Ok(second)
+    });
+    (Body::wrap_stream(first.chain(second)), has_begun, go_on)
+}
+
+fn lines(number: u128) -> String {
+    (1..=number).map(|id| Uuid::from_u128(id).to_string()).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_while_its_upload_is_under_way_accepts_nothing() {
+    let id = |number: usize| format!("{}\n", Uuid::from_u128(number as u128));
+    for (media_type, name) in [("text/csv", None), ("text/csv", Some("again")), ("application/json", None)] {
+        let (test, key) = with_a_key().await;
+        let (first, second) = match media_type {
+            "text/csv" => (id(1), id(2)),
+            _ => ("{\"conversationIds\":".to_owned(), format!("[\"{}\"]}}", Uuid::from_u128(1))),
+        };
+        let (body, has_begun, go_on) = in_two_parts(first, second);
+        let upload = test.request_as(&key, Method::POST, "/purges").header(CONTENT_TYPE, media_type);
+        let upload = name.iter().fold(upload, |upload, name| upload.header("Idempotency-Key", *name));
+        let upload = tokio::spawn(upload.body(body).send());
+        has_begun.await.unwrap();
+        revoke(&test, &key).await;
+        go_on.send(()).unwrap();
+
+        let response = upload.await.unwrap().unwrap();
+        assert_eq!(response.headers().get(WWW_AUTHENTICATE).unwrap(), "Bearer", "{media_type}");
+        let (status, problem) = read(response).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::UNAUTHORIZED, &json!("no_key")), "{problem}");
+        assert_eq!(test.number("select count(*) from purges").await, 0);
+        assert_eq!(test.number("select count(*) from idempotency_keys").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_while_its_repeat_is_under_way_is_not_told_what_became_of_the_first() {
+    let (test, key) = with_a_key().await;
+    let ids = [1, 2].map(|number| format!("{}\n", Uuid::from_u128(number)));
+    let upload = |body: Body| {
+        let request = test.request_as(&key, Method::POST, "/purges").header(CONTENT_TYPE, "text/csv");
+        request.header("Idempotency-Key", "once").body(body)
+    };
+    assert_eq!(upload(ids.concat().into()).send().await.unwrap().status(), StatusCode::ACCEPTED);
+    let [first, second] = ids;
+    let (body, has_begun, go_on) = in_two_parts(first, second);
+    let repeat = tokio::spawn(upload(body).send());
+    has_begun.await.unwrap();
+    revoke(&test, &key).await;
+    go_on.send(()).unwrap();
+    assert_eq!(repeat.await.unwrap().unwrap().status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_while_a_large_purge_is_written_accepts_nothing() {
+    const WAITS: &str = "select count(*) from pg_locks where locktype = 'advisory' and not granted";
+    let (test, key) = with_a_key().await;
+    // The second slice waits for this, when the key was looked at for the first.
+    let mut lock = test.database.connect().await;
+    lock.execute("begin; select pg_advisory_xact_lock(7)").await.unwrap();
+    test.sql(
+        "create function wait_for_the_test() returns trigger language plpgsql as $$
+         begin perform pg_advisory_xact_lock(7); return new; end $$;
+         create trigger waits before insert on slices for each row when (new.slice_no = 1)
+         execute function wait_for_the_test()",
+    )
+    .await;
+    let ids = lines(501);
+    let upload = test.request_as(&key, Method::POST, "/purges").header(CONTENT_TYPE, "text/csv");
+    let upload = tokio::spawn(upload.body(ids).send());
+    test.wait_until("the second slice is written", async || test.number(WAITS).await == 1).await;
+    revoke(&test, &key).await;
+    lock.execute("rollback").await.unwrap();
+
+    assert_eq!(upload.await.unwrap().unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(test.number("select count(*) from purges").await, 0);
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_ends_its_wait_and_cuts_off_its_report() {
+    const WAITS: &str = "select count(*) from pg_locks where relation = 'purges'::regclass and not granted";
+    let (test, key) = with_a_key().await;
+    // More than the sockets between server and client can hold.
+    let ids = lines(200_000);
+    let response = test.upload("text/csv", "", ids).send().await.unwrap();
+    let purge = read(response).await.1["id"].as_str().unwrap().to_owned();
+    let report = test.request_as(&key, Method::GET, &format!("/purges/{purge}/report"));
+    let mut report = report.header(ACCEPT, "application/x-ndjson").send().await.unwrap();
+    let begun = report.chunk().await.unwrap().unwrap();
+    let waiting = test.request_as(&key, Method::GET, &format!("/purges/{purge}?wait=60"));
+    // Its key has been looked at when it waits for this.
+    let mut lock = test.database.connect().await;
+    lock.execute("begin; lock table purges in access exclusive mode").await.unwrap();
+    let waiting = tokio::spawn(waiting.send());
+    test.wait_until("the purge is read", async || test.number(WAITS).await == 1).await;
+    revoke(&test, &key).await;
+    lock.execute("rollback").await.unwrap();
+
+    // Long before its minute is over, which this test would not wait for.
+    let ended = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+    assert_eq!(ended.expect("it waits on").unwrap().unwrap().status(), StatusCode::UNAUTHORIZED);
+    let mut read = begun.to_vec();
+    let broken = loop {
+        match report.chunk().await {
+            Ok(Some(chunk)) => read.extend(&chunk),
+            Ok(None) => break false,
+            Err(_) => break true,
+        }
+    };
+    let rows = read.split(|byte| *byte == b'\n').skip(1).count();
+    assert!(broken && rows < 200_000, "a report that is cut off never ends like a whole one: {rows}");
 }

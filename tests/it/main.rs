@@ -38,6 +38,7 @@ mod silence;
 mod steering;
 mod support;
 mod tidy;
+mod together;
 mod turns;
 mod unbuilt;
 mod upgrade;

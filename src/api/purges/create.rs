@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::body::PurgeBody;
 use super::fields::Fields;
 use super::{fields, read, repeat};
-use crate::api::auth::{Authorized, KeyId};
+use crate::api::auth::{self, Authorized, KeyId};
 use crate::api::checks::{check_ids, not_yet};
 use crate::api::extract::{JsonBody, media_type, unique_texts, unsupported};
 use crate::api::problem::Problem;
@@ -91,6 +91,8 @@ pub(in crate::api) struct NewPurgeBody {
     ),
     responses(
         (status = 202, description = "Accepted.", body = PurgeBody, headers(("Location" = String, description = "Where to read it."), ("Idempotent-Replayed" = Option<String>, description = "`true`: this answers a repeat."))),
+        (status = 401, description = "`no_key`: send a key in force; also where it was revoked before the purge was accepted"),
+        (status = 408, description = "`request_timeout`: no byte of the body came for too long, or it came too slowly (`intake.min_rate`) or took too long (`intake.upload_timeout`)"),
         (status = 400, description = "`invalid_json`, `invalid_query`, `invalid_idempotency_key`, `broken_body`"),
         (status = 403, description = "`missing_scope`, `no_org`"),
         (status = 413, description = "`body_too_large`, `too_many_ids`"),
@@ -103,7 +105,7 @@ pub(in crate::api) struct NewPurgeBody {
 pub(in crate::api) async fn create_purge(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
-    KeyId(key_id): KeyId,
+    key_id: KeyId,
     RequestId(request_id): RequestId,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -117,17 +119,21 @@ pub(in crate::api) async fn create_purge(
             let JsonBody { value, place } =
                 JsonBody::<NewPurgeBody>::read(request, &state, &state.room.purges).await?;
             let (ids, fields) = value.split();
-            let (new, expected) = fields.check(&state, &caller, request_id)?;
+            let (new, expected) = fields.check(&state, &caller, key_id, request_id)?;
             (new, expected, check_list(&ids, state.intake.max_ids)?, place)
         }
-        Some("text/csv") => upload(Format::Csv, &state, &caller, request_id, &query, request).await?,
+        Some("text/csv") => {
+            let wish = Fields::from_query(&query)?.check(&state, &caller, key_id, request_id)?;
+            upload(Format::Csv, &state, wish, request).await?
+        }
         Some("application/x-ndjson") => {
-            upload(Format::Ndjson, &state, &caller, request_id, &query, request).await?
+            let wish = Fields::from_query(&query)?.check(&state, &caller, key_id, request_id)?;
+            upload(Format::Ndjson, &state, wish, request).await?
         }
         _ => return Err(unsupported("application/json, text/csv or application/x-ndjson")),
     };
     check_count(&spooled, expected)?;
-    let key = key.map(|key| repeat::bind(key, key_id, &new, expected, &spooled));
+    let key = key.map(|key| repeat::bind(key, &new, expected, &spooled));
     let (purge, is_repeat) = accept(&state, &caller, &new, &spooled, key.as_ref()).await?;
     if !is_repeat {
         tracing::info!(purge = %purge.id, org = new.org, by = new.requested_by, "accepted a purge");
@@ -152,7 +158,9 @@ async fn accept(
         let left = until.saturating_duration_since(Instant::now());
         match state.store.accept_purge(new, spooled, key, left).await? {
             Accepted::New(purge) => return Ok((*purge, false)),
+            Accepted::Revoked => return Err(auth::no_key()),
             Accepted::Before(Before::Repeated(id)) => {
+                auth::check_again(&state.store, KeyId(new.key_id)).await?;
                 return Ok((read(state, &caller.reach, id).await?, true));
             }
             Accepted::Before(Before::Misused) => {
@@ -192,12 +200,9 @@ impl NewPurgeBody {
 async fn upload(
     format: Format,
     state: &ApiState,
-    caller: &Caller,
-    request_id: String,
-    query: &str,
+    (new, expected): (NewPurge, Option<u64>),
     request: Request,
 ) -> Result<(NewPurge, Option<u64>, Spooled, Option<OwnedSemaphorePermit>), Problem> {
-    let (new, expected) = Fields::from_query(query)?.check(state, caller, request_id)?;
     let limits = Limits { max_ids: state.intake.max_ids, ..Limits::default() };
     let place = room::take(&state.room.uploads, state.request_timeout).await?;
     let body = incoming::upload(request, state)?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 
+use crate::api::auth::KeyId;
 use crate::api::checks::{check_text, optional_text, text};
 use crate::api::problem::{FieldError, Problem};
 use crate::api::state::ApiState;
@@ -104,6 +105,7 @@ impl Fields {
         self,
         state: &ApiState,
         caller: &Caller,
+        KeyId(key_id): KeyId,
         request_id: String,
     ) -> Result<(NewPurge, Option<u64>), Problem> {
         if self.webhook_url.is_some() {
@@ -142,6 +144,7 @@ impl Fields {
                 .collect::<serde_json::Map<_, _>>()
                 .into(),
             is_dry_run: self.is_dry_run,
+            key_id,
             requested_by: caller.name.clone(),
             request_id,
         };

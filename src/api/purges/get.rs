@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 
 use super::body::PurgeBody;
 use super::read;
-use crate::api::auth::Authorized;
+use crate::api::auth::{self, Authorized, KeyId};
 use crate::api::extract::{PathId, Query};
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
@@ -32,12 +32,14 @@ pub(in crate::api) struct Wait {
     params(("id" = uuid::Uuid, Path, description = "The purge."), Wait),
     responses(
         (status = 200, description = "The purge.", body = PurgeBody),
+        (status = 401, description = "`no_key`: send a key in force; also where it was revoked during the wait"),
         (status = 404, description = "`not_found`"),
     )
 )]
 pub(in crate::api) async fn get_purge(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
+    key: KeyId,
     PathId(id): PathId,
     Query(query): Query<Wait>,
 ) -> Result<Json<PurgeBody>, Problem> {
@@ -54,6 +56,7 @@ pub(in crate::api) async fn get_purge(
             return Ok(Json(purge.into()));
         }
         tokio::time::sleep(pause.min(left)).await;
+        auth::check_again(&state.store, key).await?;
         pause = (pause * 2).min(Duration::from_secs(1));
     }
 }

@@ -3,7 +3,6 @@
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use crate::api::problem::Problem;
 use crate::intake::Spooled;
@@ -45,14 +44,8 @@ struct Wish<'a> {
     expected_count: Option<u64>,
 }
 
-/// Binds a key to its caller and to what is asked for. The format of the ids does not count, their order does.
-pub(super) fn bind(
-    key: String,
-    caller: Uuid,
-    new: &NewPurge,
-    expected_count: Option<u64>,
-    spooled: &Spooled,
-) -> RepeatKey {
+/// Binds a key to the API key that asks and to what is asked for. The format of the ids does not count, their order does.
+pub(super) fn bind(key: String, new: &NewPurge, expected_count: Option<u64>, spooled: &Spooled) -> RepeatKey {
     let wish = Wish {
         org: &new.org,
         reason: new.reason.as_deref(),
@@ -65,11 +58,13 @@ pub(super) fn bind(
     hasher.update(spooled.digest());
     // Plain texts, numbers and a map of texts can always be written.
     hasher.update(serde_json::to_vec(&wish).unwrap_or_default());
-    RepeatKey { caller, key, fingerprint: hasher.finalize().into() }
+    RepeatKey { caller: new.key_id, key, fingerprint: hasher.finalize().into() }
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     fn headers(keys: &[&[u8]]) -> HeaderMap {
@@ -97,12 +92,13 @@ mod tests {
             reference: None,
             labels: serde_json::json!({ "a": "1", "b": "2" }),
             is_dry_run: false,
+            key_id: Uuid::nil(),
             requested_by: "somebody".to_owned(),
             request_id: "one".to_owned(),
         };
         let print = |new: &NewPurge, expected, ids: &[Uuid]| {
             let spooled = Spooled::from_list(ids.to_vec());
-            bind("k".to_owned(), Uuid::nil(), new, expected, &spooled).fingerprint
+            bind("k".to_owned(), new, expected, &spooled).fingerprint
         };
         let first = print(&new, None, &ids);
         let again = NewPurge { request_id: "two".to_owned(), ..new.clone() };

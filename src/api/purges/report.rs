@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::read;
-use crate::api::auth::Authorized;
+use crate::api::auth::{Authorized, KeyId};
 use crate::api::extract::{PathId, Query};
 use crate::api::negotiate;
 use crate::api::problem::Problem;
@@ -20,7 +20,7 @@ use crate::api::state::ApiState;
 use crate::domain::keys::Reach;
 use crate::domain::outcome::Outcome;
 use crate::evidence::report::{CSV_HEAD, Form, Row};
-use crate::store::views::conversations::ConversationRow;
+use crate::store::views::conversations::{ConversationRow, Scanned};
 use crate::store::{Store, StoreError};
 
 /// The forms of a report; the first where the caller does not mind.
@@ -41,7 +41,7 @@ pub(in crate::api) struct Rows {
 ///
 /// One row a conversation, in the order of the request, with the fields of `GET /purges/{id}/conversations`. It is streamed:
 /// any size, and as fast as it is taken. The report of a purge that is not final tells of each conversation what became of it
-/// by the time that its row is written.
+/// by the time that its row is written. It is cut off when the key is revoked meanwhile.
 ///
 /// **CSV** (RFC 4180) has a head and lines that end with CR and LF. In `code`, `detail` and `jobId`, which may carry words of
 /// Genesys, a first `=`, `+`, `-`, `@`, tab, CR or LF, and a `=`, `+`, `-` or `@` behind a `;`, tab or line break, has a single
@@ -68,6 +68,7 @@ pub(in crate::api) struct Rows {
 pub(in crate::api) async fn report(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
+    key: KeyId,
     PathId(id): PathId,
     version: Version,
     headers: HeaderMap,
@@ -99,6 +100,7 @@ pub(in crate::api) async fn report(
     };
     let reading = Reading {
         store: state.store,
+        key,
         reach: caller.reach,
         purge: purge.id,
         outcome: rows.outcome,
@@ -122,6 +124,8 @@ async fn after(store: &Store, reach: &Reach, purge: Uuid, cursor: &str) -> Resul
 /// Where a report is.
 struct Reading {
     store: Store,
+    /// The key that asks: each piece is for one in force.
+    key: KeyId,
     reach: Reach,
     purge: Uuid,
     outcome: Option<Outcome>,
@@ -143,25 +147,38 @@ enum CutOff {
     Row(#[from] serde_json::Error),
     #[error("the database took longer than server.request_timeout")]
     TooSlow,
+    #[error("its key is not in force any more")]
+    Revoked,
 }
 
 /// The report in pieces, each read when it is asked for: whoever takes none holds no connection, and whoever went away
 /// asks for none.
 fn chunks(reading: Reading) -> impl Stream<Item = Result<Bytes, CutOff>> + Send {
     try_unfold(reading, |mut reading| async {
-        let chunk = reading.chunk().await.inspect_err(|error| {
-            tracing::error!(purge = %reading.purge, %error, "a report is cut off");
+        let chunk = reading.chunk().await.inspect_err(|error| match error {
+            CutOff::Revoked => tracing::info!(purge = %reading.purge, %error, "a report is cut off"),
+            CutOff::Store(_) | CutOff::Row(_) | CutOff::TooSlow => {
+                tracing::error!(purge = %reading.purge, %error, "a report is cut off");
+            }
         })?;
         Ok(chunk.map(|chunk| (chunk, reading)))
     })
 }
 
 impl Reading {
+    /// The rows of the next few slices, for a key that is still in force.
+    async fn scan(&self, next: i32) -> Result<Scanned, CutOff> {
+        if !self.store.is_key_in_force(self.key.0).await? {
+            return Err(CutOff::Revoked);
+        }
+        Ok(self.store.scan_conversations(&self.reach, self.purge, self.outcome, next).await?)
+    }
+
     /// The next piece that has something in it.
     async fn chunk(&mut self) -> Result<Option<Bytes>, CutOff> {
         let mut chunk = Vec::from(std::mem::take(&mut self.head));
         while let Some(next) = self.next {
-            let scan = self.store.scan_conversations(&self.reach, self.purge, self.outcome, next);
+            let scan = self.scan(next);
             let scanned = tokio::time::timeout(self.patience, scan).await.map_err(|_| CutOff::TooSlow)??;
             self.next = scanned.next;
             for row in &scanned.rows {

@@ -63,6 +63,7 @@ pub async fn examine(practice: &Practice<'_>) -> Vec<Finding> {
             "set GENESYS_BASE_URL, GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, or write a section [orgs.NAME]",
         ),
     }];
+    findings.push(secrets(&settings.exposed_files));
     findings.extend(machine::examine(&settings).await);
     let (found, connected) = database::examine(practice, &settings).await;
     findings.extend(found);
@@ -79,6 +80,15 @@ pub async fn examine(practice: &Practice<'_>) -> Vec<Finding> {
         store.close().await;
     }
     findings
+}
+
+fn secrets(exposed: &[String]) -> Finding {
+    if exposed.is_empty() {
+        return Finding::ok("secrets", "no file of secrets that was read is open to everybody");
+    }
+    let files = exposed.join(", ");
+    let detail = format!("everybody on this machine can read files of secrets: {files}");
+    Finding::warn("secrets", detail, format_args!("chmod o-r {}", exposed.join(" ")))
 }
 
 /// Asks the database; what it can't tell in time has failed.

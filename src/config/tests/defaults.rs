@@ -8,14 +8,27 @@ fn manifest(path: &str) -> String {
 
 #[test]
 fn without_any_source_the_defaults_are_those_of_the_contract() {
-    let Settings { server, database, intake, engine, orgs, retention, approval, webhooks, telemetry } =
-        Fixture::new().settings();
+    let Settings {
+        server,
+        database,
+        intake,
+        engine,
+        orgs,
+        retention,
+        approval,
+        webhooks,
+        telemetry,
+        exposed_files,
+    } = Fixture::new().settings();
+    assert!(exposed_files.is_empty());
     assert_eq!(server.bind.to_string(), "127.0.0.1:8080");
     assert_eq!(server.request_timeout, seconds(30));
     assert!(database.url.is_none());
     assert_eq!(database.max_connections, 10);
     assert_eq!(intake.max_ids, 10_000_000);
     assert_eq!(intake.max_json.bytes(), 16 << 20);
+    assert_eq!(intake.upload_timeout, seconds(3600));
+    assert_eq!(intake.min_rate.bytes(), 256);
     assert_eq!(engine.workers, 32);
     assert!(!engine.paused);
     assert_eq!(engine.poll_initial, seconds(5));

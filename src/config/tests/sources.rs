@@ -194,3 +194,40 @@ fn orgs_may_be_empty_until_somebody_requires_them() {
     assert!(error.starts_with("orgs: no Genesys organization is configured"), "{error}");
     assert_eq!(Fixture::new().genesys().settings().require_orgs(), Ok(()));
 }
+
+#[test]
+fn files_of_secrets_that_everybody_may_read_are_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let fixture = Fixture::new()
+        .genesys()
+        .file("config/default.toml", "[webhooks]\nsecret = 'whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg=='")
+        .file("config/staging.toml", "[database]\nurl = 'postgres://u:hunter2@db/purge'")
+        .file("secret", "hunter2")
+        .file(".env", "PURGE_ENV=staging\nRETENTION_WEBHOOK_URL=http://127.0.0.1/hunter2")
+        .config_file(
+            "[engine]\nworkers = 3\n[orgs.eu]\nbase_url = 'https://api.mypurecloud.de'\nclient_id = 'id'\n\
+             client_secret_file = 'secret'",
+        );
+    let all = ["config/default.toml", "config/staging.toml", ".env", "secret"];
+    let set = |name: &str, mode: u32| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(fixture.dir.path().join(name), permissions).unwrap();
+    };
+    let set_all = |mode| {
+        for name in all {
+            set(name, mode);
+        }
+    };
+    set_all(0o604);
+    assert_eq!(fixture.settings().exposed_files, all, "given.toml holds no secret");
+    for name in all {
+        set_all(0o640);
+        assert!(fixture.settings().exposed_files.is_empty());
+        set(name, 0o644);
+        assert_eq!(fixture.settings().exposed_files, [name]);
+    }
+    set_all(0o600);
+    let with_org = fixture.config_file(ORG);
+    assert_eq!(with_org.settings().exposed_files, ["given.toml"]);
+}

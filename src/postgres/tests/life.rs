@@ -28,6 +28,27 @@ async fn a_new_server_has_the_wanted_encoding_and_settings() {
 }
 
 #[tokio::test]
+async fn the_log_stays_small_while_the_server_writes_to_it() {
+    let folder = passable_folder();
+    let server = start(kept(&folder)).await.unwrap();
+    let (log, aside) = (data_dir(&folder).join("postgres.log"), data_dir(&folder).join("postgres.log.old"));
+    let say = |words: &str, times: u32| {
+        let said = format!(
+            "do $$ begin for n in 1..{times} loop raise warning '%', '{words}' || repeat('x', 1000000); end loop; end $$"
+        );
+        ask(server.address(), &format!("set client_min_messages = error; {said}"));
+    };
+    say("before", 12);
+
+    eventually("the log is put aside", || aside.exists()).await;
+    eventually("and small", || fs::metadata(&log).unwrap().len() < 1_000_000).await;
+    say("after", 1);
+
+    assert!(log_of(&folder).contains("WARNING:  after"), "it goes on in the same file");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_durable_server_forces_everything_to_disk() {
     let server = Server::start(&binaries(), Storage::Temporary, Durability::Full).await.unwrap();
 

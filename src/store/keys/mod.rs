@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::error::word;
 use super::{Store, StoreError};
 use crate::domain::keys::{Caller, SHOWN, Scope};
-use crate::store::tx::{Rows as _, Writes as _};
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 
 /// A key, as it is listed.
 #[derive(Debug, Clone)]
@@ -65,6 +65,11 @@ impl Store {
         .transpose()
     }
 
+    /// Whether the key with this id counts still.
+    pub async fn is_key_in_force(&self, id: Uuid) -> Result<bool, StoreError> {
+        is_in_force(&mut self.single_request("is_key_in_force").await?, id).await
+    }
+
     /// All keys, oldest first.
     pub async fn list_keys(&self) -> Result<Vec<KeyRow>, StoreError> {
         let mut tx = self.begin_request("list_keys").await?;
@@ -100,6 +105,17 @@ impl Store {
         tx.commit().await?;
         Ok(revoked == 1)
     }
+}
+
+/// The same within a transaction, by what is committed at this moment.
+pub(in crate::store) async fn is_in_force(tx: &mut Tx, id: Uuid) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"-- is_key_in_force
+        select exists (select from api_keys where id = $1 and revoked_at is null) as "is_in_force!""#,
+        id
+    )
+    .one(tx)
+    .await
 }
 
 fn scopes(words: &[String]) -> Result<Vec<Scope>, StoreError> {

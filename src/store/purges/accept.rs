@@ -1,23 +1,24 @@
-//! Accepts a purge: one transaction, all or nothing: the purge, its slices, the index of its conversations.
+//! Accepts a purge, all or nothing: the purge, its slices, the index of its conversations. A small one is a share of one
+//! statement (`together.rs`), any other a transaction of its own.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use jiff_sqlx::ToSqlx as _;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::first::{self, Draft};
 use super::index::{self, Entries};
 use super::load::Purge;
 use super::repeat::{self, Before, RepeatKey};
-use super::tags;
 use crate::domain::SLICE_SIZE;
-use crate::domain::events::EventType;
 use crate::domain::outcome::Cell;
 use crate::intake::{IntakeError, Spooled};
 use crate::store::error::ensure_rows;
-use crate::store::tx::{Rows as _, Tx, Writes as _};
+use crate::store::keys;
+use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// A purge that somebody asks for.
@@ -31,7 +32,9 @@ pub struct NewPurge {
     pub labels: Value,
     /// Only ask what would be purged.
     pub is_dry_run: bool,
-    /// The name of the key that asks.
+    /// The id of the key that asks.
+    pub key_id: Uuid,
+    /// Its name.
     pub requested_by: String,
     pub request_id: String,
 }
@@ -44,6 +47,8 @@ pub enum Accepted {
     Before(Before),
     /// Another request with its key is under way: nobody knows yet what the key will stand for.
     NotYet,
+    /// The API key that asks was revoked while the request was under way.
+    Revoked,
 }
 
 impl Store {
@@ -62,120 +67,66 @@ impl Store {
         {
             return Ok(Accepted::Before(before));
         }
-        Ok(self.accept(new, spooled, repeat, patience).await?.map_or(Accepted::NotYet, Accepted::New))
+        self.accept(new, spooled, repeat, patience).await
     }
 
-    /// `None` where another request has the key of a repeat, or is about to.
     async fn accept(
         &self,
         new: &NewPurge,
         spooled: &Spooled,
         repeat: Option<&RepeatKey>,
         patience: Duration,
-    ) -> Result<Option<Box<Purge>>, StoreError> {
+    ) -> Result<Accepted, StoreError> {
+        if spooled.is_at_hand() && spooled.distinct() <= SLICE_SIZE as u64 && repeat.is_none() {
+            let draft = Draft::new(self, new, spooled, whole(spooled)?);
+            let id = draft.id;
+            let accepted = self.accept_together(draft, patience).await?;
+            return Ok(accepted.map_or(Accepted::Revoked, |now| {
+                Accepted::New(Box::new(Purge::accepted(id, new, spooled, now)))
+            }));
+        }
         // Kept until the end.
         let _turn = self.turns.take(spooled.distinct(), patience).await?;
-        let id = self.new_id();
-        let is_at_hand = spooled.is_at_hand() && spooled.distinct() <= SLICE_SIZE as u64;
-        let mut slices = read_ahead(spooled.ids(SLICE_SIZE), is_at_hand);
-        let mut index = read_ahead(index::chunks(spooled.index()?), is_at_hand);
-        let (first, entries) = (next(&mut slices).await?, next(&mut index).await?);
-        let (mut sliced, mut indexed) = (first.len(), entries.len());
-        let distinct = usize::try_from(spooled.distinct()).unwrap_or(usize::MAX);
-        // Where the first statement says all, it needs no transaction around it.
-        let mut tx = if repeat.is_none() && (sliced, indexed) == (distinct, distinct) {
-            self.single_request("accept_purge").await?
-        } else {
-            self.begin_request("accept_purge").await?
-        };
+        let draft = Draft::new(self, new, spooled, Entries::default());
+        let mut slices = read_ahead(spooled.ids(SLICE_SIZE));
+        let mut index = read_ahead(index::chunks(spooled.index()?));
+        let mut tx = self.begin_request("accept_purge").await?;
         if let Some(key) = repeat
             && !repeat::lock(&mut tx, key).await?
         {
-            return Ok(None);
+            return Ok(Accepted::NotYet);
         }
-        let now = self.insert_purge(&mut tx, id, new, spooled, &first, &entries).await?;
+        let id = draft.id;
+        let Some(now) = first::insert(&mut tx, &[&draft]).await?.remove(&id) else {
+            return Ok(Accepted::Revoked);
+        };
         if let Some(key) = repeat
             && !repeat::claim(&mut tx, key, id, now).await?
         {
-            return Ok(None);
+            return Ok(Accepted::NotYet);
         }
-        sliced += insert_slices(&mut tx, id, new, now, &mut slices).await?;
-        indexed += index::insert(&mut tx, id, spooled.distinct(), &mut index).await?;
+        let sliced = insert_slices(&mut tx, id, new, now, &mut slices).await?;
+        let indexed = index::insert(&mut tx, id, spooled.distinct(), &mut index).await?;
         // What was read back from the spool must be all of it, or nothing is accepted.
+        let distinct = usize::try_from(spooled.distinct()).unwrap_or(usize::MAX);
         ensure_rows("read_slices", sliced as u64, distinct)?;
         ensure_rows("read_index", indexed as u64, distinct)?;
+        // It has taken its time since the key was looked at.
+        if !keys::is_in_force(&mut tx, new.key_id).await? {
+            return Ok(Accepted::Revoked);
+        }
         tx.will_wake(&new.org);
         tx.commit().await?;
-        Ok(Some(Box::new(Purge::accepted(id, new, spooled, now))))
-    }
-
-    /// The purge with its tags and its event, its first slice and the first entries of the index: all there is of a small
-    /// one. Tells when it was accepted.
-    async fn insert_purge(
-        &self,
-        tx: &mut Tx,
-        id: Uuid,
-        new: &NewPurge,
-        spooled: &Spooled,
-        slice: &[Uuid],
-        entries: &Entries,
-    ) -> Result<Timestamp, StoreError> {
-        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let payload = serde_json::json!({
-            "total": spooled.distinct(), "duplicates": spooled.duplicates(), "dryRun": new.is_dry_run,
-        });
-        let now = sqlx::query_scalar!(
-            r#"-- insert_purge
-            with clock as materialized (
-                select clock_timestamp() as now
-            ), purge as (
-                insert into purges (id, org, state, reason, reference, labels, dry_run, requested_by, request_id,
-                                    created_at, turn_at, ask_turn_at, ask_at, event_no, duplicates, total, pending)
-                select $1, $2, 'queued', $3, $4, $5, $6, $7, $8, now, now, now, now, 1, $9, $10, $10
-                from clock
-                returning created_at
-            ), tags as (
-                insert into purge_tags (org, tag, purge_id)
-                select $2, tag, $1 from unnest($11::text[]) as new (tag)
-            ), slice as (
-                insert into slices (purge_id, slice_no, org, ids, outcomes, pending, run_at)
-                select $1, 0, $2, $12, $13, cardinality($12::uuid[]), now
-                from clock
-            ), entries as (
-                insert into conversations (conversation_id, purge_id, ordinal)
-                select id, $1, ordinal from unnest($14::uuid[], $15::int[]) as new (id, ordinal)
-            ), event as (
-                insert into events (id, type, org, purge_id, event_no, actor, request_id, payload, at)
-                select $16, $17, $2, $1, 1, $7, $8, $18, now
-                from clock
-            )
-            select created_at as "now!: SqlTimestamp" from purge"#,
-            id,
-            new.org,
-            new.reason,
-            new.reference,
-            new.labels,
-            new.is_dry_run,
-            new.requested_by,
-            new.request_id,
-            signed(spooled.duplicates()),
-            signed(spooled.distinct()),
-            &tags::of(new.reference.as_deref(), &new.labels),
-            slice,
-            &vec![Cell::NEW.to_byte(); slice.len()],
-            &entries.ids,
-            &entries.ordinals,
-            self.new_id(),
-            EventType::PurgeAccepted.as_str(),
-            payload
-        )
-        .one(tx)
-        .await?;
-        Ok(now.to_jiff())
+        Ok(Accepted::New(Box::new(Purge::accepted(id, new, spooled, now))))
     }
 }
 
-/// The other slices; tells how many conversations are in them.
+/// The index of a small purge, which is in memory.
+fn whole(spooled: &Spooled) -> Result<Entries, StoreError> {
+    Ok(index::chunks(spooled.index()?).next().transpose()?.unwrap_or_default())
+}
+
+/// The slices; tells how many conversations are in them.
 async fn insert_slices(
     tx: &mut Tx,
     id: Uuid,
@@ -184,7 +135,7 @@ async fn insert_slices(
     slices: &mut Pieces<Vec<Uuid>>,
 ) -> Result<usize, StoreError> {
     let mut inserted = 0;
-    for slice_no in 1_i32.. {
+    for slice_no in 0_i32.. {
         let Some(ids) = slices.recv().await else { break };
         let ids = ids?;
         sqlx::query!(
@@ -208,20 +159,11 @@ async fn insert_slices(
 /// What a thread of its own reads from the spool.
 pub(super) type Pieces<T> = mpsc::Receiver<Result<T, IntakeError>>;
 
-/// Reads a blocking iterator on a thread of its own, a little ahead of who takes from it; one that blocks nobody and has
-/// few pieces, at once.
+/// Reads a blocking iterator on a thread of its own, a little ahead of who takes from it.
 fn read_ahead<T: Send + 'static>(
-    mut items: impl Iterator<Item = Result<T, IntakeError>> + Send + 'static,
-    is_at_hand: bool,
+    items: impl Iterator<Item = Result<T, IntakeError>> + Send + 'static,
 ) -> Pieces<T> {
-    const AHEAD: usize = 4;
-    let (sender, receiver) = mpsc::channel(AHEAD);
-    if is_at_hand {
-        while let Some(item) = items.next()
-            && sender.try_send(item).is_ok()
-        {}
-        return receiver;
-    }
+    let (sender, receiver) = mpsc::channel(4);
     tokio::task::spawn_blocking(move || {
         for item in items {
             if sender.blocking_send(item).is_err() {
@@ -230,9 +172,4 @@ fn read_ahead<T: Send + 'static>(
         }
     });
     receiver
-}
-
-/// The first piece, which every purge has.
-async fn next<T: Default>(pieces: &mut Pieces<T>) -> Result<T, StoreError> {
-    Ok(pieces.recv().await.transpose()?.unwrap_or_default())
 }

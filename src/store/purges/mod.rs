@@ -3,6 +3,7 @@
 pub mod accept;
 pub(super) mod canceling;
 pub(super) mod finish;
+mod first;
 mod index;
 pub mod list;
 pub mod load;
@@ -12,5 +13,6 @@ pub(super) mod start;
 pub mod steer;
 mod sweep;
 mod tags;
+pub(super) mod together;
 pub(super) mod turns;
 mod wake;

@@ -1,5 +1,7 @@
 //! `doctor`: what it finds, what it advises, and that it changes nothing.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 use genesys_purge::app::Role;
@@ -163,6 +165,22 @@ async fn wrong_credentials_and_missing_rights_are_told_with_the_setting_or_the_r
     findings.find("token", "ok");
     let (detail, _) = findings.find("details query", "fail");
     assert!(detail.contains("403") && detail.contains("analytics:conversation:delete"), "{detail}");
+    test.end().await;
+}
+
+#[tokio::test]
+async fn a_file_of_secrets_that_everybody_may_read_is_a_warning() {
+    let test = TestService::start().await;
+    let machine = Machine::of(&test);
+    let file = machine.spool.path().join(".env");
+    std::fs::write(&file, format!("RETENTION_WEBHOOK_SECRET={SECRET}")).unwrap();
+    for (mode, verdict) in [(0o600, "ok"), (0o644, "warn")] {
+        std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        let findings = machine.examined(&["--offline"]).await;
+        let (detail, remedy) = findings.find("secrets", verdict);
+        assert_eq!(detail.contains(".env"), verdict == "warn", "{detail}");
+        assert_eq!(remedy.contains("chmod o-r .env"), verdict == "warn", "{remedy}");
+    }
     test.end().await;
 }
 

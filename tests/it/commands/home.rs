@@ -76,6 +76,13 @@ impl Home {
         self.soft_files = Some(soft);
     }
 
+    /// Writes a file into the folder that it works in.
+    pub fn write(&self, name: &str, text: &str, mode: u32) {
+        let path = self.folder.path().join("work").join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -215,11 +222,11 @@ impl Serving {
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
     }
 
-    /// How many files the process may have open: as it is, and at most.
-    pub fn files(&self) -> (u64, u64) {
+    /// A limit of the process, by the name that the kernel gives it: as it is, and at most.
+    pub fn limit(&self, name: &str) -> (u64, u64) {
         let path = format!("/proc/{}/limits", self.process.id().expect("it has not ended"));
         let limits = std::fs::read_to_string(path).unwrap();
-        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap_or(u64::MAX));
         (numbers.next().unwrap(), numbers.next().unwrap())
     }

@@ -39,8 +39,28 @@ async fn it_takes_as_many_files_as_it_may() {
     let mut home = Home::with_jobs_of(50).await;
     home.limit_files(256);
     let serving = Serving::start(&home).await;
-    let (soft, hard) = serving.files();
+    let (soft, hard) = serving.limit("Max open files");
     assert!(soft > 256 && soft >= hard.min(16_384), "{soft} of {hard}");
+    assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
+    home.until_no_database_runs().await;
+}
+
+#[tokio::test]
+async fn a_file_of_secrets_that_everybody_may_read_is_told_at_the_start() {
+    let home = Home::with_jobs_of(50).await;
+    home.write(".env", "RETENTION_WEBHOOK_SECRET=whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==", 0o644);
+    let serving = Serving::start(&home).await;
+    let told = serving.logged(|line| line["file"] == ".env").await;
+    assert_eq!(told["level"], "WARN", "{told}");
+    assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
+    home.until_no_database_runs().await;
+}
+
+#[tokio::test]
+async fn no_core_file_is_written_of_it() {
+    let home = Home::with_jobs_of(50).await;
+    let serving = Serving::start(&home).await;
+    assert_eq!(serving.limit("Max core file size"), (0, 0));
     assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
     home.until_no_database_runs().await;
 }

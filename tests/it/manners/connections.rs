@@ -11,9 +11,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
 
 use super::{Wire, desk, is_held};
-use crate::support::Setup;
 use crate::support::problem::refused;
 use crate::support::spool::SpoolDir;
+use crate::support::{Setup, TestService};
 
 const SHORT: Duration = Duration::from_millis(400);
 
@@ -81,9 +81,16 @@ async fn a_body_that_stalls_is_answered_408_and_leaves_nothing() {
 #[tokio::test]
 async fn a_json_body_that_drips_is_given_up_in_the_end() {
     let test = Setup::new().role(Role::Api).connections(|terms| terms.whole = SHORT).start().await;
-    let mut wire = Wire::open(&test).await;
-    let head = ["Content-Type: application/json", "Content-Length: 9999999"];
-    wire.send_head(&test, "POST /purges", &head).await;
+    let answer = dripped(&test, "application/json").await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("the body took longer than"), "{answer}");
+}
+
+/// What a body is answered that comes byte by byte, and has no end.
+async fn dripped(test: &TestService, media_type: &str) -> String {
+    let mut wire = Wire::open(test).await;
+    let head = [&format!("Content-Type: {media_type}"), "Content-Length: 9999999"];
+    wire.send_head(test, "POST /purges", &head).await;
     let (mut answers, mut body) = wire.0.split();
     let dripping = async {
         let mut pause = tokio::time::interval(Duration::from_millis(50));
@@ -99,8 +106,34 @@ async fn a_json_body_that_drips_is_given_up_in_the_end() {
             read.expect("the slow sender was never answered").unwrap();
         }
     }
+    answer
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_given_up_long_before_an_upload_is_too_old() {
+    let spool = SpoolDir::new();
+    let setup = Setup::new().role(Role::Api).env("PURGE__INTAKE__SPOOL_DIR", spool.path());
+    let setup = setup.env("PURGE__INTAKE__MIN_RATE", "1 KiB").connections(|terms| terms.stalled = SHORT);
+    let test = setup.start().await;
+    for media_type in ["text/csv", "application/json"] {
+        let answer = dripped(&test, media_type).await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{media_type}: {answer}");
+        assert!(answer.contains("slower than 1024 bytes a second for 400ms (intake.min_rate)"), "{answer}");
+    }
+    spool.until(false).await;
+}
+
+#[tokio::test]
+async fn an_upload_that_never_ends_is_given_up_in_the_end() {
+    let spool = SpoolDir::new();
+    let setup = Setup::new().role(Role::Api).env("PURGE__INTAKE__SPOOL_DIR", spool.path());
+    let setup = setup.env("PURGE__INTAKE__MIN_RATE", "0").env("PURGE__INTAKE__UPLOAD_TIMEOUT", "700ms");
+    let test = setup.start().await;
+    let answer = dripped(&test, "text/csv").await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
-    assert!(answer.contains("the body took longer than"), "{answer}");
+    assert!(answer.contains("the upload took longer than 700ms (intake.upload_timeout)"), "{answer}");
+    spool.until(false).await;
+    assert_eq!(test.number("select count(*) from purges").await, 0);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod connections;
 mod folding;
+mod head;
 mod http2;
 mod negotiating;
 mod protocols;

@@ -11,6 +11,9 @@ use super::{Wire, desk};
 use crate::support::problem::refused;
 use crate::support::{Setup, TestService};
 
+const BUSY: &str = "select count(*) from pg_stat_activity where datname = current_database()
+                    and pid <> pg_backend_pid() and state <> 'idle'";
+
 /// Nothing is accepted while this is held; reading goes on.
 async fn lock(test: &TestService) -> PgConnection {
     let mut lock = test.database.connect().await;
@@ -31,17 +34,39 @@ async fn until_waiting(test: &TestService, expected: i64) {
 async fn who_waits_for_a_turn_to_be_accepted_is_told_to_come_again() {
     let test = Setup::new().role(Role::Api).env("PURGE__SERVER__REQUEST_TIMEOUT", "1s").start().await;
     let mut lock = lock(&test).await;
-    // Four are accepted at once, with ten connections: requests have half of them, and one is left for other calls.
-    let posts: Vec<_> = (0..4)
-        .map(|number| tokio::spawn(test.request(Method::POST, "/purges").json(&purge(number)).send()))
-        .collect();
-    until_waiting(&test, 4).await;
-    refused(test.request(Method::POST, "/purges").json(&purge(7)), 503, "unavailable").await;
+    let mut posts = Vec::new();
+    // Two statements at once; who comes then waits for the next.
+    for number in 0..2 {
+        posts.push(tokio::spawn(test.request(Method::POST, "/purges").json(&purge(number)).send()));
+        until_waiting(&test, i64::try_from(number).unwrap() + 1).await;
+    }
+    for number in 7..10 {
+        refused(test.request(Method::POST, "/purges").json(&purge(number)), 503, "unavailable").await;
+    }
     lock.execute("rollback").await.unwrap();
     for post in posts {
         assert_eq!(post.await.unwrap().unwrap().status(), StatusCode::ACCEPTED, "it had its turn");
     }
-    assert_eq!(test.number("select count(*) from purges").await, 4);
+    assert_eq!(test.number("select count(*) from purges").await, 2);
+}
+
+#[tokio::test]
+async fn who_waits_with_a_key_of_a_repeat_is_told_to_come_again_too() {
+    let test = Setup::new().role(Role::Api).env("PURGE__SERVER__REQUEST_TIMEOUT", "1s").start().await;
+    let mut lock = lock(&test).await;
+    let post = |number: u128| {
+        let request = test.request(Method::POST, "/purges").header("Idempotency-Key", number.to_string());
+        request.json(&purge(number))
+    };
+    // With ten connections requests have half of them; one is for what protects, and one for other calls.
+    let posts: Vec<_> = (0..3).map(|number| tokio::spawn(post(number).send())).collect();
+    until_waiting(&test, 3).await;
+    refused(post(7), 503, "unavailable").await;
+    lock.execute("rollback").await.unwrap();
+    for post in posts {
+        assert_eq!(post.await.unwrap().unwrap().status(), StatusCode::ACCEPTED, "it had its turn");
+    }
+    assert_eq!(test.number("select count(*) from purges").await, 3);
 }
 
 #[tokio::test]
@@ -56,21 +81,36 @@ async fn a_lock_that_somebody_keeps_in_the_database_is_not_waited_for_without_en
 
 #[tokio::test]
 async fn a_client_that_goes_away_while_its_purge_waits_leaves_nothing() {
-    const BUSY: &str = "select count(*) from pg_stat_activity where datname = current_database()
-                        and pid <> pg_backend_pid() and state <> 'idle'";
-    let test = desk().await;
-    let mut lock = lock(&test).await;
-    let body = purge(1).to_string();
-    let mut wire = Wire::open(&test).await;
-    let length = format!("Content-Length: {}", body.len());
-    wire.send_head(&test, "POST /purges", &["Content-Type: application/json", &length]).await;
-    wire.send(&body).await;
-    until_waiting(&test, 1).await;
-    let port = wire.port();
-    drop(wire);
-    test.wait_until("the service lets go", async || !super::is_held(&test, Some(port))).await;
-    lock.execute("rollback").await.unwrap();
-    test.wait_until("the transaction ends", async || test.number(BUSY).await == 0).await;
-    assert_eq!(test.number("select count(*) from purges").await, 0);
-    assert_eq!(test.post("/purges", &purge(1)).await.0, StatusCode::ACCEPTED);
+    for key in [None, Some("Idempotency-Key: again")] {
+        let test = desk().await;
+        let mut lock = lock(&test).await;
+        let mut posts = Vec::new();
+        // With a key of its own a purge is a transaction of its own; without one it waits while others are written.
+        for number in if key.is_none() { 0..2 } else { 0..0 } {
+            posts.push(tokio::spawn(test.request(Method::POST, "/purges").json(&purge(number)).send()));
+            until_waiting(&test, i64::try_from(number).unwrap() + 1).await;
+        }
+        let body = purge(7).to_string();
+        let mut wire = Wire::open(&test).await;
+        let length = format!("Content-Length: {}", body.len());
+        let lines: Vec<&str> = ["Content-Type: application/json", &length].into_iter().chain(key).collect();
+        wire.send_head(&test, "POST /purges", &lines).await;
+        wire.send(&body).await;
+        if key.is_some() {
+            until_waiting(&test, 1).await;
+        }
+        let port = wire.port();
+        test.wait_until("the service has it", async || super::is_held(&test, Some(port))).await;
+        drop(wire);
+        test.wait_until("the service lets go", async || !super::is_held(&test, Some(port))).await;
+        lock.execute("rollback").await.unwrap();
+        let others = posts.len();
+        for post in posts {
+            assert_eq!(post.await.unwrap().unwrap().status(), StatusCode::ACCEPTED);
+        }
+        test.wait_until("the transactions end", async || test.number(BUSY).await == 0).await;
+        let accepted = usize::try_from(test.number("select count(*) from purges").await).unwrap();
+        assert_eq!(accepted, others, "{key:?}");
+        assert_eq!(test.post("/purges", &purge(1)).await.0, StatusCode::ACCEPTED);
+    }
 }

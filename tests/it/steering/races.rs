@@ -62,6 +62,7 @@ pub(super) struct Lane {
     pub(super) terms: EngineTerms,
     pub(super) engine: Store,
     pub(super) steering: Store,
+    key_id: Uuid,
     connection: PgConnection,
     /// How long the rival waits, steered towards the very moment of the intent.
     wait_us: AtomicU64,
@@ -74,9 +75,9 @@ impl Lane {
         let org = OrgTerms { slots: 100_000, ..org_terms(&name, &settings.orgs["default"]) };
         let (engine, steering) = (test.store().await, test.store().await);
         engine.enroll_org(&name, &policy(settings), Enroller::Worker).await.unwrap();
-        let connection = test.database.connect().await;
-        let wait_us = AtomicU64::new(2000);
-        Self { rival, org, terms: engine_terms(settings), engine, steering, connection, wait_us }
+        let (key_id, _) = steering.find_caller(&test.key).await.unwrap().unwrap();
+        let (connection, wait_us) = (test.database.connect().await, AtomicU64::new(2000));
+        Self { rival, org, terms: engine_terms(settings), engine, steering, key_id, connection, wait_us }
     }
 
     /// A purge of these conversations, whose facts nobody has asked yet.
@@ -87,15 +88,13 @@ impl Lane {
             reference: None,
             labels: json!({}),
             is_dry_run: false,
+            key_id: self.key_id,
             requested_by: "racer".to_owned(),
             request_id: "race".to_owned(),
         };
-        let spooled = Spooled::from_list(ids.to_vec());
-        let accept::Accepted::New(accepted) =
-            self.steering.accept_purge(&new, &spooled, None, Duration::from_secs(30)).await.unwrap()
-        else {
-            panic!("nobody asked for it before")
-        };
+        let (spooled, patience) = (Spooled::from_list(ids.to_vec()), Duration::from_secs(30));
+        let accepted = self.steering.accept_purge(&new, &spooled, None, patience).await.unwrap();
+        let accept::Accepted::New(accepted) = accepted else { panic!("nobody asked for it before") };
         accepted.id
     }
 

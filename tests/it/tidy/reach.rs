@@ -13,6 +13,7 @@ const WITHOUT: &[(&str, &str)] = &[
     ("check_ready", "it is about the process"),
     ("create_hold", "its orgs were chosen among those that the key reaches"),
     ("find_caller", "it finds out who asks, and the reach"),
+    ("is_key_in_force", "it is about the key that asks"),
     ("pools", "it is about the process"),
     ("readings", "the metrics are for keys that reach every org, or for everybody"),
 ];

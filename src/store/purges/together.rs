@@ -1,0 +1,179 @@
+//! Small purges that come at the same time are accepted together: each pays a share of one statement and of one wait for
+//! the disk.
+//!
+//! Whoever has given up before his purge's statement began leaves nothing. From then on it is accepted or not, as with any
+//! answer that gets lost; a key of a repeat is for those who have to know.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::io::Error as IoError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::first::{self, Draft};
+use crate::store::{Store, StoreError};
+
+/// So many statements are under way at once: while one waits for the disk, the next gathers.
+const WRITERS: usize = 2;
+
+/// So many purges at most share one.
+const AT_ONCE: usize = 64;
+
+/// When the purge was accepted; nothing where its key is not in force any more.
+type Answer = Result<Option<Timestamp>, StoreError>;
+
+/// Those who wait to be accepted; all clones are one.
+#[derive(Debug, Clone, Default)]
+pub(in crate::store) struct Gathering(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    line: VecDeque<Entry>,
+    writers: usize,
+}
+
+/// One that waits. Whoever sets the mark first has it: a writer, to write it, or its caller, to give it up.
+#[derive(Debug)]
+struct Entry {
+    draft: Draft,
+    is_taken: Arc<AtomicBool>,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// Gives up what no writer has taken, when its caller goes away.
+struct Wish(Arc<AtomicBool>);
+
+impl Wish {
+    fn is_given_up(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
+
+impl Drop for Wish {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl Store {
+    /// Accepts a small purge with whatever else comes just now. Waits for its turn no longer than `patience`.
+    pub(super) async fn accept_together(&self, draft: Draft, patience: Duration) -> Answer {
+        let (answer, mut answered) = oneshot::channel();
+        let wish = Wish(Arc::default());
+        if let Some(writer) = self.gathering.push(Entry { draft, is_taken: Arc::clone(&wish.0), answer }) {
+            tokio::spawn(write_all(self.clone(), writer));
+        }
+        let told = match timeout(patience, &mut answered).await {
+            Ok(told) => told,
+            Err(_) if wish.is_given_up() => return Err(StoreError::NoTurn),
+            // A statement of the database ends in time.
+            Err(_) => answered.await,
+        };
+        told.unwrap_or_else(|_| Err(failed(sqlx::Error::WorkerCrashed)))
+    }
+}
+
+/// Writes until nobody waits any more. A task of its own: no caller who goes away takes others with him.
+async fn write_all(store: Store, mut writer: Writer) {
+    while let Some(entries) = writer.next() {
+        write(&store, entries).await;
+    }
+}
+
+async fn write(store: &Store, entries: Vec<Entry>) {
+    let drafts: Vec<&Draft> = entries.iter().map(|entry| &entry.draft).collect();
+    match insert(store, &drafts).await {
+        Ok(mut accepted) => {
+            for Entry { draft, answer, .. } in entries {
+                // Who has gone can ask for what there is.
+                drop(answer.send(Ok(accepted.remove(&draft.id))));
+            }
+        }
+        // One alone may be to blame: the others are not to suffer for it.
+        Err(error) if entries.len() > 1 && !error.is_outage() => {
+            for Entry { draft, answer, .. } in entries {
+                let alone = insert(store, &[&draft]).await;
+                drop(answer.send(alone.map(|mut accepted| accepted.remove(&draft.id))));
+            }
+        }
+        Err(error) => {
+            let (said, mut first) = (error.to_string(), Some(error));
+            for entry in entries {
+                let alike = || failed(sqlx::Error::Io(IoError::other(said.clone())));
+                drop(entry.answer.send(Err(first.take().unwrap_or_else(alike))));
+            }
+        }
+    }
+}
+
+async fn insert(store: &Store, drafts: &[&Draft]) -> Result<HashMap<Uuid, Timestamp>, StoreError> {
+    let mut tx = store.single_request("accept_purge").await?;
+    let accepted = first::insert(&mut tx, drafts).await?;
+    let orgs: BTreeSet<&str> = drafts.iter().map(|draft| draft.new.org.as_str()).collect();
+    for org in orgs {
+        tx.will_wake(org);
+    }
+    tx.commit().await?;
+    Ok(accepted)
+}
+
+fn failed(source: sqlx::Error) -> StoreError {
+    StoreError::Database { transaction: "accept_purge", source }
+}
+
+impl Gathering {
+    /// Puts one at the end of the line; tells who is to write, where nobody is yet.
+    fn push(&self, entry: Entry) -> Option<Writer> {
+        let mut waiting = self.waiting();
+        waiting.line.push_back(entry);
+        let may_write = waiting.writers < WRITERS;
+        waiting.writers += usize::from(may_write);
+        may_write.then(|| Writer { gathering: self.clone(), is_over: false })
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of those who write.
+struct Writer {
+    gathering: Gathering,
+    is_over: bool,
+}
+
+impl Writer {
+    /// Those who are written next; none where nobody waits any more, and then this is over: who comes later finds another
+    /// writer.
+    fn next(&mut self) -> Option<Vec<Entry>> {
+        let mut waiting = self.gathering.waiting();
+        let mut taken = Vec::new();
+        while taken.len() < AT_ONCE
+            && let Some(entry) = waiting.line.pop_front()
+        {
+            if !entry.is_taken.swap(true, Ordering::AcqRel) {
+                taken.push(entry);
+            }
+        }
+        if taken.is_empty() {
+            waiting.writers -= 1;
+            self.is_over = true;
+            return None;
+        }
+        Some(taken)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // It was cut off in the middle.
+        if !self.is_over {
+            self.gathering.waiting().writers -= 1;
+        }
+    }
+}
