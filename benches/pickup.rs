@@ -13,7 +13,7 @@ use serde_json::json;
 
 use support::{Process, organization, quantiles};
 
-const PURGES: usize = 200;
+const PURGES: usize = 60;
 
 #[tokio::main]
 async fn main() {

@@ -9,6 +9,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
+use super::key_id::{KeyId, no_key};
 use super::negotiate;
 use super::problem::Problem;
 use super::state::ApiState;
@@ -27,32 +28,35 @@ impl<S: Sync> FromRequestParts<S> for Authorized {
     }
 }
 
-/// The id of the key that the caller, whom [`guard`] has checked, has sent.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct KeyId(pub(super) Uuid);
-
-impl<S: Sync> FromRequestParts<S> for KeyId {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get::<Self>().copied().ok_or_else(no_key)
-    }
-}
-
 #[derive(Clone)]
 struct Guard {
     state: ApiState,
     scope: Scope,
+    urgency: Urgency,
+}
+
+/// Whether a request waits for its caller to be found among all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Urgency {
+    Ordinary,
+    /// What it asks for protects.
+    Protecting,
 }
 
 /// Lets only keys with this scope reach the routes, and only those who take what they answer; nothing of a request is
 /// read before.
-pub(super) fn guard(router: Router<ApiState>, state: &ApiState, scope: Scope) -> Router<ApiState> {
-    router.route_layer(from_fn_with_state(Guard { state: state.clone(), scope }, check))
+pub(super) fn guard(
+    router: Router<ApiState>,
+    state: &ApiState,
+    scope: Scope,
+    urgency: Urgency,
+) -> Router<ApiState> {
+    router.route_layer(from_fn_with_state(Guard { state: state.clone(), scope, urgency }, check))
 }
 
 async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let (id, caller) = match authorize(&guard.state, request.headers(), guard.scope).await {
+    let Guard { state, scope, urgency } = guard;
+    let (id, caller) = match authorize(&state, request.headers(), scope, urgency).await {
         Ok(known) => known,
         Err(refusal) => return refusal.into_response(),
     };
@@ -61,7 +65,8 @@ async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> 
     }
     request.extensions_mut().insert(Authorized(caller));
     request.extensions_mut().insert(KeyId(id));
-    next.run(request).await
+    let response = next.run(request).await;
+    state.room.keep(KeyId(id), response, state.request_timeout).await
 }
 
 /// Why a request may not pass.
@@ -93,9 +98,10 @@ pub(super) async fn authorize(
     state: &ApiState,
     headers: &HeaderMap,
     scope: Scope,
+    urgency: Urgency,
 ) -> Result<(Uuid, Caller), Refusal> {
     let key = bearer(headers).ok_or(Refusal::NoKey)?;
-    let (id, caller) = match state.store.find_caller(key).await {
+    let (id, caller) = match state.store.find_caller(key, urgency == Urgency::Protecting).await {
         Ok(Some(known)) => known,
         Ok(None) => return Err(Refusal::NoKey),
         Err(error) => return Err(Refusal::Problem(error.into())),
@@ -117,11 +123,4 @@ pub(super) async fn check_again(store: &Store, KeyId(id): KeyId) -> Result<(), P
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
-}
-
-/// It brings no key in force.
-pub(super) fn no_key() -> Problem {
-    let detail =
-        "send an API key in force as `Authorization: Bearer <key>`; `genesys-purge keys create` makes one";
-    Problem::new(StatusCode::UNAUTHORIZED, "no_key", detail)
 }

@@ -1,13 +1,8 @@
 //! What is checked of the fields of more than one call: each wrong one is told by its pointer.
 
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
-use uuid::Uuid;
 
 use super::problem::FieldError;
-use crate::intake;
-
-/// So many wrong fields are told.
-const ERRORS_TOLD: usize = 20;
 
 /// Text must be short enough and fit to be stored and shown.
 pub(super) fn check_text(errors: &mut Vec<FieldError>, pointer: &str, text: Option<&str>, longest: usize) {
@@ -41,21 +36,3 @@ pub(super) fn not_yet() -> Object {
 
 /// No control characters but tabs and ends of lines.
 const PLAIN: &str = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$";
-
-/// Conversation ids must be UUIDs, one at least; what is returned is whole only where no error was added.
-pub(super) fn check_ids(errors: &mut Vec<FieldError>, sent: &[String]) -> Vec<Uuid> {
-    if sent.is_empty() {
-        errors.push(FieldError::new("/conversationIds", "must name one conversation at least"));
-    }
-    let mut ids = Vec::with_capacity(sent.len());
-    for (number, id) in sent.iter().enumerate() {
-        match intake::parse_id(id.as_bytes()) {
-            Ok(id) => ids.push(id),
-            Err(detail) => errors.push(FieldError::new(format!("/conversationIds/{number}"), detail)),
-        }
-        if errors.len() >= ERRORS_TOLD {
-            break;
-        }
-    }
-    ids
-}

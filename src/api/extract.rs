@@ -1,19 +1,19 @@
 //! Extractors whose refusals are problem documents.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::incoming;
 use super::incoming::Whole;
 use super::problem::{FieldError, Problem};
+use super::room::{Place, Places};
 use super::state::ApiState;
 
 /// The id in a path; what is no UUID names nothing.
@@ -90,21 +90,18 @@ fn has_parameter(query: &str, name: &str) -> bool {
 pub(super) struct JsonBody<T> {
     pub(super) value: T,
     /// Its place in memory, to be kept as long as the value is.
-    pub(super) place: Option<OwnedSemaphorePermit>,
+    pub(super) place: Option<Place>,
 }
 
-impl<T: DeserializeOwned> JsonBody<T> {
+impl<T: DeserializeOwned + Send + 'static> JsonBody<T> {
     /// One of at most `intake.max_json` bytes, which takes a place among these where it is large.
-    pub(super) async fn read(
-        request: Request,
-        state: &ApiState,
-        places: &Arc<Semaphore>,
-    ) -> Result<Self, Problem> {
+    pub(super) async fn read(request: Request, state: &ApiState, places: &Places) -> Result<Self, Problem> {
         if !is_json(&request) {
             return Err(unsupported("application/json"));
         }
         let Whole { bytes, place } = incoming::json(request, state, Some(places)).await?;
-        Ok(Self { value: parse_json(&bytes)?, place })
+        let value = if place.is_none() { parse_json(&bytes)? } else { parse_apart(bytes).await? };
+        Ok(Self { value, place })
     }
 
     /// A small one that may be left out, or null.
@@ -143,6 +140,15 @@ impl FromRequest<ApiState> for NoBody {
 
 fn is_json(request: &Request) -> bool {
     media_type(request.headers()).as_deref() == Some("application/json")
+}
+
+/// Reads a large one on a thread that may be busy for a while.
+async fn parse_apart<T: DeserializeOwned + Send + 'static>(bytes: Bytes) -> Result<T, Problem> {
+    let parsed = tokio::task::spawn_blocking(move || parse_json(&bytes)).await;
+    parsed.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the service stops")),
+    })
 }
 
 /// Reads a JSON object; an error names the field that is wrong.

@@ -3,7 +3,6 @@
 //! Invariant: nothing here holds more of a body than a piece, but for JSON, which has its limits: for one, and for all.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_compression::tokio::bufread::GzipDecoder;
@@ -12,12 +11,12 @@ use axum::extract::Request;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::stream::{BoxStream, Stream, StreamExt as _, TryStreamExt as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::broken::Broken;
+use super::key_id::KeyId;
 use super::problem::{Problem, UNSUPPORTED_ENCODING};
-use super::room;
+use super::room::{Place, Places};
 use super::state::ApiState;
 use super::tempo::{Tempo, paced};
 
@@ -46,7 +45,7 @@ pub(super) fn upload(request: Request, state: &ApiState) -> Result<Pieces, Probl
 /// A JSON body, unfolded, and its place in memory, where it needs one.
 pub(super) struct Whole {
     pub(super) bytes: Bytes,
-    pub(super) place: Option<OwnedSemaphorePermit>,
+    pub(super) place: Option<Place>,
 }
 
 /// A JSON body: at most `intake.max_json` bytes, of which more than a few need a place among `places`; without these only
@@ -54,7 +53,7 @@ pub(super) struct Whole {
 pub(super) async fn json(
     request: Request,
     state: &ApiState,
-    places: Option<&Arc<Semaphore>>,
+    places: Option<&Places>,
 ) -> Result<Whole, Problem> {
     let limit = if places.is_some() { state.intake.max_json } else { state.intake.max_json.min(SMALL) };
     let is_folded = is_folded(request.headers())?;
@@ -63,9 +62,13 @@ pub(super) async fn json(
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
+    let room = match places {
+        Some(places) => Some((places, KeyId::of(&request)?)),
+        None => None,
+    };
     let pieces = paced(request.into_body(), tempo(state, None));
     let pieces = if is_folded { unfolded(pieces).boxed() } else { pieces.boxed() };
-    let gathering = gather(pieces, limit, places, state.request_timeout);
+    let gathering = gather(pieces, limit, room, state.request_timeout);
     let patience = state.connections.whole;
     tokio::time::timeout(patience, gathering)
         .await
@@ -75,7 +78,7 @@ pub(super) async fn json(
 async fn gather(
     mut pieces: Pieces,
     limit: usize,
-    places: Option<&Arc<Semaphore>>,
+    room: Option<(&Places, KeyId)>,
     patience: Duration,
 ) -> Result<Whole, Problem> {
     let (mut body, mut place) = (Vec::new(), None);
@@ -85,8 +88,8 @@ async fn gather(
         if length > limit {
             return Err(too_large(limit));
         }
-        if let Some(places) = places.filter(|_| length > SMALL && place.is_none()) {
-            place = Some(room::take(places, patience).await?);
+        if let Some((places, key)) = room.filter(|_| length > SMALL && place.is_none()) {
+            place = Some(places.take(key, 1, patience).await?);
         }
         body.extend_from_slice(&piece);
     }

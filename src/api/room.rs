@@ -1,48 +1,169 @@
-//! Room for what callers send: however many they are, they take only so much memory and so many files at once.
+//! Room for what callers send, ask to wait for and leave unread: however many they are, they take only so much memory and so
+//! many files at once, and whoever uses one key only a quarter of it.
 //!
 //! Invariant: holds have room of their own, and what stops something needs none.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http_body::Body as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use uuid::Uuid;
 
+use super::key_id::KeyId;
 use super::problem::Problem;
 use super::terms::ConnectionTerms;
+
+/// An answer of so many bytes needs no place of its own.
+const SMALL: u64 = 64 * 1024;
+/// Places of answers are counted in these.
+const KIB: u64 = 1024;
 
 /// Room, shared by all requests.
 #[derive(Debug, Clone)]
 pub struct Room {
     /// For purges as large JSON bodies.
-    pub(super) purges: Arc<Semaphore>,
+    pub(super) purges: Places,
     /// For holds as large JSON bodies.
-    pub(super) holds: Arc<Semaphore>,
+    pub(super) holds: Places,
     /// For purges as uploads.
-    pub(super) uploads: Arc<Semaphore>,
+    pub(super) uploads: Places,
+    /// For requests that wait for the end of a purge.
+    pub(super) waits: Places,
+    /// For large answers until they are taken, in KiB.
+    answers: Places,
 }
 
 impl Room {
     /// As much as these terms give.
     pub fn new(terms: &ConnectionTerms) -> Self {
-        let semaphore = |places| Arc::new(Semaphore::new(places));
         Self {
-            purges: semaphore(terms.large_bodies),
-            holds: semaphore(terms.large_bodies),
-            uploads: semaphore(terms.uploads),
+            purges: Places::new(terms.large_bodies),
+            holds: Places::new(terms.large_bodies),
+            uploads: Places::new(terms.uploads),
+            waits: Places::new(terms.waits),
+            answers: Places::new(terms.unread_answers >> 10),
+        }
+    }
+
+    /// Counts a large answer for this key until it was taken to its last byte. What streams is made no faster than it is
+    /// taken.
+    pub(super) async fn keep(&self, key: KeyId, response: Response, patience: Duration) -> Response {
+        let Some(size) = response.body().size_hint().exact().filter(|size| *size > SMALL) else {
+            return response;
+        };
+        let place = match self.answers.take(key, size.div_ceil(KIB), patience).await {
+            Ok(place) => place,
+            Err(problem) => return problem.into_response(),
+        };
+        let (parts, body) = response.into_parts();
+        match axum::body::to_bytes(body, usize::MAX).await {
+            Ok(bytes) => {
+                let kept = Bytes::from_owner(Kept { bytes, _place: place });
+                Response::from_parts(parts, Body::from(kept))
+            }
+            Err(error) => {
+                tracing::error!(%error, "an answer could not be made");
+                let detail = "this is an error of the service; the request id finds it in the logs";
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
+            }
         }
     }
 }
 
-/// Waits for a place, but no longer than `patience`.
-pub(super) async fn take(
-    places: &Arc<Semaphore>,
-    patience: Duration,
-) -> Result<OwnedSemaphorePermit, Problem> {
-    // Nobody closes the semaphores.
-    if let Ok(Ok(place)) = tokio::time::timeout(patience, Arc::clone(places).acquire_owned()).await {
-        return Ok(place);
+/// Bytes with their place: given back when the last of them has gone out.
+struct Kept {
+    bytes: Bytes,
+    _place: Place,
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
-    let detail = "others are sending as much as there is room for; try again in a moment";
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail))
+}
+
+/// So many places in all, a quarter of them for any one key.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    all: Arc<Semaphore>,
+    of_a_key: usize,
+    by_key: Arc<Mutex<HashMap<Uuid, Weak<Semaphore>>>>,
+}
+
+/// A place, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    _of_key: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+impl Places {
+    fn new(all: usize) -> Self {
+        Self { all: Arc::new(Semaphore::new(all)), of_a_key: (all / 4).max(1), by_key: Arc::default() }
+    }
+
+    /// Waits for so many places, or for as many as a key may have, but no longer than `patience`.
+    pub(super) async fn take(&self, key: KeyId, many: u64, patience: Duration) -> Result<Place, Problem> {
+        let many =
+            u32::try_from(many).unwrap_or(u32::MAX).min(u32::try_from(self.of_a_key).unwrap_or(u32::MAX));
+        let of_key = self.of(key);
+        let taking = async {
+            // First its own: whoever has used up his waits without a place of others.
+            let of_key = of_key.acquire_many_owned(many).await.ok()?;
+            let of_all = Arc::clone(&self.all).acquire_many_owned(many).await.ok()?;
+            Some(Place { _of_key: of_key, _of_all: of_all })
+        };
+        // Nobody closes the semaphores.
+        if let Ok(Some(place)) = timeout(patience, taking).await {
+            return Ok(place);
+        }
+        let detail = "this key, or all together, take as much as there is room for; try again in a moment";
+        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail))
+    }
+
+    /// The places of a key; forgotten when it has none.
+    fn of(&self, KeyId(key): KeyId) -> Arc<Semaphore> {
+        let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = by_key.get(&key).and_then(Weak::upgrade) {
+            return known;
+        }
+        by_key.retain(|_, places| places.strong_count() > 0);
+        let places = Arc::new(Semaphore::new(self.of_a_key));
+        by_key.insert(key, Arc::downgrade(&places));
+        places
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn take(places: &Places, key: u128, many: u64) -> Option<Place> {
+        places.take(KeyId(Uuid::from_u128(key)), many, Duration::ZERO).await.ok()
+    }
+
+    #[tokio::test]
+    async fn a_key_takes_a_quarter_and_all_together_no_more_than_there_is() {
+        let places = Places::new(8);
+        let mut taken = Vec::new();
+        for key in 0..4 {
+            taken.push(take(&places, key, 1).await.unwrap());
+            taken.push(take(&places, key, 1).await.unwrap());
+            assert!(take(&places, key, 1).await.is_none(), "more than a quarter");
+        }
+        assert!(take(&places, 7, 1).await.is_none(), "more than there is");
+        taken.truncate(6);
+        assert!(take(&places, 0, 1).await.is_none());
+        assert!(take(&places, 3, 1).await.is_some());
+        drop(taken);
+        assert!(take(&places, 0, 1_000_000).await.is_some(), "what is larger than a share takes it whole");
+        assert!(places.by_key.lock().unwrap().values().all(|places| places.strong_count() == 0));
+    }
 }

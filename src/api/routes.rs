@@ -11,6 +11,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::auth::Urgency::{self, Ordinary, Protecting};
 use super::openapi::Documents;
 use super::state::{ApiState, Calls};
 use super::{
@@ -26,6 +27,7 @@ struct Group {
     is_operational: bool,
     /// They may wait, take uploads or stream: their patience is their own.
     is_patient: bool,
+    urgency: Urgency,
     calls: fn() -> OpenApiRouter<ApiState>,
 }
 
@@ -40,15 +42,57 @@ enum Whom {
 }
 
 const GROUPS: &[Group] = &[
-    Group { whom: Whom::Keys(Scope::PurgesWrite), is_operational: false, is_patient: true, calls: uploading },
-    Group { whom: Whom::Keys(Scope::PurgesRead), is_operational: false, is_patient: true, calls: patient },
-    Group { whom: Whom::Keys(Scope::PurgesRead), is_operational: false, is_patient: false, calls: reading },
-    Group { whom: Whom::Keys(Scope::HoldsWrite), is_operational: false, is_patient: false, calls: holding },
-    Group { whom: Whom::Keys(Scope::PurgesWrite), is_operational: false, is_patient: false, calls: steering },
-    Group { whom: Whom::Keys(Scope::Admin), is_operational: false, is_patient: false, calls: braking },
-    Group { whom: Whom::Anybody, is_operational: true, is_patient: false, calls: health },
-    Group { whom: Whom::Scrapers, is_operational: true, is_patient: false, calls: measuring },
-    Group { whom: Whom::Anybody, is_operational: false, is_patient: false, calls: open },
+    Group {
+        whom: Whom::Keys(Scope::PurgesWrite),
+        is_operational: false,
+        is_patient: true,
+        urgency: Ordinary,
+        calls: uploading,
+    },
+    Group {
+        whom: Whom::Keys(Scope::PurgesRead),
+        is_operational: false,
+        is_patient: true,
+        urgency: Ordinary,
+        calls: patient,
+    },
+    Group {
+        whom: Whom::Keys(Scope::PurgesRead),
+        is_operational: false,
+        is_patient: false,
+        urgency: Ordinary,
+        calls: reading,
+    },
+    Group {
+        whom: Whom::Keys(Scope::HoldsWrite),
+        is_operational: false,
+        is_patient: false,
+        urgency: Protecting,
+        calls: holding,
+    },
+    Group {
+        whom: Whom::Keys(Scope::PurgesWrite),
+        is_operational: false,
+        is_patient: false,
+        urgency: Protecting,
+        calls: steering,
+    },
+    Group {
+        whom: Whom::Keys(Scope::Admin),
+        is_operational: false,
+        is_patient: false,
+        urgency: Protecting,
+        calls: braking,
+    },
+    Group { whom: Whom::Anybody, is_operational: true, is_patient: false, urgency: Ordinary, calls: health },
+    Group {
+        whom: Whom::Scrapers,
+        is_operational: true,
+        is_patient: false,
+        urgency: Ordinary,
+        calls: measuring,
+    },
+    Group { whom: Whom::Anybody, is_operational: false, is_patient: false, urgency: Ordinary, calls: open },
 ];
 
 fn uploading() -> OpenApiRouter<ApiState> {
@@ -138,7 +182,7 @@ fn guarded(group: &Group, state: &ApiState) -> Router<ApiState> {
     let (calls, _) = (group.calls)().split_for_parts();
     match group.whom {
         Whom::Anybody => calls.route_layer(from_fn(negotiate::check)),
-        Whom::Keys(scope) => auth::guard(calls, state, scope),
+        Whom::Keys(scope) => auth::guard(calls, state, scope, group.urgency),
         Whom::Scrapers => metrics::guard(calls.route_layer(from_fn(negotiate::check)), state),
     }
 }

@@ -137,7 +137,7 @@ async fn connection(
             }
             // Others wait for its place. What it has asked meanwhile is answered; no more.
             () = place.given_up(), if closing.is_none() => {
-                if pulse.is_quiet() {
+                if !pulse.has_asked() {
                     return;
                 }
                 served.as_mut().graceful_shutdown();

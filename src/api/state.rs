@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::followed::Followed;
 use super::metrics::desk::MetricsDesk;
 use super::room::Room;
 use super::terms::{ConnectionTerms, IntakeTerms};
 use crate::domain::terms::OrgTerms;
 use crate::store::Store;
+use crate::store::purges::load::Purge;
 
 #[derive(Clone)]
 pub struct ApiState {
@@ -20,8 +22,12 @@ pub struct ApiState {
     /// No request may take longer, except waits, uploads and reports, of which no piece may.
     pub request_timeout: Duration,
     pub connections: ConnectionTerms,
-    /// For what they send.
+    /// For what they send, wait for and leave unread.
     pub room: Room,
+    /// Purges that somebody waits for.
+    pub ends: Followed<Uuid, Purge>,
+    /// Keys of those who wait, and whether each is in force.
+    pub keys: Followed<Uuid, bool>,
     /// Makes the ids of requests that bring none.
     pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
     pub metrics: Arc<MetricsDesk>,

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::routing::{MethodFilter, on};
 
-use super::auth::guard;
+use super::auth::{Urgency, guard};
 use super::problem::Problem;
 use super::state::ApiState;
 use crate::domain::keys::Scope;
@@ -36,7 +36,7 @@ const CALLS: &[(MethodFilter, &str, Scope)] = &[
 /// Routes for all of them.
 pub(super) fn router(state: &ApiState) -> Router<ApiState> {
     CALLS.iter().fold(Router::new(), |router, (method, path, scope)| {
-        router.merge(guard(Router::new().route(path, on(*method, refuse)), state, *scope))
+        router.merge(guard(Router::new().route(path, on(*method, refuse)), state, *scope, Urgency::Ordinary))
     })
 }
 

@@ -26,7 +26,7 @@ pub use database::{Database, DatabaseError};
 pub use terms::{engine_terms, org_terms, policy};
 pub use world::World;
 
-use crate::api::{self, ApiState, Calls, ConnectionTerms, IntakeTerms, MetricsDesk, Room};
+use crate::api::{self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, MetricsDesk, Room};
 use crate::config::{MetricsAccess, OrgSettings, Settings};
 use crate::domain::retention::Policy;
 use crate::engine::{Chance, Engine, OrgEngine};
@@ -325,6 +325,8 @@ fn api_state(
         request_timeout: settings.server.request_timeout,
         connections,
         room: Room::new(&connections),
+        ends: Followed::default(),
+        keys: Followed::default(),
         new_id: world.new_id(),
         metrics: Arc::new(MetricsDesk::new(meters, is_open)),
         calls,

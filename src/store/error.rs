@@ -99,6 +99,11 @@ impl StoreError {
             )
     }
 
+    /// The server gave it up in time, or for others' sake: nothing of it was done.
+    pub(super) fn is_rolled_back(&self) -> bool {
+        self.has_code_of(&["57014", "55P03", "40"])
+    }
+
     /// The connection broke, or leads to a server that takes no writes: others that are as old may be no better.
     pub(super) fn is_of_connection(&self) -> bool {
         self.has_code_of(&["08", "57P", "25006"])

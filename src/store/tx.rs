@@ -236,7 +236,7 @@ impl Tx {
                 return;
             }
         };
-        let is_open = self.stage == Stage::Open;
+        let (is_open, place) = (self.stage == Stage::Open, self.place.take());
         let (pulse, deadline) = (self.pulse.clone(), self.begin);
         let giving_back = async move {
             if is_open && connection.execute("rollback").await.is_err() {
@@ -250,6 +250,8 @@ impl Tx {
             if timeout(deadline, giving_back).await.is_err() {
                 pulse.missed();
             }
+            // Only now has somebody else room.
+            drop(place);
         });
     }
 

@@ -12,10 +12,11 @@ use uuid::Uuid;
 
 use super::body::HoldBody;
 use crate::api::auth::Authorized;
-use crate::api::checks::{check_ids, check_text, not_yet, text};
+use crate::api::checks::{check_text, not_yet, text};
 use crate::api::extract::{JsonBody, NoQuery};
 use crate::api::problem::{FieldError, Problem};
 use crate::api::request_id::RequestId;
+use crate::api::sent_ids::SentIds;
 use crate::api::state::ApiState;
 use crate::domain::keys::Caller;
 use crate::store::holds::create::NewHold;
@@ -32,7 +33,7 @@ pub(in crate::api) struct NewHoldBody {
     matter: String,
     /// The conversations, as UUIDs.
     #[schema(value_type = Vec<uuid::Uuid>, min_items = 1)]
-    conversation_ids: Option<Vec<String>>,
+    conversation_ids: Option<SentIds>,
     /// In which org; left out: in every org that the key reaches.
     org: Option<String>,
     /// Not supported yet.
@@ -90,7 +91,7 @@ pub(in crate::api) async fn create_hold(
         errors.push(FieldError::new("/matter", "must name the matter"));
     }
     check_text(&mut errors, "/matter", Some(&body.matter), LONGEST_MATTER);
-    let mut conversation_ids = check_ids(&mut errors, &body.conversation_ids.take().unwrap_or_default());
+    let mut conversation_ids = body.conversation_ids.take().unwrap_or_default().check(&mut errors);
     conversation_ids.sort_unstable();
     conversation_ids.dedup();
     if !errors.is_empty() {

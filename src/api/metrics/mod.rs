@@ -13,7 +13,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
-use super::auth::{self, Refusal};
+use super::auth::{self, Refusal, Urgency};
 use super::problem::Problem;
 use super::state::ApiState;
 use crate::domain::keys::Scope;
@@ -32,7 +32,7 @@ pub(super) fn guard(router: Router<ApiState>, state: &ApiState) -> Router<ApiSta
 /// the database is down, which is when they are needed most, a key that was let through before still is.
 async fn check(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let key = auth::bearer(request.headers()).unwrap_or_default().to_owned();
-    let asked = auth::authorize(&state, request.headers(), Scope::Admin);
+    let asked = auth::authorize(&state, request.headers(), Scope::Admin, Urgency::Protecting);
     let refusal = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok((_, caller))) if caller.reach.is_everywhere() => {
             state.metrics.remember(&key);

@@ -5,7 +5,7 @@ use axum::extract::State;
 
 use super::body::OrgBody;
 use super::{known, read};
-use crate::api::auth::Authorized;
+use crate::api::auth::{Authorized, Urgency};
 use crate::api::extract::{NoQuery, PathText};
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
@@ -26,5 +26,5 @@ pub(in crate::api) async fn get_org(
     _: NoQuery,
 ) -> Result<Json<OrgBody>, Problem> {
     let terms = known(&state, &caller.reach, &name)?;
-    read(&state, &caller.reach, terms).await.map(Json)
+    read(&state, &caller.reach, terms, Urgency::Ordinary).await.map(Json)
 }

@@ -7,6 +7,7 @@ pub(super) mod steer;
 
 use body::OrgBody;
 
+use super::auth::Urgency;
 use super::problem::Problem;
 use super::state::ApiState;
 use crate::domain::keys::Reach;
@@ -18,8 +19,14 @@ fn known<'a>(state: &'a ApiState, reach: &Reach, name: &str) -> Result<&'a OrgTe
     reached.find(|org| org.name == name).ok_or_else(unknown)
 }
 
-async fn read(state: &ApiState, reach: &Reach, terms: &OrgTerms) -> Result<OrgBody, Problem> {
-    let rows = state.store.orgs(reach, std::slice::from_ref(&terms.name)).await?;
+async fn read(
+    state: &ApiState,
+    reach: &Reach,
+    terms: &OrgTerms,
+    urgency: Urgency,
+) -> Result<OrgBody, Problem> {
+    let is_protecting = urgency == Urgency::Protecting;
+    let rows = state.store.orgs(reach, std::slice::from_ref(&terms.name), is_protecting).await?;
     let row = rows.into_iter().next().ok_or_else(unknown)?;
     Ok(OrgBody::new(terms, row))
 }

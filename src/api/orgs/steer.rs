@@ -9,7 +9,7 @@ use utoipa::openapi::schema::Object;
 
 use super::body::OrgBody;
 use super::{known, read, unknown};
-use crate::api::auth::Authorized;
+use crate::api::auth::{Authorized, Urgency};
 use crate::api::checks::{check_text, optional_text};
 use crate::api::extract::{JsonBody, NoBody, NoQuery, PathText};
 use crate::api::problem::Problem;
@@ -78,7 +78,7 @@ pub(in crate::api) async fn stop_org(
     let stopped = state.store.stop_org(&caller.reach, &org, &caller.name, reason, &request_id).await?;
     let quiet_at = stopped.ok_or_else(unknown)?;
     tracing::warn!(org, by = caller.name, reason, "the org is stopped; nothing is begun for it");
-    Ok(Json(StoppedOrg { org: read(&state, &caller.reach, terms).await?, quiet_at }))
+    Ok(Json(StoppedOrg { org: read(&state, &caller.reach, terms, Urgency::Protecting).await?, quiet_at }))
 }
 
 /// Let a stopped org go on.
@@ -105,5 +105,5 @@ pub(in crate::api) async fn resume_org(
         return Err(unknown());
     }
     tracing::info!(org, by = caller.name, "the org goes on");
-    read(&state, &caller.reach, terms).await.map(Json)
+    read(&state, &caller.reach, terms, Urgency::Protecting).await.map(Json)
 }

@@ -11,19 +11,21 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::body::PurgeBody;
 use super::fields::Fields;
 use super::{fields, read, repeat};
-use crate::api::auth::{self, Authorized, KeyId};
-use crate::api::checks::{check_ids, not_yet};
+use crate::api::auth::{self, Authorized};
+use crate::api::checks::not_yet;
 use crate::api::extract::{JsonBody, media_type, unique_texts, unsupported};
+use crate::api::incoming;
+use crate::api::key_id::{KeyId, no_key};
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
+use crate::api::room::Place;
+use crate::api::sent_ids::SentIds;
 use crate::api::state::ApiState;
-use crate::api::{incoming, room};
 use crate::domain::keys::Caller;
 use crate::intake::{self, Format, Limits, Spooled};
 use crate::store::purges::accept::{Accepted, NewPurge};
@@ -42,7 +44,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(in crate::api) struct NewPurgeBody {
     /// The conversations, as UUIDs; repeats count once.
     #[schema(value_type = Vec<uuid::Uuid>, min_items = 1)]
-    conversation_ids: Vec<String>,
+    conversation_ids: SentIds,
     /// The org; may be left out where the key reaches only one.
     org: Option<String>,
     /// Why, for the record.
@@ -120,7 +122,7 @@ pub(in crate::api) async fn create_purge(
                 JsonBody::<NewPurgeBody>::read(request, &state, &state.room.purges).await?;
             let (ids, fields) = value.split();
             let (new, expected) = fields.check(&state, &caller, key_id, request_id)?;
-            (new, expected, check_list(&ids, state.intake.max_ids)?, place)
+            (new, expected, check_list(ids, state.intake.max_ids)?, place)
         }
         Some("text/csv") => {
             let wish = Fields::from_query(&query)?.check(&state, &caller, key_id, request_id)?;
@@ -158,7 +160,7 @@ async fn accept(
         let left = until.saturating_duration_since(Instant::now());
         match state.store.accept_purge(new, spooled, key, left).await? {
             Accepted::New(purge) => return Ok((*purge, false)),
-            Accepted::Revoked => return Err(auth::no_key()),
+            Accepted::Revoked => return Err(no_key()),
             Accepted::Before(Before::Repeated(id)) => {
                 auth::check_again(&state.store, KeyId(new.key_id)).await?;
                 return Ok((read(state, &caller.reach, id).await?, true));
@@ -182,7 +184,7 @@ async fn accept(
 }
 
 impl NewPurgeBody {
-    fn split(self) -> (Vec<String>, Fields) {
+    fn split(self) -> (SentIds, Fields) {
         let fields = Fields {
             org: self.org,
             reason: self.reason,
@@ -202,21 +204,21 @@ async fn upload(
     state: &ApiState,
     (new, expected): (NewPurge, Option<u64>),
     request: Request,
-) -> Result<(NewPurge, Option<u64>, Spooled, Option<OwnedSemaphorePermit>), Problem> {
+) -> Result<(NewPurge, Option<u64>, Spooled, Option<Place>), Problem> {
     let limits = Limits { max_ids: state.intake.max_ids, ..Limits::default() };
-    let place = room::take(&state.room.uploads, state.request_timeout).await?;
+    let place = state.room.uploads.take(KeyId::of(&request)?, 1, state.request_timeout).await?;
     let body = incoming::upload(request, state)?;
     let spooled = intake::spool(format, body, &state.intake.spool_dir, limits).await?;
     Ok((new, expected, spooled, Some(place)))
 }
 
-fn check_list(ids: &[String], max_ids: u64) -> Result<Spooled, Problem> {
-    if u64::try_from(ids.len()).is_ok_and(|sent| sent > max_ids) {
+fn check_list(ids: SentIds, max_ids: u64) -> Result<Spooled, Problem> {
+    if u64::try_from(ids.sent()).is_ok_and(|sent| sent > max_ids) {
         let detail = format!("a purge may name {max_ids} conversations");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_ids", detail));
     }
     let mut errors = Vec::new();
-    let ids = check_ids(&mut errors, ids);
+    let ids = ids.check(&mut errors);
     if errors.is_empty() { Ok(Spooled::from_list(ids)) } else { Err(Problem::invalid(errors)) }
 }
 

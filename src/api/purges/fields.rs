@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 
-use crate::api::auth::KeyId;
 use crate::api::checks::{check_text, optional_text, text};
+use crate::api::key_id::KeyId;
 use crate::api::problem::{FieldError, Problem};
 use crate::api::state::ApiState;
 use crate::domain::keys::Caller;

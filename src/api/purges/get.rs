@@ -5,15 +5,18 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use tokio::time::Instant;
 use utoipa::IntoParams;
+use uuid::Uuid;
 
 use super::body::PurgeBody;
 use super::read;
-use crate::api::auth::{self, Authorized, KeyId};
+use crate::api::auth::{self, Authorized};
 use crate::api::extract::{PathId, Query};
+use crate::api::key_id::{KeyId, no_key};
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
+use crate::domain::keys::Reach;
+use crate::store::purges::load::Purge;
 
 const LONGEST_WAIT: u64 = 60;
 
@@ -34,6 +37,7 @@ pub(in crate::api) struct Wait {
         (status = 200, description = "The purge.", body = PurgeBody),
         (status = 401, description = "`no_key`: send a key in force; also where it was revoked during the wait"),
         (status = 404, description = "`not_found`"),
+        (status = 503, description = "`unavailable`; also where too many wait already, with this key or in all"),
     )
 )]
 pub(in crate::api) async fn get_purge(
@@ -47,16 +51,46 @@ pub(in crate::api) async fn get_purge(
     if wait > LONGEST_WAIT {
         return Err(Problem::invalid_query("wait", format!("may be {LONGEST_WAIT} seconds at most")));
     }
-    let until = Instant::now() + Duration::from_secs(wait);
-    let mut pause = Duration::from_millis(50);
-    loop {
-        let purge = read(&state, &caller.reach, id).await?;
-        let left = until.saturating_duration_since(Instant::now());
-        if purge.state.is_final() || left.is_zero() {
-            return Ok(Json(purge.into()));
+    let purge = read(&state, &caller.reach, id).await?;
+    if wait == 0 || purge.state.is_final() {
+        return Ok(Json(purge.into()));
+    }
+    let _place = state.room.waits.take(key, 1, Duration::ZERO).await?;
+    let end = end(&state, &caller.reach, id, key, Duration::from_secs(wait)).await;
+    auth::check_again(&state.store, key).await?;
+    match end {
+        End::Final(purge) => Ok(Json((*purge).into())),
+        End::Revoked => Err(no_key()),
+        End::NotYet => Ok(Json(read(&state, &caller.reach, id).await?.into())),
+    }
+}
+
+/// How a wait ends.
+enum End {
+    Final(Box<Purge>),
+    Revoked,
+    NotYet,
+}
+
+/// Waits until the purge is final, or the key is not in force any more, or for so long. However many wait, each purge and
+/// each key is looked at once for all of them.
+async fn end(state: &ApiState, reach: &Reach, id: Uuid, KeyId(key): KeyId, wait: Duration) -> End {
+    let (store, reach) = (state.store.clone(), reach.clone());
+    let mut purge = state.ends.follow(id, move || {
+        let (store, reach) = (store.clone(), reach.clone());
+        async move { store.purge(&reach, id).await.ok().flatten() }
+    });
+    let store = state.store.clone();
+    let mut in_force = state.keys.follow(key, move || {
+        let store = store.clone();
+        async move { store.is_key_in_force(key).await.ok() }
+    });
+    tokio::select! {
+        biased;
+        Ok(_) = in_force.wait_for(|in_force| *in_force == Some(false)) => End::Revoked,
+        Ok(seen) = purge.wait_for(|purge| purge.as_ref().is_some_and(|purge| purge.state.is_final())) => {
+            seen.as_ref().map_or(End::NotYet, |purge| End::Final(Box::new(purge.clone())))
         }
-        tokio::time::sleep(pause.min(left)).await;
-        auth::check_again(&state.store, key).await?;
-        pause = (pause * 2).min(Duration::from_secs(1));
+        () = tokio::time::sleep(wait) => End::NotYet,
     }
 }

@@ -12,8 +12,9 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::read;
-use crate::api::auth::{Authorized, KeyId};
+use crate::api::auth::Authorized;
 use crate::api::extract::{PathId, Query};
+use crate::api::key_id::KeyId;
 use crate::api::negotiate;
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;

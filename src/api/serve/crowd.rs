@@ -3,11 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::pulse::Pulse;
+
+/// While somebody waits for a place, it is looked so often who might give up his.
+const AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone)]
 pub(super) struct Crowd {
@@ -30,10 +35,12 @@ impl Crowd {
     /// A place, once there is one.
     pub(super) async fn enter(&self) -> Place {
         let mut permit = Arc::clone(&self.room).try_acquire_owned().ok();
-        if permit.is_none() {
+        while permit.is_none() {
+            // One that has a request now may be without one a moment later.
             self.give_one_up();
+            let freed = timeout(AGAIN, Arc::clone(&self.room).acquire_owned()).await;
             // Nobody closes the semaphore.
-            permit = Arc::clone(&self.room).acquire_owned().await.ok();
+            permit = freed.ok().and_then(Result::ok);
         }
         let (pulse, given_up) = (Arc::new(Pulse::new()), CancellationToken::new());
         let mut places = self.places();

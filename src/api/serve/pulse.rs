@@ -79,6 +79,11 @@ impl Pulse {
         self.state().requests.is_empty()
     }
 
+    /// A request came, at some time: there may be an answer on its way.
+    pub(super) fn has_asked(&self) -> bool {
+        self.state().version.is_some()
+    }
+
     /// Since when no request is under way, where none is.
     pub(super) fn quiet_since(&self) -> Instant {
         self.state().quiet_since
@@ -172,6 +177,8 @@ mod tests {
         whole: Duration::from_mins(2),
         large_bodies: 1,
         uploads: 1,
+        waits: 1,
+        unread_answers: 1,
         stalled: Duration::from_secs(40),
         unread: Duration::from_secs(160),
     };

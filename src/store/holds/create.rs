@@ -42,7 +42,7 @@ impl Store {
         self.load_hold(id, new).await?;
         let quiet_at = self.activate_hold(id, new).await?;
         let too_late = self.too_late_for(&Reach::of(new.orgs.clone()), id).await?;
-        let hold = self.hold(&Reach::of(&new.orgs), id).await?.ok_or(StoreError::Unreadable {
+        let hold = self.hold_in_force(&Reach::of(&new.orgs), id).await?.ok_or(StoreError::Unreadable {
             what: "hold",
             detail: format!("{id} is gone right after it was made"),
         })?;

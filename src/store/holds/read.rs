@@ -60,6 +60,12 @@ impl Store {
         Ok(load(&mut tx, reach, &[id]).await?.pop())
     }
 
+    /// One that was just made: its answer waits for nobody.
+    pub(super) async fn hold_in_force(&self, reach: &Reach, id: Uuid) -> Result<Option<Hold>, StoreError> {
+        let mut tx = self.begin_protecting("hold_in_force").await?;
+        Ok(load(&mut tx, reach, &[id]).await?.pop())
+    }
+
     /// Up to `limit` holds within the reach with ids before `before`, newest first.
     pub async fn holds(
         &self,

@@ -50,8 +50,17 @@ impl Store {
     }
 
     /// The id of this key and whose it is; `None` for an unknown or revoked one.
-    pub async fn find_caller(&self, key: &str) -> Result<Option<(Uuid, Caller)>, StoreError> {
-        let mut tx = self.single_request("find_caller").await?;
+    /// Where the caller is about to protect something he waits for nobody.
+    pub async fn find_caller(
+        &self,
+        key: &str,
+        is_protecting: bool,
+    ) -> Result<Option<(Uuid, Caller)>, StoreError> {
+        let mut tx = if is_protecting {
+            self.single_protecting("find_caller").await?
+        } else {
+            self.single_request("find_caller").await?
+        };
         let row = sqlx::query!(
             "-- find_caller
             select id, name, scopes, orgs from api_keys where sha256 = $1 and revoked_at is null",

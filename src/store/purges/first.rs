@@ -45,6 +45,11 @@ impl Draft {
             entries,
         }
     }
+
+    /// How many conversations it brings with it.
+    pub(super) fn conversations(&self) -> usize {
+        self.entries.len()
+    }
 }
 
 /// Inserts them; tells when each was accepted. One whose key is not in force any more is left out.

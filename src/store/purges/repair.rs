@@ -1,6 +1,8 @@
 //! Reads slices again that were set aside: what still can't be read waits longer, then it is parked; what can be read goes
 //! on, once no job has anything of it any more.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
@@ -68,7 +70,8 @@ impl Store {
         let now = tx.now().await?;
         if is_readable {
             wait_no_more(&mut tx, &[slice]).await?;
-            begin_afresh(&mut patch, slice, now)?;
+            let carried = carried(&mut tx, slice).await?;
+            begin_afresh(&mut patch, slice, &carried, now)?;
             tx.will_wake(org);
         }
         patch.write(self, &mut tx).await?;
@@ -113,6 +116,30 @@ async fn due(tx: &mut Tx, slice: SliceKey) -> Result<Option<Due>, StoreError> {
     .await
 }
 
+/// What a job may have carried, by the decisions: it was submitted, and no recorded no took that back.
+async fn carried(tx: &mut Tx, slice: SliceKey) -> Result<BTreeSet<usize>, StoreError> {
+    let rows = sqlx::query!(
+        r#"-- carried_by_decisions
+        select positions, to_outcome as "to: Outcome", step, code
+        from decisions
+        where purge_id = $1 and slice_no = $2
+        order by id"#,
+        slice.purge,
+        slice.no
+    )
+    .all(tx)
+    .await?;
+    let mut intents = BTreeMap::<usize, i32>::new();
+    for row in rows {
+        let is_no = row.step == Step::Submit.as_str() && row.to != Outcome::Submitted;
+        let change = i32::from(row.to == Outcome::Submitted) - i32::from(is_no);
+        for position in row.positions.into_iter().filter_map(|position| usize::try_from(position).ok()) {
+            *intents.entry(position).or_default() += change;
+        }
+    }
+    Ok(intents.into_iter().filter(|(_, intents)| *intents > 0).map(|(position, _)| position).collect())
+}
+
 async fn wait_for_job(tx: &mut Tx, slice: SliceKey) -> Result<(), StoreError> {
     sqlx::query!(
         "-- wait_for_job
@@ -124,8 +151,15 @@ async fn wait_for_job(tx: &mut Tx, slice: SliceKey) -> Result<(), StoreError> {
     .await
 }
 
-/// No job has anything of it and it waits for none, whatever its marks say; what was not final is asked about afresh.
-fn begin_afresh(patch: &mut Patch, slice: SliceKey, now: Timestamp) -> Result<(), StoreError> {
+/// No job has anything of it and it waits for none, whatever its marks say, which may be as garbled as the outcome was;
+/// what was not final is asked about afresh. What a job of its purge may have carried counts as carried: what is gone then
+/// is never called somebody else's, or canceled.
+fn begin_afresh(
+    patch: &mut Patch,
+    slice: SliceKey,
+    carried: &BTreeSet<usize>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let Some(draft) = patch.slice_mut(slice) else { return Ok(()) };
     draft.run_at = Some(now);
     (draft.tries, draft.fruitless) = (0, 0);
@@ -137,7 +171,12 @@ fn begin_afresh(patch: &mut Patch, slice: SliceKey, now: Timestamp) -> Result<()
         if matches!(cell.outcome, Outcome::Submitted | Outcome::Eligible) {
             patch.decide(place, Outcome::Eligible, Outcome::Pending, codes::FACTS_STALE)?;
         }
-        patch.mark(place, Marks::NONE, Marks::RESERVED.with(Marks::ELSEWHERE))?;
+        let carried = if carried.contains(&position) { Marks::CARRIED } else { Marks::NONE };
+        patch.mark(
+            place,
+            carried,
+            Marks::RESERVED.with(Marks::ELSEWHERE).with(Marks::ABSENT).with(Marks::CARRIED),
+        )?;
     }
     Ok(())
 }

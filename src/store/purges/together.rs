@@ -24,6 +24,9 @@ const WRITERS: usize = 2;
 /// So many purges at most share one.
 const AT_ONCE: usize = 64;
 
+/// And so many conversations, or a single purge: none is to take longer than the others of its kind.
+const CONVERSATIONS_AT_ONCE: usize = 2_000;
+
 /// When the purge was accepted; nothing where its key is not in force any more.
 type Answer = Result<Option<Timestamp>, StoreError>;
 
@@ -94,8 +97,8 @@ async fn write(store: &Store, entries: Vec<Entry>) {
                 drop(answer.send(Ok(accepted.remove(&draft.id))));
             }
         }
-        // One alone may be to blame: the others are not to suffer for it.
-        Err(error) if entries.len() > 1 && !error.is_outage() => {
+        // It was rolled back, and one alone may be to blame: the others are not to suffer for it.
+        Err(error) if entries.len() > 1 && (!error.is_outage() || error.is_rolled_back()) => {
             for Entry { draft, answer, .. } in entries {
                 let alone = insert(store, &[&draft]).await;
                 drop(answer.send(alone.map(|mut accepted| accepted.remove(&draft.id))));
@@ -112,6 +115,8 @@ async fn write(store: &Store, entries: Vec<Entry>) {
 }
 
 async fn insert(store: &Store, drafts: &[&Draft]) -> Result<HashMap<Uuid, Timestamp>, StoreError> {
+    // Kept until the end.
+    let _turn = store.turns.small().await;
     let mut tx = store.single_request("accept_purge").await?;
     let accepted = first::insert(&mut tx, drafts).await?;
     let orgs: BTreeSet<&str> = drafts.iter().map(|draft| draft.new.org.as_str()).collect();
@@ -152,11 +157,14 @@ impl Writer {
     /// writer.
     fn next(&mut self) -> Option<Vec<Entry>> {
         let mut waiting = self.gathering.waiting();
-        let mut taken = Vec::new();
+        let (mut taken, mut conversations) = (Vec::new(), 0);
         while taken.len() < AT_ONCE
-            && let Some(entry) = waiting.line.pop_front()
+            && let Some(entry) = waiting.line.pop_front_if(|next| {
+                taken.is_empty() || conversations + next.draft.conversations() <= CONVERSATIONS_AT_ONCE
+            })
         {
             if !entry.is_taken.swap(true, Ordering::AcqRel) {
+                conversations += entry.draft.conversations();
                 taken.push(entry);
             }
         }

@@ -18,13 +18,20 @@ pub(in crate::store) struct Turns {
 }
 
 impl Turns {
-    /// Where requests have so many connections: half of them are for large purges at most, and one is for those who ask
+    /// Where requests have so many connections: a quarter of them is for large purges at most, and one is for those who ask
     /// for something else, however many small ones come.
     pub(in crate::store) fn new(connections: u32) -> Self {
         let semaphore = |at_once: u32| {
             Arc::new(Semaphore::new(usize::try_from(at_once.max(1)).unwrap_or(Semaphore::MAX_PERMITS)))
         };
-        Self { large: semaphore(connections / 2), small: semaphore(connections.saturating_sub(1)) }
+        let large = (connections / 4).max(1);
+        Self { large: semaphore(large), small: semaphore(connections.saturating_sub(1 + large)) }
+    }
+
+    /// Waits for the turn of small purges.
+    pub(super) async fn small(&self) -> Option<SemaphorePermit<'_>> {
+        // Nobody closes the semaphore.
+        self.small.acquire().await.ok()
     }
 
     /// Waits for the turn of a purge of so many conversations, but no longer than `patience`.
@@ -58,8 +65,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn large_purges_leave_half_of_the_connections_and_small_ones_leave_one() {
-        for (connections, large, small) in [(5, 2, 4), (50, 25, 49), (2, 1, 1), (1, 1, 1), (0, 1, 1)] {
+    async fn large_purges_have_a_quarter_of_the_connections_and_all_together_leave_one() {
+        for (connections, large, small) in [(5, 1, 3), (50, 12, 37), (2, 1, 1), (1, 1, 1), (0, 1, 1)] {
             assert_eq!(at_once(connections, LARGE + 1).await, large, "of {connections}");
             assert_eq!(at_once(connections, LARGE).await, small, "of {connections}");
         }

@@ -49,9 +49,18 @@ pub struct Blocked {
 }
 
 impl Store {
-    /// Those of the orgs with these names that are within the reach, by name.
-    pub async fn orgs(&self, reach: &Reach, names: &[String]) -> Result<Vec<OrgRow>, StoreError> {
-        let mut tx = self.begin_request("orgs").await?;
+    /// Those of the orgs with these names that are within the reach, by name. What tells of a stop waits for nobody.
+    pub async fn orgs(
+        &self,
+        reach: &Reach,
+        names: &[String],
+        is_protecting: bool,
+    ) -> Result<Vec<OrgRow>, StoreError> {
+        let mut tx = if is_protecting {
+            self.single_protecting("orgs").await?
+        } else {
+            self.single_request("orgs").await?
+        };
         let rows = sqlx::query_as!(
             Row,
             r#"-- orgs

@@ -1,6 +1,8 @@
 //! Requests that wait for the database: they wait for an end, and who goes away meanwhile leaves nothing.
 
 use genesys_purge::app::Role;
+use genesys_purge::domain::keys::Scope;
+use genesys_purge::sandbox::Kind;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::Executor as _;
@@ -58,15 +60,15 @@ async fn who_waits_with_a_key_of_a_repeat_is_told_to_come_again_too() {
         let request = test.request(Method::POST, "/purges").header("Idempotency-Key", number.to_string());
         request.json(&purge(number))
     };
-    // With ten connections requests have half of them; one is for what protects, and one for other calls.
-    let posts: Vec<_> = (0..3).map(|number| tokio::spawn(post(number).send())).collect();
-    until_waiting(&test, 3).await;
+    // With ten connections requests have half of them; one is for what protects, one for other calls, one for large purges.
+    let posts: Vec<_> = (0..2).map(|number| tokio::spawn(post(number).send())).collect();
+    until_waiting(&test, 2).await;
     refused(post(7), 503, "unavailable").await;
     lock.execute("rollback").await.unwrap();
     for post in posts {
         assert_eq!(post.await.unwrap().unwrap().status(), StatusCode::ACCEPTED, "it had its turn");
     }
-    assert_eq!(test.number("select count(*) from purges").await, 3);
+    assert_eq!(test.number("select count(*) from purges").await, 2);
 }
 
 #[tokio::test]
@@ -113,4 +115,47 @@ async fn a_client_that_goes_away_while_its_purge_waits_leaves_nothing() {
         assert_eq!(accepted, others, "{key:?}");
         assert_eq!(test.post("/purges", &purge(1)).await.0, StatusCode::ACCEPTED);
     }
+}
+
+#[tokio::test]
+async fn what_protects_finds_a_connection_however_many_others_wait_for_one() {
+    let test = desk().await;
+    test.purge(&test.ids_of(Kind::Eligible)[..1]).await;
+    let mut lock = test.database.connect().await;
+    lock.execute("begin; lock table conversations in access exclusive mode").await.unwrap();
+    let path = format!("/conversations/{}", test.ids_of(Kind::Eligible)[0]);
+    let readers: Vec<_> = (0..20).map(|_| tokio::spawn(test.request(Method::GET, &path).send())).collect();
+    // With ten connections requests have half of them, and all but one may be taken by whatever is asked.
+    until_waiting(&test, 4).await;
+    let (status, stopped) = test.post("/orgs/default/stop", &json!({})).await;
+    assert_eq!(status, StatusCode::OK, "{stopped}");
+    let ready = test.client.get(format!("{}/health/ready", test.url)).send().await.unwrap();
+    assert_eq!(ready.status(), StatusCode::OK);
+    assert_eq!(test.number("select count(*) from orgs where stopped_at is not null").await, 1);
+    lock.execute("rollback").await.unwrap();
+    for reader in readers {
+        assert_eq!(reader.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_key_has_a_quarter_of_the_waits_and_each_purge_is_read_once_for_all() {
+    const READS: &str = "select coalesce(sum(seq_scan + idx_scan), 0)::bigint from pg_stat_user_tables where relname = 'login_troubles'";
+    let test = Setup::new().role(Role::Api).connections(|terms| terms.waits = 80).start().await;
+    let purge = test.purge(&test.ids_of(Kind::Eligible)[..1]).await;
+    let key = test.make_key(&[Scope::PurgesRead], None).await;
+    let path = format!("/purges/{purge}?wait=4");
+    let wait = |key: &str| tokio::spawn(test.request_as(key, Method::GET, &path).send());
+    let waiting: Vec<_> = (0..30).map(|_| wait(&key)).collect();
+    let other = wait(&test.key);
+    let mut statuses = std::collections::BTreeMap::<u16, usize>::new();
+    for waiting in waiting {
+        *statuses.entry(waiting.await.unwrap().unwrap().status().as_u16()).or_default() += 1;
+    }
+    assert_eq!(statuses, [(200, 20), (503, 10)].into());
+    assert_eq!(other.await.unwrap().unwrap().status(), StatusCode::OK, "another key has places of its own");
+    // Each of 31 reads it when it comes, and each of 21 when its wait is over: the looks in between are for all.
+    let looks = async || test.number(READS).await;
+    test.wait_until("the statistics are told", async || looks().await >= 52).await;
+    assert!(looks().await < 52 + 20, "{} looks", looks().await);
 }

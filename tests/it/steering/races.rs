@@ -75,7 +75,7 @@ impl Lane {
         let org = OrgTerms { slots: 100_000, ..org_terms(&name, &settings.orgs["default"]) };
         let (engine, steering) = (test.store().await, test.store().await);
         engine.enroll_org(&name, &policy(settings), Enroller::Worker).await.unwrap();
-        let (key_id, _) = steering.find_caller(&test.key).await.unwrap().unwrap();
+        let (key_id, _) = steering.find_caller(&test.key, false).await.unwrap().unwrap();
         let (connection, wait_us) = (test.database.connect().await, AtomicU64::new(2000));
         Self { rival, org, terms: engine_terms(settings), engine, steering, key_id, connection, wait_us }
     }

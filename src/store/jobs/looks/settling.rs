@@ -17,10 +17,10 @@ use crate::store::events::{Actor, OfPurge, write_for_purges};
 use crate::store::jobs::lease::{LockedJob, lock};
 use crate::store::jobs::parts::{self, Parts};
 use crate::store::jobs::{ending, reserve};
-use crate::store::orgs::lock as org_lock;
-use crate::store::slices::Place;
+use crate::store::orgs::{lock as org_lock, pace};
 use crate::store::slices::patch::Patch;
 use crate::store::slices::validated::Answers;
+use crate::store::slices::{Place, SliceKey};
 use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
@@ -177,11 +177,34 @@ impl<'a> Settling<'a> {
 
     /// The fate of every id is known, or nothing can be told any more: all are let go, and the job is over.
     pub(super) async fn done(&mut self) -> Result<(), StoreError> {
+        if let Some(wait) = self.wait_for_left_out().await? {
+            return self.look_again(wait, false).await;
+        }
         let kept = reserve::kept_by(&mut self.tx, self.job.id).await?;
         let mut leaving = parts::with_ids(&self.parts, &self.patch);
         leaving.retain(|(_, id)| kept.contains(id));
         self.let_go(&leaving).await?;
         self.conclude().await
+    }
+
+    /// Of slices that are left out nobody sees what became of their ids: nobody else gets these before deletions most likely
+    /// show. Tells how long that is yet.
+    async fn wait_for_left_out(&mut self) -> Result<Option<Duration>, StoreError> {
+        if self.left_out() == 0 {
+            return Ok(None);
+        }
+        let lag = pace::observed(&mut self.tx, self.org).await?.lag.unwrap_or(self.terms.verify_timeout);
+        let since = self.job.ended_at.or(self.job.overdue_since).or(self.job.lost_since);
+        let passed =
+            since.and_then(|since| Duration::try_from(self.look.asked_at.duration_since(since)).ok());
+        let wait = lag.max(self.terms.resubmit_after).saturating_sub(passed.unwrap_or_default());
+        Ok(Some(wait).filter(|wait| !wait.is_zero()))
+    }
+
+    /// How many conversations of slices that are left out the job carries.
+    fn left_out(&self) -> usize {
+        let is_left_out = |key: &SliceKey| self.patch.ids_left_out(*key).is_some();
+        self.parts.iter().filter(|(key, _)| is_left_out(key)).map(|(_, part)| part.positions.len()).sum()
     }
 
     /// The job has let everything go: it is over.
@@ -207,7 +230,7 @@ impl<'a> Settling<'a> {
             }
             None => (wait, None, false),
         };
-        let open = self.places_with(Outcome::Submitted).len();
+        let open = self.places_with(Outcome::Submitted).len() + self.left_out();
         sqlx::query!(
             "-- look_again
             update jobs

@@ -1,0 +1,34 @@
+//! Which key a request came with: what takes its time looks again whether it is in force, and room is shared out by it.
+
+use axum::extract::{FromRequestParts, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use uuid::Uuid;
+
+use super::problem::Problem;
+
+/// The id of the key that the caller, whom `auth` has checked, has sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyId(pub(super) Uuid);
+
+impl KeyId {
+    /// That of a request that `auth` has let through.
+    pub(super) fn of(request: &Request) -> Result<Self, Problem> {
+        request.extensions().get::<Self>().copied().ok_or_else(no_key)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for KeyId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().copied().ok_or_else(no_key)
+    }
+}
+
+/// It brings no key in force.
+pub(super) fn no_key() -> Problem {
+    let detail =
+        "send an API key in force as `Authorization: Bearer <key>`; `genesys-purge keys create` makes one";
+    Problem::new(StatusCode::UNAUTHORIZED, "no_key", detail)
+}
