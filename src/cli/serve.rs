@@ -22,10 +22,11 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
     setting.start_logs(&settings)?;
     keep_private();
     raise_limit();
+    tracing::info!(files = ?settings.files, "read the settings");
     for file in &settings.exposed_files {
         tracing::warn!(
             file,
-            "a file with secrets in it can be read by everybody on this machine; take that right away: chmod o-r"
+            "a file with secrets in it can be read or changed by others on this machine; chmod o-rw, chown"
         );
     }
     let mut signals = Signals::listen()?;

@@ -18,9 +18,10 @@ pub(super) fn read_file(path: &Path, name: &str) -> Result<Option<String>, Confi
     }
 }
 
-/// Whether everybody on this machine may read a file.
-pub(super) fn is_open_to_all(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| found.mode() & 0o004 != 0)
+/// Whether others may read a file, or change it: everybody, or an owner who is neither root nor this process.
+pub(super) fn is_exposed(path: &Path) -> bool {
+    let own = nix::unistd::geteuid().as_raw();
+    std::fs::metadata(path).is_ok_and(|found| found.mode() & 0o006 != 0 || ![0, own].contains(&found.uid()))
 }
 
 /// The variables of the `.env` file in `dir`; none where it does not exist.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use ::config::Config;
 
-use super::files::{is_open_to_all, read_dotenv, read_file};
+use super::files::{is_exposed, read_dotenv, read_file};
 use super::layer::Layer;
 use super::merged::Merged;
 use super::plain_names::{BIND, PLAIN_NAMES, PORT, PREFIX, PURGE_ENV, SEPARATOR};
@@ -20,19 +20,26 @@ const BUILT_IN: &str = include_str!("../../config/default.toml");
 /// All layers, the one that wins last.
 pub(super) struct Layers {
     layers: Vec<Layer>,
-    /// Files of secrets that everybody may read.
+    /// The files that were read.
+    files: Vec<String>,
+    /// Files of secrets that others may read or change.
     exposed: Vec<String>,
 }
 
 impl Layers {
-    /// Reads every source there is. Files of the working folder may be missing; files that somebody named must not.
+    /// Reads every source there is. Files of the working folder may be missing; files that somebody named must not. With
+    /// `--config` the working folder is not looked at: whoever may write there must not turn a service that was told where
+    /// its settings are.
     pub(super) fn read(sources: &Sources) -> Result<Self, ConfigError> {
         let dir = &sources.working_dir;
-        let dotenv = read_dotenv(dir)?;
+        let is_told = sources.config_file.is_some();
+        let dotenv = if is_told { Environment::default() } else { read_dotenv(dir)? };
         let built_in = Layer::from_toml("built-in config/default.toml", BUILT_IN)?;
-        let mut layers = Self { layers: vec![built_in], exposed: Vec::new() };
+        let mut layers = Self { layers: vec![built_in], files: Vec::new(), exposed: Vec::new() };
 
-        layers.push_file(dir, "config/default.toml")?;
+        if !is_told {
+            layers.push_file(dir, "config/default.toml")?;
+        }
         if let Some(stage) = stage(&sources.environment, &dotenv)? {
             let name = format!("config/{stage}.toml");
             if !layers.push_file(dir, &name)? {
@@ -47,27 +54,31 @@ impl Layers {
             }
         }
         layers.push_variables(&dotenv, |name| format!("{name} in .env"))?;
-        layers.note_exposed(dir, ".env");
+        if dotenv.iter().next().is_some() {
+            layers.note_file(dir, ".env");
+        }
         layers.push_variables(&sources.environment, |name| format!("environment variable {name}"))?;
         Ok(layers)
     }
 
-    /// Files of secrets that everybody may read, by their names in errors.
-    pub(super) fn exposed(&self) -> &[String] {
-        &self.exposed
+    /// The files that were read, and those among them that hold secrets and that others may read or change; by their names
+    /// in errors.
+    pub(super) fn files(&self) -> (&[String], &[String]) {
+        (&self.files, &self.exposed)
     }
 
     /// Reads a file; false where there is none.
     fn push_file(&mut self, dir: &Path, name: &str) -> Result<bool, ConfigError> {
         let Some(text) = read_file(&dir.join(name), name)? else { return Ok(false) };
         self.layers.push(Layer::from_toml(name, &text)?);
-        self.note_exposed(dir, name);
+        self.note_file(dir, name);
         Ok(true)
     }
 
-    /// Notes where the last layer is a file of secrets that everybody may read.
-    fn note_exposed(&mut self, dir: &Path, name: &str) {
-        if self.layers.last().is_some_and(Layer::holds_secret) && is_open_to_all(&dir.join(name)) {
+    /// Notes the file of the last layer.
+    fn note_file(&mut self, dir: &Path, name: &str) {
+        self.files.push(name.to_owned());
+        if self.layers.last().is_some_and(Layer::holds_secret) && is_exposed(&dir.join(name)) {
             self.exposed.push(name.to_owned());
         }
     }

@@ -8,6 +8,8 @@
 //! 4. `.env` in the working folder
 //! 5. the environment
 //!
+//! With `--config` nothing of the working folder is read, but what `PURGE_ENV` of the environment names.
+//!
 //! In the last two, `PURGE__SECTION__KEY` names any setting, and some have plain names as well (`DATABASE_URL`, the
 //! `GENESYS_` and `RETENTION_WEBHOOK_` ones, `PORT`); where both name the same setting in the same layer, `PURGE__` wins.
 //!
@@ -93,7 +95,9 @@ pub struct Settings {
     pub webhooks: WebhookSettings,
     /// `[telemetry]`: logs and traces.
     pub telemetry: TelemetrySettings,
-    /// Files of secrets that were read, and that everybody on this machine may read.
+    /// The files that the settings were read from.
+    pub files: Vec<String>,
+    /// Files of secrets among those that were read, which others may read or change.
     pub exposed_files: Vec<String>,
 }
 
@@ -120,7 +124,8 @@ impl Settings {
     /// what is expected instead.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let layers = Layers::read(sources)?;
-        let mut exposed_files = layers.exposed().to_vec();
+        let (files, exposed) = layers.files();
+        let (files, mut exposed_files) = (files.to_vec(), exposed.to_vec());
         let merged = layers.merge()?;
         let spelled: Spelled = merged.typed()?;
         spelled.engine.check(&merged)?;
@@ -135,6 +140,7 @@ impl Settings {
             approval: spelled.approval,
             webhooks: spelled.webhooks,
             telemetry: spelled.telemetry,
+            files,
             exposed_files,
         })
     }

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::files::is_open_to_all;
+use super::files::is_exposed;
 use super::merged::Merged;
 use super::plain_names::how_to_set;
 use super::unbuilt::NOT_BUILT_YET;
@@ -119,7 +119,7 @@ impl SpelledOrg {
             (None, Some(file)) => {
                 let path = working_dir.join(&file);
                 let secret = read_secret(&path).map_err(|problem| merged.refuse(&file_key, problem))?;
-                if is_open_to_all(&path) {
+                if is_exposed(&path) {
                     exposed.push(file.display().to_string());
                 }
                 secret

@@ -81,7 +81,8 @@ impl Running {
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let addr = listener.local_addr().map_err(refused)?;
         let (closing, lines) = (CancellationToken::new(), CancellationToken::new());
-        let service = http::router(Arc::clone(&sandbox)).into_make_service_with_connect_info::<Line>();
+        let service =
+            http::router(Arc::clone(&sandbox), allow_remote).into_make_service_with_connect_info::<Line>();
         let serving = axum::serve(Lines::new(listener, lines.clone(), closing.clone()), service)
             .with_graceful_shutdown(closing.clone().cancelled_owned());
         let server = tokio::spawn(async move {

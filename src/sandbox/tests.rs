@@ -47,7 +47,7 @@ async fn a_caller_that_sends_half_a_request_does_not_hold_up_the_stop() {
     let running = Sandbox::start(Settings::default(), loopback(), false).await.unwrap();
     let mut half = tokio::net::TcpStream::connect(running.addr()).await.unwrap();
     half.write_all(
-        b"POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+        b"POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
     )
     .await
     .unwrap();

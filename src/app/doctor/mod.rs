@@ -55,7 +55,9 @@ pub async fn examine(practice: &Practice<'_>) -> Vec<Finding> {
     let mut findings = vec![match settings.require_orgs() {
         Ok(()) => {
             let names: Vec<&str> = settings.orgs.keys().map(String::as_str).collect();
-            Finding::ok("configuration", format_args!("orgs: {}", names.join(", ")))
+            let files =
+                if settings.files.is_empty() { "no file".to_owned() } else { settings.files.join(", ") };
+            Finding::ok("configuration", format_args!("orgs: {}; read from {files}", names.join(", ")))
         }
         Err(_) => Finding::fail(
             "configuration",
@@ -84,11 +86,15 @@ pub async fn examine(practice: &Practice<'_>) -> Vec<Finding> {
 
 fn secrets(exposed: &[String]) -> Finding {
     if exposed.is_empty() {
-        return Finding::ok("secrets", "no file of secrets that was read is open to everybody");
+        return Finding::ok("secrets", "no file of secrets that was read is open to others");
     }
     let files = exposed.join(", ");
-    let detail = format!("everybody on this machine can read files of secrets: {files}");
-    Finding::warn("secrets", detail, format_args!("chmod o-r {}", exposed.join(" ")))
+    let detail = format!("others on this machine can read or change files of secrets: {files}");
+    Finding::warn(
+        "secrets",
+        detail,
+        format_args!("chmod o-rw {}, and give them to the user of the service", exposed.join(" ")),
+    )
 }
 
 /// Asks the database; what it can't tell in time has failed.

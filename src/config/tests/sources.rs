@@ -11,12 +11,28 @@ fn each_layer_wins_over_the_ones_below_it() {
     assert_eq!(fixture.settings().engine.workers, 2);
     fixture = fixture.file("config/staging.toml", &workers(3)).env("PURGE_ENV", "staging");
     assert_eq!(fixture.settings().engine.workers, 3);
-    fixture = fixture.config_file(&workers(4));
-    assert_eq!(fixture.settings().engine.workers, 4);
     fixture = fixture.file(".env", "PURGE__ENGINE__WORKERS=5");
     assert_eq!(fixture.settings().engine.workers, 5);
+    assert_eq!(fixture.settings().files, ["config/default.toml", "config/staging.toml", ".env"]);
+    fixture = fixture.config_file(&workers(4));
+    assert_eq!(fixture.settings().engine.workers, 4, "--config wins over the stage");
     fixture = fixture.env("PURGE__ENGINE__WORKERS", "6");
     assert_eq!(fixture.settings().engine.workers, 6);
+}
+
+#[test]
+fn whoever_may_write_to_the_working_folder_turns_no_service_that_was_told_its_settings() {
+    let fixture = Fixture::new()
+        .file("config/default.toml", "[retention]\ndefault_days = 0")
+        .file("config/staging.toml", "[engine]\nworkers = 3")
+        .file(".env", "PURGE_ENV=staging\nGENESYS_LOGIN_URL=https://login.evil.example");
+    assert_eq!(fixture.settings().retention.default_days, 0);
+    let told = fixture.config_file(ORG);
+    let settings = told.settings();
+    assert_ne!(settings.retention.default_days, 0);
+    assert_eq!((settings.engine.workers, settings.files), (32, vec!["given.toml".to_owned()]));
+    let asked = told.env("PURGE_ENV", "staging").settings();
+    assert_eq!((asked.engine.workers, asked.files.len()), (3, 2), "what the environment names is read");
 }
 
 #[test]
@@ -202,13 +218,11 @@ fn files_of_secrets_that_everybody_may_read_are_named() {
     let fixture = Fixture::new()
         .genesys()
         .file("config/default.toml", "[webhooks]\nsecret = 'whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg=='")
-        .file("config/staging.toml", "[database]\nurl = 'postgres://u:hunter2@db/purge'")
+        .file("config/staging.toml", "[database]\nurl = 'postgres://u:hunter2@db/purge'\n[orgs.eu]\nbase_url = 'https://api.mypurecloud.de'\n\
+             client_id = 'id'\nclient_secret_file = 'secret'")
         .file("secret", "hunter2")
         .file(".env", "PURGE_ENV=staging\nRETENTION_WEBHOOK_URL=http://127.0.0.1/hunter2")
-        .config_file(
-            "[engine]\nworkers = 3\n[orgs.eu]\nbase_url = 'https://api.mypurecloud.de'\nclient_id = 'id'\n\
-             client_secret_file = 'secret'",
-        );
+;
     let all = ["config/default.toml", "config/staging.toml", ".env", "secret"];
     let set = |name: &str, mode: u32| {
         let permissions = std::fs::Permissions::from_mode(mode);
@@ -220,7 +234,7 @@ fn files_of_secrets_that_everybody_may_read_are_named() {
         }
     };
     set_all(0o604);
-    assert_eq!(fixture.settings().exposed_files, all, "given.toml holds no secret");
+    assert_eq!(fixture.settings().exposed_files, all);
     for name in all {
         set_all(0o640);
         assert!(fixture.settings().exposed_files.is_empty());

@@ -8,6 +8,7 @@ mod desk;
 mod details;
 mod error;
 mod export;
+mod host;
 mod purge;
 mod token;
 
@@ -22,9 +23,9 @@ use super::Sandbox;
 /// No body of the four calls comes near it: a thousand ids are 40 kB.
 const LARGEST_BODY: usize = 1 << 20;
 
-/// Everything that a sandbox answers.
-pub(super) fn router(sandbox: Arc<Sandbox>) -> Router {
-    Router::new()
+/// Everything that a sandbox answers, by its address alone or by any name.
+pub(super) fn router(sandbox: Arc<Sandbox>, by_any_name: bool) -> Router {
+    let router = Router::new()
         .route("/oauth/token", post(token::issue))
         .route("/api/v2/analytics/conversations/details/query", post(details::query))
         .route("/api/v2/analytics/conversations/purge", post(purge::submit))
@@ -32,7 +33,8 @@ pub(super) fn router(sandbox: Arc<Sandbox>) -> Router {
         .nest("/sandbox", control_router())
         .fallback(error::no_such_path)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(sandbox)
+        .with_state(sandbox);
+    if by_any_name { router } else { host::guard(router) }
 }
 
 fn control_router() -> Router<Arc<Sandbox>> {

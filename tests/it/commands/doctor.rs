@@ -179,7 +179,7 @@ async fn a_file_of_secrets_that_everybody_may_read_is_a_warning() {
         let findings = machine.examined(&["--offline"]).await;
         let (detail, remedy) = findings.find("secrets", verdict);
         assert_eq!(detail.contains(".env"), verdict == "warn", "{detail}");
-        assert_eq!(remedy.contains("chmod o-r .env"), verdict == "warn", "{remedy}");
+        assert_eq!(remedy.contains("chmod o-rw .env"), verdict == "warn", "{remedy}");
     }
     test.end().await;
 }

@@ -68,7 +68,10 @@ async fn a_reset_is_a_reset_of_tcp_and_no_orderly_end() {
     let stage = Stage::set(plain()).await;
     stage.fault(json!({"call": "token", "fault": {"reset": "before"}}));
     let mut socket = tokio::net::TcpStream::connect(stage.running.addr()).await.unwrap();
-    socket.write_all(b"POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    socket
+        .write_all(b"POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+        .await
+        .unwrap();
     let ended = socket.read(&mut [0; 64]).await;
     assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
 }
