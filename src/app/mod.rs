@@ -61,13 +61,14 @@ pub enum StartError {
     #[error("webhooks: {0}")]
     Sender(#[from] SendError),
     /// The address to listen on.
-    #[error("server.bind = {bind}: {source}")]
-    Bind { bind: SocketAddr, source: std::io::Error },
+    #[error("{setting} = {bind}: {source}")]
+    Bind { setting: &'static str, bind: SocketAddr, source: std::io::Error },
 }
 
 #[derive(Debug)]
 pub struct Service {
     address: SocketAddr,
+    health_address: Option<SocketAddr>,
     http: TaskTracker,
     background: TaskTracker,
     stop_http: CancellationToken,
@@ -142,19 +143,29 @@ impl Service {
                 stop_background.clone(),
             ));
         }
-        let bind = settings.server.bind;
-        let bound = TcpListener::bind(bind).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (address, listener) = bound.map_err(|source| StartError::Bind { bind, source })?;
+        let (address, listener) = bind("server.bind", settings.server.bind).await?;
         let calls = if role == Role::Worker { Calls::Operations } else { Calls::All };
         let state = api_state(settings, world, &store, meters, calls, patience.callers);
+        let mut health_address = None;
+        if let Some(health_bind) = settings.server.health_bind {
+            let (address, listener) = bind("server.health_bind", health_bind).await?;
+            health_address = Some(address);
+            let state = ApiState { calls: Calls::Operations, ..state.clone() };
+            http.spawn(api::serve(listener, state, stop_http.clone()));
+        }
         http.spawn(api::serve(listener, state, stop_http.clone()));
         http.close();
         background.close();
-        Ok(Self { address, http, background, stop_http, stop_background, engine, store })
+        Ok(Self { address, health_address, http, background, stop_http, stop_background, engine, store })
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where health and metrics are told, too.
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health_address
     }
 
     /// Drains and stops: no new requests, no new claims; what is under way may finish within the grace.
@@ -173,6 +184,11 @@ impl Service {
         }
         self.store.close().await;
     }
+}
+
+async fn bind(setting: &'static str, bind: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
+    let bound = TcpListener::bind(bind).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
+    bound.map_err(|source| StartError::Bind { setting, bind, source })
 }
 
 /// Makes an org known, with the rules that this process is configured for as far as it may bring them into force.

@@ -5,6 +5,7 @@ use super::*;
 /// `(key, value)`, set in the environment.
 const LAWFUL: &[(&str, &str)] = &[
     ("server.bind", "[::]:0"),
+    ("server.health_bind", "[::]:0"),
     ("server.request_timeout", "1m 30s"),
     ("database.url", "postgresql:///purge?host=/run/postgresql"),
     ("database.max_connections", "4"),
@@ -61,6 +62,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("server.bind", "localhost:8080", "expected an IP address and a port"),
     ("server.bind", "127.0.0.1", "expected an IP address and a port"),
     ("server.bind", "", "expected an IP address and a port"),
+    ("server.health_bind", "8081", "expected an IP address and a port"),
     ("server.request_timeout", "30", DURATION),
     ("server.request_timeout", "0s", "expected a duration longer than 0s"),
     ("server.request_timeout", "-5s", DURATION),

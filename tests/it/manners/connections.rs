@@ -214,7 +214,12 @@ async fn who_takes_nothing_of_an_answer_is_cut_off() {
 
 #[tokio::test]
 async fn who_comes_when_everybody_has_a_request_waits_for_a_place() {
-    let test = Setup::new().role(Role::Api).connections(|terms| terms.most = 2).start().await;
+    let test = Setup::new()
+        .role(Role::Api)
+        .connections(|terms| terms.most = 2)
+        .env("PURGE__SERVER__HEALTH_BIND", "127.0.0.1:0")
+        .start()
+        .await;
     let purge = test.purge(&test.ids_of(Kind::Eligible)[..1]).await;
     let mut wires = Vec::new();
     for _ in 0..2 {
@@ -227,6 +232,12 @@ async fn who_comes_when_everybody_has_a_request_waits_for_a_place() {
     let mut byte = [0];
     let served = tokio::time::timeout(SHORT, late.0.read(&mut byte)).await;
     assert!(served.is_err(), "it was served beyond the limit");
+    for path in ["/health/live", "/health/ready"] {
+        let told = test.client.get(format!("{}{path}", test.health_url())).send().await.unwrap();
+        assert_eq!(told.status(), StatusCode::OK, "{path} has an address of its own");
+    }
+    let other = test.client.get(format!("{}/purges", test.health_url())).bearer_auth(&test.key).send().await;
+    assert_eq!(other.unwrap().status(), StatusCode::NOT_FOUND, "nothing else is answered there");
     drop(wires.remove(0));
     assert!(late.rest().await.contains("\"ok\""));
 }

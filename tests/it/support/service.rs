@@ -194,6 +194,11 @@ impl TestService {
         self.proxy.as_ref().unwrap()
     }
 
+    /// Where it tells its health beside its own address.
+    pub fn health_url(&self) -> String {
+        format!("http://{}", self.service.as_ref().unwrap().health_address().unwrap())
+    }
+
     /// Stops the service alone: database, Genesys and receiver stay.
     pub async fn stop_service(&mut self) {
         if let Some(service) = self.service.take() {
