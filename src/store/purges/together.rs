@@ -83,7 +83,10 @@ impl Store {
 
 /// Writes until nobody waits any more. A task of its own: no caller who goes away takes others with him.
 async fn write_all(store: Store, mut writer: Writer) {
-    while let Some(entries) = writer.next() {
+    loop {
+        // Who waits for it meanwhile may still give up.
+        let _turn = store.turns.small().await;
+        let Some(entries) = writer.next() else { return };
         write(&store, entries).await;
     }
 }
@@ -115,8 +118,6 @@ async fn write(store: &Store, entries: Vec<Entry>) {
 }
 
 async fn insert(store: &Store, drafts: &[&Draft]) -> Result<HashMap<Uuid, Timestamp>, StoreError> {
-    // Kept until the end.
-    let _turn = store.turns.small().await;
     let mut tx = store.single_request("accept_purge").await?;
     let accepted = first::insert(&mut tx, drafts).await?;
     let orgs: BTreeSet<&str> = drafts.iter().map(|draft| draft.new.org.as_str()).collect();
