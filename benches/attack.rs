@@ -75,7 +75,7 @@ async fn unread_answers(process: &Process) {
             let request = client.get(format!("{}/docs/swagger-ui-bundle.js", process.url));
             asked.spawn(async move {
                 let response = request.send().await;
-                tokio::time::sleep(Duration::from_secs(60)).await;
+                tokio::time::sleep(Duration::from_mins(1)).await;
                 drop(response);
             });
         }

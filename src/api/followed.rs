@@ -12,9 +12,36 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 /// But no longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Things that somebody waits for, each with its last look.
+/// Things that somebody waits for.
 #[derive(Debug)]
-pub struct Followed<K, V>(Arc<Mutex<HashMap<K, watch::Sender<Option<V>>>>>);
+pub struct Followed<K, V>(Arc<Mutex<HashMap<K, Looks<V>>>>);
+
+/// The looks at one of them.
+#[derive(Debug)]
+struct Looks<V> {
+    /// So many have begun.
+    begun: u64,
+    /// What the last that saw something has seen, and which it was.
+    seen: watch::Sender<Option<(u64, V)>>,
+}
+
+/// Whoever waits for one of them.
+pub(super) struct Following<V> {
+    seen: watch::Receiver<Option<(u64, V)>>,
+    /// What looks saw that had begun when the wait did may be from before.
+    after: u64,
+}
+
+impl<V: Clone> Following<V> {
+    /// Waits until it is seen to be so; for ever, where no look sees anything.
+    pub(super) async fn until(&mut self, is_so: impl Fn(&V) -> bool) -> Option<V> {
+        let after = self.after;
+        let is_new =
+            |seen: &Option<(u64, V)>| seen.as_ref().is_some_and(|(look, seen)| *look > after && is_so(seen));
+        let seen = self.seen.wait_for(is_new).await.ok()?;
+        seen.as_ref().map(|(_, seen)| seen.clone())
+    }
+}
 
 impl<K, V> Clone for Followed<K, V> {
     fn clone(&self) -> Self {
@@ -34,19 +61,19 @@ where
     V: Send + Sync + 'static,
 {
     /// What is seen of it from now on, as long as this is kept; nothing is seen where a look fails.
-    pub(super) fn follow<F, L>(&self, key: K, look: F) -> watch::Receiver<Option<V>>
+    pub(super) fn follow<F, L>(&self, key: K, look: F) -> Following<V>
     where
         F: Fn() -> L + Send + 'static,
         L: Future<Output = Option<V>> + Send + 'static,
     {
         let mut followed = self.followed();
-        if let Some(seen) = followed.get(&key) {
-            return seen.subscribe();
+        if let Some(looks) = followed.get(&key) {
+            return Following { seen: looks.seen.subscribe(), after: looks.begun };
         }
-        let (seen, receiver) = watch::channel(None);
-        followed.insert(key, seen);
+        let (sender, seen) = watch::channel(None);
+        followed.insert(key, Looks { begun: 0, seen: sender });
         tokio::spawn(self.clone().look_on(key, look));
-        receiver
+        Following { seen, after: 0 }
     }
 
     async fn look_on<F, L>(self, key: K, look: F)
@@ -57,22 +84,29 @@ where
         let mut pause = SHORTEST_PAUSE;
         loop {
             tokio::time::sleep(pause).await;
-            let seen = look().await;
-            let mut followed = self.followed();
-            let Some(sender) = followed.get(&key) else { return };
-            // Nobody can begin to follow it meanwhile.
-            if sender.receiver_count() == 0 {
-                followed.remove(&key);
-                return;
-            }
-            if seen.is_some() {
-                sender.send_replace(seen);
+            let Some(number) = self.begin(key) else { return };
+            if let Some(seen) = look().await
+                && let Some(looks) = self.followed().get(&key)
+            {
+                looks.seen.send_replace(Some((number, seen)));
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    fn followed(&self) -> MutexGuard<'_, HashMap<K, watch::Sender<Option<V>>>> {
+    /// The number of the next look; none where nobody waits any more, and then it is forgotten.
+    fn begin(&self, key: K) -> Option<u64> {
+        let mut followed = self.followed();
+        let looks = followed.get_mut(&key)?;
+        if looks.seen.receiver_count() == 0 {
+            followed.remove(&key);
+            return None;
+        }
+        looks.begun += 1;
+        Some(looks.begun)
+    }
+
+    fn followed(&self) -> MutexGuard<'_, HashMap<K, Looks<V>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,25 +117,37 @@ mod tests {
 
     use super::*;
 
+    /// The first two looks see nothing; the others how many there were before.
+    fn look(looks: &Arc<AtomicU32>) -> impl Fn() -> std::future::Ready<Option<u32>> + use<> {
+        let looks = Arc::clone(looks);
+        move || {
+            let before = looks.fetch_add(1, Ordering::Relaxed);
+            std::future::ready((before > 1).then_some(before))
+        }
+    }
+
     #[tokio::test]
     async fn a_thousand_who_wait_cost_one_look_and_nobody_none() {
         let (followed, looks) = (Followed::<u8, u32>::default(), Arc::new(AtomicU32::new(0)));
-        let look = |looks: &Arc<AtomicU32>| {
-            let looks = Arc::clone(looks);
-            move || {
-                let seen = looks.fetch_add(1, Ordering::Relaxed);
-                async move { (seen > 2).then_some(seen) }
-            }
-        };
         let mut waiting: Vec<_> = (0..1000).map(|_| followed.follow(1, look(&looks))).collect();
-        for seen in &mut waiting {
-            assert_eq!(*seen.wait_for(Option::is_some).await.unwrap(), Some(3));
+        for following in &mut waiting {
+            assert_eq!(following.until(|_| true).await, Some(2));
         }
-        assert_eq!(looks.load(Ordering::Relaxed), 4, "the first that sees something is the fourth");
+        assert_eq!(looks.load(Ordering::Relaxed), 3, "the first that sees something is the third");
         drop(waiting);
         while !followed.followed().is_empty() {
             tokio::time::sleep(SHORTEST_PAUSE).await;
         }
-        assert_eq!(looks.load(Ordering::Relaxed), 5, "it is looked at though nobody waits");
+        assert_eq!(looks.load(Ordering::Relaxed), 3, "it is looked at though nobody waits");
+    }
+
+    #[tokio::test]
+    async fn who_comes_later_is_not_told_what_was_seen_before() {
+        let (followed, looks) = (Followed::<u8, u32>::default(), Arc::new(AtomicU32::new(0)));
+        let first = followed.follow(1, look(&looks)).until(|_| true).await.unwrap();
+        // The look that has begun last is known still, with what it saw.
+        assert!(!followed.followed().is_empty());
+        let second = followed.follow(1, look(&looks)).until(|_| true).await.unwrap();
+        assert!(second > first, "{second} was seen before anybody asked");
     }
 }

@@ -19,7 +19,7 @@ const BUILT_IN: &str = include_str!("../../config/default.toml");
 
 /// All layers, the one that wins last.
 pub(super) struct Layers {
-    layers: Vec<Layer>,
+    stack: Vec<Layer>,
     /// The files that were read.
     files: Vec<String>,
     /// Files of secrets that others may read or change.
@@ -35,7 +35,7 @@ impl Layers {
         let is_told = sources.config_file.is_some();
         let dotenv = if is_told { Environment::default() } else { read_dotenv(dir)? };
         let built_in = Layer::from_toml("built-in config/default.toml", BUILT_IN)?;
-        let mut layers = Self { layers: vec![built_in], files: Vec::new(), exposed: Vec::new() };
+        let mut layers = Self { stack: vec![built_in], files: Vec::new(), exposed: Vec::new() };
 
         if !is_told {
             layers.push_file(dir, "config/default.toml")?;
@@ -70,7 +70,7 @@ impl Layers {
     /// Reads a file; false where there is none.
     fn push_file(&mut self, dir: &Path, name: &str) -> Result<bool, ConfigError> {
         let Some(text) = read_file(&dir.join(name), name)? else { return Ok(false) };
-        self.layers.push(Layer::from_toml(name, &text)?);
+        self.stack.push(Layer::from_toml(name, &text)?);
         self.note_file(dir, name);
         Ok(true)
     }
@@ -78,7 +78,7 @@ impl Layers {
     /// Notes the file of the last layer.
     fn note_file(&mut self, dir: &Path, name: &str) {
         self.files.push(name.to_owned());
-        if self.layers.last().is_some_and(Layer::holds_secret) && is_exposed(&dir.join(name)) {
+        if self.stack.last().is_some_and(Layer::holds_secret) && is_exposed(&dir.join(name)) {
             self.exposed.push(name.to_owned());
         }
     }
@@ -86,7 +86,7 @@ impl Layers {
     /// Lays the layers over each other: tables key by key, everything else as a whole.
     pub(super) fn merge(self) -> Result<Merged, ConfigError> {
         let mut builder = Config::builder();
-        for layer in self.layers {
+        for layer in self.stack {
             builder = builder.add_source(layer);
         }
         let config =
@@ -116,7 +116,7 @@ impl Layers {
             layer.set(&origin(&name), &key, value)?;
         }
         layer.check_shape()?;
-        self.layers.push(layer);
+        self.stack.push(layer);
         Ok(())
     }
 
@@ -125,7 +125,7 @@ impl Layers {
         let port: u16 = port
             .parse()
             .map_err(|_| ConfigError::name(PORT, format!("{port:?} is no port: expected 0 to 65535")))?;
-        let below = self.layers.iter().rev().find_map(|layer| layer.text(&BIND));
+        let below = self.stack.iter().rev().find_map(|layer| layer.text(&BIND));
         let address = below.and_then(|bind| bind.parse::<SocketAddr>().ok());
         Ok(address.map(|address| SocketAddr::new(address.ip(), port).to_string()))
     }

@@ -87,10 +87,8 @@ async fn end(state: &ApiState, reach: &Reach, id: Uuid, KeyId(key): KeyId, wait:
     });
     tokio::select! {
         biased;
-        Ok(_) = in_force.wait_for(|in_force| *in_force == Some(false)) => End::Revoked,
-        Ok(seen) = purge.wait_for(|purge| purge.as_ref().is_some_and(|purge| purge.state.is_final())) => {
-            seen.as_ref().map_or(End::NotYet, |purge| End::Final(Box::new(purge.clone())))
-        }
+        Some(_) = in_force.until(|in_force| !in_force) => End::Revoked,
+        Some(purge) = purge.until(|purge| purge.state.is_final()) => End::Final(Box::new(purge)),
         () = tokio::time::sleep(wait) => End::NotYet,
     }
 }

@@ -18,9 +18,10 @@ fn without_any_source_the_defaults_are_those_of_the_contract() {
         approval,
         webhooks,
         telemetry,
+        files,
         exposed_files,
     } = Fixture::new().settings();
-    assert!(exposed_files.is_empty());
+    assert!(files.is_empty() && exposed_files.is_empty());
     assert_eq!(server.bind.to_string(), "127.0.0.1:8080");
     assert_eq!(server.health_bind, None);
     assert_eq!(server.request_timeout, seconds(30));

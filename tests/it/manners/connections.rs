@@ -212,6 +212,14 @@ async fn who_takes_nothing_of_an_answer_is_cut_off() {
     assert!(read < ids.len(), "all {read} rows came");
 }
 
+/// How many requests are being answered, with the one that asks.
+async fn in_flight(test: &TestService) -> u64 {
+    let metrics = test.client.get(format!("{}/metrics", test.health_url())).bearer_auth(&test.key);
+    let page = metrics.send().await.unwrap().text().await.unwrap();
+    let line = page.lines().find_map(|line| line.strip_prefix("genesys_purge_http_requests_in_flight "));
+    line.unwrap().parse().unwrap()
+}
+
 #[tokio::test]
 async fn who_comes_when_everybody_has_a_request_waits_for_a_place() {
     let test = Setup::new()
@@ -227,6 +235,8 @@ async fn who_comes_when_everybody_has_a_request_waits_for_a_place() {
         wire.send_head(&test, &format!("GET /purges/{purge}?wait=30"), &[]).await;
         wires.push(wire);
     }
+    // A connection whose request has not come yet would make room.
+    test.wait_until("both have a request", async || in_flight(&test).await == 3).await;
     let mut late = Wire::open(&test).await;
     late.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     let mut byte = [0];
