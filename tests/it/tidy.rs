@@ -69,7 +69,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("clap", &["cli", "app/mod.rs"]),
     // Doctor asks the system how much room a folder has.
-    ("nix", &["postgres", "app/doctor/machine.rs", "app/files.rs", "app/memory.rs"]),
+    ("nix", &["config/files.rs", "postgres", "app/doctor/machine.rs", "app/files.rs", "app/memory.rs"]),
     ("dotenvy", &["config"]),
     ("indicatif", &["cli/demo", "cli/purge"]),
     ("csv_core", &["intake"]),

@@ -25,11 +25,12 @@ fn whoever_may_write_to_the_working_folder_turns_no_service_that_was_told_its_se
     let fixture = Fixture::new()
         .file("config/default.toml", "[retention]\ndefault_days = 0")
         .file("config/staging.toml", "[engine]\nworkers = 3")
-        .file(".env", "PURGE_ENV=staging\nGENESYS_LOGIN_URL=https://login.evil.example");
+        .file(".env", "PURGE_ENV=staging\nPURGE__SERVER__BIND=0.0.0.0:1");
     assert_eq!(fixture.settings().retention.default_days, 0);
     let told = fixture.config_file(ORG);
     let settings = told.settings();
     assert_ne!(settings.retention.default_days, 0);
+    assert!(settings.server.bind.ip().is_loopback());
     assert_eq!((settings.engine.workers, settings.files), (32, vec!["given.toml".to_owned()]));
     let asked = told.env("PURGE_ENV", "staging").settings();
     assert_eq!((asked.engine.workers, asked.files.len()), (3, 2), "what the environment names is read");
@@ -93,7 +94,7 @@ fn a_prefixed_name_wins_over_a_plain_one_of_the_same_layer_and_a_higher_layer_ov
 #[test]
 fn port_is_only_the_port_of_the_address_below() {
     let bind = "[server]\nbind = '0.0.0.0:7000'";
-    let fixture = Fixture::new().config_file(bind).env("PORT", "9000");
+    let fixture = Fixture::new().file("config/default.toml", bind).env("PORT", "9000");
     assert_eq!(fixture.settings().server.bind.to_string(), "0.0.0.0:9000");
     let fixture = fixture.file(".env", "PURGE__SERVER__BIND=[::1]:1");
     assert_eq!(fixture.settings().server.bind.to_string(), "[::1]:9000");
