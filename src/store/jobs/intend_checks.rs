@@ -90,7 +90,7 @@ async fn look_up(
                 where hc.conversation_id = i.id and hc.org = $1 and h.active
             ) as "is_held!",
             -- Read once: asked for each id by its job, all that the job has would be read for each.
-            i.id in (select conversation_id from reservations where org = $1 and job_id = $2) as "is_ours!",
+            i.id in (select conversation_id from reservations where job_id = $2) as "is_ours!",
             -- Without facts of its own everything that was ever found out counts.
             coalesce(f.gone_at >= coalesce(i.facts_at, '-infinity'), false) as "is_gone_since!",
             coalesce(f.kept_at >= coalesce(i.facts_at, '-infinity'), false) as "is_kept_since!"
