@@ -92,13 +92,22 @@ fn tell(node: &Value, nodes: &mut Vec<String>) {
 
 /// Does the statement, by a plan for whatever comes, and takes it back.
 async fn assert_reads_little(connection: &mut PgConnection, name: &str, arguments: &str) {
+    prepare(connection, name).await;
+    assert_prepared_reads_little(connection, name, arguments).await;
+    connection.execute("deallocate asked").await.unwrap();
+}
+
+async fn prepare(connection: &mut PgConnection, name: &str) {
     let text = statement(name);
     connection.execute(AssertSqlSafe(format!("prepare asked as {text}"))).await.unwrap();
+}
+
+/// The same of what is prepared, and may have been planned.
+async fn assert_prepared_reads_little(connection: &mut PgConnection, name: &str, arguments: &str) {
     connection.execute("begin").await.unwrap();
     let explain = format!("explain (analyze, timing off, format json) execute asked ({arguments})");
     let plan: Value = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(&mut *connection).await.unwrap();
     connection.execute("rollback").await.unwrap();
-    connection.execute("deallocate asked").await.unwrap();
     let read = rows_read(&plan[0]["Plan"]);
     let mut nodes = Vec::new();
     tell(&plan[0]["Plan"], &mut nodes);
@@ -149,4 +158,36 @@ async fn a_turn_reads_no_more_with_a_hundred_thousand_open_purges() {
     assert_every_turn_reads_little(&mut connection).await;
     connection.execute("analyze").await.unwrap();
     assert_every_turn_reads_little(&mut connection).await;
+}
+
+/// A service that has just been set up keeps its first plans for hours: nobody analyzes tables that grow while it works.
+#[tokio::test]
+async fn the_check_of_an_intent_reads_no_more_by_a_plan_that_was_made_while_the_tables_were_empty() {
+    const IDS: usize = 500;
+    let database = TestDatabase::create().await;
+    let mut connection = database.connect().await;
+    connection.execute("set plan_cache_mode = force_generic_plan").await.unwrap();
+    let (job, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let ids: Vec<String> = (1..=IDS).map(|number| Uuid::from_u128(number as u128).to_string()).collect();
+    let ids = ids.join(",");
+    let arguments = format!("'org', '{job}', '{{{ids}}}', array_fill(null::timestamptz, array[{IDS}])");
+    // As tables are that were never analyzed; those of the tests are copies.
+    let fresh = "update pg_class set relpages = 0, reltuples = -1
+                 where relname in ('findings', 'reservations', 'holds', 'hold_conversations')";
+    connection.execute(fresh).await.unwrap();
+    prepare(&mut connection, "check_ids").await;
+    connection.execute(AssertSqlSafe(format!("execute asked ({arguments})"))).await.unwrap();
+    for statement in [
+        "insert into orgs (name, policy) values ('org', '{}')".to_owned(),
+        format!("insert into jobs (id, org, ids, size) values ('{job}', 'org', '{{{ids}}}', {IDS}), ('{other}', 'org', '{{}}', 0)"),
+        format!("insert into reservations (org, conversation_id, job_id) select 'org', id, '{job}' from unnest('{{{ids}}}'::uuid[]) id"),
+        format!("insert into reservations (org, conversation_id, job_id) select 'org', gen_random_uuid(), '{other}' from generate_series(1, 20000)"),
+        format!("insert into findings (org, conversation_id, kept_at) select 'org', id, now() from unnest('{{{ids}}}'::uuid[]) id"),
+        format!("insert into holds (id, matter, active, created_by, request_id, created_at, conversations, orgs) values ('{job}', 'm', true, 't', 'r', now(), 20000, '{{org}}')"),
+        format!("insert into hold_conversations (hold_id, org, conversation_id) select '{job}', 'org', gen_random_uuid() from generate_series(1, 20000)"),
+        "insert into findings (org, conversation_id, gone_at) select 'org', gen_random_uuid(), now() from generate_series(1, 20000)".to_owned(),
+    ] {
+        connection.execute(AssertSqlSafe(statement)).await.unwrap();
+    }
+    assert_prepared_reads_little(&mut connection, "check_ids", &arguments).await;
 }

@@ -85,17 +85,22 @@ async fn look_up(
         Found,
         r#"-- check_ids
         select
-            exists (
-                select from hold_conversations hc join holds h on h.id = hc.hold_id
-                where hc.conversation_id = i.id and hc.org = $1 and h.active
-            ) as "is_held!",
+            held.by is not null as "is_held!",
             -- Read once: asked for each id by its job, all that the job has would be read for each.
             i.id in (select conversation_id from reservations where job_id = $2) as "is_ours!",
             -- Without facts of its own everything that was ever found out counts.
             coalesce(f.gone_at >= coalesce(i.facts_at, '-infinity'), false) as "is_gone_since!",
             coalesce(f.kept_at >= coalesce(i.facts_at, '-infinity'), false) as "is_kept_since!"
         from unnest($3::uuid[], $4::timestamptz[]) with ordinality as i (id, facts_at, n)
-        left join findings f on f.org = $1 and f.conversation_id = i.id
+        -- Each by the key, whatever the planner took the tables for when they were empty.
+        left join lateral (
+            select h.id as by from hold_conversations hc join holds h on h.id = hc.hold_id
+            where hc.conversation_id = i.id and hc.org = $1 and h.active
+            limit 1
+        ) held on true
+        left join lateral (
+            select gone_at, kept_at from findings where org = $1 and conversation_id = i.id limit 1
+        ) f on true
         order by i.n"#,
         conditions.org,
         conditions.job,
