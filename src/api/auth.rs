@@ -14,7 +14,7 @@ use super::negotiate;
 use super::problem::Problem;
 use super::state::ApiState;
 use crate::domain::keys::{Caller, Scope};
-use crate::store::Store;
+use crate::store::{Store, Urgency};
 
 /// The caller, whom [`guard`] has checked.
 #[derive(Debug, Clone)]
@@ -33,14 +33,6 @@ struct Guard {
     state: ApiState,
     scope: Scope,
     urgency: Urgency,
-}
-
-/// Whether a request waits for its caller to be found among all others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Urgency {
-    Ordinary,
-    /// What it asks for protects.
-    Protecting,
 }
 
 /// Lets only keys with this scope reach the routes, and only those who take what they answer; nothing of a request is
@@ -101,7 +93,7 @@ pub(super) async fn authorize(
     urgency: Urgency,
 ) -> Result<(Uuid, Caller), Refusal> {
     let key = bearer(headers).ok_or(Refusal::NoKey)?;
-    let (id, caller) = match state.store.find_caller(key, urgency == Urgency::Protecting).await {
+    let (id, caller) = match state.store.find_caller(key, urgency).await {
         Ok(Some(known)) => known,
         Ok(None) => return Err(Refusal::NoKey),
         Err(error) => return Err(Refusal::Problem(error.into())),

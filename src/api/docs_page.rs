@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use utoipa_swagger_ui::Config;
@@ -48,8 +48,7 @@ async fn asset(path: &str, asked: &HeaderMap) -> Response {
         Ok(None) => return problem::no_such_path().await.into_response(),
         Err(error) => {
             tracing::error!(error, path, "an asset can't be shown");
-            let detail = "this is an error of the service; the request id finds it in the logs";
-            return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response();
+            return Problem::internal().into_response();
         }
     };
     let headers = [

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_body::Body as _;
 use sha2::{Digest as _, Sha256};
 
-use super::problem::Problem;
+use super::problem;
 
 /// The resources that have one.
 pub(super) const TAGGED: &[&str] = &[
@@ -49,13 +49,9 @@ pub(super) async fn tag(request: Request, next: Next) -> Response {
 
 async fn tagged(had: &HeaderMap, response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    let bytes = match axum::body::to_bytes(body, usize::MAX).await {
+    let bytes = match problem::bytes_of(body).await {
         Ok(bytes) => bytes,
-        Err(error) => {
-            tracing::error!(%error, "an answer could not be made");
-            let detail = "this is an error of the service; the request id finds it in the logs";
-            return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response();
-        }
+        Err(problem) => return problem.into_response(),
     };
     let told = parts.headers.get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
     let tag = told.unwrap_or_else(|| of(&bytes));

@@ -26,18 +26,17 @@ const GUARDED: &[(&str, &str)] = &[
     ("400", "`invalid_query`: a parameter is not known or does not say what it may"),
     ("401", "`no_key`: send a key in force"),
 ];
-/// The same of calls that take a body.
-const WITH_BODY: &[(&str, &str)] = &[(
+/// A body that does not come.
+const SLOW_BODY: (&str, &str) = (
     "408",
     "`request_timeout`: no byte of the body came for too long, or it came too slowly (`intake.min_rate`)",
-)];
+);
+/// The same of calls that take a body.
+const WITH_BODY: &[(&str, &str)] = &[SLOW_BODY];
 /// The same of calls that change something without a body, which would be a wish that they ignore.
 const WITHOUT_BODY: &[(&str, &str)] = &[
     ("400", "`invalid_query`, `invalid_json`, `broken_body`"),
-    (
-        "408",
-        "`request_timeout`: no byte of the body came for too long, or it came too slowly (`intake.min_rate`)",
-    ),
+    SLOW_BODY,
     ("413", "`body_too_large`"),
     ("415", "`unsupported_media_type`, `unsupported_encoding`"),
     ("422", "`invalid_request`: this call takes no body"),

@@ -1,8 +1,8 @@
 //! Which key a request came with: what takes its time looks again whether it is in force, and room is shared out by it.
 
 use axum::extract::{FromRequestParts, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{Extensions, StatusCode};
 use uuid::Uuid;
 
 use super::problem::Problem;
@@ -14,7 +14,11 @@ pub(super) struct KeyId(pub(super) Uuid);
 impl KeyId {
     /// That of a request that `auth` has let through.
     pub(super) fn of(request: &Request) -> Result<Self, Problem> {
-        request.extensions().get::<Self>().copied().ok_or_else(no_key)
+        Self::among(request.extensions())
+    }
+
+    fn among(extensions: &Extensions) -> Result<Self, Problem> {
+        extensions.get::<Self>().copied().ok_or_else(no_key)
     }
 }
 
@@ -22,7 +26,7 @@ impl<S: Sync> FromRequestParts<S> for KeyId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get::<Self>().copied().ok_or_else(no_key)
+        Self::among(&parts.extensions)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use tokio::sync::OnceCell;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -102,8 +102,7 @@ impl Written {
         };
         let prepared = self.once.get_or_try_init(prepare).await.map_err(|error: String| {
             tracing::error!(error, "the document of the API can't be written");
-            let detail = "this is an error of the service; the request id finds it in the logs";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+            Problem::internal()
         })?;
         Ok(prepared.answer(asked))
     }

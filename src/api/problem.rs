@@ -4,6 +4,7 @@ use std::any::Any;
 use std::error::Error;
 
 use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -108,6 +109,12 @@ impl Problem {
         Self { errors: vec![error], ..Self::new(StatusCode::BAD_REQUEST, "invalid_query", detail) }
     }
 
+    /// Something is wrong here, and the logs tell what.
+    pub(super) fn internal() -> Self {
+        let detail = "this is an error of the service; the request id finds it in the logs";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
     /// There is no such thing, or the key may not know of it.
     pub(super) fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
@@ -183,8 +190,7 @@ impl From<StoreError> for Problem {
             }
             error => {
                 tracing::error!(%error, "a request failed");
-                let detail = "this is an error of the service; the request id finds it in the logs";
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+                Self::internal()
             }
         }
     }
@@ -237,12 +243,19 @@ pub(super) async fn no_such_method() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 
+/// The bytes of an answer whose length is known: it is made already, and nothing is waited for.
+pub(super) async fn bytes_of(body: Body) -> Result<Bytes, Problem> {
+    axum::body::to_bytes(body, usize::MAX).await.map_err(|error| {
+        tracing::error!(%error, "an answer could not be made");
+        Problem::internal()
+    })
+}
+
 /// A handler panicked: the request fails, the service goes on.
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over by value")]
 pub(super) fn after_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
     let what =
         panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!(panic = what, "a handler panicked");
-    let detail = "this is an error of the service; the request id finds it in the logs";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
+    Problem::internal().into_response()
 }

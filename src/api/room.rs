@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::key_id::KeyId;
-use super::problem::Problem;
+use super::problem::{self, Problem};
 use super::terms::ConnectionTerms;
 
 /// An answer of so many bytes needs no place of its own.
@@ -58,21 +58,14 @@ impl Room {
         let Some(size) = response.body().size_hint().exact().filter(|size| *size > SMALL) else {
             return response;
         };
-        let place = match self.answers.take(key, size.div_ceil(KIB), patience).await {
-            Ok(place) => place,
-            Err(problem) => return problem.into_response(),
-        };
         let (parts, body) = response.into_parts();
-        match axum::body::to_bytes(body, usize::MAX).await {
-            Ok(bytes) => {
-                let kept = Bytes::from_owner(Kept { bytes, _place: place });
-                Response::from_parts(parts, Body::from(kept))
-            }
-            Err(error) => {
-                tracing::error!(%error, "an answer could not be made");
-                let detail = "this is an error of the service; the request id finds it in the logs";
-                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
-            }
+        let kept = async {
+            let place = self.answers.take(key, size.div_ceil(KIB), patience).await?;
+            Ok(Bytes::from_owner(Kept { bytes: problem::bytes_of(body).await?, _place: place }))
+        };
+        match kept.await {
+            Ok(kept) => Response::from_parts(parts, Body::from(kept)),
+            Err(problem) => Problem::into_response(problem),
         }
     }
 }

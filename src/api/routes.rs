@@ -11,7 +11,6 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::Urgency::{self, Ordinary, Protecting};
 use super::openapi::Documents;
 use super::state::{ApiState, Calls};
 use super::{
@@ -19,6 +18,7 @@ use super::{
     negotiate, openapi, orgs, patience, problem, purges, request_id, unbuilt,
 };
 use crate::domain::keys::Scope;
+use crate::store::Urgency::{self, Ordinary, Protecting};
 
 /// Calls that are alike in all but what they do.
 struct Group {

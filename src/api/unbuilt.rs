@@ -3,10 +3,11 @@
 use axum::Router;
 use axum::routing::{MethodFilter, on};
 
-use super::auth::{Urgency, guard};
+use super::auth::guard;
 use super::problem::Problem;
 use super::state::ApiState;
 use crate::domain::keys::Scope;
+use crate::store::Urgency;
 
 const GET: MethodFilter = MethodFilter::GET;
 const POST: MethodFilter = MethodFilter::POST;

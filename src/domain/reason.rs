@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
+use super::outcome::Outcome;
 use super::words::words;
 
 words! {
@@ -45,6 +46,25 @@ pub struct Reason {
     pub detail: Option<String>,
     /// Until when the conversation is kept, which is its detail: each has a moment of its own.
     pub kept_until: Option<Timestamp>,
+}
+
+/// What a decision says of the job that carries a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrying {
+    /// An intent named it for a job.
+    Begins,
+    /// A recorded no: that job has not carried it after all.
+    Undone,
+    Unchanged,
+}
+
+/// What a decision of this step says of it.
+pub fn carrying(step: &str, from: Outcome, to: Outcome) -> Carrying {
+    match (from, to) {
+        (_, Outcome::Submitted) => Carrying::Begins,
+        (Outcome::Submitted, _) if step == Step::Submit.as_str() => Carrying::Undone,
+        _ => Carrying::Unchanged,
+    }
 }
 
 /// The detail of a conversation that is kept until a moment of its own.

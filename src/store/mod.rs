@@ -44,6 +44,7 @@ pub use connections::PoolState;
 pub use deadlines::{Deadlines, Limits};
 pub use error::StoreError;
 pub use session::SessionCheck;
+pub use tx::Urgency;
 pub use wake::Listener;
 
 /// Where the database is.

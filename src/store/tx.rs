@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use sqlx::pool::PoolConnection;
-use sqlx::{Executor as _, PgConnection, PgPool, Postgres};
+use sqlx::{Executor as _, PgConnection, Postgres};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::error::Elapsed;
@@ -16,7 +16,6 @@ use tokio::time::timeout;
 
 use super::bell::Bell;
 use super::connections::{ENGINE, Pulse, REQUESTS};
-use super::deadlines::Limits;
 use super::{Store, StoreError};
 use crate::domain::outcome::Outcome;
 use crate::meters::{Meters, Timed};
@@ -60,53 +59,58 @@ enum Stage {
     Over,
 }
 
+/// Whether a request waits for a connection among all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    Ordinary,
+    /// It protects something, or tells how the database is: it waits for no other.
+    Protecting,
+}
+
+/// Whose a transaction is.
+#[derive(Debug, Clone, Copy)]
+enum Whose {
+    Engine,
+    Request(Urgency),
+}
+
 impl Store {
     /// Begins a transaction of the engine.
     pub(super) async fn begin(&self, name: &'static str) -> Result<Tx, StoreError> {
-        Tx::connect(self, &self.engine, (ENGINE, self.deadlines.engine), name).await?.begin().await
+        self.single(name).await?.begin().await
     }
 
     /// The same where it is one statement, which commits itself: a round trip instead of three.
     pub(super) async fn single(&self, name: &'static str) -> Result<Tx, StoreError> {
-        Tx::connect(self, &self.engine, (ENGINE, self.deadlines.engine), name).await
+        Tx::connect(self, Whose::Engine, name).await
     }
 
     /// Begins a transaction of a request.
     pub(super) async fn begin_request(&self, name: &'static str) -> Result<Tx, StoreError> {
-        self.single_request(name).await?.begin().await
+        self.single_request(name, Urgency::Ordinary).await?.begin().await
     }
 
-    /// The same where it is one statement.
-    pub(super) async fn single_request(&self, name: &'static str) -> Result<Tx, StoreError> {
-        let limits = self.deadlines.requests;
-        // Nobody closes the semaphore.
-        let place = timeout(limits.connection, Arc::clone(&self.ordinary).acquire_owned()).await;
-        let Ok(Ok(place)) = place else {
-            self.meters.database_error(true);
-            return Err(StoreError::Database { transaction: name, source: sqlx::Error::PoolTimedOut });
-        };
-        let tx = Tx::connect(self, &self.api, (REQUESTS, limits), name).await?;
-        Ok(tx.in_place(place))
-    }
-
-    /// Begins a transaction of a request that protects, or that tells how the database is: it waits for no other.
+    /// Begins a transaction of a request that protects, or that tells how the database is.
     pub(super) async fn begin_protecting(&self, name: &'static str) -> Result<Tx, StoreError> {
-        self.single_protecting(name).await?.begin().await
+        self.single_request(name, Urgency::Protecting).await?.begin().await
     }
 
-    /// The same where it is one statement.
-    pub(super) async fn single_protecting(&self, name: &'static str) -> Result<Tx, StoreError> {
-        Tx::connect(self, &self.api, (REQUESTS, self.deadlines.requests), name).await
+    /// A transaction of a request that is one statement.
+    pub(super) async fn single_request(
+        &self,
+        name: &'static str,
+        urgency: Urgency,
+    ) -> Result<Tx, StoreError> {
+        Tx::connect(self, Whose::Request(urgency), name).await
     }
 }
 
 impl Tx {
-    async fn connect(
-        store: &Store,
-        pool: &PgPool,
-        (pool_name, limits): (&'static str, Limits),
-        name: &'static str,
-    ) -> Result<Self, StoreError> {
+    async fn connect(store: &Store, whose: Whose, name: &'static str) -> Result<Self, StoreError> {
+        let (pool, pool_name, limits) = match whose {
+            Whose::Engine => (&store.engine, ENGINE, store.deadlines.engine),
+            Whose::Request(_) => (&store.api, REQUESTS, store.deadlines.requests),
+        };
         let wait = store.meters.connection_wait(pool_name);
         let mut tx = Self {
             connection: None,
@@ -122,15 +126,16 @@ impl Tx {
             decided: Vec::new(),
             woken: Vec::new(),
         };
+        if let Whose::Request(Urgency::Ordinary) = whose {
+            let place = timeout(limits.connection, Arc::clone(&store.ordinary).acquire_owned()).await;
+            // Nobody closes the semaphore.
+            let place = place.ok().and_then(Result::ok);
+            tx.place = Some(place.ok_or_else(|| tx.failure(sqlx::Error::PoolTimedOut))?);
+        }
         tx.connection = Some(pool.acquire().await.map_err(|source| tx.failure(source))?);
         tx.timed = Some(tx.meters.transaction(name));
         wait.end("begun");
         Ok(tx)
-    }
-
-    fn in_place(mut self, place: OwnedSemaphorePermit) -> Self {
-        self.place = Some(place);
-        self
     }
 
     async fn begin(mut self) -> Result<Self, StoreError> {

@@ -241,8 +241,7 @@ async fn a_key_that_is_revoked_ends_its_wait_and_cuts_off_its_report() {
     let begun = report.chunk().await.unwrap().unwrap();
     let waiting = test.request_as(&key, Method::GET, &format!("/purges/{purge}?wait=60"));
     // Its key has been looked at when it waits for this.
-    let mut lock = test.database.connect().await;
-    lock.execute("begin; lock table purges in access exclusive mode").await.unwrap();
+    let mut lock = test.lock("purges in access exclusive").await;
     let waiting = tokio::spawn(waiting.send());
     test.wait_until("the purge is read", async || test.number(WAITS).await == 1).await;
     revoke(&test, &key).await;

@@ -73,6 +73,15 @@ async fn goes_on(test: &TestService, purge: Uuid) -> Value {
     test.finished(purge).await
 }
 
+/// Has it read again until its purge is final, and all of it has ended so; each of the ids was deleted once, and the books
+/// agree.
+async fn ends(test: &TestService, purge: Uuid, ending: (&str, usize), ids: &[Uuid]) {
+    goes_on(test, purge).await;
+    assert_eq!(test.endings(purge).await, endings([ending]));
+    test.assert_purged_once(ids);
+    assert_books(test).await;
+}
+
 async fn events(test: &TestService, purge: Uuid) -> Vec<String> {
     let page = test.get(&format!("/purges/{purge}/events?limit=1000")).await;
     page["items"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
@@ -151,10 +160,7 @@ async fn what_can_not_be_read_before_packing_is_in_no_job() {
     test.wait_until("what is parked costs nothing", async || !has_work(&test).await).await;
 
     repair(&test, purge).await;
-    goes_on(&test, purge).await;
-    assert_eq!(test.endings(purge).await, endings([("purged gone", 3)]));
-    test.assert_purged_once(&ids);
-    assert_books(&test).await;
+    ends(&test, purge, ("purged gone", 3), &ids).await;
 }
 
 #[tokio::test]
@@ -173,10 +179,7 @@ async fn what_can_not_be_read_before_its_intent_leaves_the_job() {
     assert_eq!(test.endings_when_final(third).await, endings([("purged gone", 3)]));
 
     repair(&test, purge).await;
-    goes_on(&test, purge).await;
-    assert_eq!(test.endings(purge).await, endings([("already_purged gone", 3)]));
-    test.assert_purged_once(&ids);
-    assert_books(&test).await;
+    ends(&test, purge, ("already_purged gone", 3), &ids).await;
 }
 
 #[tokio::test]
@@ -197,10 +200,7 @@ async fn what_can_not_be_read_while_its_job_runs_holds_up_neither_who_shares_it_
     assert_eq!(test.number("select count(*) from reservations").await, 0);
 
     repair(&test, purge).await;
-    goes_on(&test, purge).await;
-    assert_eq!(test.endings(purge).await, endings([("purged seen_gone_later", 3)]));
-    test.assert_purged_once(&ids);
-    assert_books(&test).await;
+    ends(&test, purge, ("purged seen_gone_later", 3), &ids).await;
 }
 
 #[tokio::test]
@@ -221,10 +221,7 @@ async fn what_is_repaired_while_its_job_is_not_done_waits_for_it() {
     .await;
     assert_eq!(test.get(&format!("/purges/{purge}")).await["counts"]["submitted"], 3);
     assert_eq!(test.finished(other).await["counts"]["purged"], 3);
-    goes_on(&test, purge).await;
-    assert_eq!(test.endings(purge).await, endings([("purged seen_gone_later", 3)]));
-    test.assert_purged_once(&ids);
-    assert_books(&test).await;
+    ends(&test, purge, ("purged seen_gone_later", 3), &ids).await;
 }
 
 #[tokio::test]
@@ -240,10 +237,7 @@ async fn a_batch_that_is_refused_or_lost_goes_again_without_what_can_not_be_read
         assert_eq!((submits.len(), submits[1].ids), (2, 3), "{status}: {submits:?}");
 
         repair(&test, purge).await;
-        goes_on(&test, purge).await;
-        assert_eq!(test.endings(purge).await, endings([("purged gone", 3)]), "{status}");
-        test.assert_purged_once(&ids);
-        assert_books(&test).await;
+        ends(&test, purge, ("purged gone", 3), &ids).await;
     }
 }
 
@@ -262,10 +256,7 @@ async fn who_waits_for_an_id_and_can_not_be_read_holds_up_none_of_the_others_tha
     assert_eq!(test.number("select count(*) from waiters").await, 0);
 
     repair(&test, waiting[0]).await;
-    goes_on(&test, waiting[0]).await;
-    assert_eq!(test.endings(waiting[0]).await, endings([("already_purged gone", 3)]));
-    test.assert_purged_once(ids);
-    assert_books(&test).await;
+    ends(&test, waiting[0], ("already_purged gone", 3), ids).await;
 }
 
 #[tokio::test]
@@ -335,8 +326,5 @@ async fn a_position_that_waits_and_can_not_be_read_holds_up_none_of_the_others_t
     ))
     .await;
     assert_eq!(test.endings_when_final(waiting[1]).await, endings([("already_purged gone", 3)]));
-    goes_on(&test, waiting[0]).await;
-    assert_eq!(test.endings(waiting[0]).await, endings([("already_purged gone", 3)]));
-    test.assert_purged_once(ids);
-    assert_books(&test).await;
+    ends(&test, waiting[0], ("already_purged gone", 3), ids).await;
 }

@@ -52,12 +52,10 @@ async fn key_of(test: &TestService, name: &str) -> Uuid {
 async fn what_comes_while_others_are_written_is_written_at_once_and_the_bad_alone_is_refused() {
     let test = Setup::new().role(Role::Api).start().await;
     let (good, revoked) = (key_of(&test, "good").await, key_of(&test, "revoked").await);
-    let mut lock = test.database.connect().await;
-    lock.execute("begin; lock table purges in exclusive mode").await.unwrap();
+    let mut lock = test.lock("purges in exclusive").await;
     let store = test.store().await;
-    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     let mut asked = vec![ask(&store, "default", good, 0)];
-    test.wait_until("it is written", async || test.number(waiting).await == 1).await;
+    test.until_waiting(1).await;
     test.sql("update api_keys set revoked_at = now() where name = 'revoked'").await;
     asked.extend((1..12).map(|number| ask(&store, "default", good, number)));
     let late = ask(&store, "default", revoked, 20);
@@ -88,8 +86,7 @@ async fn what_comes_while_others_are_written_is_written_at_once_and_the_bad_alon
 async fn one_that_the_database_refuses_is_refused_alone() {
     let test = Setup::new().role(Role::Api).start().await;
     let good = key_of(&test, "good").await;
-    let mut lock = test.database.connect().await;
-    lock.execute("begin; lock table purges in exclusive mode").await.unwrap();
+    let mut lock = test.lock("purges in exclusive").await;
     let store = test.store().await;
     // All but the first two share a statement with the one of an org that is not there.
     let mut asked: Vec<_> = (0..6).map(|number| ask(&store, "default", good, number)).collect();

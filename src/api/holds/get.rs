@@ -9,6 +9,7 @@ use crate::api::auth::Authorized;
 use crate::api::extract::{NoQuery, PathId};
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
+use crate::store::Urgency;
 
 /// Read a legal hold.
 #[utoipa::path(
@@ -25,7 +26,7 @@ pub(in crate::api) async fn get_hold(
     PathId(id): PathId,
     _: NoQuery,
 ) -> Result<Json<HoldWithLate>, Problem> {
-    let hold = state.store.hold(&caller.reach, id).await?.ok_or_else(unknown)?;
+    let hold = state.store.hold(&caller.reach, id, Urgency::Ordinary).await?.ok_or_else(unknown)?;
     let too_late = state.store.too_late_for(&caller.reach, hold.id).await?;
     Ok(Json(HoldWithLate { hold: hold.into(), too_late }))
 }

@@ -13,11 +13,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
-use super::auth::{self, Refusal, Urgency};
+use super::auth::{self, Refusal};
 use super::problem::Problem;
 use super::state::ApiState;
 use crate::domain::keys::Scope;
 use crate::meters::Page;
+use crate::store::Urgency;
 use desk::PATIENCE;
 
 /// Guards the route where a key is asked for.

@@ -5,10 +5,11 @@ use axum::extract::State;
 
 use super::body::OrgBody;
 use super::{known, read};
-use crate::api::auth::{Authorized, Urgency};
+use crate::api::auth::Authorized;
 use crate::api::extract::{NoQuery, PathText};
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
+use crate::store::Urgency;
 
 /// Read an org.
 #[utoipa::path(

@@ -10,6 +10,7 @@ use crate::api::page::{self, Page, WhichPage};
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
 use crate::domain::terms::OrgTerms;
+use crate::store::Urgency;
 
 /// List the orgs, by name.
 #[utoipa::path(
@@ -31,7 +32,7 @@ pub(in crate::api) async fn list_orgs(
         state.orgs.iter().filter(|org| caller.reach.covers(&org.name) && is_after(&org.name)).collect();
     let next_cursor = page::cut("orgs", &mut reached, limit, |org| org.name.clone());
     let names: Vec<String> = reached.iter().map(|org| org.name.clone()).collect();
-    let rows = state.store.orgs(&caller.reach, &names, false).await?;
+    let rows = state.store.orgs(&caller.reach, &names, Urgency::Ordinary).await?;
     let items = rows.into_iter().filter_map(|row| {
         let terms = reached.iter().find(|terms| terms.name == row.name)?;
         Some(OrgBody::new(terms, row))

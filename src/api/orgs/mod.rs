@@ -7,11 +7,11 @@ pub(super) mod steer;
 
 use body::OrgBody;
 
-use super::auth::Urgency;
 use super::problem::Problem;
 use super::state::ApiState;
 use crate::domain::keys::Reach;
 use crate::domain::terms::OrgTerms;
+use crate::store::Urgency;
 
 /// What is configured of the org, within the reach.
 fn known<'a>(state: &'a ApiState, reach: &Reach, name: &str) -> Result<&'a OrgTerms, Problem> {
@@ -25,8 +25,7 @@ async fn read(
     terms: &OrgTerms,
     urgency: Urgency,
 ) -> Result<OrgBody, Problem> {
-    let is_protecting = urgency == Urgency::Protecting;
-    let rows = state.store.orgs(reach, std::slice::from_ref(&terms.name), is_protecting).await?;
+    let rows = state.store.orgs(reach, std::slice::from_ref(&terms.name), urgency).await?;
     let row = rows.into_iter().next().ok_or_else(unknown)?;
     Ok(OrgBody::new(terms, row))
 }

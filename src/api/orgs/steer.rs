@@ -9,12 +9,13 @@ use utoipa::openapi::schema::Object;
 
 use super::body::OrgBody;
 use super::{known, read, unknown};
-use crate::api::auth::{Authorized, Urgency};
+use crate::api::auth::Authorized;
 use crate::api::checks::{check_text, optional_text};
 use crate::api::extract::{JsonBody, NoBody, NoQuery, PathText};
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::api::state::ApiState;
+use crate::store::Urgency;
 
 const LONGEST_REASON: usize = 1000;
 

@@ -206,7 +206,7 @@ async fn upload(
     request: Request,
 ) -> Result<(NewPurge, Option<u64>, Spooled, Option<Place>), Problem> {
     let limits = Limits { max_ids: state.intake.max_ids, ..Limits::default() };
-    let place = state.room.uploads.take(KeyId::of(&request)?, 1, state.request_timeout).await?;
+    let place = state.room.uploads.take(KeyId(new.key_id), 1, state.request_timeout).await?;
     let body = incoming::upload(request, state)?;
     let spooled = intake::spool(format, body, &state.intake.spool_dir, limits).await?;
     Ok((new, expected, spooled, Some(place)))

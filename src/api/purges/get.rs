@@ -12,7 +12,7 @@ use super::body::PurgeBody;
 use super::read;
 use crate::api::auth::{self, Authorized};
 use crate::api::extract::{PathId, Query};
-use crate::api::key_id::{KeyId, no_key};
+use crate::api::key_id::KeyId;
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
 use crate::domain::keys::Reach;
@@ -56,25 +56,18 @@ pub(in crate::api) async fn get_purge(
         return Ok(Json(purge.into()));
     }
     let _place = state.room.waits.take(key, 1, Duration::ZERO).await?;
-    let end = end(&state, &caller.reach, id, key, Duration::from_secs(wait)).await;
+    let ended = end(&state, &caller.reach, id, key, Duration::from_secs(wait)).await;
     auth::check_again(&state.store, key).await?;
-    match end {
-        End::Final(purge) => Ok(Json((*purge).into())),
-        End::Revoked => Err(no_key()),
-        End::NotYet => Ok(Json(read(&state, &caller.reach, id).await?.into())),
-    }
+    let purge = match ended {
+        Some(purge) => purge,
+        None => read(&state, &caller.reach, id).await?,
+    };
+    Ok(Json(purge.into()))
 }
 
-/// How a wait ends.
-enum End {
-    Final(Box<Purge>),
-    Revoked,
-    NotYet,
-}
-
-/// Waits until the purge is final, or the key is not in force any more, or for so long. However many wait, each purge and
-/// each key is looked at once for all of them.
-async fn end(state: &ApiState, reach: &Reach, id: Uuid, KeyId(key): KeyId, wait: Duration) -> End {
+/// Waits until the purge is final, and tells it; or until the key is not in force any more, or for so long. However many
+/// wait, each purge and each key is looked at once for all of them.
+async fn end(state: &ApiState, reach: &Reach, id: Uuid, KeyId(key): KeyId, wait: Duration) -> Option<Purge> {
     let (store, reach) = (state.store.clone(), reach.clone());
     let mut purge = state.ends.follow(id, move || {
         let (store, reach) = (store.clone(), reach.clone());
@@ -87,8 +80,8 @@ async fn end(state: &ApiState, reach: &Reach, id: Uuid, KeyId(key): KeyId, wait:
     });
     tokio::select! {
         biased;
-        Some(_) = in_force.until(|in_force| !in_force) => End::Revoked,
-        Some(purge) = purge.until(|purge| purge.state.is_final()) => End::Final(Box::new(purge)),
-        () = tokio::time::sleep(wait) => End::NotYet,
+        Some(_) = in_force.until(|in_force| !in_force) => None,
+        Some(purge) = purge.until(|purge| purge.state.is_final()) => Some(purge),
+        () = tokio::time::sleep(wait) => None,
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::keys::Reach;
 use crate::store::events::{Actor, NewEvent, write};
 use crate::store::orgs::quiet::quiet_at;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Urgency};
 
 /// A hold that somebody wants.
 #[derive(Debug, Clone)]
@@ -42,10 +42,9 @@ impl Store {
         self.load_hold(id, new).await?;
         let quiet_at = self.activate_hold(id, new).await?;
         let too_late = self.too_late_for(&Reach::of(new.orgs.clone()), id).await?;
-        let hold = self.hold_in_force(&Reach::of(&new.orgs), id).await?.ok_or(StoreError::Unreadable {
-            what: "hold",
-            detail: format!("{id} is gone right after it was made"),
-        })?;
+        let hold = self.hold(&Reach::of(&new.orgs), id, Urgency::Protecting).await?.ok_or(
+            StoreError::Unreadable { what: "hold", detail: format!("{id} is gone right after it was made") },
+        )?;
         Ok(CreatedHold { hold, quiet_at, too_late })
     }
 

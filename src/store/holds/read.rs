@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::keys::Reach;
 use crate::store::tx::{Rows as _, Tx};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Urgency};
 
 /// A hold, as far as a caller reaches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,14 +55,8 @@ impl From<Row> for Hold {
 }
 
 impl Store {
-    pub async fn hold(&self, reach: &Reach, id: Uuid) -> Result<Option<Hold>, StoreError> {
-        let mut tx = self.begin_request("hold").await?;
-        Ok(load(&mut tx, reach, &[id]).await?.pop())
-    }
-
-    /// One that was just made: its answer waits for nobody.
-    pub(super) async fn hold_in_force(&self, reach: &Reach, id: Uuid) -> Result<Option<Hold>, StoreError> {
-        let mut tx = self.begin_protecting("hold_in_force").await?;
+    pub async fn hold(&self, reach: &Reach, id: Uuid, urgency: Urgency) -> Result<Option<Hold>, StoreError> {
+        let mut tx = self.single_request("hold", urgency).await?;
         Ok(load(&mut tx, reach, &[id]).await?.pop())
     }
 

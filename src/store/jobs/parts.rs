@@ -114,7 +114,10 @@ pub(super) async fn load_all(tx: &mut Tx, jobs: &[Uuid]) -> Result<HashMap<Uuid,
             carried_before: set(&row.carried_before),
             facts: FactsStamp::of(row.facts_at.map(SqlTimestamp::to_jiff), row.facts_epoch),
             looked: set(&row.looked),
-            is_unreadable: [row.positions, row.carried_before, row.looked].concat().iter().any(|at| *at < 0),
+            is_unreadable: [&row.positions, &row.carried_before, &row.looked]
+                .into_iter()
+                .flatten()
+                .any(|at| *at < 0),
         };
         jobs.entry(row.job_id).or_default().insert(SliceKey { purge: row.purge_id, no: row.slice_no }, part);
     }

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::error::word;
-use super::{Store, StoreError};
+use super::{Store, StoreError, Urgency};
 use crate::domain::keys::{Caller, SHOWN, Scope};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 
@@ -50,17 +50,12 @@ impl Store {
     }
 
     /// The id of this key and whose it is; `None` for an unknown or revoked one.
-    /// Where the caller is about to protect something he waits for nobody.
     pub async fn find_caller(
         &self,
         key: &str,
-        is_protecting: bool,
+        urgency: Urgency,
     ) -> Result<Option<(Uuid, Caller)>, StoreError> {
-        let mut tx = if is_protecting {
-            self.single_protecting("find_caller").await?
-        } else {
-            self.single_request("find_caller").await?
-        };
+        let mut tx = self.single_request("find_caller", urgency).await?;
         let row = sqlx::query!(
             "-- find_caller
             select id, name, scopes, orgs from api_keys where sha256 = $1 and revoked_at is null",
@@ -76,7 +71,7 @@ impl Store {
 
     /// Whether the key with this id counts still.
     pub async fn is_key_in_force(&self, id: Uuid) -> Result<bool, StoreError> {
-        is_in_force(&mut self.single_request("is_key_in_force").await?, id).await
+        is_in_force(&mut self.single_request("is_key_in_force", Urgency::Ordinary).await?, id).await
     }
 
     /// All keys, oldest first.

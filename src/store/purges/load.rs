@@ -14,7 +14,7 @@ use crate::domain::state::PurgeState;
 use crate::intake::Spooled;
 use crate::store::slices::milestones;
 use crate::store::tx::{Rows as _, Tx};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Urgency};
 
 /// A purge as it stands.
 #[derive(Debug, Clone)]
@@ -109,13 +109,13 @@ impl Purge {
 
 impl Store {
     pub async fn purge(&self, reach: &Reach, id: Uuid) -> Result<Option<Purge>, StoreError> {
-        let mut tx = self.single_request("purge").await?;
+        let mut tx = self.single_request("purge", Urgency::Ordinary).await?;
         Ok(load(&mut tx, reach, &[id]).await?.pop())
     }
 
     /// Its org, by which everything about it is locked.
     pub(super) async fn org_of(&self, reach: &Reach, purge: Uuid) -> Result<Option<String>, StoreError> {
-        let mut tx = self.single_protecting("org_of_purge").await?;
+        let mut tx = self.single_request("org_of_purge", Urgency::Protecting).await?;
         sqlx::query_scalar!(
             "-- org_of_purge
             select org from purges where id = $1 and ($2::text[] is null or org = any($2))",

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::sweep::{Swept, wait_no_more};
 use crate::domain::events::EventType;
 use crate::domain::outcome::{Marks, Outcome};
-use crate::domain::reason::{Step, codes};
+use crate::domain::reason::{Carrying, Step, carrying, codes};
 use crate::store::events::{Actor, OfPurge, write_for_purges};
 use crate::store::orgs::lock;
 use crate::store::slices::patch::Patch;
@@ -120,7 +120,7 @@ async fn due(tx: &mut Tx, slice: SliceKey) -> Result<Option<Due>, StoreError> {
 async fn carried(tx: &mut Tx, slice: SliceKey) -> Result<BTreeSet<usize>, StoreError> {
     let rows = sqlx::query!(
         r#"-- carried_by_decisions
-        select positions, to_outcome as "to: Outcome", step, code
+        select positions, from_outcome as "from: Outcome", to_outcome as "to: Outcome", step
         from decisions
         where purge_id = $1 and slice_no = $2
         order by id"#,
@@ -131,8 +131,11 @@ async fn carried(tx: &mut Tx, slice: SliceKey) -> Result<BTreeSet<usize>, StoreE
     .await?;
     let mut intents = BTreeMap::<usize, i32>::new();
     for row in rows {
-        let is_no = row.step == Step::Submit.as_str() && row.to != Outcome::Submitted;
-        let change = i32::from(row.to == Outcome::Submitted) - i32::from(is_no);
+        let change = match carrying(&row.step, row.from, row.to) {
+            Carrying::Begins => 1,
+            Carrying::Undone => -1,
+            Carrying::Unchanged => continue,
+        };
         for position in row.positions.into_iter().filter_map(|position| usize::try_from(position).ok()) {
             *intents.entry(position).or_default() += change;
         }

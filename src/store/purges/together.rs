@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::first::{self, Draft};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Urgency};
 
 /// So many statements are under way at once: while one waits for the disk, the next gathers.
 const WRITERS: usize = 2;
@@ -118,7 +118,7 @@ async fn write(store: &Store, entries: Vec<Entry>) {
 }
 
 async fn insert(store: &Store, drafts: &[&Draft]) -> Result<HashMap<Uuid, Timestamp>, StoreError> {
-    let mut tx = store.single_request("accept_purge").await?;
+    let mut tx = store.single_request("accept_purge", Urgency::Ordinary).await?;
     let accepted = first::insert(&mut tx, drafts).await?;
     let orgs: BTreeSet<&str> = drafts.iter().map(|draft| draft.new.org.as_str()).collect();
     for org in orgs {

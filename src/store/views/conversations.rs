@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::keys::Reach;
 use crate::domain::outcome::{Cell, Outcome};
-use crate::domain::reason::{Step, kept_until};
+use crate::domain::reason::{Carrying, carrying, kept_until};
 use crate::store::purges::load::is_there;
 use crate::store::slices::locate;
 use crate::store::tx::{Rows as _, Tx};
@@ -205,6 +205,8 @@ struct Decision {
     kept_until: Vec<SqlTimestamp>,
     decided: Arc<Decided>,
     carrying: Carrying,
+    /// Genesys' id of its job, where that is known.
+    upstream_job_id: Option<Arc<str>>,
 }
 
 impl Decision {
@@ -218,15 +220,6 @@ impl Decision {
             }
         }
     }
-}
-
-/// What a decision says of the job that carries a conversation.
-enum Carrying {
-    /// An intent named it for this job, by Genesys' id where that is known.
-    Begins(Option<Arc<str>>),
-    /// Genesys refused the job: it has carried nothing.
-    Undone,
-    Unchanged,
 }
 
 /// The decisions about each of the slices, oldest first.
@@ -260,16 +253,12 @@ async fn decisions_on(
             detail: row.detail,
             at: SqlTimestamp::to_jiff(row.decided_at),
         };
-        let carrying = match (outcome_of(row.from_outcome)?, decided.outcome) {
-            (_, Outcome::Submitted) => Carrying::Begins(row.upstream_job_id.map(Arc::from)),
-            (Outcome::Submitted, _) if row.step == Step::Submit.as_str() => Carrying::Undone,
-            _ => Carrying::Unchanged,
-        };
         let decision = Decision {
+            carrying: carrying(&row.step, outcome_of(row.from_outcome)?, decided.outcome),
             positions: row.positions,
             kept_until: row.kept_until.unwrap_or_default(),
             decided: Arc::new(decided),
-            carrying,
+            upstream_job_id: row.upstream_job_id.map(Arc::from),
         };
         decisions.entry(row.slice_no).or_default().push(decision);
     }
@@ -299,9 +288,10 @@ fn last_decisions(outcomes: &[Option<Outcome>], decisions: &[Decision]) -> Vec<L
             if outcome.is_none_or(|outcome| outcome == decision.decided.outcome) {
                 last.decided = Some(decision.about(nth));
             }
-            match &decision.carrying {
-                Carrying::Begins(job) => {
-                    last.before = std::mem::replace(&mut last.upstream_job_id, job.clone());
+            match decision.carrying {
+                Carrying::Begins => {
+                    let job = decision.upstream_job_id.clone();
+                    last.before = std::mem::replace(&mut last.upstream_job_id, job);
                 }
                 Carrying::Undone => last.upstream_job_id = last.before.take(),
                 Carrying::Unchanged => {}

@@ -8,7 +8,7 @@ use crate::domain::recent::RecentCalls;
 use crate::store::orgs::stop::Stop;
 use crate::store::purges::load::NO_TOKEN;
 use crate::store::tx::Rows as _;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Urgency};
 
 /// One org at a moment.
 #[derive(Debug, Clone)]
@@ -49,18 +49,14 @@ pub struct Blocked {
 }
 
 impl Store {
-    /// Those of the orgs with these names that are within the reach, by name. What tells of a stop waits for nobody.
+    /// Those of the orgs with these names that are within the reach, by name.
     pub async fn orgs(
         &self,
         reach: &Reach,
         names: &[String],
-        is_protecting: bool,
+        urgency: Urgency,
     ) -> Result<Vec<OrgRow>, StoreError> {
-        let mut tx = if is_protecting {
-            self.single_protecting("orgs").await?
-        } else {
-            self.single_request("orgs").await?
-        };
+        let mut tx = self.single_request("orgs", urgency).await?;
         let rows = sqlx::query_as!(
             Row,
             r#"-- orgs

@@ -28,8 +28,8 @@ async fn a_hold_is_answered_though_a_frozen_process_has_the_lock_of_its_org() {
     rival.execute("begin; select from limiters where org = 'default' for update").await.unwrap();
     let stop = test.request(Method::POST, "/orgs/default/stop").json(&json!({}));
     let stopping = tokio::spawn(stop.send());
-    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    test.wait_until("it waits within its transaction", async || test.number(waits).await == 1).await;
+    // Within its transaction.
+    test.until_waiting(1).await;
     // It gets the lock, and is heard of no more.
     test.proxy().set(Way::Silent);
     rival.execute("commit").await.unwrap();

@@ -6,41 +6,31 @@ use genesys_purge::sandbox::Kind;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::Executor as _;
-use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::{Wire, desk};
+use crate::support::Setup;
 use crate::support::problem::refused;
-use crate::support::{Setup, TestService};
 
 const BUSY: &str = "select count(*) from pg_stat_activity where datname = current_database()
                     and pid <> pg_backend_pid() and state <> 'idle'";
 
 /// Nothing is accepted while this is held; reading goes on.
-async fn lock(test: &TestService) -> PgConnection {
-    let mut lock = test.database.connect().await;
-    lock.execute("begin; lock table purges in exclusive mode").await.unwrap();
-    lock
-}
+const NOTHING_ACCEPTED: &str = "purges in exclusive";
 
 fn purge(number: u128) -> Value {
     json!({ "conversationIds": [Uuid::from_u128(number)] })
 }
 
-async fn until_waiting(test: &TestService, expected: i64) {
-    const WAITING: &str = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    test.wait_until("the lock is waited for", async || test.number(WAITING).await == expected).await;
-}
-
 #[tokio::test]
 async fn who_waits_for_a_turn_to_be_accepted_is_told_to_come_again() {
     let test = Setup::new().role(Role::Api).env("PURGE__SERVER__REQUEST_TIMEOUT", "1s").start().await;
-    let mut lock = lock(&test).await;
+    let mut lock = test.lock(NOTHING_ACCEPTED).await;
     let mut posts = Vec::new();
     // Two statements at once; who comes then waits for the next.
     for number in 0..2 {
         posts.push(tokio::spawn(test.request(Method::POST, "/purges").json(&purge(number)).send()));
-        until_waiting(&test, i64::try_from(number).unwrap() + 1).await;
+        test.until_waiting(i64::try_from(number).unwrap() + 1).await;
     }
     for number in 7..10 {
         refused(test.request(Method::POST, "/purges").json(&purge(number)), 503, "unavailable").await;
@@ -55,14 +45,14 @@ async fn who_waits_for_a_turn_to_be_accepted_is_told_to_come_again() {
 #[tokio::test]
 async fn who_waits_with_a_key_of_a_repeat_is_told_to_come_again_too() {
     let test = Setup::new().role(Role::Api).env("PURGE__SERVER__REQUEST_TIMEOUT", "1s").start().await;
-    let mut lock = lock(&test).await;
+    let mut lock = test.lock(NOTHING_ACCEPTED).await;
     let post = |number: u128| {
         let request = test.request(Method::POST, "/purges").header("Idempotency-Key", number.to_string());
         request.json(&purge(number))
     };
     // With ten connections requests have half of them; one is for what protects, one for other calls, one for large purges.
     let posts: Vec<_> = (0..2).map(|number| tokio::spawn(post(number).send())).collect();
-    until_waiting(&test, 2).await;
+    test.until_waiting(2).await;
     refused(post(7), 503, "unavailable").await;
     lock.execute("rollback").await.unwrap();
     for post in posts {
@@ -74,7 +64,7 @@ async fn who_waits_with_a_key_of_a_repeat_is_told_to_come_again_too() {
 #[tokio::test]
 async fn a_lock_that_somebody_keeps_in_the_database_is_not_waited_for_without_end() {
     let test = desk().await;
-    let lock = lock(&test).await;
+    let lock = test.lock(NOTHING_ACCEPTED).await;
     refused(test.request(Method::POST, "/purges").json(&purge(1)), 503, "unavailable").await;
     drop(lock);
     assert_eq!(test.number("select count(*) from purges").await, 0);
@@ -85,12 +75,12 @@ async fn a_lock_that_somebody_keeps_in_the_database_is_not_waited_for_without_en
 async fn a_client_that_goes_away_while_its_purge_waits_leaves_nothing() {
     for key in [None, Some("Idempotency-Key: again")] {
         let test = desk().await;
-        let mut lock = lock(&test).await;
+        let mut lock = test.lock(NOTHING_ACCEPTED).await;
         let mut posts = Vec::new();
         // With a key of its own a purge is a transaction of its own; without one it waits while others are written.
         for number in if key.is_none() { 0..2 } else { 0..0 } {
             posts.push(tokio::spawn(test.request(Method::POST, "/purges").json(&purge(number)).send()));
-            until_waiting(&test, i64::try_from(number).unwrap() + 1).await;
+            test.until_waiting(i64::try_from(number).unwrap() + 1).await;
         }
         let body = purge(7).to_string();
         let mut wire = Wire::open(&test).await;
@@ -99,7 +89,7 @@ async fn a_client_that_goes_away_while_its_purge_waits_leaves_nothing() {
         wire.send_head(&test, "POST /purges", &lines).await;
         wire.send(&body).await;
         if key.is_some() {
-            until_waiting(&test, 1).await;
+            test.until_waiting(1).await;
         }
         let port = wire.port();
         test.wait_until("the service has it", async || super::is_held(&test, Some(port))).await;
@@ -121,12 +111,11 @@ async fn a_client_that_goes_away_while_its_purge_waits_leaves_nothing() {
 async fn what_protects_finds_a_connection_however_many_others_wait_for_one() {
     let test = desk().await;
     test.purge(&test.ids_of(Kind::Eligible)[..1]).await;
-    let mut lock = test.database.connect().await;
-    lock.execute("begin; lock table conversations in access exclusive mode").await.unwrap();
+    let mut lock = test.lock("conversations in access exclusive").await;
     let path = format!("/conversations/{}", test.ids_of(Kind::Eligible)[0]);
     let readers: Vec<_> = (0..20).map(|_| tokio::spawn(test.request(Method::GET, &path).send())).collect();
     // With ten connections requests have half of them, and all but one may be taken by whatever is asked.
-    until_waiting(&test, 4).await;
+    test.until_waiting(4).await;
     let (status, stopped) = test.post("/orgs/default/stop", &json!({})).await;
     assert_eq!(status, StatusCode::OK, "{stopped}");
     let ready = test.client.get(format!("{}/health/ready", test.url)).send().await.unwrap();

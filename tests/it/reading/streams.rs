@@ -82,15 +82,12 @@ async fn a_reader_that_goes_away_gives_everything_back_even_in_the_middle_of_a_r
     test.get(&format!("/purges/{purge}")).await;
     // This one goes away while the database keeps it waiting.
     let (mut response, mut read) = begin(&test, purge).await;
-    let mut connection = test.database.connect().await;
-    connection.execute("begin; lock table decisions").await.unwrap();
-    let waiting = "select count(*) from pg_stat_activity
-                   where datname = current_database() and wait_event_type = 'Lock'";
+    let mut lock = test.lock("decisions in access exclusive").await;
     let reader = tokio::spawn(async move { rest(&mut response, &mut read).await.map(|()| read) });
-    test.wait_until("the report waits for the table", async || test.number(waiting).await == 1).await;
+    test.until_waiting(1).await;
     reader.abort();
     assert!(reader.await.unwrap_err().is_cancelled());
-    connection.execute("rollback").await.unwrap();
+    lock.execute("rollback").await.unwrap();
     assert_eq!(test.get(&format!("/purges/{purge}")).await["counts"]["pending"], serde_json::json!(ROWS));
     let (mut response, mut read) = begin(&test, purge).await;
     rest(&mut response, &mut read).await.unwrap();

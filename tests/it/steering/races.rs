@@ -10,7 +10,6 @@ use genesys_purge::domain::keys;
 use genesys_purge::domain::terms::{EngineTerms, OrgTerms};
 use genesys_purge::intake::Spooled;
 use genesys_purge::sandbox::Kind;
-use genesys_purge::store::Store;
 use genesys_purge::store::holds::create::NewHold;
 use genesys_purge::store::jobs::intend::Intended;
 use genesys_purge::store::jobs::pack::Packed;
@@ -21,6 +20,7 @@ use genesys_purge::store::purges::accept::{self, NewPurge};
 use genesys_purge::store::purges::steer::Steered;
 use genesys_purge::store::slices::claim::{Claim, Question, Reach};
 use genesys_purge::store::slices::validated::{Again, Answers};
+use genesys_purge::store::{Store, Urgency};
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use serde_json::json;
@@ -75,7 +75,7 @@ impl Lane {
         let org = OrgTerms { slots: 100_000, ..org_terms(&name, &settings.orgs["default"]) };
         let (engine, steering) = (test.store().await, test.store().await);
         engine.enroll_org(&name, &policy(settings), Enroller::Worker).await.unwrap();
-        let (key_id, _) = steering.find_caller(&test.key, false).await.unwrap().unwrap();
+        let (key_id, _) = steering.find_caller(&test.key, Urgency::Ordinary).await.unwrap().unwrap();
         let (connection, wait_us) = (test.database.connect().await, AtomicU64::new(2000));
         Self { rival, org, terms: engine_terms(settings), engine, steering, key_id, connection, wait_us }
     }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use genesys_purge::sandbox::{Call, CallEntry, Running};
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::net::TcpSocket;
 use uuid::Uuid;
 
@@ -96,6 +97,20 @@ impl TestService {
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
         panic!("the purge never read as it should: {body}");
+    }
+
+    /// Holds tables in this mode until the connection goes, or rolls back.
+    pub async fn lock(&self, tables_and_mode: &str) -> PgConnection {
+        let mut lock = self.database.connect().await;
+        let statement = format!("begin; lock table {tables_and_mode} mode");
+        lock.execute(AssertSqlSafe(statement)).await.unwrap();
+        lock
+    }
+
+    /// Waits until so many statements wait for a lock.
+    pub async fn until_waiting(&self, expected: i64) {
+        const WAITING: &str = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        self.wait_until("the lock is waited for", async || self.number(WAITING).await == expected).await;
     }
 
     /// Waits until a condition holds.
