@@ -29,6 +29,7 @@ mod patience;
 mod prepared;
 mod problem;
 mod purges;
+mod quotas;
 mod request_id;
 mod room;
 mod routes;
@@ -45,10 +46,11 @@ use tokio_util::sync::CancellationToken;
 
 pub use followed::Followed;
 pub use metrics::desk::MetricsDesk;
+pub use quotas::Quotas;
 pub use room::Room;
 pub use routes::{document_json, document_yaml};
 pub use state::{ApiState, Calls};
-pub use terms::{ConnectionTerms, IntakeTerms};
+pub use terms::{ConnectionTerms, IntakeTerms, QuotaTerms};
 
 /// Serves the API until it is told to stop; requests that are under way then may end.
 pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationToken) {

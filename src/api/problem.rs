@@ -21,7 +21,7 @@ pub(super) const UNSUPPORTED_ENCODING: &str = "unsupported_encoding";
 const LONGEST_TEXT: usize = 400;
 
 /// Seconds after which what is unavailable is worth another try.
-const RETRY_AFTER: &str = "5";
+const RETRY_AFTER: u64 = 5;
 
 // Nearly every function of this folder may return one, so its texts are as small as they can be.
 /// A refusal: what is wrong and what to change.
@@ -44,6 +44,9 @@ pub(super) struct Problem {
     /// The id of the request, which the logs carry too.
     #[schema(value_type = String)]
     pub(super) request_id: Box<str>,
+    /// Seconds after which it is worth another try; a header tells it.
+    #[serde(skip)]
+    pub(super) retry_after: Option<u64>,
     /// The fields or lines that are wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) errors: Vec<FieldError>,
@@ -84,8 +87,14 @@ impl Problem {
             detail: shortened(detail.into()).into_boxed_str(),
             code,
             request_id: Box::default(),
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER),
             errors: Vec::new(),
         }
+    }
+
+    /// The same, worth another try after so many seconds.
+    pub(super) fn after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     /// Fields that are wrong; the first of them is the detail.
@@ -161,8 +170,8 @@ impl IntoResponse for Problem {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

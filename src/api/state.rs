@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::followed::Followed;
 use super::metrics::desk::MetricsDesk;
+use super::quotas::Quotas;
 use super::room::Room;
 use super::terms::{ConnectionTerms, IntakeTerms};
 use crate::domain::terms::OrgTerms;
@@ -24,6 +25,8 @@ pub struct ApiState {
     pub connections: ConnectionTerms,
     /// For what they send, wait for and leave unread.
     pub room: Room,
+    /// What each key may ask for.
+    pub quotas: Quotas,
     /// Purges that somebody waits for.
     pub ends: Followed<Uuid, Purge>,
     /// Keys of those who wait, and whether each is in force.

@@ -1,5 +1,6 @@
 //! What requests and connections may take.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +17,15 @@ pub struct IntakeTerms {
     pub upload_timeout: Duration,
     /// So many bytes a second of a body must come.
     pub min_rate: u64,
+}
+
+/// What one key may ask for; nothing is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaTerms {
+    /// So many purges a minute.
+    pub a_minute: Option<NonZeroU32>,
+    /// So many that have not ended.
+    pub open: Option<NonZeroU32>,
 }
 
 /// How long peers may take, and how many there may be.

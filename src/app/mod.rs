@@ -26,7 +26,9 @@ pub use database::{Database, DatabaseError};
 pub use terms::{engine_terms, org_terms, policy};
 pub use world::World;
 
-use crate::api::{self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, MetricsDesk, Room};
+use crate::api::{
+    self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, MetricsDesk, QuotaTerms, Quotas, Room,
+};
 use crate::config::{MetricsAccess, OrgSettings, Settings};
 use crate::domain::retention::Policy;
 use crate::engine::{Chance, Engine, OrgEngine};
@@ -341,6 +343,10 @@ fn api_state(
         request_timeout: settings.server.request_timeout,
         connections,
         room: Room::new(&connections),
+        quotas: Quotas::new(QuotaTerms {
+            a_minute: settings.intake.purges_per_minute,
+            open: settings.intake.open_purges_per_key,
+        }),
         ends: Followed::default(),
         keys: Followed::default(),
         new_id: world.new_id(),

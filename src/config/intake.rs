@@ -2,6 +2,7 @@
 //!
 //! Invariant: limits only; how ids are read is intake's.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +18,10 @@ pub struct IntakeSettings {
     pub spool_dir: PathBuf,
     /// How many ids one purge may have.
     pub max_ids: u64,
+    /// How many purges a minute one key may send; nothing is no limit.
+    pub purges_per_minute: Option<NonZeroU32>,
+    /// How many purges of one key may be open at once; nothing is no limit.
+    pub open_purges_per_key: Option<NonZeroU32>,
     /// How large a JSON body may be; larger lists come as CSV or NDJSON.
     pub max_json: ByteSize,
     /// How long an upload may take.
@@ -32,6 +37,10 @@ pub(super) struct SpelledIntake {
     spool_dir: Option<PathBuf>,
     #[serde(deserialize_with = "values::whole::<1, 100_000_000, _, _>")]
     max_ids: u64,
+    #[serde(deserialize_with = "values::whole::<0, 1_000_000, _, _>")]
+    purges_per_minute: u32,
+    #[serde(deserialize_with = "values::whole::<0, 1_000_000, _, _>")]
+    open_purges_per_key: u32,
     #[serde(deserialize_with = "max_json")]
     max_json: ByteSize,
     #[serde(deserialize_with = "values::duration")]
@@ -46,6 +55,8 @@ impl SpelledIntake {
         IntakeSettings {
             spool_dir: sources.working_dir.join(spool_dir),
             max_ids: self.max_ids,
+            purges_per_minute: NonZeroU32::new(self.purges_per_minute),
+            open_purges_per_key: NonZeroU32::new(self.open_purges_per_key),
             max_json: self.max_json,
             upload_timeout: self.upload_timeout,
             min_rate: self.min_rate,

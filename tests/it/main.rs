@@ -29,6 +29,7 @@ mod parked;
 mod paused;
 mod plans;
 mod polling;
+mod quotas;
 mod reading;
 mod refusing;
 mod repeats;

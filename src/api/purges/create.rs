@@ -100,6 +100,7 @@ pub(in crate::api) struct NewPurgeBody {
         (status = 413, description = "`body_too_large`, `too_many_ids`"),
         (status = 415, description = "`unsupported_media_type`"),
         (status = 422, description = "`invalid_request`, `invalid_lines`, `invalid_file`, `count_mismatch`, `idempotency_key_reused`, `not_supported_yet`"),
+        (status = 429, description = "`too_many_purges`: this key has sent as many purges within a minute, or has as many that have not ended, as one may (`intake.purges_per_minute`, `intake.open_purges_per_key`); send it again after `Retry-After`"),
         (status = 503, description = "`unavailable`"),
         (status = 507, description = "`spool_full`"),
     )
@@ -112,6 +113,14 @@ pub(in crate::api) async fn create_purge(
     request: Request,
 ) -> Result<Response, Problem> {
     let key = repeat::key(request.headers())?;
+    // Before its body is taken; whoever repeats what was accepted asks for nothing more.
+    let is_known = match &key {
+        Some(key) => state.store.is_known_repeat(key_id.0, key).await?,
+        None => false,
+    };
+    if !is_known {
+        state.quotas.admit(&state.store, key_id).await?;
+    }
     let query = request.uri().query().unwrap_or_default().to_owned();
     let (new, expected, spooled, _place) = match media_type(request.headers()).as_deref() {
         Some("application/json") => {

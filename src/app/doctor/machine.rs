@@ -1,4 +1,4 @@
-//! This machine: the folder of uploads and the address to listen on.
+//! This machine: the user, the folder of uploads and the address to listen on.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
+use nix::unistd::geteuid;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -26,7 +27,26 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
         Ok(Err(error)) => Finding::fail("spool", error, SPOOL_REMEDY),
         Err(_) => Finding::fail("spool", too_long(), SPOOL_REMEDY),
     };
-    vec![spool, bind(settings.server.bind).await]
+    let user = user(geteuid().is_root(), settings.database.url.is_none());
+    vec![user, spool, bind(settings.server.bind).await]
+}
+
+/// Whoever gets into a process of root has the machine.
+fn user(is_root: bool, is_embedded: bool) -> Finding {
+    match (is_root, is_embedded) {
+        (false, _) => Finding::ok("user", "not root"),
+        (true, true) => Finding::warn(
+            "user",
+            "root: the embedded Postgres runs as another user, the service itself does not, since only root can start \
+             that server anew as that user",
+            "start it as a user of its own (systemd: User=); the embedded Postgres then runs as the same",
+        ),
+        (true, false) => Finding::warn(
+            "user",
+            "root, which nothing that the service does needs",
+            "start it as a user of its own (systemd: User=; Docker: --user)",
+        ),
+    }
 }
 
 const SPOOL_REMEDY: &str = "set intake.spool_dir to a folder on a disk that the service may write to";
@@ -101,4 +121,19 @@ async fn is_ours(mut address: SocketAddr) -> std::io::Result<bool> {
     stream.take(8 * 1024).read_to_end(&mut answer).await?;
     let answer = String::from_utf8_lossy(&answer);
     Ok(answer.starts_with("HTTP/1.1 200") && answer.contains(r#"{"status":"ok"}"#))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::user;
+
+    #[test]
+    fn root_is_warned_about_and_told_why_where_only_part_of_it_is_not() {
+        assert_eq!(user(false, true).verdict, Verdict::Ok);
+        let (embedded, other) = (user(true, true), user(true, false));
+        assert_eq!((embedded.verdict, other.verdict), (Verdict::Warn, Verdict::Warn));
+        assert!(embedded.detail.contains("Postgres runs as another user"), "{}", embedded.detail);
+        assert!(!other.detail.contains("Postgres"), "{}", other.detail);
+    }
 }

@@ -1,5 +1,7 @@
 //! What is set where nobody sets anything, and that `config/default.toml` tells the truth about it.
 
+use std::num::NonZeroU32;
+
 use super::*;
 
 fn manifest(path: &str) -> String {
@@ -28,6 +30,8 @@ fn without_any_source_the_defaults_are_those_of_the_contract() {
     assert!(database.url.is_none());
     assert_eq!(database.max_connections, 10);
     assert_eq!(intake.max_ids, 10_000_000);
+    assert_eq!(intake.purges_per_minute.map(NonZeroU32::get), Some(6_000));
+    assert_eq!(intake.open_purges_per_key.map(NonZeroU32::get), Some(100_000));
     assert_eq!(intake.max_json.bytes(), 16 << 20);
     assert_eq!(intake.upload_timeout, seconds(3600));
     assert_eq!(intake.min_rate.bytes(), 256);

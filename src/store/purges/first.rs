@@ -70,9 +70,9 @@ pub(super) async fn insert(tx: &mut Tx, drafts: &[&Draft]) -> Result<HashMap<Uui
             cross join clock
         ), purge as (
             insert into purges (id, org, state, reason, reference, labels, dry_run, requested_by, request_id, created_at,
-                                turn_at, ask_turn_at, ask_at, event_no, duplicates, total, pending)
+                                turn_at, ask_turn_at, ask_at, event_no, duplicates, total, pending, key_id)
             select id, org, 'queued', reason, reference, labels, dry_run, requested_by, request_id, now,
-                   now, now, now, 1, duplicates, total, total
+                   now, now, now, 1, duplicates, total, total, key_id
             from new
         ), tags as (
             insert into purge_tags (org, tag, purge_id)

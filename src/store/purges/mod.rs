@@ -7,6 +7,7 @@ mod first;
 mod index;
 pub mod list;
 pub mod load;
+mod open;
 mod repair;
 pub mod repeat;
 pub(super) mod start;

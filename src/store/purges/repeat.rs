@@ -8,7 +8,7 @@ use jiff_sqlx::ToSqlx as _;
 use uuid::Uuid;
 
 use crate::store::tx::{Rows as _, Tx, Writes as _};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Urgency};
 
 /// Keys are kept so long, counted from the accept.
 pub const KEPT_DAYS: i32 = 7;
@@ -51,6 +51,23 @@ impl Store {
             let is_same = row.fingerprint == key.fingerprint;
             if is_same { Before::Repeated(row.purge_id) } else { Before::Misused }
         }))
+    }
+
+    /// Whether this key of that caller stands for anything, whatever was asked for.
+    pub async fn is_known_repeat(&self, caller: Uuid, key: &str) -> Result<bool, StoreError> {
+        let mut tx = self.single_request("is_known_repeat", Urgency::Ordinary).await?;
+        sqlx::query_scalar!(
+            r#"-- is_known_repeat
+            select exists (
+                select from idempotency_keys
+                where key_id = $1 and key = $2 and created_at >= clock_timestamp() - make_interval(days => $3)
+            ) as "is_known!""#,
+            caller,
+            key,
+            KEPT_DAYS
+        )
+        .one(&mut tx)
+        .await
     }
 
     /// Removes keys that have been kept long enough; tells how many.

@@ -14,6 +14,8 @@ const WITHOUT: &[(&str, &str)] = &[
     ("create_hold", "its orgs were chosen among those that the key reaches"),
     ("find_caller", "it finds out who asks, and the reach"),
     ("is_key_in_force", "it is about the key that asks"),
+    ("is_known_repeat", "it is about the key that asks"),
+    ("open_purges_of", "it counts, for the key that asks, its own purges"),
     ("pools", "it is about the process"),
     ("readings", "the metrics are for keys that reach every org, or for everybody"),
 ];

@@ -1,0 +1,163 @@
+//! What one key may ask for: so many purges a minute, and so many that have not ended. Whoever sends purges in a loop fills
+//! his own share and nobody else's.
+//!
+//! Each process counts for itself, and counts open purges anew every few seconds only: between two counts a key may get a
+//! few more than its share, and never waits for a lock that others hold.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use uuid::Uuid;
+
+use super::key_id::KeyId;
+use super::problem::Problem;
+use super::terms::QuotaTerms;
+use crate::store::{Store, StoreError};
+
+/// Open purges are counted so often.
+const RECOUNT: Duration = Duration::from_secs(10);
+/// And so often where a key has used up its share: it is to learn soon that one has ended.
+const RECOUNT_WHEN_FULL: Duration = Duration::from_secs(1);
+/// Whoever has too many open is told to come again after so many seconds.
+const LATER: u64 = 30;
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// The quotas of all keys; all clones are one.
+#[derive(Debug, Clone)]
+pub struct Quotas {
+    terms: QuotaTerms,
+    keys: Arc<Mutex<HashMap<Uuid, Used>>>,
+}
+
+/// What a key has used.
+#[derive(Debug, Clone, Copy)]
+struct Used {
+    /// How much of a minute's worth is used up, as the time after which none of it is.
+    until: Instant,
+    /// Open purges at the last count, and those admitted since.
+    open: u64,
+    counted: Option<Instant>,
+}
+
+impl Quotas {
+    /// Quotas of which nothing is used.
+    pub fn new(terms: QuotaTerms) -> Self {
+        Self { terms, keys: Arc::default() }
+    }
+
+    /// Admits one more purge of a key, or tells when to come again.
+    pub(super) async fn admit(&self, store: &Store, key: KeyId) -> Result<(), Problem> {
+        if let Some(most) = self.terms.open {
+            self.count(store, key, u64::from(most.get())).await?;
+        }
+        self.take(key, Instant::now())
+    }
+
+    /// Counts what this key has open, where the last count is too old to go by.
+    async fn count(&self, store: &Store, key: KeyId, most: u64) -> Result<(), StoreError> {
+        let used = self.keys().get(&key.0).copied();
+        let is_known = used.is_some_and(|used| {
+            let good_for = if used.open < most { RECOUNT } else { RECOUNT_WHEN_FULL };
+            used.counted.is_some_and(|counted| counted.elapsed() < good_for)
+        });
+        if !is_known {
+            let counted = Instant::now();
+            let open = store.open_purges_of(key.0, most).await?;
+            let mut keys = self.keys();
+            let used = keys.entry(key.0).or_insert(Used::nothing(counted));
+            (used.open, used.counted) = (open, Some(counted));
+        }
+        Ok(())
+    }
+
+    fn take(&self, KeyId(key): KeyId, now: Instant) -> Result<(), Problem> {
+        let mut keys = self.keys();
+        // Whoever has not come for a while has used nothing.
+        keys.retain(|id, used| {
+            *id == key || used.until > now || used.counted.is_some_and(|at| now - at < RECOUNT)
+        });
+        let used = keys.entry(key).or_insert(Used::nothing(now));
+        if let Some(most) = self.terms.open
+            && used.open >= u64::from(most.get())
+        {
+            let detail = format!(
+                "this key has {most} purges that have not ended (intake.open_purges_per_key); nothing was accepted, send it \
+                 again when some have"
+            );
+            return Err(too_many(detail, LATER));
+        }
+        if let Some(most) = self.terms.a_minute {
+            let until = used.until.max(now) + MINUTE / most.get();
+            if until > now + MINUTE {
+                let detail = format!(
+                    "this key has sent {most} purges within a minute (intake.purges_per_minute); nothing was accepted, send \
+                     it again later, or several purges as one"
+                );
+                return Err(too_many(detail, (until - now - MINUTE).as_secs() + 1));
+            }
+            used.until = until;
+        }
+        used.open += 1;
+        Ok(())
+    }
+
+    fn keys(&self) -> MutexGuard<'_, HashMap<Uuid, Used>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Used {
+    fn nothing(now: Instant) -> Self {
+        Self { until: now, open: 0, counted: None }
+    }
+}
+
+fn too_many(detail: String, seconds: u64) -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_purges", detail).after(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    fn quotas(a_minute: u32, open: u32) -> Quotas {
+        Quotas::new(QuotaTerms { a_minute: NonZeroU32::new(a_minute), open: NonZeroU32::new(open) })
+    }
+
+    const ONE: KeyId = KeyId(Uuid::from_u128(1));
+    const OTHER: KeyId = KeyId(Uuid::from_u128(2));
+
+    #[test]
+    fn a_key_has_a_minutes_worth_at_once_and_then_as_much_as_time_gives() {
+        let quotas = quotas(60, 0);
+        let begun = Instant::now();
+        let taken = (0..100).filter(|_| quotas.take(ONE, begun).is_ok()).count();
+        assert_eq!(taken, 60);
+        let refused = quotas.take(ONE, begun).unwrap_err();
+        assert_eq!((refused.status, refused.code, refused.retry_after), (429, "too_many_purges", Some(2)));
+        assert!(quotas.take(OTHER, begun).is_ok(), "another key pays for it");
+        let later = begun + Duration::from_secs(5);
+        assert_eq!((0..100).filter(|_| quotas.take(ONE, later).is_ok()).count(), 5);
+        let much_later = begun + Duration::from_hours(1);
+        assert_eq!((0..100).filter(|_| quotas.take(ONE, much_later).is_ok()).count(), 60);
+        assert!(!quotas.keys().contains_key(&OTHER.0), "kept for ever");
+    }
+
+    #[test]
+    fn without_limits_nothing_is_refused_and_a_refusal_uses_nothing_up() {
+        let free = quotas(0, 0);
+        assert!((0..10_000).all(|_| free.take(ONE, Instant::now()).is_ok()));
+        let quotas = quotas(60, 1);
+        let begun = Instant::now();
+        assert!(quotas.take(ONE, begun).is_ok());
+        for _ in 0..100 {
+            assert_eq!(quotas.take(ONE, begun).unwrap_err().retry_after, Some(LATER));
+        }
+        quotas.keys().get_mut(&ONE.0).unwrap().open = 0;
+        assert!(quotas.take(ONE, begun).is_ok());
+    }
+}

@@ -1,0 +1,2 @@
+-- Purges from before have no key.
+select count(*) from purges where key_id is not null;
