@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use listen::Waiting;
 
 pub use database::{Database, DatabaseError};
-pub use terms::{engine_terms, org_terms, policy};
+pub use terms::{engine_terms, org_terms, policy, promotion};
 pub use world::World;
 
 use crate::api::{
@@ -121,11 +121,15 @@ impl Service {
         for name in settings.orgs.keys() {
             enroll(&store, name, &policy(settings), role).await?;
         }
+        let (promotion, terms) = (promotion(settings), engine_terms(settings));
+        upkeep::ground::check(&store, promotion, &terms, &meters).await?;
         let (stop_http, stop_background) = (CancellationToken::new(), CancellationToken::new());
         let (http, background) = (TaskTracker::new(), TaskTracker::new());
         let engine =
             if role == Role::Api { None } else { Some(start_engine(settings, world, &store, &meters)?) };
         background.spawn(upkeep::meters::run(meters.clone(), stop_background.clone()));
+        let looks = (store.clone(), meters.clone(), stop_background.clone());
+        background.spawn(upkeep::ground::run(looks.0, promotion, terms, looks.1, looks.2));
         if let Some(engine) = &engine {
             let courier = start_deliveries(settings, world, &store, &meters).await?;
             let deliveries = courier.as_ref().map(Courier::wake);
@@ -140,7 +144,7 @@ impl Service {
             background.spawn(upkeep::leases::run(
                 store.clone(),
                 orgs,
-                engine_terms(settings),
+                terms,
                 engine.wakes(),
                 stop_background.clone(),
             ));

@@ -1,7 +1,8 @@
 //! Settings in the words of the domain.
 
-use crate::config::{OrgSettings, Settings, UnknownAge};
+use crate::config::{OrgSettings, Promotion, Settings, UnknownAge};
 use crate::domain::retention::{self, Policy};
+use crate::domain::rewind;
 use crate::domain::terms::{EngineTerms, OrgTerms};
 
 pub fn engine_terms(settings: &Settings) -> EngineTerms {
@@ -32,6 +33,13 @@ pub fn org_terms(name: &str, org: &OrgSettings) -> OrgTerms {
         slots: usize::try_from(org.max_concurrent_jobs).unwrap_or(usize::MAX),
         per_minute: org.requests_per_minute.map_or(0, std::num::NonZeroU32::get),
         mixes_purges: org.mix_purges,
+    }
+}
+
+pub fn promotion(settings: &Settings) -> rewind::Promotion {
+    match settings.database.promotion {
+        Promotion::Check => rewind::Promotion::Check,
+        Promotion::Lossless => rewind::Promotion::Lossless,
     }
 }
 

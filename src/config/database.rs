@@ -16,10 +16,22 @@ pub struct DatabaseSettings {
     /// Where Postgres is; none means the embedded one.
     #[serde(default, deserialize_with = "url")]
     pub url: Option<SecretString>,
+    /// What a promoted standby means.
+    pub promotion: Promotion,
     /// How many connections one process holds at most, over all its pools. Listening, the engine, requests and uploads
     /// need one each that none of the others can take, hence at least 4.
     #[serde(deserialize_with = "values::whole::<4, 1000, _, _>")]
     pub max_connections: u32,
+}
+
+/// `database.promotion`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Promotion {
+    /// Commits may be missing: every org is stopped.
+    Check,
+    /// Only synchronous standbys are promoted.
+    Lossless,
 }
 
 fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {

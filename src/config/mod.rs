@@ -46,7 +46,7 @@ use serde::Deserialize;
 
 pub use approval::{ApprovalRequired, ApprovalSettings};
 pub use byte_size::ByteSize;
-pub use database::DatabaseSettings;
+pub use database::{DatabaseSettings, Promotion};
 pub use engine::EngineSettings;
 pub use environment::Environment;
 pub use error::ConfigError;

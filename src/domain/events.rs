@@ -42,6 +42,8 @@ words! {
         /// An operator stopped an org: nothing is begun.
         OrgStopped = "org_stopped",
         OrgResumed = "org_resumed",
+        /// The database went back in time: the org is stopped.
+        DatabaseRewound = "database_rewound",
         /// Conversations were found gone after their job was given up; their outcome stays.
         GoneLate = "gone_late",
         /// A slice of the purge can't be read: its conversations wait for a repair.

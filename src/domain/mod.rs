@@ -24,6 +24,7 @@ pub mod progress;
 pub mod reason;
 pub mod recent;
 pub mod retention;
+pub mod rewind;
 pub mod state;
 pub mod terms;
 pub mod verdict;

@@ -1,7 +1,8 @@
 //! What is counted: a method for each.
 
 use super::{
-    CONVERSATIONS, DATABASE_ERRORS, HTTP_IN_FLIGHT, LEASES_EXPIRED, Meters, PERMITS_REFUSED, WEBHOOK_ATTEMPTS,
+    CONVERSATIONS, DATABASE_ERRORS, DATABASE_REWINDS, HTTP_IN_FLIGHT, LEASES_EXPIRED, Meters,
+    PERMITS_REFUSED, WEBHOOK_ATTEMPTS,
 };
 use crate::domain::outcome::Outcome;
 
@@ -62,6 +63,11 @@ impl Meters {
     /// So many leases ended without a result.
     pub fn leases_expired(&self, org: &str, of: Leased, number: u64) {
         self.add(&LEASES_EXPIRED, [org.to_owned().into(), of.as_str().into()], number);
+    }
+
+    /// The database went back in time.
+    pub fn database_rewound(&self, kind: &'static str) {
+        self.add(&DATABASE_REWINDS, [kind.into()], 1);
     }
 
     /// The database refused something, or could not be reached.

@@ -100,6 +100,12 @@ pub const PERMITS_REFUSED: Meter = meter(
     &["org", "call"],
     "Calls that were put off because the budget of the org was used up or Genesys asked for silence.",
 );
+pub const DATABASE_REWINDS: Meter = meter(
+    "genesys_purge_database_rewinds_total",
+    Counter,
+    &["kind"],
+    "Times that the database turned out to have gone back in time, so that every org was stopped.",
+);
 /// Leases that ran out.
 pub const LEASES_EXPIRED: Meter = meter(
     "genesys_purge_leases_expired_total",
@@ -212,6 +218,7 @@ pub const TABLE: &[&Meter] = &[
     &JOBS_OPEN,
     &SLICES_PARKED,
     &STEP_DURATION,
+    &DATABASE_REWINDS,
     &LEASES_EXPIRED,
     &UPSTREAM_CALLS,
     &UPSTREAM_CALL_DURATION,

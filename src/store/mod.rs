@@ -18,6 +18,7 @@ pub mod keys;
 pub mod migrations;
 pub mod orgs;
 pub mod purges;
+mod rewind;
 mod secrets;
 mod session;
 pub mod slices;
@@ -38,11 +39,13 @@ use bell::Bell;
 use connections::{ENGINE, Pulse, REQUESTS};
 use purges::together::Gathering;
 use purges::turns::Turns;
+use rewind::Grounds;
 
 pub use bell::AtHome;
 pub use connections::PoolState;
 pub use deadlines::{Deadlines, Limits};
 pub use error::StoreError;
+pub use rewind::Rewound;
 pub use session::SessionCheck;
 pub use tx::Urgency;
 pub use wake::Listener;
@@ -101,6 +104,7 @@ pub struct Store {
     ordinary: Arc<Semaphore>,
     turns: Turns,
     gathering: Gathering,
+    grounds: Grounds,
     new_id: NewId,
     meters: Meters,
     /// The operator's receiver is configured, so that events owe it a delivery.
@@ -144,6 +148,7 @@ impl Store {
             ordinary: Arc::new(Semaphore::new(usize::try_from(ordinary).unwrap_or(Semaphore::MAX_PERMITS))),
             turns: Turns::new(ordinary),
             gathering: Gathering::default(),
+            grounds: Grounds::default(),
             api,
             options: Arc::new(options),
             deadlines,

@@ -16,8 +16,10 @@ use tokio::time::timeout;
 
 use super::bell::Bell;
 use super::connections::{ENGINE, Pulse, REQUESTS};
+use super::rewind::Grounds;
 use super::{Store, StoreError};
 use crate::domain::outcome::Outcome;
+use crate::domain::rewind::Ground;
 use crate::meters::{Meters, Timed};
 
 pub(super) use super::statement::{Rows, Writes};
@@ -46,6 +48,9 @@ pub(super) struct Tx {
     decided: Vec<(String, Outcome, u64)>,
     /// Who is told of work once it is committed.
     woken: Vec<String>,
+    grounds: Grounds,
+    /// Where the database stood when this was read in it.
+    ground: Option<Ground>,
 }
 
 /// How far a transaction has come.
@@ -125,6 +130,8 @@ impl Tx {
             deadline: limits.statement,
             decided: Vec::new(),
             woken: Vec::new(),
+            grounds: store.grounds.clone(),
+            ground: None,
         };
         if let Whose::Request(Urgency::Ordinary) = whose {
             let place = timeout(limits.connection, Arc::clone(&store.ordinary).acquire_owned()).await;
@@ -155,6 +162,11 @@ impl Tx {
         self.woken.push(org.to_owned());
     }
 
+    /// The database stands here, if this is committed.
+    pub(super) const fn will_remember(&mut self, ground: Ground) {
+        self.ground = Some(ground);
+    }
+
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
         if self.stage == Stage::Open {
             self.simple("commit", self.deadline).await?;
@@ -167,6 +179,9 @@ impl Tx {
         }
         for (org, outcome, number) in self.decided.drain(..) {
             self.meters.conversations_decided(&org, outcome, number);
+        }
+        if let Some(ground) = self.ground.take() {
+            self.grounds.remember(ground);
         }
         self.bell.ring(std::mem::take(&mut self.woken));
         Ok(())

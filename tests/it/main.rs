@@ -35,6 +35,7 @@ mod refusing;
 mod repeats;
 mod retained;
 mod retention_rules;
+mod rewind;
 mod silence;
 mod steering;
 mod support;

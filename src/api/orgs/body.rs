@@ -82,6 +82,9 @@ struct Blocked {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OrgStopped)]
 struct Stopped {
+    /// `org_stopped`; or `database_rewound`, where the service stopped it itself because the database went back in time.
+    #[schema(example = "org_stopped")]
+    code: &'static str,
     /// The name of the key.
     by: String,
     reason: Option<String>,
@@ -136,6 +139,6 @@ impl From<orgs::Blocked> for Blocked {
 
 impl From<Stop> for Stopped {
     fn from(stopped: Stop) -> Self {
-        Self { by: stopped.by, reason: stopped.reason, since: stopped.since }
+        Self { code: stopped.code, by: stopped.by, reason: stopped.reason, since: stopped.since }
     }
 }

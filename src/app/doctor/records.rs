@@ -3,8 +3,9 @@
 use super::asked;
 use super::database::Connected;
 use super::finding::Finding;
-use crate::app::MANY;
+use crate::app::{MANY, promotion};
 use crate::config::Settings;
+use crate::domain::rewind::{History, Promotion};
 use crate::store::keys::KeyRow;
 use crate::store::views::condition::OrgCondition;
 
@@ -18,6 +19,15 @@ pub(super) async fn examine(settings: &Settings, connected: &Connected) -> Vec<F
     let store = &connected.store;
     let mut findings =
         vec![asked("keys", store.list_keys()).await.map_or_else(|failed| failed, |rows| keys(&rows))];
+    findings.push(
+        asked("history", store.look_at_ground(promotion(settings)))
+            .await
+            .map_or_else(|failed| failed, history),
+    );
+    if promotion(settings) == Promotion::Lossless {
+        let standbys = asked("standbys", store.has_synchronous_standbys()).await;
+        findings.push(standbys.map_or_else(|failed| failed, lossless));
+    }
     findings.extend(connected.orgs.iter().flat_map(|org| org_findings(settings, org)));
     let dead = asked("deliveries", store.dead_deliveries(MANY)).await;
     findings.push(dead.map_or_else(|failed| failed, deliveries));
@@ -35,6 +45,34 @@ fn keys(rows: &[KeyRow]) -> Finding {
         1 => Finding::ok("keys", "1 API key is in force"),
         number => Finding::ok("keys", format_args!("{number} API keys are in force")),
     }
+}
+
+fn history(history: History) -> Finding {
+    match history {
+        History::Whole => Finding::ok("history", "the database is the one that it was"),
+        History::Promoted => {
+            Finding::ok("history", "a standby was promoted; by database.promotion nothing is missing")
+        }
+        History::Rewound(kind) => Finding::warn(
+            "history",
+            format_args!("{}: a service that starts on it stops every org", kind.says()),
+            "docs/operations.md, \"After a restore or a promotion\"",
+        ),
+    }
+}
+
+fn lossless(has_synchronous_standbys: bool) -> Finding {
+    if has_synchronous_standbys {
+        return Finding::ok(
+            "standbys",
+            "commits wait for a standby, as database.promotion = \"lossless\" needs",
+        );
+    }
+    Finding::warn(
+        "standbys",
+        "database.promotion is \"lossless\", but commits wait for no standby: one that is promoted may lack the last of them",
+        "set synchronous_standby_names of the server, or database.promotion = \"check\"",
+    )
 }
 
 fn org_findings(settings: &Settings, org: &OrgCondition) -> Vec<Finding> {

@@ -9,6 +9,7 @@ const LAWFUL: &[(&str, &str)] = &[
     ("server.request_timeout", "1m 30s"),
     ("database.url", "postgresql:///purge?host=/run/postgresql"),
     ("database.max_connections", "4"),
+    ("database.promotion", "lossless"),
     ("intake.max_ids", "100000000"),
     ("intake.purges_per_minute", "0"),
     ("intake.open_purges_per_key", "1000000"),

@@ -16,11 +16,13 @@ use crate::domain::intent::Check;
 use crate::domain::outcome::{Marks, Outcome};
 use crate::domain::packing::slots_for_children;
 use crate::domain::reason::{Step, codes};
+use crate::domain::rewind::Ground;
 use crate::domain::state::JobResult;
 use crate::domain::terms::{EngineTerms, OrgTerms};
 use crate::store::orgs::block;
 use crate::store::orgs::limiter::{self, Call};
 use crate::store::orgs::lock::{self, LockedOrg};
+use crate::store::rewind::Grounds;
 use crate::store::slices::patch::Patch;
 use crate::store::slices::{Place, SliceKey};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
@@ -90,7 +92,7 @@ impl Store {
         if locked.is_shut {
             return Ok(Intended::Nothing);
         }
-        let Some(waiting) = choose(&mut tx, org).await? else { return Ok(Intended::Nothing) };
+        let Some(waiting) = choose(&mut tx, org, &self.grounds).await? else { return Ok(Intended::Nothing) };
         match self.intend_job(tx, org, terms, &locked, waiting, began).await {
             Err(error) if !error.is_outage() => {
                 tracing::error!(job = %waiting.job, %error, "a job can't be submitted as it stands; others go first");
@@ -172,8 +174,9 @@ impl Store {
     }
 }
 
-/// The oldest waiting job, if a slot is free for it; children of a conflict leave slots to others.
-async fn choose(tx: &mut Tx, org: &OrgTerms) -> Result<Option<Waiting>, StoreError> {
+/// The oldest waiting job, if the database is still the one that it was and a slot is free for it; children of a conflict leave slots to others.
+async fn choose(tx: &mut Tx, org: &OrgTerms, grounds: &Grounds) -> Result<Option<Waiting>, StoreError> {
+    let known = grounds.known();
     let counts = sqlx::query!(
         r#"-- count_slots
         select count(*) filter (where takes_slot) as "taken!",
@@ -181,13 +184,21 @@ async fn choose(tx: &mut Tx, org: &OrgTerms) -> Result<Option<Waiting>, StoreErr
                count(*) filter (
                    where next_step = 'intend' and parent is null and due_at <= clock_timestamp()
                ) as "others!",
-               (select true from purges_drawable where org = $1 order by turn_at, id limit 1) is not null as "can_pack!"
-        from jobs
-        where org = $1 and state <> 'done'"#,
+               (select true from purges_drawable where org = $1 order by turn_at, id limit 1) is not null as "can_pack!",
+               g.system as "system!", g.timeline as "timeline!", g.position as "position!"
+        from ground g
+        left join jobs on org = $1 and state <> 'done'
+        group by g.system, g.timeline, g.position"#,
         org.name
     )
     .one(tx)
     .await?;
+    let found = Ground { system: counts.system, timeline: counts.timeline, position: counts.position };
+    if !found.follows(known) {
+        tracing::warn!(org = org.name, ?known, ?found, "no intent: the database is not the one that it was");
+        return Ok(None);
+    }
+    tx.will_remember(found);
     let count = |number: i64| usize::try_from(number).unwrap_or_default();
     if count(counts.taken) >= org.slots {
         return Ok(None);

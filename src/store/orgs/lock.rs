@@ -11,7 +11,8 @@ use crate::store::tx::{Rows as _, Tx};
 #[derive(Debug)]
 pub(in crate::store) struct LockedOrg {
     pub(in crate::store) policy_epoch: i64,
-    /// It is stopped; or it is blocked, and the next try is not due, or is not one of submitting.
+    /// It is stopped, or was a moment ago for what may be missing in the database; or it is blocked, and the next try is not
+    /// due, or is not one of submitting.
     pub(in crate::store) is_shut: bool,
     pub(in crate::store) is_blocked: bool,
     /// Upstream refuses it, and this is the try that is let through.
@@ -25,6 +26,7 @@ pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, 
     let row = sqlx::query!(
         r#"-- lock_org
         select policy_epoch, blocked_call, probe_at as "probe_at: SqlTimestamp", stopped_at is not null as "is_stopped!",
+               intents_from as "intents_from: SqlTimestamp",
                -- Looked for only if it is blocked: most transactions under this lock need not know.
                case when blocked_call is not null then coalesce(
                    (select true from purges_asked_for_slots where org = $1 order by ask_at, id limit 1),
@@ -44,6 +46,7 @@ pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, 
     Ok(LockedOrg {
         policy_epoch: row.policy_epoch,
         is_shut: row.is_stopped
+            || row.intents_from.is_some_and(|from| from.to_jiff() > now)
             || probe_at.is_some_and(|probe_at| probe_at > now)
             || row.has_questions && row.blocked_call.is_some_and(|call| blocks_facts(&call)),
         is_blocked: probe_at.is_some(),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
+use crate::domain::rewind::Ground;
 use crate::store::StoreError;
 use crate::store::tx::{Rows as _, Tx};
 
@@ -16,16 +17,23 @@ pub(in crate::store) async fn quiet_at(
     orgs: &[String],
     purge: Option<Uuid>,
 ) -> Result<Timestamp, StoreError> {
-    let quiet_at = sqlx::query_scalar!(
+    let row = sqlx::query!(
         r#"-- quiet_at
-        select greatest(max(call_before), clock_timestamp()) as "quiet_at!: SqlTimestamp"
-        from jobs j
-        where org = any($1) and state = 'submitting'
-          and ($2::uuid is null or exists (select from job_parts where job_id = j.id and purge_id = $2))"#,
+        select greatest(last.call_before, clock_timestamp()) as "quiet_at!: SqlTimestamp",
+               g.system as "system!", g.timeline as "timeline!", g.position as "position!"
+        from ground g
+        cross join lateral (
+            select max(call_before) as call_before
+            from jobs j
+            where org = any($1) and state = 'submitting'
+              and ($2::uuid is null or exists (select from job_parts where job_id = j.id and purge_id = $2))
+        ) last"#,
         orgs,
         purge
     )
     .one(tx)
     .await?;
-    Ok(quiet_at.to_jiff())
+    // Who is told of a hold or a stop must not lose it: a database that has forgotten it is known by this.
+    tx.will_remember(Ground { system: row.system, timeline: row.timeline, position: row.position });
+    Ok(row.quiet_at.to_jiff())
 }

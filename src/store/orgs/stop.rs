@@ -10,9 +10,20 @@ use crate::store::events::{Actor, NewEvent, write};
 use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
+/// The code of a stop by an operator.
+pub const ORG_STOPPED: &str = "org_stopped";
+/// The code of a stop by the service itself, since its database went back in time.
+pub const DATABASE_REWOUND: &str = "database_rewound";
+
+/// The code of a stop.
+pub const fn code(is_rewound: bool) -> &'static str {
+    if is_rewound { DATABASE_REWOUND } else { ORG_STOPPED }
+}
+
 /// Who stopped an org, when and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stop {
+    pub code: &'static str,
     /// The name of the key.
     pub by: String,
     /// Why, where it was told.
@@ -80,7 +91,7 @@ impl Store {
         lock(&mut tx, org).await?;
         let resumed = sqlx::query!(
             "-- resume_org
-            update orgs set stopped_at = null, stopped_by = null, stopped_reason = null
+            update orgs set stopped_at = null, stopped_by = null, stopped_reason = null, rewound_at = null
             where name = $1 and stopped_at is not null",
             org
         )

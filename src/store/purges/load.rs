@@ -12,6 +12,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::progress::Milestones;
 use crate::domain::state::PurgeState;
 use crate::intake::Spooled;
+use crate::store::orgs::stop;
 use crate::store::slices::milestones;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError, Urgency};
@@ -164,6 +165,7 @@ pub(in crate::store) async fn load(
                p.submitted, p.purged, p.already_purged, p.on_hold, p.retained, p.not_found, p.active, p.failed,
                p.canceled, p.would_purge, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
                o.blocked_code, o.blocked_detail, o.stopped_by as "stopped_by?", o.stopped_reason as "stopped_reason?",
+               o.rewound_at is not null as "is_rewound!",
                t.detail as "login_trouble?", parked.slices as "parked_slices!", parked.conversations as parked_conversations,
                parked.since as "parked_since: SqlTimestamp", parked.error as parked_error,
                clock_timestamp() as "read_at!: SqlTimestamp"
@@ -229,6 +231,7 @@ struct Row {
     parked_error: Option<String>,
     stopped_by: Option<String>,
     stopped_reason: Option<String>,
+    is_rewound: bool,
     read_at: SqlTimestamp,
 }
 
@@ -259,7 +262,8 @@ impl TryFrom<Row> for Purge {
         let state: PurgeState = row.state;
         let stopped = row.stopped_by.map(|by| {
             let reason = row.stopped_reason.map_or_else(String::new, |reason| format!(": {reason}"));
-            ("org_stopped".to_owned(), format!("{by} stopped the org{reason}; it goes on when it is resumed"))
+            let detail = format!("{by} stopped the org{reason}; it goes on when it is resumed");
+            (stop::code(row.is_rewound).to_owned(), detail)
         });
         let no_token = row.login_trouble.map(|detail| (NO_TOKEN.to_owned(), detail));
         let parked = row.parked_since.zip(row.parked_error).map(|(since, error)| Parked {

@@ -5,7 +5,7 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 
 use crate::domain::keys::Reach;
 use crate::domain::recent::RecentCalls;
-use crate::store::orgs::stop::Stop;
+use crate::store::orgs::stop::{self, Stop};
 use crate::store::purges::load::NO_TOKEN;
 use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError, Urgency};
@@ -62,7 +62,7 @@ impl Store {
             r#"-- orgs
             select
                 o.name, o.blocked_call, o.blocked_code, o.blocked_detail, o.blocked_at, o.probe_at, o.stopped_at,
-                o.stopped_by, o.stopped_reason, l.closed_until, l.allowed_per_minute, l.calls, l.called_at,
+                o.stopped_by, o.stopped_reason, o.rewound_at is not null as "is_rewound!", l.closed_until, l.allowed_per_minute, l.calls, l.called_at,
                 lt.since as "trouble_since?", lt.detail as "trouble?", lt.next_try_at as "next_login_at?",
                 t.got_at as "got_at?", t.expires_at as "expires_at?", j.live as "live!", j.waiting as "waiting!",
                 (
@@ -102,6 +102,7 @@ struct Row {
     stopped_at: Option<SqlTimestamp>,
     stopped_by: Option<String>,
     stopped_reason: Option<String>,
+    is_rewound: bool,
     closed_until: SqlTimestamp,
     allowed_per_minute: Option<i32>,
     calls: Vec<i16>,
@@ -142,6 +143,7 @@ impl Row {
 
     fn stopped(&mut self) -> Option<Stop> {
         Some(Stop {
+            code: stop::code(self.is_rewound),
             by: self.stopped_by.take()?,
             reason: self.stopped_reason.take(),
             since: self.stopped_at?.to_jiff(),

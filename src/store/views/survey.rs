@@ -82,6 +82,7 @@ impl Store {
 struct Live {
     now: SqlTimestamp,
     probe_at: Option<SqlTimestamp>,
+    intents_from: Option<SqlTimestamp>,
     is_stopped: bool,
     blocked_call: Option<String>,
     arrival_at: SqlTimestamp,
@@ -106,7 +107,7 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
         with clock as materialized (select clock_timestamp() as now)
         select
             clock.now as "now!: SqlTimestamp",
-            o.probe_at as "probe_at: SqlTimestamp", o.blocked_call,
+            o.probe_at as "probe_at: SqlTimestamp", o.intents_from as "intents_from: SqlTimestamp", o.blocked_call,
             o.stopped_at is not null as "is_stopped!",
             l.arrival_at, l.closed_until,
             l.allowed_per_minute, l.refused_call, l.refusals, p.model as "pace: Json<Pace>",
@@ -218,7 +219,10 @@ fn weigh(org: &OrgTerms, live: Live, open: &Open) -> Survey {
         is_stopped: live.is_stopped,
         has_to_sweep: open.has_to_sweep,
         are_facts_blocked: live.blocked_call.is_some_and(|call| hurdle::blocks_facts(&call)),
-        shut_until: live.probe_at.map(SqlTimestamp::to_jiff).filter(|probe_at| *probe_at > now),
+        shut_until: [live.probe_at, live.intents_from]
+            .into_iter()
+            .filter_map(|until| until.map(SqlTimestamp::to_jiff).filter(|until| *until > now))
+            .max(),
         permit_at: opens_at.max(live.closed_until.to_jiff()),
         refused_call: live.refused_call,
         refusals: u32::try_from(live.refusals).unwrap_or_default(),

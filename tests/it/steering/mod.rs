@@ -6,6 +6,7 @@ mod pausing;
 mod races;
 mod released;
 mod retrying;
+mod rewound;
 mod stopping;
 mod sweeping;
 

@@ -184,6 +184,12 @@ impl TestDatabase {
         database
     }
 
+    /// One on a server of the test's own.
+    pub fn at(address: Address, name: &str) -> Self {
+        let role = address.user.clone();
+        Self { provider: Box::leak(Box::new(Provider::Embedded(address))), name: name.to_owned(), role }
+    }
+
     async fn copy(provider: fn() -> &'static Provider, template: &str) -> Self {
         let provider = tokio::task::spawn_blocking(provider).await.unwrap();
         let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));

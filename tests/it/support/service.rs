@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use genesys_purge::api::ConnectionTerms;
-use genesys_purge::app::{Patience, Role, Service, World};
+use genesys_purge::app::{self, Patience, Role, Service, World};
 use genesys_purge::config::{Environment, Settings, Sources};
 use genesys_purge::domain::keys::{Caller, Reach, Scope, format_key};
 use genesys_purge::sandbox::{self, JobDuration, Kind, Running, Sandbox, Shares};
@@ -217,7 +217,10 @@ impl TestService {
 
     /// A store of the test's own, on the same database.
     pub async fn store(&self) -> Store {
-        Store::connect(&self.database.place(), 4, new_id(), true).await.unwrap()
+        let store = Store::connect(&self.database.place(), 4, new_id(), true).await.unwrap();
+        let (promotion, terms) = (app::promotion(&self.settings), app::engine_terms(&self.settings));
+        store.check_ground(promotion, &terms).await.unwrap();
+        store
     }
 
     /// Makes a key.

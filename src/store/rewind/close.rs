@@ -1,0 +1,101 @@
+//! Stops every org whose database went back in time: what it knows of upstream is older than what was done there.
+
+use jiff::Timestamp;
+
+use crate::domain::events::EventType;
+use crate::domain::keys::SERVICE;
+use crate::domain::rewind::Rewind;
+use crate::domain::terms::EngineTerms;
+use crate::store::events::{Actor, NewEvent, write};
+use crate::store::orgs::{lock, pace};
+use crate::store::tx::{Rows as _, Tx, Writes as _};
+use crate::store::{Store, StoreError};
+
+/// Epochs of leases go so far ahead: those that were given out in the time that is missing are never given out again.
+const LOST_EPOCHS: i64 = 1_000_000;
+
+/// Stops all orgs that are not stopped for a rewind already, by name; tells which these were.
+pub(super) async fn stop_all(
+    store: &Store,
+    tx: &mut Tx,
+    kind: Rewind,
+    missing_since: Option<Timestamp>,
+    terms: &EngineTerms,
+) -> Result<Vec<String>, StoreError> {
+    let orgs = sqlx::query_scalar!(
+        "-- orgs_to_rewind
+        select name from orgs where rewound_at is null order by name"
+    )
+    .all(tx)
+    .await?;
+    for org in &orgs {
+        stop(store, tx, org, kind, missing_since, terms).await?;
+    }
+    Ok(orgs)
+}
+
+async fn stop(
+    store: &Store,
+    tx: &mut Tx,
+    org: &str,
+    kind: Rewind,
+    missing_since: Option<Timestamp>,
+    terms: &EngineTerms,
+) -> Result<(), StoreError> {
+    let now = lock::lock(tx, org).await?.now;
+    let window = pace::observed(tx, org).await?.window(terms);
+    sqlx::query!(
+        "-- stop_rewound_org
+        update orgs
+        set stopped_at = coalesce(stopped_at, clock_timestamp()), stopped_by = $2, stopped_reason = $3,
+            rewound_at = clock_timestamp(), intents_from = clock_timestamp() + make_interval(secs => $4),
+            -- All facts are asked again.
+            policy_epoch = policy_epoch + 1
+        where name = $1",
+        org,
+        SERVICE,
+        reason(kind, missing_since),
+        window.as_secs_f64()
+    )
+    .exactly(tx, 1)
+    .await?;
+    // A job whose id is known upstream goes on being followed: that knowledge is not undone by what is missing.
+    sqlx::query!(
+        r#"-- doubt_rewound_jobs
+        update jobs
+        set epoch = epoch + $3,
+            lease_until = case when state = 'submitting' then null else lease_until end,
+            lost_since = case
+                when state in ('submitting', 'in_doubt') then coalesce(lost_since, clock_timestamp()) else lost_since
+            end,
+            losses = case when state = 'submitting' then least(losses + 1, 1000) else losses end,
+            run_at = case
+                when state in ('waiting', 'submitting', 'in_doubt')
+                then greatest(run_at, clock_timestamp() + make_interval(secs => $2)) else run_at
+            end,
+            last_error = case
+                when state = 'submitting' then '{"call": "submit", "message": "the database went back in time"}'::jsonb
+                else last_error
+            end,
+            state = case when state = 'submitting' then 'in_doubt' else state end
+        where org = $1 and state <> 'done'"#,
+        org,
+        window.as_secs_f64(),
+        LOST_EPOCHS
+    )
+    .run(tx)
+    .await?;
+    let payload = serde_json::json!({ "kind": kind, "missingSince": missing_since });
+    let event = EventType::DatabaseRewound;
+    let event = NewEvent { event, org: Some(org), job: None, hold: None, payload, webhook: None };
+    write(store, tx, now, Actor::ENGINE, event).await
+}
+
+/// What happened and what to do, in a sentence.
+fn reason(kind: Rewind, missing_since: Option<Timestamp>) -> String {
+    let since = missing_since.map_or_else(
+        || "what was committed last".to_owned(),
+        |since| format!("what was committed after {since:.0}"),
+    );
+    format!("{}; {since} may be missing: make the holds of that time again, then resume the org", kind.says())
+}
