@@ -21,7 +21,7 @@ pub(super) const UNSUPPORTED_ENCODING: &str = "unsupported_encoding";
 const LONGEST_TEXT: usize = 400;
 
 /// Seconds after which what is unavailable is worth another try.
-const RETRY_AFTER: u64 = 5;
+const RETRY_AFTER: u16 = 5;
 
 // Nearly every function of this folder may return one, so its texts are as small as they can be.
 /// A refusal: what is wrong and what to change.
@@ -46,7 +46,7 @@ pub(super) struct Problem {
     pub(super) request_id: Box<str>,
     /// Seconds after which it is worth another try; a header tells it.
     #[serde(skip)]
-    pub(super) retry_after: Option<u64>,
+    pub(super) retry_after: Option<u16>,
     /// The fields or lines that are wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) errors: Vec<FieldError>,
@@ -93,7 +93,7 @@ impl Problem {
     }
 
     /// The same, worth another try after so many seconds.
-    pub(super) fn after(self, seconds: u64) -> Self {
+    pub(super) fn after(self, seconds: u16) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }
 

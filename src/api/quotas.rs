@@ -21,7 +21,7 @@ const RECOUNT: Duration = Duration::from_secs(10);
 /// And so often where a key has used up its share: it is to learn soon that one has ended.
 const RECOUNT_WHEN_FULL: Duration = Duration::from_secs(1);
 /// Whoever has too many open is told to come again after so many seconds.
-const LATER: u64 = 30;
+const LATER: u16 = 30;
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// The quotas of all keys; all clones are one.
@@ -90,12 +90,14 @@ impl Quotas {
         }
         if let Some(most) = self.terms.a_minute {
             let until = used.until.max(now) + MINUTE / most.get();
-            if until > now + MINUTE {
+            let in_a_minute = now + MINUTE;
+            if until > in_a_minute {
                 let detail = format!(
                     "this key has sent {most} purges within a minute (intake.purges_per_minute); nothing was accepted, send \
                      it again later, or several purges as one"
                 );
-                return Err(too_many(detail, (until - now - MINUTE).as_secs() + 1));
+                let seconds = until.saturating_duration_since(in_a_minute).as_secs() + 1;
+                return Err(too_many(detail, u16::try_from(seconds).unwrap_or(u16::MAX)));
             }
             used.until = until;
         }
@@ -114,7 +116,7 @@ impl Used {
     }
 }
 
-fn too_many(detail: String, seconds: u64) -> Problem {
+fn too_many(detail: String, seconds: u16) -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_purges", detail).after(seconds)
 }
 

@@ -43,6 +43,8 @@ pub enum Rewind {
 }
 
 impl Rewind {
+    pub const ALL: [Self; 3] = [Self::OtherServer, Self::OtherTimeline, Self::WentBack];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OtherServer => "other_server",

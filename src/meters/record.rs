@@ -5,6 +5,7 @@ use super::{
     PERMITS_REFUSED, WEBHOOK_ATTEMPTS,
 };
 use crate::domain::outcome::Outcome;
+use crate::domain::rewind::Rewind;
 
 /// What a lease may be of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,9 @@ impl Meters {
         for result in ATTEMPT_RESULTS {
             self.add(&WEBHOOK_ATTEMPTS, [result.into()], 0);
         }
+        for kind in Rewind::ALL {
+            self.add(&DATABASE_REWINDS, [kind.as_str().into()], 0);
+        }
         for is_outage in [true, false] {
             self.add(&DATABASE_ERRORS, [error_kind(is_outage).into()], 0);
         }
@@ -66,8 +70,8 @@ impl Meters {
     }
 
     /// The database went back in time.
-    pub fn database_rewound(&self, kind: &'static str) {
-        self.add(&DATABASE_REWINDS, [kind.into()], 1);
+    pub fn database_rewound(&self, kind: Rewind) {
+        self.add(&DATABASE_REWINDS, [kind.as_str().into()], 1);
     }
 
     /// The database refused something, or could not be reached.

@@ -22,12 +22,11 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-        match check(&store, promotion, &terms, &meters).await {
-            Ok(()) => {}
-            Err(error) if error.is_outage() => {
-                tracing::debug!(%error, "where the database stands can't be told")
-            }
-            Err(error) => tracing::error!(%error, "where the database stands can't be told"),
+        // While the database is away nothing is begun, and others tell of it.
+        if let Err(error) = check(&store, promotion, &terms, &meters).await
+            && !error.is_outage()
+        {
+            tracing::error!(%error, "where the database stands can't be told");
         }
     }
 }
@@ -40,7 +39,7 @@ pub async fn check(
     meters: &Meters,
 ) -> Result<(), StoreError> {
     if let Some(Rewound { kind, missing_since, stopped }) = store.check_ground(promotion, terms).await? {
-        meters.database_rewound(kind.as_str());
+        meters.database_rewound(kind);
         tracing::error!(
             kind = kind.as_str(),
             missing_since = missing_since.map(tracing::field::display),

@@ -52,7 +52,7 @@ async fn a_hold_is_told_whole_listed_released_once_and_kept_in_the_history() {
     assert_eq!(status, StatusCode::CREATED, "{created}");
     assert_eq!(location, format!("/holds/{}", created["id"].as_str().unwrap()));
     let expected = json!({
-        "id": created["id"], "matter": "Smith v. Jones", "active": true, "conversations": 3, "orgs": ["default"],
+        "id": created["id"], "matter": "Smith v. Jones", "externalId": null, "active": true, "conversations": 3, "orgs": ["default"],
         "createdBy": "tester", "createdAt": created["createdAt"], "releasedBy": null, "releasedAt": null,
         "quietAt": created["quietAt"], "tooLate": [],
     });

@@ -15,6 +15,8 @@ pub(in crate::api) struct HoldBody {
     id: Uuid,
     /// The matter that protects.
     matter: String,
+    /// The caller's own name for it.
+    external_id: Option<String>,
     /// It protects at present.
     active: bool,
     /// How many conversations it names.
@@ -43,6 +45,7 @@ impl From<Hold> for HoldBody {
         Self {
             id: hold.id,
             matter: hold.matter,
+            external_id: hold.external_id,
             active: hold.is_active,
             conversations: hold.conversations,
             orgs: hold.orgs,

@@ -12,16 +12,18 @@ use uuid::Uuid;
 
 use super::body::HoldBody;
 use crate::api::auth::Authorized;
-use crate::api::checks::{check_text, not_yet, text};
+use crate::api::checks::{check_text, not_yet, optional_text, text};
 use crate::api::extract::{JsonBody, NoQuery};
+use crate::api::key_id::KeyId;
 use crate::api::problem::{FieldError, Problem};
 use crate::api::request_id::RequestId;
 use crate::api::sent_ids::SentIds;
 use crate::api::state::ApiState;
 use crate::domain::keys::Caller;
-use crate::store::holds::create::NewHold;
+use crate::store::holds::create::{Held, NewHold};
 
 const LONGEST_MATTER: usize = 200;
+const LONGEST_EXTERNAL_ID: usize = 200;
 
 /// What to protect.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -34,11 +36,23 @@ pub(in crate::api) struct NewHoldBody {
     /// The conversations, as UUIDs.
     #[schema(value_type = Vec<uuid::Uuid>, min_items = 1)]
     conversation_ids: Option<SentIds>,
+    /// The caller's own name for it: sent again while it is in force, it makes no second hold.
+    #[schema(schema_with = external_id)]
+    external_id: Option<String>,
     /// In which org; left out: in every org that the key reaches.
     org: Option<String>,
     /// Not supported yet.
     #[schema(schema_with = not_yet)]
     selector: Option<serde_json::Value>,
+}
+
+fn external_id() -> Object {
+    optional_text(
+        LONGEST_EXTERNAL_ID,
+        "The caller's own name for it: sent again while it is in force, it makes no second hold.",
+    )
+    .min_length(Some(1))
+    .build()
 }
 
 /// A matter is a text that says something.
@@ -62,21 +76,24 @@ pub(in crate::api) struct CreatedHold {
 /// Create a legal hold.
 ///
 /// From the answer on nothing new is submitted that names its conversations; calls that were under way leave no later
-/// than `quietAt`.
+/// than `quietAt`. One with an `externalId` may be sent as often as you like: as long as it is in force it is found again, by
+/// the same key, and what it came too late for is told as it is now. Once released, it is made anew.
 #[utoipa::path(
     post, path = "/holds", tag = "holds",
     request_body = NewHoldBody,
     responses(
+        (status = 200, description = "The same is in force already under this `externalId`.", body = CreatedHold),
         (status = 201, description = "In force.", body = CreatedHold),
         (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`"),
         (status = 413, description = "`body_too_large`"),
         (status = 415, description = "`unsupported_media_type`"),
-        (status = 422, description = "`invalid_request`, `not_supported_yet`"),
+        (status = 422, description = "`invalid_request`, `not_supported_yet`; `external_id_reused`: another hold is in force under this `externalId`"),
     )
 )]
 pub(in crate::api) async fn create_hold(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
+    KeyId(key_id): KeyId,
     RequestId(request_id): RequestId,
     _: NoQuery,
     request: Request,
@@ -91,6 +108,10 @@ pub(in crate::api) async fn create_hold(
         errors.push(FieldError::new("/matter", "must name the matter"));
     }
     check_text(&mut errors, "/matter", Some(&body.matter), LONGEST_MATTER);
+    check_text(&mut errors, "/externalId", body.external_id.as_deref(), LONGEST_EXTERNAL_ID);
+    if body.external_id.as_deref() == Some("") {
+        errors.push(FieldError::new("/externalId", "must not be empty; leave it out where there is none"));
+    }
     let mut conversation_ids = body.conversation_ids.take().unwrap_or_default().check(&mut errors);
     conversation_ids.sort_unstable();
     conversation_ids.dedup();
@@ -101,15 +122,29 @@ pub(in crate::api) async fn create_hold(
         matter: body.matter,
         conversation_ids,
         orgs: orgs(&state, &caller, body.org)?,
+        external_id: body.external_id,
+        key_id,
         created_by: caller.name.clone(),
         request_id,
     };
-    let created = state.store.create_hold(&new).await?;
-    tracing::info!(hold = %created.hold.id, matter = new.matter, by = new.created_by, "a hold is in force");
+    let (status, created) = match state.store.create_hold(&new).await? {
+        Held::New(created) => {
+            tracing::info!(hold = %created.hold.id, matter = new.matter, by = new.created_by, "a hold is in force");
+            (StatusCode::CREATED, created)
+        }
+        Held::Before(created) => (StatusCode::OK, created),
+        Held::Misused(id) => {
+            let detail = format!(
+                "hold {id} is in force under this externalId, of another matter, other conversations or other orgs; release \
+                 it first, or use another externalId"
+            );
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "external_id_reused", detail));
+        }
+    };
     let location = [(header::LOCATION, format!("/holds/{}", created.hold.id))];
     let body =
         CreatedHold { hold: created.hold.into(), quiet_at: created.quiet_at, too_late: created.too_late };
-    Ok((StatusCode::CREATED, location, Json(body)).into_response())
+    Ok((status, location, Json(body)).into_response())
 }
 
 /// The named org, or every configured one that the key reaches.

@@ -70,11 +70,11 @@ pub(in crate::store) async fn write(
     }
 }
 
-/// Writes events into the histories of purges; at most one for each purge.
+/// Writes events into the histories of purges; at most one for each purge. Each tells the time at which the purge's row was
+/// its own: whoever was first in looking at the clock need not be first there, and a history goes forward.
 pub(in crate::store) async fn write_for_purges(
     store: &Store,
     tx: &mut Tx,
-    at: Timestamp,
     actor: Actor<'_>,
     mut events: Vec<OfPurge>,
 ) -> Result<(), StoreError> {
@@ -92,7 +92,8 @@ pub(in crate::store) async fn write_for_purges(
             returning p.id, p.org, p.event_no
         )
         insert into events (id, type, org, purge_id, event_no, job_id, actor, request_id, payload, at)
-        select new.id, new.type, counted.org, counted.id, counted.event_no, new.job_id, $6, $7, new.payload, $8
+        select new.id, new.type, counted.org, counted.id, counted.event_no, new.job_id, $6, $7, new.payload,
+               clock_timestamp()
         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::jsonb[])
              as new (id, purge_id, type, job_id, payload)
         join counted on counted.id = new.purge_id",
@@ -102,8 +103,7 @@ pub(in crate::store) async fn write_for_purges(
         &events.iter().map(|event| event.job).collect::<Vec<_>>() as _,
         &events.iter().map(|event| event.payload.clone()).collect::<Vec<_>>(),
         actor.name,
-        actor.request_id,
-        at.to_sqlx() as _
+        actor.request_id
     )
     .exactly(tx, events.len())
     .await?;

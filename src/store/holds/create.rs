@@ -21,8 +21,22 @@ pub struct NewHold {
     /// What it protects; without repeats.
     pub conversation_ids: Vec<Uuid>,
     pub orgs: Vec<String>,
+    /// The caller's own name for it.
+    pub external_id: Option<String>,
+    /// The id of the key that asks.
+    pub key_id: Uuid,
     pub created_by: String,
     pub request_id: String,
+}
+
+/// What came of the wish for a hold.
+#[derive(Debug, Clone)]
+pub enum Held {
+    New(CreatedHold),
+    /// The same is in force under the name that the caller gave it.
+    Before(CreatedHold),
+    /// Something else is.
+    Misused(Uuid),
 }
 
 /// A hold in force, and what it could not prevent.
@@ -36,11 +50,56 @@ pub struct CreatedHold {
 }
 
 impl Store {
-    /// Creates a hold; from the return on no intent names its conversations.
-    pub async fn create_hold(&self, new: &NewHold) -> Result<CreatedHold, StoreError> {
+    /// Creates a hold, or finds the one that is in force under the caller's own name for it; from the return on no intent
+    /// names its conversations.
+    pub async fn create_hold(&self, new: &NewHold) -> Result<Held, StoreError> {
+        if let Some(held) = self.held_before(new).await? {
+            return Ok(held);
+        }
         let id = self.new_id();
         self.load_hold(id, new).await?;
-        let quiet_at = self.activate_hold(id, new).await?;
+        match self.activate_hold(id, new).await {
+            Ok(quiet_at) => Ok(Held::New(self.created(id, new, quiet_at).await?)),
+            // Somebody else was sending the same.
+            Err(error) if error.is_unique_violation() => self.held_before(new).await?.ok_or(error),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is in force under the caller's own name for it.
+    async fn held_before(&self, new: &NewHold) -> Result<Option<Held>, StoreError> {
+        let Some(external_id) = &new.external_id else { return Ok(None) };
+        let mut tx = self.begin_protecting("held_before").await?;
+        let row = sqlx::query!(
+            r#"-- held_before
+            select id, matter = $3 and orgs = $4 and conversations = cardinality($5::uuid[]) and not exists (
+                       select from unnest($5) as c (id)
+                       where not exists (
+                           select from hold_conversations hc
+                           where hc.conversation_id = c.id and hc.org = any($4) and hc.hold_id = h.id
+                       )
+                   ) as "is_same!"
+            from holds h
+            where key_id = $1 and external_id = $2 and active"#,
+            new.key_id,
+            external_id,
+            new.matter,
+            &new.orgs,
+            &new.conversation_ids
+        )
+        .maybe(&mut tx)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        if !row.is_same {
+            return Ok(Some(Held::Misused(row.id)));
+        }
+        lock_orgs(&mut tx, &new.orgs).await?;
+        let quiet_at = quiet_at(&mut tx, &new.orgs, None).await?;
+        tx.commit().await?;
+        Ok(Some(Held::Before(self.created(row.id, new, quiet_at).await?)))
+    }
+
+    async fn created(&self, id: Uuid, new: &NewHold, quiet_at: Timestamp) -> Result<CreatedHold, StoreError> {
         let too_late = self.too_late_for(&Reach::of(new.orgs.clone()), id).await?;
         let hold = self.hold(&Reach::of(&new.orgs), id, Urgency::Protecting).await?.ok_or(
             StoreError::Unreadable { what: "hold", detail: format!("{id} is gone right after it was made") },
@@ -53,15 +112,17 @@ impl Store {
         let now = tx.now().await?;
         sqlx::query!(
             "-- load_hold
-            insert into holds (id, matter, created_by, request_id, created_at, conversations, orgs)
-            values ($1, $2, $3, $4, $5, $6, $7)",
+            insert into holds (id, matter, created_by, request_id, created_at, conversations, orgs, external_id, key_id)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             id,
             new.matter,
             new.created_by,
             new.request_id,
             now.to_sqlx() as _,
             i32::try_from(new.conversation_ids.len()).unwrap_or(i32::MAX),
-            &new.orgs
+            &new.orgs,
+            new.external_id,
+            new.key_id
         )
         .run(&mut tx)
         .await?;

@@ -14,6 +14,8 @@ pub struct Hold {
     pub id: Uuid,
     /// The matter that protects.
     pub matter: String,
+    /// The caller's own name for it.
+    pub external_id: Option<String>,
     /// It protects at present.
     pub is_active: bool,
     /// How many conversations it names.
@@ -29,6 +31,7 @@ pub struct Hold {
 struct Row {
     id: Uuid,
     matter: String,
+    external_id: Option<String>,
     active: bool,
     conversations: i32,
     orgs: Vec<String>,
@@ -43,6 +46,7 @@ impl From<Row> for Hold {
         Self {
             id: row.id,
             matter: row.matter,
+            external_id: row.external_id,
             is_active: row.active,
             conversations: row.conversations,
             orgs: row.orgs,
@@ -152,7 +156,7 @@ pub(super) async fn load(tx: &mut Tx, reach: &Reach, ids: &[Uuid]) -> Result<Vec
     let rows = sqlx::query_as!(
         Row,
         r#"-- holds
-        select id, matter, active, conversations, created_by, created_at, released_by, released_at,
+        select id, matter, external_id, active, conversations, created_by, created_at, released_by, released_at,
                array(
                    select name from unnest(orgs) with ordinality as o (name, place)
                    where $2::text[] is null or name = any($2)

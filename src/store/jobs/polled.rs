@@ -134,7 +134,7 @@ impl Store {
             webhook: None,
         };
         let history = purges.iter().copied().map(of_purge).collect();
-        write_for_purges(self, tx, now, Actor::ENGINE, history).await?;
+        write_for_purges(self, tx, Actor::ENGINE, history).await?;
         let event = NewEvent {
             event: EventType::PurgeJobCompleted,
             org: Some(org),

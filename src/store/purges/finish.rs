@@ -69,7 +69,7 @@ pub(in crate::store) async fn finish(
         events.push(OfPurge { purge: row.id, event, job: None, payload, webhook });
     }
     mark(tx, now, &ids, &states).await?;
-    write_for_purges(store, tx, now, Actor::ENGINE, events).await
+    write_for_purges(store, tx, Actor::ENGINE, events).await
 }
 
 async fn mark(tx: &mut Tx, now: Timestamp, ids: &[Uuid], states: &[String]) -> Result<(), StoreError> {

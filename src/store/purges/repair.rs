@@ -83,7 +83,7 @@ impl Store {
                 payload: json!({ "sliceNo": slice.no }),
                 webhook: None,
             };
-            write_for_purges(self, &mut tx, now, Actor::ENGINE, vec![event]).await?;
+            write_for_purges(self, &mut tx, Actor::ENGINE, vec![event]).await?;
         }
         tx.commit().await?;
         Ok(true)

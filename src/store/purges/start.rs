@@ -1,6 +1,5 @@
 //! The start of a purge: its first question.
 
-use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
 use crate::domain::events::EventType;
@@ -21,21 +20,19 @@ pub(in crate::store) async fn start(store: &Store, tx: &mut Tx, purges: &[Uuid])
             update purges p set state = 'running', started_at = coalesce(p.started_at, clock_timestamp())
             from locked where p.id = locked.id and locked.state = 'queued'
         )
-        select id, state as "state: PurgeState", clock_timestamp() as "now!: SqlTimestamp" from locked"#,
+        select id, state as "state: PurgeState" from locked"#,
         purges
     )
     .all(tx)
     .await?;
-    let (mut queued, mut now) = (Vec::new(), None);
+    let mut queued = Vec::new();
     for row in rows {
         match row.state {
             PurgeState::Queued => queued.push(row.id),
             PurgeState::Running => {}
             _ => return Ok(false),
         }
-        now = Some(row.now.to_jiff());
     }
-    let Some(now) = now.filter(|_| !queued.is_empty()) else { return Ok(true) };
     let event = |purge| OfPurge {
         purge,
         event: EventType::PurgeStarted,
@@ -43,6 +40,6 @@ pub(in crate::store) async fn start(store: &Store, tx: &mut Tx, purges: &[Uuid])
         payload: serde_json::json!({}),
         webhook: None,
     };
-    write_for_purges(store, tx, now, Actor::ENGINE, queued.into_iter().map(event).collect()).await?;
+    write_for_purges(store, tx, Actor::ENGINE, queued.into_iter().map(event).collect()).await?;
     Ok(true)
 }

@@ -68,14 +68,13 @@ impl Store {
         };
         if next != standing.state {
             set_state(&mut tx, purge, act, next).await?;
-            let now = tx.now().await?;
             let payload = match act {
                 Act::Retry => serde_json::json!({ "run": standing.run + 1 }),
                 Act::Cancel | Act::Pause | Act::Resume => serde_json::json!({}),
             };
             let event = OfPurge { purge, event: EventType::of_act(act), job: None, payload, webhook: None };
             let actor = Actor { name: by, request_id: Some(request_id) };
-            write_for_purges(self, &mut tx, now, actor, vec![event]).await?;
+            write_for_purges(self, &mut tx, actor, vec![event]).await?;
         }
         patch.write(self, &mut tx).await?;
         if act == Act::Cancel {

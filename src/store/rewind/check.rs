@@ -4,7 +4,7 @@
 //! only processes that have lived longer than these know better.
 
 use jiff::Timestamp;
-use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 
 use super::{close, here};
 use crate::domain::rewind::{Ground, History, Promotion, Rewind, judge};
@@ -137,7 +137,7 @@ async fn keep(
         insert into rewinds (id, kind, missing_since, found_at, details) values ($1, $2, $3, clock_timestamp(), $4)",
         store.new_id(),
         kind.as_str(),
-        missing_since.map(|since| since.to_sqlx()) as _,
+        missing_since.map(ToSqlx::to_sqlx) as _,
         details
     )
     .exactly(tx, 1)

@@ -34,7 +34,7 @@ impl Patch {
         self.write_decisions(tx, now).await?;
         findings::write(tx, now, &self).await?;
         write_purges(store, tx, now, &changes).await?;
-        write_for_purges(store, tx, now, Actor::ENGINE, parked).await
+        write_for_purges(store, tx, Actor::ENGINE, parked).await
     }
 
     /// Locks the purges of its slices and one more, for a transaction that changes that one's state before it writes.

@@ -161,7 +161,8 @@ async fn a_stopped_org_tells_who_stopped_it() {
     )
     .await;
     let org = test.get("/orgs/default").await;
-    let expected = json!({ "by": "ops", "reason": "audit", "since": "2026-01-02T03:04:05Z" });
+    let expected =
+        json!({ "code": "org_stopped", "by": "ops", "reason": "audit", "since": "2026-01-02T03:04:05Z" });
     assert_eq!(org["stopped"], expected);
 }
 

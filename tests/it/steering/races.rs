@@ -10,7 +10,7 @@ use genesys_purge::domain::keys;
 use genesys_purge::domain::terms::{EngineTerms, OrgTerms};
 use genesys_purge::intake::Spooled;
 use genesys_purge::sandbox::Kind;
-use genesys_purge::store::holds::create::NewHold;
+use genesys_purge::store::holds::create::{Held, NewHold};
 use genesys_purge::store::jobs::intend::Intended;
 use genesys_purge::store::jobs::pack::Packed;
 use genesys_purge::store::jobs::polled::Polled;
@@ -185,12 +185,8 @@ impl Lane {
     /// The deadline of the only job that runs passes, and what it carries is still there.
     pub(super) async fn fail(&self, test: &TestService, ids: &[Uuid]) {
         test.sql("update jobs set submitted_at = submitted_at - interval '30 hours', run_at = now() where state = 'submitted' and overdue_since is null").await;
-        self.poll(Polled::Working {
-            state: "running".to_owned(),
-            records_processed: None,
-            again: Duration::ZERO,
-        })
-        .await;
+        let (state, again) = ("running".to_owned(), Duration::ZERO);
+        self.poll(Polled::Working { state, records_processed: None, again }).await;
         self.look(ids, Presence::Present).await;
     }
 
@@ -200,10 +196,13 @@ impl Lane {
             matter: "race".to_owned(),
             conversation_ids: ids.to_vec(),
             orgs: vec![self.org.name.clone()],
+            external_id: None,
+            key_id: self.key_id,
             created_by: "racer".to_owned(),
             request_id: "race".to_owned(),
         };
-        self.steering.create_hold(&hold).await.unwrap().quiet_at
+        let held = self.steering.create_hold(&hold).await.unwrap();
+        if let Held::New(created) = held { created.quiet_at } else { panic!("it is new: {held:?}") }
     }
 
     /// Does what the rival does; no call that it forbids leaves after the time that it tells.

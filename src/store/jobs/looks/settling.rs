@@ -71,7 +71,7 @@ impl<'a> Settling<'a> {
     pub(super) async fn write(mut self, store: &Store, gone_late: Vec<OfPurge>) -> Result<(), StoreError> {
         self.patch.write(store, &mut self.tx).await?;
         // The purges' rows are locked by now, in their order.
-        write_for_purges(store, &mut self.tx, self.now, Actor::ENGINE, gone_late).await?;
+        write_for_purges(store, &mut self.tx, Actor::ENGINE, gone_late).await?;
         self.tx.commit().await
     }
 

@@ -1,0 +1,51 @@
+//! A hold that its caller has a name for may be sent again and again.
+
+use genesys_purge::domain::keys::Scope;
+use genesys_purge::sandbox::Kind;
+use jiff::Timestamp;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::TestService;
+
+fn time_in(value: &Value) -> Timestamp {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_hold_with_a_name_of_its_callers_is_made_once_as_long_as_it_is_in_force() {
+    let test = TestService::start().await;
+    let ids = &test.ids_of(Kind::Eligible)[..3];
+    let named = json!({ "matter": "M", "externalId": "case-1", "conversationIds": ids });
+    let sent = futures_util::future::join_all((0..8).map(|_| test.post("/holds", &named))).await;
+    let created: Vec<&Value> =
+        sent.iter().filter(|(status, _)| *status == StatusCode::CREATED).map(|(_, body)| body).collect();
+    let [created] = created[..] else { panic!("one made it: {sent:?}") };
+    for (status, body) in &sent {
+        assert!([StatusCode::OK, StatusCode::CREATED].contains(status), "{body}");
+        assert_eq!((&body["id"], &body["externalId"]), (&created["id"], &json!("case-1")));
+        assert!(time_in(&body["quietAt"]) >= time_in(&body["createdAt"]), "{body}");
+    }
+    assert_eq!(test.number("select count(*) from holds where active").await, 1);
+
+    for other in [
+        json!({ "matter": "M", "externalId": "case-1", "conversationIds": ids[..2] }),
+        json!({ "matter": "N", "externalId": "case-1", "conversationIds": ids }),
+    ] {
+        let (status, body) = test.post("/holds", &other).await;
+        assert_eq!((status, &body["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("external_id_reused")));
+        assert!(body["detail"].as_str().unwrap().contains(created["id"].as_str().unwrap()), "{body}");
+    }
+    let key = test.make_key_of("other", &[Scope::HoldsWrite], None).await;
+    let others = test.request_as(&key, Method::POST, "/holds").json(&named).send().await.unwrap();
+    assert_eq!(others.status(), StatusCode::CREATED, "names are of a key");
+
+    let release = format!("/holds/{}/release", created["id"].as_str().unwrap());
+    assert_eq!(test.post(&release, &json!({})).await.0, StatusCode::OK);
+    let (status, anew) = test.post("/holds", &named).await;
+    assert_eq!(status, StatusCode::CREATED, "what is released protects nobody: {anew}");
+    assert_ne!(anew["id"], created["id"]);
+    let (status, body) =
+        test.post("/holds", &json!({ "matter": "M", "externalId": "", "conversationIds": ids })).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+}
