@@ -1,4 +1,4 @@
-//! What must always hold (docs of the design, by their numbers), as far as it shows in one state. What shows in a step only is
+//! What must always hold, by the numbers of the design, as far as it shows in one state. What shows in a step only is
 //! checked where the step is made: `Tx::decide`, the intent, the call, the recorded answer.
 
 use genesys_purge::domain::outcome::{Marks, Outcome};
@@ -14,7 +14,7 @@ pub enum Invariant {
     InTime,
     /// 2: whatever upstream runs has its intent on record, until its fate is known or its window has passed.
     IntentFirst,
-    /// 3: one final outcome, which only a retry changes; a purge is final exactly when its conversations are.
+    /// 3: one final outcome, which only a retry changes; nothing of a final purge is open.
     OneOutcome,
     /// 3: whatever has happened, everything can still end, and nothing else is left to be done.
     Ends,

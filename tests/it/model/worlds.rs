@@ -1,4 +1,4 @@
-//! The worlds that are searched: the whole one, and two smaller ones in which more can go wrong in one run.
+//! The worlds that are searched: the whole one, and smaller ones in which more can go wrong in one run.
 
 use super::state::{Set, World};
 
