@@ -13,6 +13,7 @@ pub mod doubt;
 pub mod eligibility;
 pub mod events;
 pub mod facts;
+pub mod findings;
 pub mod intent;
 pub mod keys;
 pub mod limiter;

@@ -47,6 +47,31 @@ async fn what_any_purge_saw_protected_is_asked_again_before_it_is_submitted() {
 }
 
 #[tokio::test]
+async fn what_a_look_after_a_job_saw_protected_is_asked_again_before_another_purge_names_it() {
+    let setup = Setup::new()
+        .env("PURGE__ORGS__DEFAULT__MAX_CONCURRENT_JOBS", "1")
+        .env("PURGE__ENGINE__VERIFY_TIMEOUT", "3s");
+    let setup = setup.sandbox(|org| (org.failed_share, org.job_duration.base_ms) = (1.0, 2000));
+    let test = setup.start().await;
+    let ids = &test.ids_of(Kind::Eligible)[..1];
+    let first = test.purge(ids).await;
+    test.wait_until("the slot is taken", async || test.calls(Call::Submit, "200") == 1).await;
+    let paused = waits_with(&test, ids).await;
+    test.post(&format!("/purges/{paused}/pause"), &Value::Null).await;
+    test.wait_until("the job has left it there", async || {
+        test.number("select count(*) from jobs where state = 'verifying'").await == 1
+    })
+    .await;
+    test.sandbox.sandbox().set_kind(ids[0], Kind::Held).unwrap();
+    assert_eq!(test.endings_when_final(first).await, endings([("on_hold upstream_legal_hold", 1)]));
+
+    // Its facts are young, and from before.
+    test.request(reqwest::Method::POST, &format!("/purges/{paused}/resume")).send().await.unwrap();
+    assert_eq!(test.endings_when_final(paused).await, endings([("on_hold upstream_legal_hold", 1)]));
+    assert_eq!(test.calls(Call::Submit, "409"), 0, "upstream had nothing to refuse");
+}
+
+#[tokio::test]
 async fn what_is_known_to_be_gone_is_never_reported_as_held() {
     let (test, ids, _) = with_a_taken_slot().await;
     let paused = waits_with(&test, &ids[..1]).await;

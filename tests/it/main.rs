@@ -23,6 +23,7 @@ mod lost_rows;
 mod main_job;
 mod manners;
 mod metrics;
+mod model;
 mod openapi;
 mod overlap;
 mod packing;

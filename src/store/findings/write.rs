@@ -4,34 +4,27 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use uuid::Uuid;
 
-use crate::domain::outcome::{Marks, Outcome};
-use crate::domain::reason::codes;
+use crate::domain::findings::{Finding, findings};
+use crate::domain::outcome::Marks;
 use crate::store::StoreError;
 use crate::store::slices::Place;
 use crate::store::slices::patch::Patch;
 use crate::store::tx::{Tx, Writes as _};
 
-/// What one decision found out about a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Finding {
-    Gone,
-    /// Something stands against deleting it.
-    Kept,
-    /// A job that carried it let it go unseen.
-    Carried,
-}
-
 /// Writes the findings of a patch; the orgs of its purges are those of the slices.
 pub(in crate::store) async fn write(tx: &mut Tx, now: Timestamp, patch: &Patch) -> Result<(), StoreError> {
     let mut found: Vec<(Uuid, Uuid, Finding)> = Vec::new();
+    let id_at = |place: Place| patch.slice(place.slice).and_then(|slice| slice.ids.get(place.position));
     patch.for_each_decision(|place, from, to, code| {
-        let Some(id) = patch.slice(place.slice).and_then(|slice| slice.ids.get(place.position)) else {
-            return;
-        };
-        if let Some(finding) = finding(patch, place, from, to, code) {
-            found.push((place.slice.purge, *id, finding));
+        let Some(id) = id_at(place) else { return };
+        let is_carried = patch.cell(place).is_some_and(|cell| cell.marks.has(Marks::CARRIED));
+        for finding in findings(from, to, code, is_carried) {
+            found.push((place.slice.purge, *id, *finding));
         }
     });
+    let kept =
+        patch.kept().iter().filter_map(|&place| Some((place.slice.purge, *id_at(place)?, Finding::Kept)));
+    found.extend(kept);
     if found.is_empty() {
         return Ok(());
     }
@@ -87,24 +80,4 @@ pub(in crate::store) async fn doubt(tx: &mut Tx, org: &str, ids: &[Uuid]) -> Res
     .run(tx)
     .await?;
     Ok(())
-}
-
-fn finding(patch: &Patch, place: Place, from: Outcome, to: Outcome, code: &str) -> Option<Finding> {
-    match to {
-        Outcome::Purged | Outcome::AlreadyPurged => Some(Finding::Gone),
-        _ if code == codes::GONE_LATE.code => Some(Finding::Gone),
-        // A job had it: whatever it counts as now, it may be gone.
-        Outcome::Eligible | Outcome::Failed | Outcome::OnHold if from == Outcome::Submitted => patch
-            .cell(place)
-            .is_some_and(|cell| cell.marks.has(Marks::CARRIED))
-            .then_some(Finding::Carried)
-            .or((to == Outcome::OnHold).then_some(Finding::Kept)),
-        Outcome::OnHold | Outcome::Retained | Outcome::Active | Outcome::NotFound => Some(Finding::Kept),
-        Outcome::Pending
-        | Outcome::Eligible
-        | Outcome::Submitted
-        | Outcome::Failed
-        | Outcome::Canceled
-        | Outcome::WouldPurge => None,
-    }
 }

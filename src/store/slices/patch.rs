@@ -53,6 +53,8 @@ pub(in crate::store) struct Patch {
     pub(super) slices: BTreeMap<SliceKey, Draft>,
     pub(super) left_out: BTreeMap<SliceKey, LeftOut>,
     pub(super) decisions: BTreeMap<Decision, Decided>,
+    /// Conversations that something was found against deleting, whatever is decided about them.
+    kept: Vec<Place>,
 }
 
 /// What one row of decisions says of its positions, in the order in which the rows are written.
@@ -155,7 +157,7 @@ impl Patch {
             };
             slices.insert(key, draft);
         }
-        Ok(Self { step, job, slices, left_out, decisions: BTreeMap::new() })
+        Ok(Self { step, job, slices, left_out, decisions: BTreeMap::new(), kept: Vec::new() })
     }
 
     /// Every decision so far: place, from, to, code.
@@ -232,6 +234,19 @@ impl Patch {
         decided.positions.push(position);
         decided.kept_until.extend(date);
         Ok(())
+    }
+
+    /// Notes that something stands against deleting the conversation, so that other purges hear of it even where it is not
+    /// what becomes of this one.
+    pub(in crate::store) fn note_kept(&mut self, place: Place) -> Result<(), StoreError> {
+        self.slice_of(place)?;
+        self.kept.push(place);
+        Ok(())
+    }
+
+    /// What was noted so.
+    pub(in crate::store) fn kept(&self) -> &[Place] {
+        &self.kept
     }
 
     /// This patch has decided about it.

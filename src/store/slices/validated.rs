@@ -248,10 +248,11 @@ impl Round<'_> {
                     patch.decide(place, Outcome::Pending, Outcome::WouldPurge, reason)?;
                 }
                 // Nothing is called kept that a job may delete yet: of this purge, which was given up and has it asked
-                // about afresh when it is over, or of another one, which does not know of this.
+                // about afresh when it is over, or of another one, which hears of it before its next intent.
                 Verdict::Decided(outcome, _)
                     if !asked.is_dry_run && outcome.keeps() && self.carried_now.contains(&id) =>
                 {
+                    patch.note_kept(place)?;
                     if cell.marks.has(Marks::RESERVED) {
                         patch.decide(place, Outcome::Pending, Outcome::Eligible, codes::STILL_CARRIED)?;
                     } else {

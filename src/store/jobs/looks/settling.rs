@@ -8,6 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{BLIND_LOOKS, Look, Unanswered};
+use crate::domain::facts::Presence;
 use crate::domain::outcome::{Marks, Outcome};
 use crate::domain::reason::{Reason, codes};
 use crate::domain::state::JobResult;
@@ -101,7 +102,12 @@ impl<'a> Settling<'a> {
         let gap = signed(self.terms.absence_gap);
         let absent_at = self.patch.slice(place.slice).and_then(|slice| slice.absent_at);
         let is_old_enough = absent_at.is_some_and(|at| self.look.asked_at.duration_since(at) >= gap);
-        let sight = sight(self.answers.facts.get(&id), cell.marks, is_old_enough);
+        let facts = self.answers.facts.get(&id);
+        if facts.is_some_and(|facts| facts.presence == Presence::Held) {
+            // Whatever becomes of it here: no other purge's facts from before count any more.
+            self.patch.note_kept(place)?;
+        }
+        let sight = sight(facts, cell.marks, is_old_enough);
         match sight {
             Sight::Gone => tally.gone += 1,
             Sight::Present => {

@@ -1,0 +1,18 @@
+//! The worlds that are searched: the whole one, and smaller ones in which more can go wrong in one run.
+
+use super::state::{Set, World};
+
+/// Two purges, one of which names both ids, the other one only the first.
+pub const WHOLE: World = World { lacks: Set(0), lists_gone: Set(0b11), disturbances: 1 };
+
+/// Two purges of one id, which upstream lists once it is deleted.
+pub const SHARED: World = World { lacks: Set(0b010), lists_gone: Set(0b1), disturbances: 2 };
+
+/// Two purges of one id, which upstream leaves out once it is deleted.
+pub const UNLISTED: World = World { lists_gone: Set(0), disturbances: 1, ..SHARED };
+
+/// One purge of two ids; upstream lists the second once it is deleted, and leaves the first out.
+pub const BATCH: World = World { lacks: Set(0b100), lists_gone: Set(0b10), disturbances: 2 };
+
+/// One purge of one id, which upstream leaves out once it is deleted.
+pub const ONE: World = World { lacks: Set(0b110), lists_gone: Set(0), disturbances: 3 };
