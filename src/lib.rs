@@ -10,11 +10,13 @@
 //! - [`domain`]: the decisions, pure and table-tested; [`evidence`]: reports, from rows that it is given
 //! - [`genesys`]: the wire to upstream, a file a driver; [`webhooks`]: signed deliveries
 //! - [`sandbox`]: the simulated Genesys; [`postgres`]: the embedded server; [`telemetry`]: logs; [`meters`]: metrics
+//! - [`crash`]: where tests have the service die
 
 pub mod api;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod crash;
 pub mod domain;
 pub mod engine;
 pub mod evidence;

@@ -53,6 +53,8 @@ impl Process {
                 .env("GENESYS_CLIENT_SECRET", "sandbox-secret")
                 .env("PURGE__SERVER__BIND", "127.0.0.1:0")
                 .env("PURGE__ORGS__DEFAULT__REQUESTS_PER_MINUTE", "0")
+                .env("PURGE__INTAKE__PURGES_PER_MINUTE", "0")
+                .env("PURGE__INTAKE__OPEN_PURGES_PER_KEY", "0")
                 .envs(variables.iter().copied());
             command
         };

@@ -20,6 +20,10 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
     let settings = setting.settings()?;
     settings.require_orgs()?;
     setting.start_logs(&settings)?;
+    #[cfg(debug_assertions)]
+    if let Some(point) = setting.environment.crash_point()? {
+        crate::crash::arm(point);
+    }
     keep_private();
     raise_limit();
     tracing::info!(files = ?settings.files, "read the settings");

@@ -61,6 +61,12 @@ impl Environment {
         Ok(self.text("PURGE_API_KEY")?.map(SecretString::from))
     }
 
+    /// `PURGE_CRASH_AT`: where a process of a test is to die.
+    #[cfg(debug_assertions)]
+    pub fn crash_point(&self) -> Result<Option<&str>, ConfigError> {
+        self.text("PURGE_CRASH_AT")
+    }
+
     /// `NO_COLOR`: what is printed has no colours (no-color.org).
     pub fn wants_no_color(&self) -> bool {
         self.get("NO_COLOR").is_some()

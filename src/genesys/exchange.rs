@@ -19,6 +19,7 @@ use super::{
     secrets::Secrets,
     upstream::Lane,
 };
+use crate::crash::{self, Side};
 
 /// The largest body that is read of most calls, after decompression, and of every failure.
 const LONGEST: usize = 256 * 1024;
@@ -52,6 +53,7 @@ pub(super) async fn exchange(
     write_before: Deadline,
 ) -> Result<Reply, Lost> {
     let lane = if call == Call::Submit { Lane::Submit } else { Lane::Query };
+    crash::pass(call.name(), Side::Before);
     let timed = clients.meters.upstream_call(&clients.org, call.name());
     let (response, under_way) = match clients.send(lane, request, write_before).await {
         Ok(sent) => sent,
@@ -64,6 +66,7 @@ pub(super) async fn exchange(
     let correlation_id = headers.get(CORRELATION_ID).and_then(|value| name(value.to_str().ok()?));
     let status = response.status().as_u16();
     let body = read_whole(response, longest(call, status, ids)).await;
+    crash::pass(call.name(), Side::After);
     if lane == Lane::Query && body.is_ok() && !is_last(&headers) {
         under_way.end_well();
     }

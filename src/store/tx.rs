@@ -18,6 +18,7 @@ use super::bell::Bell;
 use super::connections::{ENGINE, Pulse, REQUESTS};
 use super::rewind::Grounds;
 use super::{Store, StoreError};
+use crate::crash::{self, Side};
 use crate::domain::outcome::Outcome;
 use crate::domain::rewind::Ground;
 use crate::meters::{Meters, Timed};
@@ -168,10 +169,12 @@ impl Tx {
     }
 
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        crash::pass(self.name, Side::Before);
         if self.stage == Stage::Open {
             self.simple("commit", self.deadline).await?;
             self.stage = Stage::Over;
         }
+        crash::pass(self.name, Side::After);
         self.give_back();
         if let Some(timed) = self.timed.take() {
             tracing::trace!(transaction = self.name, micros = timed.elapsed().as_micros(), "committed");

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{SendError, Sender, SigningSecret};
+use crate::crash::{self, Side};
 use crate::domain::backoff;
 use crate::meters::Meters;
 use crate::store::deliveries::{Attempt, Delivery};
@@ -111,7 +112,9 @@ impl Errand {
         let id = delivery.event_id.to_string();
         let Receiver { url, secret, timeout, schedule } = &self.receiver;
         let timed = self.meters.webhook_attempt();
+        crash::pass("deliver", Side::Before);
         let sent = self.sender.send(url, secret, &id, (self.clock)(), &delivery.payload, *timeout).await;
+        crash::pass("deliver", Side::After);
         let attempt = match sent {
             Ok(status) => {
                 timed.end("delivered");

@@ -12,6 +12,7 @@ mod database;
 mod deadlines;
 mod docs_page;
 mod dry_run;
+mod everywhere;
 mod external_ids;
 mod holds;
 mod in_doubt;

@@ -21,14 +21,15 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("intake", &[]),
     ("config", &[]),
+    ("crash", &[]),
     ("postgres", &[]),
     // Its wire types are its own: sharing ours, it would share our misreadings.
     ("sandbox", &[]),
     ("meters", &["domain"]),
     ("evidence", &["domain"]),
-    ("genesys", &["domain", "meters"]),
-    ("store", &["domain", "intake", "meters"]),
-    ("webhooks", &["domain", "meters", "store"]),
+    ("genesys", &["crash", "domain", "meters"]),
+    ("store", &["crash", "domain", "intake", "meters"]),
+    ("webhooks", &["crash", "domain", "meters", "store"]),
     // They meet in Postgres: `api` never calls Genesys, `engine` never knows HTTP from below.
     ("engine", &["domain", "genesys", "meters", "store"]),
     ("api", &["domain", "evidence", "intake", "meters", "store"]),
@@ -41,7 +42,10 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "webhooks",
         ],
     ),
-    ("cli", &["api", "app", "config", "domain", "postgres", "sandbox", "store", "telemetry", "webhooks"]),
+    (
+        "cli",
+        &["api", "app", "config", "crash", "domain", "postgres", "sandbox", "store", "telemetry", "webhooks"],
+    ),
     ("main", &["cli"]),
 ];
 

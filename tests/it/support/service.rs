@@ -142,7 +142,8 @@ impl Setup {
             .map(|(name, value)| (name.to_owned(), value.clone()))
         });
         let eu = eu.into_iter().flatten().collect::<Vec<_>>();
-        let environment: Environment = variables.into_iter().chain(eu).chain(self.variables).collect();
+        let variables: Vec<_> = variables.into_iter().chain(eu).chain(self.variables).collect();
+        let environment: Environment = variables.iter().cloned().collect();
         let working_dir = tempfile::tempdir().unwrap();
         let sources = Sources { config_file: None, working_dir: working_dir.path().to_owned(), environment };
         let settings = Settings::load(&sources).unwrap();
@@ -158,6 +159,7 @@ impl Setup {
             proxy,
             sandbox,
             receiver,
+            variables,
             settings,
             url,
             key: String::new(),
@@ -175,6 +177,8 @@ pub struct TestService {
     proxy: Option<Proxy>,
     pub sandbox: Running,
     pub receiver: Receiver,
+    /// Where its settings come from.
+    pub variables: Vec<(String, String)>,
     pub settings: Settings,
     pub url: String,
     /// A key with every scope, for every org.

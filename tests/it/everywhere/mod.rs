@@ -1,0 +1,53 @@
+//! The service dies on each side of each durable effect, in turn: a real process is started to die there, is given work of
+//! every kind, and dies; the next one goes on. In the end every purge is final, nothing is lost, deleted twice or deleted in
+//! spite of a hold, and the books agree.
+//!
+//! What died after an effect does not know of it: the next process makes it once more.
+
+mod points;
+mod process;
+mod work;
+
+use std::time::Duration;
+
+use genesys_purge::sandbox::{JobDuration, Kind};
+
+use crate::support::Setup;
+use crate::support::books::{all_final, assert_books};
+use points::{POINTS, Point};
+use work::Work;
+
+/// Every other point, from the first or the second.
+async fn die_at(points: impl Iterator<Item = Point>) {
+    let mut setup = Setup::new()
+        .sandbox(|settings| {
+            settings.conversations = 3000;
+            settings.job_duration = JobDuration { base_ms: 100, jitter_ms: 50 };
+        })
+        .env("PURGE__ORGS__DEFAULT__MAX_CONCURRENT_JOBS", "20");
+    setup = setup.env("PURGE__TELEMETRY__LOG_FORMAT", "json");
+    let mut work = Work::begin(setup.start().await).await;
+    for point in points {
+        work.die_at(point).await;
+    }
+    let test = work.end().await;
+    all_final(&test).await;
+    assert_books(&test).await;
+    test.assert_no_breach();
+}
+
+#[tokio::test]
+async fn whatever_it_dies_of_between_two_effects_nothing_is_lost_and_nothing_done_twice() {
+    die_at(POINTS.iter().copied().step_by(2)).await;
+}
+
+#[tokio::test]
+async fn nor_where_it_dies_at_any_other_of_them() {
+    die_at(POINTS.iter().copied().skip(1).step_by(2)).await;
+}
+
+/// So long that only a point that is never reached takes longer.
+const LONG: Duration = Duration::from_secs(40);
+
+/// Eligible conversations of which a round takes the next.
+const KIND: Kind = Kind::Eligible;
