@@ -13,7 +13,12 @@ pub enum Side {
 #[cfg(debug_assertions)]
 static POINT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
 
-/// Has this process die at a point: the name of an effect and its side, as in `intend:after`.
+/// It has panicked already.
+#[cfg(debug_assertions)]
+static PANICKED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// Has this process die at a point: the name of an effect and its side, as in `intend:after`. With `panic` as its side, what
+/// is about to make the effect panics once.
 #[cfg(debug_assertions)]
 pub fn arm(point: &str) {
     // Whoever arms a process twice has it die at the first.
@@ -23,12 +28,17 @@ pub fn arm(point: &str) {
 /// This side of this effect is reached.
 #[cfg(debug_assertions)]
 pub fn pass(effect: &str, side: Side) {
-    let at = match side {
-        Side::Before => "before",
-        Side::After => "after",
+    let Some((_, at)) =
+        POINT.get().and_then(|point| point.split_once(':')).filter(|(name, _)| *name == effect)
+    else {
+        return;
     };
-    if POINT.get().and_then(|point| point.split_once(':')).is_some_and(|point| point == (effect, at)) {
-        std::process::abort();
+    match (side, at) {
+        (Side::Before, "before") | (Side::After, "after") => std::process::abort(),
+        (Side::Before, "panic") if !PANICKED.swap(true, std::sync::atomic::Ordering::Relaxed) => {
+            std::panic::panic_any("a test wants it to")
+        }
+        _ => {}
     }
 }
 

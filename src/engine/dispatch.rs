@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::OrgEngine;
+use super::caught::caught;
 use super::kind::Kind;
 use super::sweep::Sweeper;
 use super::wait::{FALLBACK, until_next};
@@ -91,15 +92,27 @@ impl Dispatcher {
         let mut failures = 0;
         while !self.crew.stop.is_cancelled() {
             let abort = self.crew.abort.clone();
-            let Some(turn) = abort.run_until_cancelled(self.turn()).await else { break };
-            let wait = match turn {
+            let Some(turn) = abort.run_until_cancelled(Box::pin(caught(self.turn()))).await else { break };
+            let told = match turn {
+                Ok(Ok(wait)) => Ok(wait),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(panic) => {
+                    self.org.meters.step("turn", &self.org.terms.name).end(PANICKED);
+                    Err(format!("it panicked: {panic}"))
+                }
+            };
+            let wait = match told {
                 Ok(wait) => {
                     failures = 0;
                     wait
                 }
                 Err(error) => {
                     failures += 1;
-                    tracing::error!(org = self.org.terms.name, %error, "the dispatcher could not go on; it tries again");
+                    tracing::error!(
+                        org = self.org.terms.name,
+                        error,
+                        "the dispatcher could not go on; it tries again"
+                    );
                     Some(FALLBACK.min(Duration::from_millis(200) * failures))
                 }
             };
@@ -319,22 +332,32 @@ impl Dispatcher {
         let org = self.org.terms.name.clone();
         let timed = self.org.meters.step(name, &org);
         self.crew.tasks.spawn(async move {
-            let done = abort.run_until_cancelled(step).await;
+            let done = abort.run_until_cancelled(caught(step)).await;
             drop(worker);
-            if let Some(done) = &done {
-                timed.end(ending(done, false));
+            match &done {
+                Some(Ok(done)) => timed.end(ending(done, false)),
+                Some(Err(_)) => timed.end(PANICKED),
+                None => {}
             }
             match done {
-                Some(Err(error @ StoreError::LeaseLost { .. })) => {
+                Some(Ok(Err(error @ StoreError::LeaseLost { .. }))) => {
                     tracing::warn!(org, %error, "a step came too late");
                 }
-                Some(Err(error)) => tracing::error!(org, %error, "a step failed; its lease will run out"),
-                Some(Ok(())) | None => {}
+                Some(Ok(Err(error))) => {
+                    tracing::error!(org, %error, "a step failed; its lease will run out");
+                }
+                Some(Err(panic)) => {
+                    tracing::error!(org, step = name, panic, "a step panicked; its lease will run out");
+                }
+                Some(Ok(Ok(()))) | None => {}
             }
             wake.notify_one();
         });
     }
 }
+
+/// How a step ended that panicked.
+const PANICKED: &str = "panicked";
 
 /// How a step ended, in a word of the metrics.
 fn ending<T>(done: &Result<T, StoreError>, is_idle: bool) -> &'static str {

@@ -6,6 +6,7 @@
 //! Invariant: the engine never knows a status code, a wire format or a route; it never holds a lock over a call.
 
 mod ask;
+mod caught;
 mod chance;
 mod dispatch;
 mod kind;

@@ -15,6 +15,7 @@ use genesys_purge::sandbox::{JobDuration, Kind};
 use crate::support::Setup;
 use crate::support::books::{all_final, assert_books};
 use points::{POINTS, Point};
+use process::Mortal;
 use work::Work;
 
 /// Every other point, from the first or the second.
@@ -44,6 +45,33 @@ async fn whatever_it_dies_of_between_two_effects_nothing_is_lost_and_nothing_don
 #[tokio::test]
 async fn nor_where_it_dies_at_any_other_of_them() {
     die_at(POINTS.iter().copied().skip(1).step_by(2)).await;
+}
+
+/// What panics in the dispatcher or in a step harms nothing else, and is done again: at once, or when the lease has run out.
+#[tokio::test]
+async fn what_panics_is_done_again() {
+    let setup = Setup::new().env("PURGE__TELEMETRY__LOG_FORMAT", "json");
+    let mut test = setup.start().await;
+    test.stop_service().await;
+    for (number, effect) in
+        ["claim_slices", "pack", "intend", "claim_poll", "claim_look"].into_iter().enumerate()
+    {
+        let mortal = Mortal::start(&test, Some(&format!("{effect}:panic"))).await;
+        test.url = mortal.url.clone().unwrap();
+        let ids = &test.ids_of(KIND)[number * 4..][..4];
+        let canceled = test.purge(&ids[..1]).await;
+        let (status, body) = test.post(&format!("/purges/{canceled}/cancel"), &serde_json::json!({})).await;
+        assert!(status.is_success() || status == reqwest::StatusCode::CONFLICT, "{body}");
+        let purge = test.purge(&ids[1..]).await;
+        assert_eq!(test.finished(purge).await["counts"]["purged"], 3, "{effect}");
+        test.finished(canceled).await;
+        let told = test.request(reqwest::Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+        let counted =
+            told.lines().any(|line| line.contains("result=\"panicked\"") && line.contains("_count"));
+        assert!(counted, "{effect}: {told}");
+    }
+    assert_books(&test).await;
+    test.assert_no_breach();
 }
 
 /// So long that only a point that is never reached takes longer.
