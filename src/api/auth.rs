@@ -33,6 +33,7 @@ struct Guard {
     state: ApiState,
     scope: Scope,
     urgency: Urgency,
+    is_patient: bool,
 }
 
 /// Lets only keys with this scope reach the routes, and only those who take what they answer; nothing of a request is
@@ -42,12 +43,14 @@ pub(super) fn guard(
     state: &ApiState,
     scope: Scope,
     urgency: Urgency,
+    is_patient: bool,
 ) -> Router<ApiState> {
-    router.route_layer(from_fn_with_state(Guard { state: state.clone(), scope, urgency }, check))
+    let guard = Guard { state: state.clone(), scope, urgency, is_patient };
+    router.route_layer(from_fn_with_state(guard, check))
 }
 
 async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let Guard { state, scope, urgency } = guard;
+    let Guard { state, scope, urgency, is_patient } = guard;
     let (id, caller) = match authorize(&state, request.headers(), scope, urgency).await {
         Ok(known) => known,
         Err(refusal) => return refusal.into_response(),
@@ -57,7 +60,17 @@ async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> 
     }
     request.extensions_mut().insert(Authorized(caller));
     request.extensions_mut().insert(KeyId(id));
+    // What protects waits for nobody, and what waits or streams has places of its own.
+    let place = if urgency == Urgency::Ordinary && !is_patient {
+        match state.room.reads.take(KeyId(id), 1, state.request_timeout).await {
+            Ok(place) => Some(place),
+            Err(problem) => return problem.into_response(),
+        }
+    } else {
+        None
+    };
     let response = next.run(request).await;
+    drop(place);
     state.room.keep(KeyId(id), response, state.request_timeout).await
 }
 

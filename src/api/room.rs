@@ -22,6 +22,8 @@ use super::terms::ConnectionTerms;
 
 /// An answer of so many bytes needs no place of its own.
 const SMALL: u64 = 64 * 1024;
+/// So many of a key may wait for a place; more are refused at once, since each takes a connection that others need.
+const LINE: usize = 64;
 /// Places of answers are counted in these.
 const KIB: u64 = 1024;
 
@@ -34,6 +36,8 @@ pub struct Room {
     pub(super) holds: Places,
     /// For purges as uploads.
     pub(super) uploads: Places,
+    /// For what is asked of the database: whoever asks for much waits for himself.
+    pub(super) reads: Places,
     /// For requests that wait for the end of a purge.
     pub(super) waits: Places,
     /// For large answers until they are taken, in KiB.
@@ -44,11 +48,13 @@ impl Room {
     /// As much as these terms give.
     pub fn new(terms: &ConnectionTerms) -> Self {
         Self {
-            purges: Places::new(terms.large_bodies),
-            holds: Places::new(terms.large_bodies),
-            uploads: Places::new(terms.uploads),
-            waits: Places::new(terms.waits),
-            answers: Places::new(terms.unread_answers >> 10),
+            purges: Places::new(terms.large_bodies, LINE),
+            holds: Places::new(terms.large_bodies, LINE),
+            uploads: Places::new(terms.uploads, LINE),
+            reads: Places::new(terms.reads, LINE),
+            waits: Places::new(terms.waits, 0),
+            // What waits here is in memory already.
+            answers: Places::new(terms.unread_answers >> 10, terms.unread_answers >> 13),
         }
     }
 
@@ -87,31 +93,45 @@ impl AsRef<[u8]> for Kept {
 pub(super) struct Places {
     all: Arc<Semaphore>,
     of_a_key: usize,
-    by_key: Arc<Mutex<HashMap<Uuid, Weak<Semaphore>>>>,
+    /// So many more of a key may be waited for.
+    line: usize,
+    by_key: Arc<Mutex<HashMap<Uuid, Weak<OfKey>>>>,
+}
+
+/// What one key has.
+#[derive(Debug)]
+struct OfKey {
+    places: Arc<Semaphore>,
+    /// Those who have one, and those who wait.
+    line: Arc<Semaphore>,
 }
 
 /// A place, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
+    _key: Arc<OfKey>,
+    _in_line: OwnedSemaphorePermit,
     _of_key: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
 
 impl Places {
-    fn new(all: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(all)), of_a_key: (all / 4).max(1), by_key: Arc::default() }
+    fn new(all: usize, line: usize) -> Self {
+        let of_a_key = (all / 4).max(1);
+        Self { all: Arc::new(Semaphore::new(all)), of_a_key, line, by_key: Arc::default() }
     }
 
     /// Waits for so many places, or for as many as a key may have, but no longer than `patience`.
     pub(super) async fn take(&self, key: KeyId, many: u64, patience: Duration) -> Result<Place, Problem> {
         let many =
             u32::try_from(many).unwrap_or(u32::MAX).min(u32::try_from(self.of_a_key).unwrap_or(u32::MAX));
-        let of_key = self.of(key);
+        let key = self.of(key);
         let taking = async {
+            let in_line = Arc::clone(&key.line).try_acquire_many_owned(many).ok()?;
             // First its own: whoever has used up his waits without a place of others.
-            let of_key = of_key.acquire_many_owned(many).await.ok()?;
+            let of_key = Arc::clone(&key.places).acquire_many_owned(many).await.ok()?;
             let of_all = Arc::clone(&self.all).acquire_many_owned(many).await.ok()?;
-            Some(Place { _of_key: of_key, _of_all: of_all })
+            Some(Place { _key: Arc::clone(&key), _in_line: in_line, _of_key: of_key, _of_all: of_all })
         };
         // Nobody closes the semaphores.
         if let Ok(Some(place)) = timeout(patience, taking).await {
@@ -122,20 +142,23 @@ impl Places {
     }
 
     /// The places of a key; forgotten when it has none.
-    fn of(&self, KeyId(key): KeyId) -> Arc<Semaphore> {
+    fn of(&self, KeyId(key): KeyId) -> Arc<OfKey> {
         let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = by_key.get(&key).and_then(Weak::upgrade) {
             return known;
         }
         by_key.retain(|_, places| places.strong_count() > 0);
-        let places = Arc::new(Semaphore::new(self.of_a_key));
-        by_key.insert(key, Arc::downgrade(&places));
-        places
+        let (places, line) = (Semaphore::new(self.of_a_key), Semaphore::new(self.of_a_key + self.line));
+        let of_key = Arc::new(OfKey { places: Arc::new(places), line: Arc::new(line) });
+        by_key.insert(key, Arc::downgrade(&of_key));
+        of_key
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     async fn take(places: &Places, key: u128, many: u64) -> Option<Place> {
@@ -144,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_takes_a_quarter_and_all_together_no_more_than_there_is() {
-        let places = Places::new(8);
+        let places = Places::new(8, 8);
         let mut taken = Vec::new();
         for key in 0..4 {
             taken.push(take(&places, key, 1).await.unwrap());
@@ -158,5 +181,27 @@ mod tests {
         drop(taken);
         assert!(take(&places, 0, 1_000_000).await.is_some(), "what is larger than a share takes it whole");
         assert!(places.by_key.lock().unwrap().values().all(|places| places.strong_count() == 0));
+    }
+
+    /// Found in an attack: a thousand uploads of one key waited for its places and left nobody a connection.
+    #[tokio::test]
+    async fn so_many_of_a_key_wait_and_more_are_refused_at_once() {
+        let places = Places::new(4, 2);
+        let key = KeyId(Uuid::from_u128(1));
+        let taken = places.take(key, 1, Duration::ZERO).await.unwrap();
+        let waiting: Vec<_> = (0..2)
+            .map(|_| {
+                let places = places.clone();
+                tokio::spawn(async move { places.take(key, 1, Duration::from_secs(30)).await.is_ok() })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let more = places.take(key, 1, Duration::from_secs(30)).now_or_never();
+        assert!(more.is_some_and(|refused| refused.is_err()), "it does not wait");
+        assert!(take(&places, 2, 1).await.is_some(), "another key");
+        drop(taken);
+        for waiting in waiting {
+            assert!(waiting.await.unwrap());
+        }
     }
 }

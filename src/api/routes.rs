@@ -182,7 +182,7 @@ fn guarded(group: &Group, state: &ApiState) -> Router<ApiState> {
     let (calls, _) = (group.calls)().split_for_parts();
     match group.whom {
         Whom::Anybody => calls.route_layer(from_fn(negotiate::check)),
-        Whom::Keys(scope) => auth::guard(calls, state, scope, group.urgency),
+        Whom::Keys(scope) => auth::guard(calls, state, scope, group.urgency, group.is_patient),
         Whom::Scrapers => metrics::guard(calls.route_layer(from_fn(negotiate::check)), state),
     }
 }

@@ -42,11 +42,13 @@ pub struct ConnectionTerms {
     /// A JSON body may take so long in all: it is kept in memory meanwhile.
     pub whole: Duration,
     /// So many JSON bodies of more than 64 KiB are kept in memory at once, of purges and of holds each. Of these and of the
-    /// next three whoever uses one key has a quarter.
+    /// next four whoever uses one key has a quarter.
     pub large_bodies: usize,
     /// So many uploads are spooled at once.
     pub uploads: usize,
-    /// So many requests wait for the end of a purge at once.
+    /// So many requests ask the database for something to read at once.
+    pub reads: usize,
+    /// So many requests wait for the end of a purge at once: all together leave half of the connections.
     pub waits: usize,
     /// Large answers that nobody has taken yet have so many bytes at most.
     pub unread_answers: usize,
@@ -66,7 +68,8 @@ impl Default for ConnectionTerms {
             whole: Duration::from_mins(2),
             large_bodies: 8,
             uploads: 256,
-            waits: 2048,
+            reads: 16,
+            waits: 512,
             unread_answers: 128 * 1024 * 1024,
             unread: Duration::from_mins(2),
         }

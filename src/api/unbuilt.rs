@@ -37,7 +37,13 @@ const CALLS: &[(MethodFilter, &str, Scope)] = &[
 /// Routes for all of them.
 pub(super) fn router(state: &ApiState) -> Router<ApiState> {
     CALLS.iter().fold(Router::new(), |router, (method, path, scope)| {
-        router.merge(guard(Router::new().route(path, on(*method, refuse)), state, *scope, Urgency::Ordinary))
+        router.merge(guard(
+            Router::new().route(path, on(*method, refuse)),
+            state,
+            *scope,
+            Urgency::Ordinary,
+            false,
+        ))
     })
 }
 

@@ -27,6 +27,7 @@ async fn a_hold_with_a_name_of_its_callers_is_made_once_as_long_as_it_is_in_forc
         assert!(time_in(&body["quietAt"]) >= time_in(&body["createdAt"]), "{body}");
     }
     assert_eq!(test.number("select count(*) from holds where active").await, 1);
+    assert_eq!(test.number("select count(*) from holds").await, 1, "what others had loaded is gone");
 
     for other in [
         json!({ "matter": "M", "externalId": "case-1", "conversationIds": ids[..2] }),
@@ -48,4 +49,28 @@ async fn a_hold_with_a_name_of_its_callers_is_made_once_as_long_as_it_is_in_forc
     let (status, body) =
         test.post("/holds", &json!({ "matter": "M", "externalId": "", "conversationIds": ids })).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+}
+
+/// Found in an attack: who sent a hold while somebody released it was told of one that protects nobody.
+#[tokio::test]
+async fn what_is_told_to_be_in_force_is_so_however_often_it_is_released() {
+    let test = TestService::start().await;
+    let named =
+        json!({ "matter": "M", "externalId": "case", "conversationIds": &test.ids_of(Kind::Eligible)[..2] });
+    for _ in 0..20 {
+        let sent = futures_util::future::join_all((0..6).map(async |number| {
+            let (status, body) = test.post("/holds", &named).await;
+            assert!(status.is_success() || status == StatusCode::SERVICE_UNAVAILABLE, "{status} {body}");
+            let is_told = status.is_success() && body["active"] == true;
+            let released = body["releasedAt"].as_str().map(|_| time_in(&body["releasedAt"]));
+            assert!(!status.is_success() || is_told || released > Some(time_in(&body["quietAt"])), "{body}");
+            if number == 0 && status.is_success() {
+                let release = format!("/holds/{}/release", body["id"].as_str().unwrap());
+                test.post(&release, &json!({})).await;
+            }
+        }));
+        sent.await;
+    }
+    let left = "select count(*) from holds where not active and released_at is null";
+    assert_eq!(test.number(left).await, 0);
 }

@@ -177,6 +177,7 @@ mod tests {
         whole: Duration::from_mins(2),
         large_bodies: 1,
         uploads: 1,
+        reads: 1,
         waits: 1,
         unread_answers: 1,
         stalled: Duration::from_secs(40),

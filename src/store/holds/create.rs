@@ -13,6 +13,9 @@ use crate::store::orgs::quiet::quiet_at;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError, Urgency};
 
+/// So often a hold is tried that others send and release at the same time.
+const TRIES: usize = 5;
+
 /// A hold that somebody wants.
 #[derive(Debug, Clone)]
 pub struct NewHold {
@@ -53,23 +56,28 @@ impl Store {
     /// Creates a hold, or finds the one that is in force under the caller's own name for it; from the return on no intent
     /// names its conversations.
     pub async fn create_hold(&self, new: &NewHold) -> Result<Held, StoreError> {
-        if let Some(held) = self.held_before(new).await? {
-            return Ok(held);
+        // Whoever else sends the same, or releases it meanwhile, is done at some time.
+        for _ in 0..TRIES {
+            if let Some(held) = self.held_before(new).await? {
+                return Ok(held);
+            }
+            let id = self.new_id();
+            self.load_hold(id, new).await?;
+            match self.activate_hold(id, new).await {
+                Ok(quiet_at) => return Ok(Held::New(self.created(id, new, quiet_at).await?)),
+                Err(error) if error.is_unique_violation() => self.unload_hold(id).await?,
+                Err(error) => return Err(error),
+            }
         }
-        let id = self.new_id();
-        self.load_hold(id, new).await?;
-        match self.activate_hold(id, new).await {
-            Ok(quiet_at) => Ok(Held::New(self.created(id, new, quiet_at).await?)),
-            // Somebody else was sending the same.
-            Err(error) if error.is_unique_violation() => self.held_before(new).await?.ok_or(error),
-            Err(error) => Err(error),
-        }
+        Err(StoreError::NoTurn)
     }
 
     /// What is in force under the caller's own name for it.
     async fn held_before(&self, new: &NewHold) -> Result<Option<Held>, StoreError> {
         let Some(external_id) = &new.external_id else { return Ok(None) };
         let mut tx = self.begin_protecting("held_before").await?;
+        // What is in force now is in force until the answer is decided.
+        lock_orgs(&mut tx, &new.orgs).await?;
         let row = sqlx::query!(
             r#"-- held_before
             select id, matter = $3 and orgs = $4 and conversations = cardinality($5::uuid[]) and not exists (
@@ -93,7 +101,6 @@ impl Store {
         if !row.is_same {
             return Ok(Some(Held::Misused(row.id)));
         }
-        lock_orgs(&mut tx, &new.orgs).await?;
         let quiet_at = quiet_at(&mut tx, &new.orgs, None).await?;
         tx.commit().await?;
         Ok(Some(Held::Before(self.created(row.id, new, quiet_at).await?)))
@@ -135,6 +142,21 @@ impl Store {
             id
         )
         .exactly(&mut tx, new.conversation_ids.len() * new.orgs.len())
+        .await?;
+        tx.commit().await
+    }
+
+    /// Takes away what was loaded of a hold that never was in force.
+    async fn unload_hold(&self, id: Uuid) -> Result<(), StoreError> {
+        let mut tx = self.begin_protecting("unload_hold").await?;
+        sqlx::query!("-- unload_hold_conversations\ndelete from hold_conversations where hold_id = $1", id)
+            .run(&mut tx)
+            .await?;
+        sqlx::query!(
+            "-- unload_hold\ndelete from holds where id = $1 and not active and released_at is null",
+            id
+        )
+        .exactly(&mut tx, 1)
         .await?;
         tx.commit().await
     }

@@ -122,6 +122,7 @@ const WITHOUT: &[(&str, &[&str])] = &[
             "expire_submits",
             "forget_repeats",
             "held_before",
+            "unload_hold",
             "note_login_trouble",
             "postpone_job",
             "unblock_org",
