@@ -48,7 +48,7 @@ fn organization(seed: u64, conversations: usize) -> sandbox::Settings {
             conflict_unnamed: 0.0002,
             unreadable_end: 0.02,
         },
-        job_duration: JobDuration { base_ms: 300, jitter_ms: 600 },
+        job_duration: JobDuration { base_ms: 500, jitter_ms: 1_500 },
         job_unknown_ms: 100,
         deletion_lag_ms: 200,
         failed_share: 0.1,
@@ -89,7 +89,7 @@ fn variables(
         ("PURGE__ENGINE__POLL_INITIAL", "200ms"),
         ("PURGE__ENGINE__POLL_MAX", "2s"),
         ("PURGE__ENGINE__ABSENCE_GAP", "200ms"),
-        ("PURGE__ENGINE__AMBIGUITY_GRACE", "2s"),
+        ("PURGE__ENGINE__AMBIGUITY_GRACE", "3s"),
         ("PURGE__ENGINE__RESUBMIT_AFTER", "500ms"),
         ("PURGE__ENGINE__VERIFY_TIMEOUT", "1500ms"),
         ("PURGE__ENGINE__MAX_ATTEMPTS", &attempts),
@@ -174,7 +174,7 @@ impl Stage {
                 *self.kills.lock().unwrap() += 1;
             }
         }
-        self.kill_database(Duration::from_millis(1_500)).await;
+        self.kill_database(Duration::from_millis(2_300)).await;
         self.database
             .sql(
                 "update jobs
