@@ -1,16 +1,14 @@
 //! A database that went back in time deletes nothing by itself: real servers are restored, recovered and promoted under a
 //! service that had submitted and protected what they know nothing of.
 
-mod cluster;
-
 use genesys_purge::sandbox::{Call, Kind};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::books::{assert_books, eventually};
+use crate::support::cluster::{Machine, Running};
 use crate::support::{Setup, TestService};
-use cluster::{Machine, Running};
 
 /// A service on a first server, and what happens to it.
 struct Story {

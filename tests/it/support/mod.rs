@@ -3,6 +3,7 @@
 
 pub mod books;
 pub mod calls;
+pub mod cluster;
 pub mod postgres;
 pub mod problem;
 pub mod proxy;

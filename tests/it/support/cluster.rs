@@ -1,4 +1,4 @@
-//! Servers of a test's own, which it may copy, recover, promote and exchange under a running service.
+//! Servers of a test's own, which it may kill, copy, recover, promote and exchange under a running service.
 
 use std::fs::{File, Permissions};
 use std::io::Write as _;
@@ -15,7 +15,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _};
 use tempfile::TempDir;
 
-use crate::support::postgres::TestDatabase;
+use super::postgres::TestDatabase;
 
 const PORT: u16 = 5432;
 const SUPERUSER: &str = "purge";
@@ -50,7 +50,7 @@ impl Machine {
         let binaries = Binaries::find(Environment::of_process().path()).unwrap().best().to_owned();
         // Postgres refuses to run as root.
         let account = geteuid().is_root().then(|| User::from_name("postgres").unwrap().unwrap());
-        let folder = tempfile::Builder::new().prefix("gp-rewind-").tempdir_in("/tmp").unwrap();
+        let folder = tempfile::Builder::new().prefix("gp-cluster-").tempdir_in("/tmp").unwrap();
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         if let Some(account) = &account {
             chown(folder.path(), Some(account.uid.as_raw()), Some(account.gid.as_raw())).unwrap();
@@ -183,7 +183,7 @@ impl Machine {
         running.sql("postgres", &format!("create database {DATABASE}")).await;
         self.put_in_front(running);
         let database = self.front();
-        crate::support::postgres::migrate(&database.place()).await;
+        super::postgres::migrate(&database.place()).await;
         database
     }
 
