@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::words::words;
+
 /// Which server a database is on, and how far its log has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,29 +32,19 @@ pub enum Promotion {
     Lossless,
 }
 
-/// How the database went back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rewind {
-    /// It is on another server: a dump was restored.
-    OtherServer,
-    /// A standby was promoted, or the server recovered to a point in time.
-    OtherTimeline,
-    /// Its log is shorter than it was: its files are of an earlier time.
-    WentBack,
+words! {
+    /// How the database went back.
+    Rewind, "way for a database to go back" {
+        /// It is on another server: a dump was restored.
+        OtherServer = "other_server",
+        /// A standby was promoted, or the server recovered to a point in time.
+        OtherTimeline = "other_timeline",
+        /// Its log is shorter than it was: its files are of an earlier time.
+        WentBack = "went_back",
+    }
 }
 
 impl Rewind {
-    pub const ALL: [Self; 3] = [Self::OtherServer, Self::OtherTimeline, Self::WentBack];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OtherServer => "other_server",
-            Self::OtherTimeline => "other_timeline",
-            Self::WentBack => "went_back",
-        }
-    }
-
     /// What happened, for people.
     pub const fn says(self) -> &'static str {
         match self {

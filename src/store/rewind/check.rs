@@ -6,7 +6,8 @@
 use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 
-use super::{close, here};
+use super::close;
+use super::ground::here;
 use crate::domain::rewind::{Ground, History, Promotion, Rewind, judge};
 use crate::domain::terms::EngineTerms;
 use crate::store::tx::{Rows as _, Tx, Writes as _};

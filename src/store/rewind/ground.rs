@@ -38,7 +38,7 @@ impl Grounds {
 }
 
 /// Where the database stands at this moment.
-pub(in crate::store) async fn here(tx: &mut Tx) -> Result<Ground, StoreError> {
+pub(super) async fn here(tx: &mut Tx) -> Result<Ground, StoreError> {
     sqlx::query_as!(
         Ground,
         r#"-- ground

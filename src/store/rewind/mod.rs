@@ -5,4 +5,4 @@ mod close;
 mod ground;
 
 pub use check::Rewound;
-pub(in crate::store) use ground::{Grounds, here};
+pub(in crate::store) use ground::Grounds;

@@ -20,13 +20,13 @@ use work::Work;
 
 /// Every other point, from the first or the second.
 async fn die_at(points: impl Iterator<Item = Point>) {
-    let mut setup = Setup::new()
+    let setup = Setup::new()
         .sandbox(|settings| {
             settings.conversations = 3000;
             settings.job_duration = JobDuration { base_ms: 100, jitter_ms: 50 };
         })
-        .env("PURGE__ORGS__DEFAULT__MAX_CONCURRENT_JOBS", "20");
-    setup = setup.env("PURGE__TELEMETRY__LOG_FORMAT", "json");
+        .env("PURGE__ORGS__DEFAULT__MAX_CONCURRENT_JOBS", "20")
+        .env("PURGE__TELEMETRY__LOG_FORMAT", "json");
     let mut work = Work::begin(setup.start().await).await;
     for point in points {
         work.die_at(point).await;
