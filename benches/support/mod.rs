@@ -139,6 +139,23 @@ impl Process {
         (began.elapsed().as_secs_f64(), purge["id"].as_str().unwrap().to_owned())
     }
 
+    /// Asks for a purge by JSON; the purge's id.
+    pub async fn purge(&self, body: serde_json::Value) -> String {
+        let request = self.client.post(format!("{}/purges", self.url)).bearer_auth(&self.key);
+        let response = request.json(&body).send().await.unwrap();
+        let status = response.status();
+        let purge: serde_json::Value = response.json().await.unwrap();
+        assert_eq!(status, 202, "{purge}");
+        purge["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until a purge is final, half a minute at most.
+    pub async fn finish(&self, purge: &str) {
+        let url = format!("{}/purges/{purge}?wait=30", self.url);
+        let request = self.client.get(url).bearer_auth(&self.key);
+        request.send().await.unwrap().error_for_status().unwrap().bytes().await.unwrap();
+    }
+
     /// Resident memory in MiB: now, and at its highest.
     pub fn memory(&self) -> (f64, f64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

@@ -52,6 +52,8 @@ pub(super) struct Dispatcher {
     no_call_before: Option<Instant>,
     sweeper: Sweeper,
     turns: Turns,
+    /// There was nothing at all to do when it looked last, and now it was woken.
+    is_greeting: bool,
 }
 
 /// What one round of a kind came to.
@@ -84,6 +86,7 @@ impl Dispatcher {
             no_call_before: None,
             sweeper: Sweeper::default(),
             turns: Turns::default(),
+            is_greeting: false,
         }
     }
 
@@ -119,14 +122,18 @@ impl Dispatcher {
             let Some(wait) = wait else { continue };
             tokio::select! {
                 () = self.crew.stop.cancelled() => {}
-                () = self.wake.notified() => {}
+                () = self.wake.notified() => continue,
                 () = tokio::time::sleep(wait) => {}
             }
+            self.is_greeting = false;
         }
     }
 
     /// Surveys and launches; tells how long to sleep, or `None` where more may be due.
     async fn turn(&mut self) -> Result<Option<Duration>, StoreError> {
+        if std::mem::take(&mut self.is_greeting) {
+            self.greet().await?;
+        }
         let horizon = horizon(self.expected_job, self.org.engine.validation_max_age);
         let survey = self.org.store.survey(&self.org.terms, horizon).await?;
         self.expected_job = survey.pace.expected(self.org.terms.max_batch);
@@ -172,6 +179,7 @@ impl Dispatcher {
             None => {
                 let has_work = survey.drawable + survey.intents_due + survey.polls_due + survey.looks_due > 0
                     || survey.slice_at.is_some();
+                self.is_greeting = !has_work && survey.asking + survey.slots_taken == 0;
                 Ok(Some(until_next(&survey, has_work).min(put_off)))
             }
         }

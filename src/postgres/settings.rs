@@ -23,8 +23,8 @@ const ALWAYS: &[&str] = &[
     // No TCP: who may connect is decided by the permissions of the socket's folder and of the socket.
     "listen_addresses=",
     "unix_socket_permissions=0700",
-    // Enough for many tests that share one server; the service itself is content with a tenth.
-    "max_connections=100",
+    // Enough for many tests that share one server; the service itself is content with a twentieth.
+    "max_connections=200",
     // Postgres' own default, stated because `initdb` silently chooses less where it finds little memory.
     "shared_buffers=128MB",
     // Nobody replicates from this server, and then a COPY into a table made in the same transaction need not

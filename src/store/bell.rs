@@ -2,7 +2,8 @@
 //!
 //! The notification is a transaction of its own, after the one that made the work: a commit that notifies holds a lock of
 //! the whole server until its log is on disk, so those of many callers would stand in a row. One notification tells of
-//! everything that came up while the last one was under way. One that is lost costs time, nothing else.
+//! everything that came up while the last one was under way. One that is lost costs time, nothing else, so it does not even
+//! wait for its log to reach the disk.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -91,11 +92,13 @@ impl Bell {
     async fn tell(&self, told: &[String]) -> Result<(), sqlx::Error> {
         let mut connection = self.0.pool.acquire().await?;
         let telling = sqlx::query!(
-            "-- tell_of_work\nselect pg_notify($1, told) from unnest($2::text[]) as new (told)",
+            "-- tell_of_work
+            select set_config('synchronous_commit', 'off', true), pg_notify($1, told)
+            from unnest($2::text[]) as new (told)",
             CHANNEL,
             told
         );
-        if let Ok(done) = timeout(self.0.limits.statement, telling.execute(&mut *connection)).await {
+        if let Ok(done) = timeout(self.0.limits.statement, telling.fetch_all(&mut *connection)).await {
             return done.map(drop);
         }
         self.0.pulse.missed();

@@ -125,8 +125,8 @@ async fn assert_every_turn_reads_little(connection: &mut PgConnection) {
     for (org, _) in ORGS {
         for name in [
             "survey_open",
-            "candidates_for_slots",
-            "candidates_first_and_dry",
+            "slices_due_for_slots",
+            "slices_due_first",
             "line_up",
             "lock_org",
             "count_slots",
@@ -139,8 +139,7 @@ async fn assert_every_turn_reads_little(connection: &mut PgConnection) {
         assert_reads_little(connection, "slices_to_wake", &format!("'{org}', '{{}}', 50")).await;
     }
     let due = some(connection, "due", 200).await;
-    assert_reads_little(connection, "slices_due", &format!("{due}, 4")).await;
-    assert_reads_little(connection, "take_ask_turn", &due).await;
+    assert_reads_little(connection, "start_purges", &due).await;
     let drawable = some(connection, "drawable", 200).await;
     let takes = vec!["3"; 200].join(",");
     assert_reads_little(connection, "choose_slices_to_draw", &format!("{drawable}, '{{{takes}}}'")).await;

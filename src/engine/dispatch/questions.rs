@@ -12,6 +12,18 @@ use crate::store::slices::claim::{Claim, Reach};
 use crate::store::views::survey::Survey;
 
 impl Dispatcher {
+    /// Whoever wakes a dispatcher that had nothing to do has accepted a purge, most likely: that is asked about before all
+    /// is looked at. The claim sees by itself whether anything may be asked; no login is made for somebody who may not be
+    /// there.
+    pub(super) async fn greet(&mut self) -> Result<(), StoreError> {
+        let has_token = self.org.upstream.token_life().is_some_and(|life| !life.expires_in.is_zero());
+        if self.org.engine.paused || !has_token || self.not_ready(Kind::Validate).await?.is_some() {
+            return Ok(());
+        }
+        let Some(worker) = self.worker_for_question() else { return Ok(()) };
+        self.ask_once(Reach::FirstAndDryRuns, false, worker).await.map(drop)
+    }
+
     /// Asks for facts: for new purges and dry runs always, for others just far enough ahead of the slots.
     pub(super) async fn launch_validations(&mut self, survey: &Survey) -> Result<Round, StoreError> {
         let is_due = |at: Option<jiff::Timestamp>| at.is_some_and(|at| at <= survey.now);
@@ -63,18 +75,33 @@ impl Dispatcher {
             if round.is_put_off(self.not_ready(Kind::Validate).await?) {
                 break;
             }
-            let lease = self.org.engine.lease;
-            let claim =
-                self.org.store.claim_slices(&self.org.terms, reach, lease, survey.are_facts_blocked).await?;
-            round.has_moved |= claim.has_moved();
-            let Claim::Claimed(question, permit) = claim else { break };
+            let (asked, has_moved) = self.ask_once(reach, survey.are_facts_blocked, worker).await?;
+            round.has_moved |= has_moved;
+            if asked == 0 {
+                break;
+            }
             round.calls += 1;
-            self.turns.note_question(reach);
-            stock.asking += question.ids().len();
-            let org = Arc::clone(&self.org);
-            self.spawn(worker, "validate", async move { org.validate(&question, permit).await });
+            stock.asking += asked;
         }
         Ok(())
+    }
+
+    /// Claims one question and has it asked; tells about how many ids, and whether more may be due at once.
+    async fn ask_once(
+        &mut self,
+        reach: Reach,
+        is_probe: bool,
+        worker: OwnedSemaphorePermit,
+    ) -> Result<(usize, bool), StoreError> {
+        let lease = self.org.engine.lease;
+        let claim = self.org.store.claim_slices(&self.org.terms, reach, lease, is_probe).await?;
+        let has_moved = claim.has_moved();
+        let Claim::Claimed(question, permit) = claim else { return Ok((0, has_moved)) };
+        self.turns.note_question(reach);
+        let asked = question.ids().len();
+        let org = Arc::clone(&self.org);
+        self.spawn(worker, "validate", async move { org.validate(&question, permit).await });
+        Ok((asked, has_moved))
     }
 
     /// A free worker, where jobs are left theirs.

@@ -22,7 +22,7 @@ async fn a_new_server_has_the_wanted_encoding_and_settings() {
 
     assert_eq!(
         settings,
-        "fsync=off jit=off listen_addresses= max_connections=100 server_encoding=UTF8 \
+        "fsync=off jit=off listen_addresses= max_connections=200 server_encoding=UTF8 \
          synchronous_commit=off TimeZone=UTC wal_level=minimal"
     );
 }

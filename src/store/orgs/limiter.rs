@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
 
 use super::block::PROBE_EVERY;
+use super::policy::{Rules, RulesRow};
 use crate::domain::limiter::{Budget, LONGEST_SILENCE, PERMIT_LIFE, Permission, WINDOW, in_force};
 use crate::domain::recent::RecentCalls;
 use crate::domain::terms::OrgTerms;
@@ -45,6 +46,63 @@ pub(in crate::store) async fn take(
     org: &OrgTerms,
     call: Call,
 ) -> Result<Result<Permit, Duration>, StoreError> {
+    let granted = match grant(tx, org, call).await? {
+        Ok(granted) => granted,
+        Err(wait) => return Ok(Err(wait)),
+    };
+    sqlx::query!(
+        "-- take_permit
+        update limiters set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4) where org = $1",
+        org.name,
+        granted.arrival_at.to_sqlx() as _,
+        granted.recent.per_second(),
+        granted.now.to_sqlx() as _
+    )
+    .run(tx)
+    .await?;
+    tracing::trace!(call = call.as_str(), "permit taken");
+    Ok(Ok(granted.permit))
+}
+
+/// The same for a question, with the rules by which its answer is judged: read under the lock, in the same statement.
+pub(in crate::store) async fn take_by_rules(
+    tx: &mut Tx,
+    org: &OrgTerms,
+) -> Result<Result<(Permit, Rules), Duration>, StoreError> {
+    let granted = match grant(tx, org, Call::Details).await? {
+        Ok(granted) => granted,
+        Err(wait) => return Ok(Err(wait)),
+    };
+    let row = sqlx::query_as!(
+        RulesRow,
+        r#"-- take_permit_by_rules
+        with taken as (
+            update limiters set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4) where org = $1
+        )
+        select policy as "policy: _", policy_epoch, stopped_at is not null as "is_stopped!", blocked_call,
+               clock_timestamp() as "read_at!: _"
+        from orgs
+        where name = $1"#,
+        org.name,
+        granted.arrival_at.to_sqlx() as _,
+        granted.recent.per_second(),
+        granted.now.to_sqlx() as _
+    )
+    .one(tx)
+    .await?;
+    tracing::trace!(call = Call::Details.as_str(), "permit taken");
+    Ok(Ok((granted.permit, row.into())))
+}
+
+/// What a permit leaves of the budget; the limiter's row is locked.
+struct Granted {
+    permit: Permit,
+    now: Timestamp,
+    arrival_at: Timestamp,
+    recent: RecentCalls,
+}
+
+async fn grant(tx: &mut Tx, org: &OrgTerms, call: Call) -> Result<Result<Granted, Duration>, StoreError> {
     // Measured from before the row is read, so that a slow database makes a permit shorter, never longer.
     let permit = Permit { valid_until: Instant::now() + PERMIT_LIFE };
     let row = sqlx::query!(
@@ -79,18 +137,7 @@ pub(in crate::store) async fn take(
     };
     let mut recent = RecentCalls::new(row.calls, row.called_at.map(SqlTimestamp::to_jiff));
     recent.note(now);
-    sqlx::query!(
-        "-- take_permit
-        update limiters set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4) where org = $1",
-        org.name,
-        arrival_at.to_sqlx() as _,
-        recent.per_second(),
-        now.to_sqlx() as _
-    )
-    .run(tx)
-    .await?;
-    tracing::trace!(call = call.as_str(), "permit taken");
-    Ok(Ok(permit))
+    Ok(Ok(Granted { permit, now, arrival_at, recent }))
 }
 
 fn until(then: Timestamp, now: Timestamp) -> Duration {

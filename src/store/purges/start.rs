@@ -1,4 +1,4 @@
-//! The start of a purge: its first question.
+//! A purge is asked about: its start, where it is the first time, and its turn.
 
 use uuid::Uuid;
 
@@ -8,7 +8,7 @@ use crate::store::events::{Actor, OfPurge, write_for_purges};
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
-/// Marks those of the purges that are still queued as running; `false` where one of them may not be asked about any
+/// Marks those of the purges that are still queued as running, and sends all to the end of the line; `false` where one of them may not be asked about any
 /// more, and then whoever asks rolls back: the lock makes that exact, so that nothing is asked once a pause or a cancel was
 /// answered.
 pub(in crate::store) async fn start(store: &Store, tx: &mut Tx, purges: &[Uuid]) -> Result<bool, StoreError> {
@@ -17,8 +17,11 @@ pub(in crate::store) async fn start(store: &Store, tx: &mut Tx, purges: &[Uuid])
         with locked as (
             select id, state from purges where id = any($1) order by id for no key update
         ), started as (
-            update purges p set state = 'running', started_at = coalesce(p.started_at, clock_timestamp())
-            from locked where p.id = locked.id and locked.state = 'queued'
+            update purges p
+            set state = 'running', started_at = coalesce(p.started_at, turn.at),
+                ask_turn_at = turn.at, ask_at = next_ask(p.id, turn.at)
+            from locked, (select clock_timestamp() as at) turn
+            where p.id = locked.id and locked.state in ('queued', 'running')
         )
         select id, state as "state: PurgeState" from locked"#,
         purges

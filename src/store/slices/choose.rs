@@ -12,12 +12,6 @@ use crate::domain::terms::OrgTerms;
 use crate::store::StoreError;
 use crate::store::tx::{Rows as _, Tx};
 
-/// So many due slices are looked at for one question, or some of each purge.
-const SLICES: usize = 500;
-
-/// Some of each.
-const SLICES_OF_EACH: usize = 4;
-
 /// What a question is to be about, before its slices are locked.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
@@ -41,14 +35,15 @@ pub(super) struct Askable {
 
 /// Chooses slices by the turn of their purges, until the call is full.
 pub(super) async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Wanted, StoreError> {
-    let candidates = candidates(tx, &org.name, reach).await?;
-    let due = due_slices(tx, &candidates).await?;
-    let mut of_each = HashMap::<Uuid, Vec<(SliceKey, usize)>>::new();
-    for (key, pending) in due {
-        of_each.entry(key.purge).or_default().push((key, pending));
+    let mut in_line = Vec::<(Uuid, Vec<(SliceKey, usize)>)>::new();
+    for due in due_slices(tx, &org.name, reach).await? {
+        let pending = usize::try_from(due.pending).unwrap_or_default();
+        let slice = (SliceKey { purge: due.purge, no: due.slice_no }, pending);
+        match in_line.last_mut() {
+            Some((purge, slices)) if *purge == due.purge => slices.push(slice),
+            _ => in_line.push((due.purge, vec![slice])),
+        }
     }
-    let in_line: Vec<(Uuid, Vec<(SliceKey, usize)>)> =
-        candidates.into_iter().filter_map(|purge| Some((purge, of_each.remove(&purge)?))).collect();
     let available: Vec<usize> =
         in_line.iter().map(|(_, slices)| slices.iter().map(|(_, pending)| pending).sum()).collect();
     let mut wanted = Wanted::default();
@@ -65,62 +60,50 @@ pub(super) async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<
     Ok(wanted)
 }
 
-/// The purges that stand in line, in the order of their turn.
-async fn candidates(tx: &mut Tx, org: &str, reach: Reach) -> Result<Vec<Uuid>, StoreError> {
-    let candidates = match reach {
-        Reach::ForSlots => {
-            sqlx::query_scalar!(
-                "-- candidates_for_slots
-                select id from purges_asked_for_slots
-                where org = $1 and ask_at <= (select clock_timestamp())
-                order by ask_at, id
-                limit 200",
-                org
-            )
-            .all(tx)
-            .await?
-        }
-        Reach::FirstAndDryRuns => {
-            sqlx::query_scalar!(
-                "-- candidates_first_and_dry
-                select id from purges_asked_first
-                where org = $1 and ask_at <= (select clock_timestamp())
-                order by ask_at, id
-                limit 200",
-                org
-            )
-            .all(tx)
-            .await?
-        }
-    };
-    Ok(candidates.into_iter().flatten().collect())
+/// A slice that a question may take.
+struct Due {
+    purge: Uuid,
+    slice_no: i32,
+    pending: i16,
 }
 
-/// The first due slices of each candidate, with how much of them is pending.
-async fn due_slices(tx: &mut Tx, candidates: &[Uuid]) -> Result<Vec<(SliceKey, usize)>, StoreError> {
-    let of_each = (SLICES / candidates.len().max(1)).max(SLICES_OF_EACH);
-    let rows = sqlx::query!(
-        r#"-- slices_due
-        select c.purge_id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!"
-        from unnest($1::uuid[]) with ordinality as c (purge_id, turn)
-        cross join lateral (
-            select slice_no, pending, run_at
-            from slices_to_ask
-            where purge_id = c.purge_id and run_at <= (select clock_timestamp())
-            order by run_at, slice_no
-            limit $2
-        ) s
-        order by c.turn, s.run_at, s.slice_no"#,
-        candidates,
-        i64::try_from(of_each).unwrap_or(i64::MAX)
-    )
-    .all(tx)
-    .await?;
-    let due = rows.into_iter().map(|row| {
-        let pending = usize::try_from(row.pending).unwrap_or_default();
-        (SliceKey { purge: row.purge, no: row.slice_no }, pending)
-    });
-    Ok(due.collect())
+/// The due slices of the first 200 purges in line, in the order of their turn: 500 of one, or four of each.
+macro_rules! due_slices {
+    ($name:literal, $line:literal, $org:expr) => {
+        sqlx::query_as!(
+            Due,
+            "-- "
+                + $name
+                + r#"
+            with in_line as materialized (
+                select id, ask_at
+                from "#
+                + $line
+                + r#"
+                where org = $1 and ask_at <= (select clock_timestamp())
+                order by ask_at, id
+                limit 200
+            ), of_each as materialized (select greatest(500 / nullif(count(*), 0), 4) as slices from in_line)
+            select p.id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!"
+            from in_line p
+            cross join lateral (
+                select slice_no, pending, run_at
+                from slices_to_ask
+                where purge_id = p.id and run_at <= (select clock_timestamp())
+                order by run_at, slice_no
+                limit (select slices from of_each)
+            ) s
+            order by p.ask_at, p.id, s.run_at, s.slice_no"#,
+            $org
+        )
+    };
+}
+
+async fn due_slices(tx: &mut Tx, org: &str, reach: Reach) -> Result<Vec<Due>, StoreError> {
+    match reach {
+        Reach::ForSlots => due_slices!("slices_due_for_slots", "purges_asked_for_slots", org).all(tx).await,
+        Reach::FirstAndDryRuns => due_slices!("slices_due_first", "purges_asked_first", org).all(tx).await,
+    }
 }
 
 /// Locks the slices that nobody else has taken meanwhile, and reads what of them may be asked; the error names those that

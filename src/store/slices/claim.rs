@@ -13,9 +13,9 @@ use crate::domain::retention::Policy;
 use crate::domain::terms::OrgTerms;
 use crate::store::error::ensure_rows;
 use crate::store::orgs::limiter::{self, Permit};
-use crate::store::orgs::{block, policy};
+use crate::store::orgs::block;
 use crate::store::purges::start;
-use crate::store::tx::{Rows as _, Tx, Writes as _};
+use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
 /// One slice of a question.
@@ -177,13 +177,11 @@ impl Store {
         if !start::start(self, &mut tx, &purges).await? {
             return Ok(Ok(Claim::Nothing));
         }
-        take_turn(&mut tx, &purges).await?;
-        let Ok(permit) = limiter::take(&mut tx, org, limiter::Call::Details).await? else {
+        let Ok((permit, rules)) = limiter::take_by_rules(&mut tx, org).await? else {
             return Ok(Ok(Claim::NoPermit));
         };
-        let rules = policy::in_force(&mut tx, &org.name).await?;
         // Under the limiter's lock, which a stop takes too: nothing is claimed once it was answered.
-        if rules.is_stopped {
+        if rules.is_stopped || rules.are_facts_blocked && !is_probe {
             return Ok(Ok(Claim::Nothing));
         }
         tx.commit().await?;
@@ -248,18 +246,4 @@ async fn lease(tx: &mut Tx, slices: Vec<Askable>, lease: Duration) -> Result<Vec
         })
     };
     Ok(slices.into_iter().filter_map(asked).collect())
-}
-
-/// Sends the purges that are asked about, whose rows are locked, to the end of the line.
-async fn take_turn(tx: &mut Tx, purges: &[Uuid]) -> Result<(), StoreError> {
-    sqlx::query!(
-        "-- take_ask_turn
-        update purges p
-        set ask_turn_at = turn.at, ask_at = next_ask(p.id, turn.at)
-        from (select clock_timestamp() as at) turn
-        where p.id = any($1)",
-        purges
-    )
-    .exactly(tx, purges.len())
-    .await
 }

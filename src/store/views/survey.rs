@@ -70,10 +70,11 @@ impl Store {
     /// Looks at an org's work.
     ///
     /// What is due of the jobs and what lies ahead are told apart by one moment, so that nothing falls between them. The two
-    /// statements still see two states: whoever acts on this checks again, under the locks.
+    /// statements, which are asked at the same time, see two states: whoever acts on this checks again, under the locks.
     pub async fn survey(&self, org: &OrgTerms, horizon: Duration) -> Result<Survey, StoreError> {
-        let live = live(&mut self.single("survey").await?, org, horizon).await?;
-        let open = open(&mut self.single("survey").await?, org).await?;
+        let live = async { live(&mut self.single("survey").await?, org, horizon).await };
+        let open = async { open(&mut self.single("survey").await?, org).await };
+        let (live, open) = tokio::try_join!(live, open)?;
         Ok(weigh(org, live, &open))
     }
 }

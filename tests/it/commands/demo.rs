@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use futures_util::stream::{self, StreamExt as _};
+use genesys_purge::config::Environment;
 use nix::sys::signal::Signal;
 use reqwest::{Client, Method};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -37,6 +39,26 @@ async fn the_demo_ends_well_and_leaves_nothing() {
     assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert_tells_the_result(&said);
     assert!(!home.data_dir().exists(), "its data are temporary");
+}
+
+/// `PURGE_DEMO_SEEDS` makes it more organizations than ten.
+#[tokio::test]
+async fn the_demo_equals_the_truth_whatever_the_seed() {
+    const AT_ONCE: usize = 3;
+    let environment = Environment::of_process();
+    let seeds = environment.text("PURGE_DEMO_SEEDS").unwrap();
+    let seeds: u64 = seeds.map_or(10, |seeds| seeds.parse().unwrap());
+    let home = Home::with_jobs_of(20).await;
+    let runs = (1..=seeds).map(async |seed| {
+        let seed = seed.to_string();
+        let output = home.run(&["demo", "--conversations", "150", "--seed", &seed]).await;
+        let said = String::from_utf8(output.stdout).unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "--seed {seed}: {said}{errors}");
+        assert!(said.contains("The result equals the truth."), "--seed {seed}: {said}");
+        assert!(said.contains("No rule of upstream was broken."), "--seed {seed}: {said}");
+    });
+    assert_eq!(stream::iter(runs).buffer_unordered(AT_ONCE).count().await as u64, seeds);
 }
 
 #[tokio::test]

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use genesys_purge::domain::facts::Presence;
+use genesys_purge::store::orgs::block::Block;
+use genesys_purge::store::orgs::hurdle::Hurdle;
+use genesys_purge::store::orgs::limiter::Call;
 use genesys_purge::store::slices::claim::{Claim, Question, Reach};
 use uuid::Uuid;
 
@@ -112,4 +115,18 @@ async fn an_id_stands_in_a_question_once_and_its_answer_is_everybodys() {
     }
     lane.answer_all(Reach::ForSlots, Presence::Held).await;
     assert_books(&test).await;
+}
+
+#[tokio::test]
+async fn a_block_is_heeded_by_who_looked_before_it_was_put() {
+    let (_test, lane) = lane().await;
+    lane.accepted(&ids(0..3)).await;
+    let claims = [(Call::Details, false), (Call::Submit, true)];
+    for (refused, is_asked) in claims {
+        let block =
+            Block { hurdle: Hurdle::Call(refused), code: "forbidden".to_owned(), detail: String::new() };
+        lane.engine.block_org(&lane.org.name, &block).await.unwrap();
+        let claim = lane.engine.claim_slices(&lane.org, Reach::FirstAndDryRuns, lane.terms.lease, false).await;
+        assert_eq!(matches!(claim.unwrap(), Claim::Claimed(..)), is_asked, "{refused:?}");
+    }
 }

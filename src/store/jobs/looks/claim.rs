@@ -9,8 +9,7 @@ use crate::domain::outcome::Cell;
 use crate::domain::state::JobStep;
 use crate::domain::terms::OrgTerms;
 use crate::store::jobs::{JobLease, claim};
-use crate::store::orgs::limiter::{self, Call};
-use crate::store::orgs::policy;
+use crate::store::orgs::limiter;
 use crate::store::slices::claim::Claim;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
@@ -44,8 +43,7 @@ impl Store {
             detail: row.step.to_string(),
         })?;
         let ids = ids_for(&mut tx, row.id, kind).await?;
-        let rules = policy::in_force(&mut tx, &org.name).await?;
-        let Ok(permit) = limiter::take(&mut tx, org, Call::Details).await? else {
+        let Ok((permit, rules)) = limiter::take_by_rules(&mut tx, org).await? else {
             return Ok(Claim::NoPermit);
         };
         tx.commit().await?;
