@@ -1,6 +1,7 @@
 //! HTTP manners: what any client, proxy or tracing system may expect of a good server.
 
 mod connections;
+mod crowded;
 mod folding;
 mod head;
 mod http2;
