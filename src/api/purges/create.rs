@@ -20,7 +20,7 @@ use crate::api::auth::{self, Authorized};
 use crate::api::checks::not_yet;
 use crate::api::extract::{JsonBody, media_type, unique_texts, unsupported};
 use crate::api::incoming;
-use crate::api::key_id::{KeyId, no_key};
+use crate::api::key_id::KeyId;
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::api::room::Place;
@@ -169,7 +169,7 @@ async fn accept(
         let left = until.saturating_duration_since(Instant::now());
         match state.store.accept_purge(new, spooled, key, left).await? {
             Accepted::New(purge) => return Ok((*purge, false)),
-            Accepted::Revoked => return Err(no_key()),
+            Accepted::Revoked => return Err(Problem::no_key()),
             Accepted::Before(Before::Repeated(id)) => {
                 auth::check_again(&state.store, KeyId(new.key_id)).await?;
                 return Ok((read(state, &caller.reach, id).await?, true));
