@@ -9,7 +9,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
-use super::key_id::{KeyId, no_key};
+use super::key_id::KeyId;
 use super::negotiate;
 use super::problem::Problem;
 use super::state::ApiState;
@@ -24,7 +24,7 @@ impl<S: Sync> FromRequestParts<S> for Authorized {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(no_key)
+        parts.extensions.get::<Self>().cloned().ok_or_else(Problem::no_key)
     }
 }
 
@@ -33,24 +33,24 @@ struct Guard {
     state: ApiState,
     scope: Scope,
     urgency: Urgency,
-    is_patient: bool,
+    takes_place: bool,
 }
 
 /// Lets only keys with this scope reach the routes, and only those who take what they answer; nothing of a request is
-/// read before.
+/// read before. Where it `takes_place`, a request has one of those for what is asked of the database.
 pub(super) fn guard(
     router: Router<ApiState>,
     state: &ApiState,
     scope: Scope,
     urgency: Urgency,
-    is_patient: bool,
+    takes_place: bool,
 ) -> Router<ApiState> {
-    let guard = Guard { state: state.clone(), scope, urgency, is_patient };
+    let guard = Guard { state: state.clone(), scope, urgency, takes_place };
     router.route_layer(from_fn_with_state(guard, check))
 }
 
 async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let Guard { state, scope, urgency, is_patient } = guard;
+    let Guard { state, scope, urgency, takes_place } = guard;
     let (id, caller) = match authorize(&state, request.headers(), scope, urgency).await {
         Ok(known) => known,
         Err(refusal) => return refusal.into_response(),
@@ -60,8 +60,7 @@ async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> 
     }
     request.extensions_mut().insert(Authorized(caller));
     request.extensions_mut().insert(KeyId(id));
-    // What protects waits for nobody, and what waits or streams has places of its own.
-    let place = if urgency == Urgency::Ordinary && !is_patient {
+    let place = if takes_place {
         match state.room.reads.take(KeyId(id), 1, state.request_timeout).await {
             Ok(place) => Some(place),
             Err(problem) => return problem.into_response(),
@@ -93,7 +92,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
             Self::Problem(problem) => problem.into_response(),
-            Self::NoKey => no_key().into_response(),
+            Self::NoKey => Problem::no_key().into_response(),
         }
     }
 }
@@ -121,7 +120,7 @@ pub(super) async fn authorize(
 
 /// Refuses where the key was revoked since [`guard`] has checked it: what takes its time asks again before it goes on.
 pub(super) async fn check_again(store: &Store, KeyId(id): KeyId) -> Result<(), Problem> {
-    if store.is_key_in_force(id).await? { Ok(()) } else { Err(no_key()) }
+    if store.is_key_in_force(id).await? { Ok(()) } else { Err(Problem::no_key()) }
 }
 
 /// The key that a request brings.

@@ -15,6 +15,26 @@ pub(super) fn check_text(errors: &mut Vec<FieldError>, pointer: &str, text: Opti
     }
 }
 
+/// A name by which something is found again must be the same wherever it is written: a text of one line that begins and ends
+/// with a mark.
+pub(super) fn check_name(errors: &mut Vec<FieldError>, pointer: &str, name: Option<&str>, longest: usize) {
+    check_text(errors, pointer, name, longest);
+    let Some(name) = name else { return };
+    if name.trim().is_empty() {
+        errors.push(FieldError::new(pointer, "must not be blank; leave it out where there is none"));
+    } else if name.trim() != name {
+        errors.push(FieldError::new(pointer, "begins or ends with white space"));
+    }
+    if name.contains(['\n', '\t']) {
+        errors.push(FieldError::new(pointer, "holds control characters"));
+    }
+}
+
+/// What [`check_name`] lets through, as the document tells it; it may be left out.
+pub(super) fn optional_name(longest: usize, description: &str) -> ObjectBuilder {
+    optional_text(longest, description).min_length(Some(1)).pattern(Some(NAME))
+}
+
 /// What [`check_text`] lets through, as the document tells it.
 pub(super) fn text(longest: usize, description: &str) -> ObjectBuilder {
     ObjectBuilder::new()
@@ -36,3 +56,6 @@ pub(super) fn not_yet() -> Object {
 
 /// No control characters but tabs and ends of lines.
 const PLAIN: &str = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$";
+/// No control characters, and no white space at either end.
+const NAME: &str =
+    r"^[^\s\u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$";

@@ -96,9 +96,7 @@ pub(super) struct JsonBody<T> {
 impl<T: DeserializeOwned + Send + 'static> JsonBody<T> {
     /// One of at most `intake.max_json` bytes, which takes a place among these where it is large.
     pub(super) async fn read(request: Request, state: &ApiState, places: &Places) -> Result<Self, Problem> {
-        if !is_json(&request) {
-            return Err(unsupported("application/json"));
-        }
+        check_json(&request)?;
         let Whole { bytes, place } = incoming::json(request, state, Some(places)).await?;
         let value = if place.is_none() { parse_json(&bytes)? } else { parse_apart(bytes).await? };
         Ok(Self { value, place })
@@ -109,15 +107,13 @@ impl<T: DeserializeOwned + Send + 'static> JsonBody<T> {
         if axum::body::HttpBody::is_end_stream(request.body()) {
             return Ok(None);
         }
-        let is_json = is_json(&request);
+        let checked = check_json(&request);
         let bytes = incoming::json(request, state, None).await?.bytes;
         // Whether there is any is known only now where it comes in chunks.
         if bytes.is_empty() {
             return Ok(None);
         }
-        if !is_json {
-            return Err(unsupported("application/json"));
-        }
+        checked?;
         if bytes.trim_ascii() == b"null" { Ok(None) } else { parse_json(&bytes).map(Some) }
     }
 }
@@ -138,8 +134,9 @@ impl FromRequest<ApiState> for NoBody {
     }
 }
 
-fn is_json(request: &Request) -> bool {
-    media_type(request.headers()).as_deref() == Some("application/json")
+fn check_json(request: &Request) -> Result<(), Problem> {
+    let is_json = media_type(request.headers())?.as_deref() == Some("application/json");
+    if is_json { Ok(()) } else { Err(unsupported("application/json")) }
 }
 
 /// Reads a large one on a thread that may be busy for a while.
@@ -189,11 +186,28 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     path.iter().map(segment).collect()
 }
 
-/// The media type of a body, without its parameters, in lower case.
-pub(super) fn media_type(headers: &axum::http::HeaderMap) -> Option<String> {
-    let value = headers.get(axum::http::header::CONTENT_TYPE)?.to_str().ok()?;
-    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+/// The media type of a body, without its parameters, in lower case. One that is said to be in an encoding in which it would not
+/// be read is refused: it would be taken for another text than was sent.
+pub(super) fn media_type(headers: &axum::http::HeaderMap) -> Result<Option<String>, Problem> {
+    let value = headers.get(axum::http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let Some(value) = value else { return Ok(None) };
+    let mut parts = value.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let media_type = parts.next();
+    for part in parts {
+        let Some((name, charset)) = part.split_once('=') else { continue };
+        let charset = charset.trim().trim_matches('"');
+        if name.trim() == "charset" && !CHARSETS.contains(&charset) {
+            let detail = format!(
+                "the charset {charset:?} is not read; send the body as UTF-8, with charset=utf-8 or none"
+            );
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+        }
+    }
+    Ok(media_type)
 }
+
+/// UTF-8 and its part that is older, as they are commonly spelled.
+const CHARSETS: &[&str] = &["utf-8", "utf8", "us-ascii", "ascii"];
 
 /// Reads a JSON object whose members must have different names, as all readers agree only on those.
 pub(super) fn unique_texts<'de, D: Deserializer<'de>>(

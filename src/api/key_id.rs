@@ -1,8 +1,8 @@
 //! Which key a request came with: what takes its time looks again whether it is in force, and room is shared out by it.
 
 use axum::extract::{FromRequestParts, Request};
+use axum::http::Extensions;
 use axum::http::request::Parts;
-use axum::http::{Extensions, StatusCode};
 use uuid::Uuid;
 
 use super::problem::Problem;
@@ -18,7 +18,7 @@ impl KeyId {
     }
 
     fn among(extensions: &Extensions) -> Result<Self, Problem> {
-        extensions.get::<Self>().copied().ok_or_else(no_key)
+        extensions.get::<Self>().copied().ok_or_else(Problem::no_key)
     }
 }
 
@@ -28,11 +28,4 @@ impl<S: Sync> FromRequestParts<S> for KeyId {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         Self::among(&parts.extensions)
     }
-}
-
-/// It brings no key in force.
-pub(super) fn no_key() -> Problem {
-    let detail =
-        "send an API key in force as `Authorization: Bearer <key>`; `genesys-purge keys create` makes one";
-    Problem::new(StatusCode::UNAUTHORIZED, "no_key", detail)
 }

@@ -118,6 +118,12 @@ impl Problem {
         Self { errors: vec![error], ..Self::new(StatusCode::BAD_REQUEST, "invalid_query", detail) }
     }
 
+    /// It brings no key in force.
+    pub(super) fn no_key() -> Self {
+        let detail = "send an API key in force as `Authorization: Bearer <key>`; `genesys-purge keys create` makes one";
+        Self::new(StatusCode::UNAUTHORIZED, "no_key", detail)
+    }
+
     /// Something is wrong here, and the logs tell what.
     pub(super) fn internal() -> Self {
         let detail = "this is an error of the service; the request id finds it in the logs";
@@ -189,6 +195,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Spool(error) => error.into(),
+            StoreError::Revoked => Self::no_key(),
             StoreError::NoTurn => {
                 let detail = "other purges are being accepted; try again in a moment";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)

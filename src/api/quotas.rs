@@ -1,5 +1,5 @@
 //! What one key may ask for: so many purges a minute, and so many that have not ended. Whoever sends purges in a loop fills
-//! his own share and nobody else's.
+//! his own share and nobody else's. What is refused is given back.
 //!
 //! Each process counts for itself, and counts open purges anew every few seconds only: between two counts a key may get a
 //! few more than its share, and never waits for a lock that others hold.
@@ -41,6 +41,14 @@ struct Used {
     counted: Option<Instant>,
 }
 
+/// That one more purge of a key was admitted.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    key: KeyId,
+    /// The count of open purges that it was added to.
+    counted: Option<Instant>,
+}
+
 impl Quotas {
     /// Quotas of which nothing is used.
     pub fn new(terms: QuotaTerms) -> Self {
@@ -48,7 +56,7 @@ impl Quotas {
     }
 
     /// Admits one more purge of a key, or tells when to come again.
-    pub(super) async fn admit(&self, store: &Store, key: KeyId) -> Result<(), Problem> {
+    pub(super) async fn admit(&self, store: &Store, key: KeyId) -> Result<Admitted, Problem> {
         if let Some(most) = self.terms.open {
             self.count(store, key, u64::from(most.get())).await?;
         }
@@ -72,7 +80,21 @@ impl Quotas {
         Ok(())
     }
 
-    fn take(&self, KeyId(key): KeyId, now: Instant) -> Result<(), Problem> {
+    /// Takes back what was used for a purge that was refused for good. One whose caller went away, or of which nobody can tell,
+    /// may have been accepted.
+    pub(super) fn give_back(&self, Admitted { key: KeyId(key), counted }: Admitted) {
+        let mut keys = self.keys();
+        let Some(used) = keys.get_mut(&key) else { return };
+        if let Some(most) = self.terms.a_minute {
+            used.until = used.until.checked_sub(MINUTE / most.get()).unwrap_or(used.until);
+        }
+        // A count that came after it was admitted knows nothing of it.
+        if used.counted == counted {
+            used.open = used.open.saturating_sub(1);
+        }
+    }
+
+    fn take(&self, KeyId(key): KeyId, now: Instant) -> Result<Admitted, Problem> {
         let mut keys = self.keys();
         // Whoever has not come for a while has used nothing.
         keys.retain(|id, used| {
@@ -102,7 +124,7 @@ impl Quotas {
             used.until = until;
         }
         used.open += 1;
-        Ok(())
+        Ok(Admitted { key: KeyId(key), counted: used.counted })
     }
 
     fn keys(&self) -> MutexGuard<'_, HashMap<Uuid, Used>> {
@@ -161,5 +183,21 @@ mod tests {
         }
         quotas.keys().get_mut(&ONE.0).unwrap().open = 0;
         assert!(quotas.take(ONE, begun).is_ok());
+    }
+    #[test]
+    fn what_is_given_back_can_be_used_again_and_a_later_count_stays() {
+        let quotas = quotas(60, 100);
+        let begun = Instant::now();
+        let admitted: Vec<_> = (0..60).map(|_| quotas.take(ONE, begun).unwrap()).collect();
+        assert!(quotas.take(ONE, begun).is_err());
+        let open = || quotas.keys()[&ONE.0].open;
+        let mut admitted = admitted.into_iter();
+        admitted.by_ref().take(5).for_each(|admitted| quotas.give_back(admitted));
+        assert_eq!(open(), 55);
+        assert_eq!((0..100).filter(|_| quotas.take(ONE, begun).is_ok()).count(), 5);
+        let counted = Instant::now();
+        (quotas.keys().get_mut(&ONE.0).unwrap()).counted = Some(counted);
+        admitted.for_each(|admitted| quotas.give_back(admitted));
+        assert_eq!(open(), 60, "they are not among those that were counted");
     }
 }

@@ -182,7 +182,11 @@ fn guarded(group: &Group, state: &ApiState) -> Router<ApiState> {
     let (calls, _) = (group.calls)().split_for_parts();
     match group.whom {
         Whom::Anybody => calls.route_layer(from_fn(negotiate::check)),
-        Whom::Keys(scope) => auth::guard(calls, state, scope, group.urgency, group.is_patient),
+        Whom::Keys(scope) => {
+            // What protects waits for nobody, and what waits or streams has places of its own.
+            let takes_place = group.urgency == Ordinary && !group.is_patient;
+            auth::guard(calls, state, scope, group.urgency, takes_place)
+        }
         Whom::Scrapers => metrics::guard(calls.route_layer(from_fn(negotiate::check)), state),
     }
 }

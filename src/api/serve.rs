@@ -2,8 +2,8 @@
 //!
 //! A connection costs a task and one look at it now and then. The looks end those on which a peer is slow: with a head,
 //! between requests, or with taking an answer. What a body may take is told in `incoming`, what a call may take in
-//! `patience`. Where there are as many connections as there may be, the one that has asked nothing for longest makes room for
-//! the next.
+//! `patience`. Where there are nearly as many connections as there may be, those whose peer does not read, and then the one that
+//! has asked nothing for longest, make room for the next.
 //!
 //! Invariant: no peer keeps a connection for longer than [`ConnectionTerms`] say by doing nothing.
 
@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::terms::ConnectionTerms;
-use crowd::{Crowd, Place};
+use crowd::{Crowd, End, Place};
 use lent::Lent;
 use pulse::{Overdue, Pulse, Watched};
 use socket::Socket;
@@ -61,7 +61,7 @@ pub(super) async fn serve(
     terms: ConnectionTerms,
     stop: CancellationToken,
 ) {
-    let (connections, server, crowd) = (TaskTracker::new(), server(), Crowd::new(terms.most));
+    let (connections, server, crowd) = (TaskTracker::new(), server(), Crowd::new(terms));
     while let Some((stream, place)) = stop.run_until_cancelled(accept(&listener, &crowd)).await {
         let served = connection(server.clone(), stream, router.clone(), terms, stop.clone(), place);
         connections.spawn(served);
@@ -125,7 +125,7 @@ async fn connection(
     let requests = Arc::clone(&pulse);
     let service = service_fn(move |request| answer(router.clone(), Arc::clone(&requests), request));
     let mut served = pin!(server.serve_connection(io, service));
-    let mut closing: Option<Instant> = None;
+    let (mut closing, mut given_up) = (None::<Instant>, None);
     loop {
         let pause = closing.map_or_else(|| terms.look(), |_| LAST_WORDS);
         tokio::select! {
@@ -135,14 +135,14 @@ async fn connection(
                 }
                 return;
             }
-            // Others wait for its place. What it has asked meanwhile is answered; no more.
-            () = place.given_up(), if closing.is_none() => {
-                if !pulse.has_asked() {
-                    return;
+            // Others are to have its place. What it has asked meanwhile is answered; no more.
+            end = place.given_up(), if given_up.is_none() => match end {
+                End::Cut => return,
+                End::Farewell { .. } => {
+                    served.as_mut().graceful_shutdown();
+                    (closing, given_up) = (closing.or_else(|| Some(Instant::now())), Some(end));
                 }
-                served.as_mut().graceful_shutdown();
-                closing = Some(Instant::now());
-            }
+            },
             // What is under way may end; nothing new begins.
             () = stop.cancelled(), if closing.is_none() => {
                 served.as_mut().graceful_shutdown();
@@ -151,6 +151,8 @@ async fn connection(
             () = tokio::time::sleep(pause) => match (pulse.overdue(&terms, Instant::now()), closing) {
                 // It takes nothing: a farewell would not be taken either.
                 (Some(Overdue::Unread), _) => return,
+                // And others wait for its place.
+                _ if given_up.is_some() && pulse.is_unread(&terms, Instant::now()) => return,
                 // It was told to close, and still works.
                 (None, Some(_)) if !pulse.is_quiet() => {}
                 (_, Some(since)) if since.elapsed() >= LAST_WORDS => return,

@@ -12,11 +12,12 @@ pub mod memory;
 mod terms;
 mod world;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -88,6 +89,12 @@ pub struct Patience {
 
 /// What is under way beside the engine may take so long to end.
 const PARTING: Duration = Duration::from_secs(5);
+/// So many connections wait for the service to accept them: the system has whoever finds no room there try again, later each
+/// time.
+const BACKLOG: u32 = 4096;
+/// So many bytes of its answers the system keeps for a peer, and as many for what that costs it: where nobody reads, thousands of
+/// connections are not to take the memory that others need.
+const SEND_BUFFER: u32 = 256 * 1024;
 
 /// More deliveries than these are not counted.
 const MANY: i64 = 1000;
@@ -149,12 +156,12 @@ impl Service {
                 stop_background.clone(),
             ));
         }
-        let (address, listener) = bind("server.bind", settings.server.bind).await?;
+        let (address, listener) = bind("server.bind", settings.server.bind)?;
         let calls = if role == Role::Worker { Calls::Operations } else { Calls::All };
         let state = api_state(settings, world, &store, meters, calls, patience.callers);
         let mut health_address = None;
         if let Some(health_bind) = settings.server.health_bind {
-            let (address, listener) = bind("server.health_bind", health_bind).await?;
+            let (address, listener) = bind("server.health_bind", health_bind)?;
             health_address = Some(address);
             let state = ApiState { calls: Calls::Operations, ..state.clone() };
             http.spawn(api::serve(listener, state, stop_http.clone()));
@@ -192,9 +199,18 @@ impl Service {
     }
 }
 
-async fn bind(setting: &'static str, bind: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
-    let bound = TcpListener::bind(bind).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
-    bound.map_err(|source| StartError::Bind { setting, bind, source })
+fn bind(setting: &'static str, bind: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
+    listen(bind).map_err(|source| StartError::Bind { setting, bind, source })
+}
+
+fn listen(bind: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
+    let socket = if bind.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    // Each connection inherits it.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(bind)?;
+    let listener = socket.listen(BACKLOG)?;
+    Ok((listener.local_addr()?, listener))
 }
 
 /// Makes an org known, with the rules that this process is configured for as far as it may bring them into force.

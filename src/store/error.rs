@@ -60,6 +60,9 @@ pub enum StoreError {
          docs/operations.md, \"The database\""
     )]
     Settings { found: String },
+    /// The key of who asks for it was revoked since it was looked at.
+    #[error("the API key was revoked; nothing was done")]
+    Revoked,
     /// Others are being accepted for too long.
     #[error("other purges are being accepted; no turn came in time")]
     NoTurn,

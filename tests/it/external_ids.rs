@@ -1,12 +1,15 @@
 //! A hold that its caller has a name for may be sent again and again.
 
+use genesys_purge::app::Role;
 use genesys_purge::domain::keys::Scope;
 use genesys_purge::sandbox::Kind;
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::support::TestService;
+use crate::support::problem::refused;
+use crate::support::{Setup, TestService};
 
 fn time_in(value: &Value) -> Timestamp {
     value.as_str().unwrap().parse().unwrap()
@@ -46,9 +49,6 @@ async fn a_hold_with_a_name_of_its_callers_is_made_once_as_long_as_it_is_in_forc
     let (status, anew) = test.post("/holds", &named).await;
     assert_eq!(status, StatusCode::CREATED, "what is released protects nobody: {anew}");
     assert_ne!(anew["id"], created["id"]);
-    let (status, body) =
-        test.post("/holds", &json!({ "matter": "M", "externalId": "", "conversationIds": ids })).await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
 }
 
 /// Found in an attack: who sent a hold while somebody released it was told of one that protects nobody.
@@ -73,4 +73,33 @@ async fn what_is_told_to_be_in_force_is_so_however_often_it_is_released() {
     }
     let left = "select count(*) from holds where not active and released_at is null";
     assert_eq!(test.number(left).await, 0);
+}
+
+#[tokio::test]
+async fn a_name_that_would_look_like_another_is_refused() {
+    let test = Setup::new().role(Role::Api).start().await;
+    let named =
+        |name: &str| json!({ "matter": "M", "externalId": name, "conversationIds": [Uuid::from_u128(1)] });
+    let longest = "x".repeat(200);
+    for (name, told) in [
+        ("", "blank"),
+        (" ", "blank"),
+        ("\u{a0}\u{3000}", "blank"),
+        (" case", "white space"),
+        ("case\u{2003}", "white space"),
+        ("case\n", "white space"),
+        ("ca\tse", "control"),
+        ("ca\u{85}se", "control"),
+        ("\0", "control"),
+        (&format!("{longest}x"), "200 characters"),
+    ] {
+        let problem =
+            refused(test.request(Method::POST, "/holds").json(&named(name)), 422, "invalid_request").await;
+        assert_eq!(problem["errors"][0]["pointer"], "/externalId", "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(told), "{name:?}: {problem}");
+    }
+    assert_eq!(test.number("select count(*) from holds").await, 0);
+    for name in ["c", "Case 4711 / ä", &longest] {
+        assert_eq!(test.post("/holds", &named(name)).await.0, StatusCode::CREATED, "{name}");
+    }
 }

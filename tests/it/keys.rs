@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use genesys_purge::app::Role;
-use genesys_purge::domain::keys::Scope;
+use genesys_purge::domain::keys::{SHOWN, Scope};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use reqwest::{Body, Method, StatusCode};
 use serde_json::json;
@@ -14,6 +14,7 @@ use sqlx::{Executor as _, Row as _};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::manners::Wire;
 use crate::support::calls::{DocumentedCall, calls};
 use crate::support::problem::refused;
 use crate::support::service::read;
@@ -260,4 +261,84 @@ async fn a_key_that_is_revoked_ends_its_wait_and_cuts_off_its_report() {
     };
     let rows = read.split(|byte| *byte == b'\n').skip(1).count();
     assert!(broken && rows < 200_000, "a report that is cut off never ends like a whole one: {rows}");
+}
+
+/// What a key of every scope may do that takes a body, however small.
+async fn acts(test: &TestService) -> Vec<String> {
+    let purge = test.purge(&[Uuid::from_u128(1)]).await;
+    let hold = json!({ "matter": "M", "conversationIds": [Uuid::from_u128(2)] });
+    let hold = test.post("/holds", &hold).await.1["id"].as_str().unwrap().to_owned();
+    let acts = ["cancel", "pause", "resume", "retry"].map(|act| format!("/purges/{purge}/{act}"));
+    let others = ["/holds".to_owned(), format!("/holds/{hold}/release")];
+    let brakes = ["stop", "resume"].map(|act| format!("/orgs/default/{act}"));
+    acts.into_iter().chain(others).chain(brakes).collect()
+}
+
+/// What may be told of it afterwards.
+async fn standing(test: &TestService) -> Vec<i64> {
+    let counts = ["events", "holds", "hold_conversations", "orgs where stopped_at is not null"];
+    let mut standing = Vec::new();
+    for count in counts {
+        standing.push(test.number(&format!("select count(*) from {count}")).await);
+    }
+    standing
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_while_a_body_is_under_way_steers_and_protects_nothing() {
+    let test = Setup::new().role(Role::Api).start().await;
+    let acts = acts(&test).await;
+    let before = standing(&test).await;
+    let key = test.make_key(Scope::ALL, None).await;
+    let mut under_way = Vec::new();
+    for path in &acts {
+        let body = match path.as_str() {
+            "/holds" => json!({ "matter": "N", "conversationIds": [Uuid::from_u128(3)] }).to_string(),
+            _ => "{}".to_owned(),
+        };
+        let mut wire = Wire::open(&test).await;
+        wire.send(&format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nExpect: 100-continue\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        ))
+        .await;
+        // The service asks for the body once it has looked at the key.
+        wire.until("HTTP/1.1 100 Continue\r\n\r\n").await;
+        under_way.push((path, wire, body));
+    }
+    revoke(&test, &key).await;
+    for (path, mut wire, body) in under_way {
+        wire.send(&body).await;
+        let answer = wire.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("\"no_key\""), "{path}: {answer}");
+    }
+    assert_eq!(standing(&test).await, before);
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_while_it_waits_for_a_lock_steers_and_protects_nothing() {
+    let test = Setup::new().role(Role::Api).start().await;
+    let acts = acts(&test).await;
+    let before = standing(&test).await;
+    let key = test.make_key(Scope::ALL, None).await;
+    let hold = json!({ "matter": "N", "conversationIds": [Uuid::from_u128(3)] });
+    let prefix = &key[..SHOWN];
+    for path in &acts {
+        let body = if path == "/holds" { &hold } else { &json!({}) };
+        let mut lock = test.database.connect().await;
+        lock.execute("begin; select from orgs where name = 'default' for no key update").await.unwrap();
+        let answer = tokio::spawn(test.request_as(&key, Method::POST, path).json(body).send());
+        test.until_waiting(1).await;
+        test.sql(&format!("update api_keys set revoked_at = now() where prefix = '{prefix}'")).await;
+        lock.execute("rollback").await.unwrap();
+        let (status, problem) = read(answer.await.unwrap().unwrap()).await;
+        assert_eq!(
+            (status, &problem["code"]),
+            (StatusCode::UNAUTHORIZED, &json!("no_key")),
+            "{path}: {problem}"
+        );
+        test.sql("update api_keys set revoked_at = null").await;
+    }
+    assert_eq!(standing(&test).await, before);
 }

@@ -64,3 +64,24 @@ async fn who_has_too_many_open_waits_until_one_has_ended() {
     test.post("/orgs/default/resume", &json!({})).await;
     eventually("one has ended", async || send(&test).await.status() == StatusCode::ACCEPTED).await;
 }
+
+#[tokio::test]
+async fn what_is_refused_as_wrong_uses_nothing_up() {
+    let setup = Setup::new().role(Role::Api).env("PURGE__INTAKE__PURGES_PER_MINUTE", "2");
+    let test = setup.env("PURGE__INTAKE__OPEN_PURGES_PER_KEY", "3").start().await;
+    let wrong = [
+        ("application/json", "", "{", 400),
+        ("application/json", "", "{\"conversationIds\":[\"x\"]}", 422),
+        ("application/xml", "", "<a/>", 415),
+        ("text/csv", "?dryrun=true", "", 400),
+        ("text/csv", "?org=default", "no id\n", 422),
+    ];
+    for (media_type, query, body, status) in wrong.into_iter().cycle().take(10) {
+        let refused = test.upload(media_type, query, body).send().await.unwrap();
+        assert_eq!(refused.status().as_u16(), status, "{media_type} {body}");
+    }
+    for _ in 0..2 {
+        assert_eq!(send(&test).await.status(), StatusCode::ACCEPTED);
+    }
+    assert_too_many(send(&test).await, 31, "intake.purges_per_minute").await;
+}

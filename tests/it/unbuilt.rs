@@ -2,7 +2,8 @@
 
 use genesys_purge::app::Role;
 use genesys_purge::domain::keys::Scope;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
+use sqlx::Executor as _;
 
 use crate::support::Setup;
 use crate::support::problem::refused;
@@ -43,4 +44,16 @@ async fn calls_that_are_not_built_are_refused_by_key_then_by_scope_then_as_not_s
         assert!(problem["detail"].as_str().unwrap().contains(scope.as_str()), "{method} {path}: {problem}");
         refused(ask(&test.make_key(&[*scope], None).await), 422, "not_supported_yet").await;
     }
+}
+
+#[tokio::test]
+async fn calls_that_are_not_built_wait_for_nobody_who_reads() {
+    let test = Setup::new().role(Role::Api).connections(|terms| terms.reads = 1).start().await;
+    let mut lock = test.lock("holds in access exclusive").await;
+    let reads = tokio::spawn(test.request(Method::GET, "/holds").send());
+    test.until_waiting(1).await;
+    refused(test.request(Method::GET, "/events"), 422, "not_supported_yet").await;
+    assert!(!reads.is_finished(), "it waited for who reads");
+    lock.execute("rollback").await.unwrap();
+    assert_eq!(reads.await.unwrap().unwrap().status(), StatusCode::OK);
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::body::HoldBody;
 use crate::api::auth::Authorized;
-use crate::api::checks::{check_text, not_yet, optional_text, text};
+use crate::api::checks::{check_name, check_text, not_yet, optional_name, text};
 use crate::api::extract::{JsonBody, NoQuery};
 use crate::api::key_id::KeyId;
 use crate::api::problem::{FieldError, Problem};
@@ -47,11 +47,10 @@ pub(in crate::api) struct NewHoldBody {
 }
 
 fn external_id() -> Object {
-    optional_text(
+    optional_name(
         LONGEST_EXTERNAL_ID,
         "The caller's own name for it: sent again while it is in force, it makes no second hold.",
     )
-    .min_length(Some(1))
     .build()
 }
 
@@ -108,10 +107,7 @@ pub(in crate::api) async fn create_hold(
         errors.push(FieldError::new("/matter", "must name the matter"));
     }
     check_text(&mut errors, "/matter", Some(&body.matter), LONGEST_MATTER);
-    check_text(&mut errors, "/externalId", body.external_id.as_deref(), LONGEST_EXTERNAL_ID);
-    if body.external_id.as_deref() == Some("") {
-        errors.push(FieldError::new("/externalId", "must not be empty; leave it out where there is none"));
-    }
+    check_name(&mut errors, "/externalId", body.external_id.as_deref(), LONGEST_EXTERNAL_ID);
     let mut conversation_ids = body.conversation_ids.take().unwrap_or_default().check(&mut errors);
     conversation_ids.sort_unstable();
     conversation_ids.dedup();

@@ -8,10 +8,12 @@ use super::body::HoldBody;
 use super::unknown;
 use crate::api::auth::Authorized;
 use crate::api::extract::{NoBody, NoQuery, PathId};
+use crate::api::key_id::KeyId;
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::api::state::ApiState;
 use crate::store::holds::release::Released;
+use crate::store::keys::By;
 
 /// Release a legal hold.
 ///
@@ -28,12 +30,14 @@ use crate::store::holds::release::Released;
 pub(in crate::api) async fn release_hold(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
+    KeyId(key_id): KeyId,
     RequestId(request_id): RequestId,
     PathId(id): PathId,
     _: NoQuery,
     _: NoBody,
 ) -> Result<Json<HoldBody>, Problem> {
-    let released = state.store.release_hold(&caller.reach, id, &caller.name, &request_id).await?;
+    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let released = state.store.release_hold(&caller.reach, id, by).await?;
     match released.ok_or_else(unknown)? {
         Released::Done(hold) => Ok(Json(hold.into())),
         Released::Already(hold) => {

@@ -12,10 +12,12 @@ use super::{known, read, unknown};
 use crate::api::auth::Authorized;
 use crate::api::checks::{check_text, optional_text};
 use crate::api::extract::{JsonBody, NoBody, NoQuery, PathText};
+use crate::api::key_id::KeyId;
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::api::state::ApiState;
 use crate::store::Urgency;
+use crate::store::keys::By;
 
 const LONGEST_REASON: usize = 1000;
 
@@ -63,6 +65,7 @@ pub(in crate::api) struct StoppedOrg {
 pub(in crate::api) async fn stop_org(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
+    KeyId(key_id): KeyId,
     RequestId(request_id): RequestId,
     PathText(org): PathText,
     _: NoQuery,
@@ -76,7 +79,8 @@ pub(in crate::api) async fn stop_org(
         return Err(Problem::invalid(errors));
     }
     let reason = order.reason.as_deref();
-    let stopped = state.store.stop_org(&caller.reach, &org, &caller.name, reason, &request_id).await?;
+    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let stopped = state.store.stop_org(&caller.reach, &org, by, reason).await?;
     let quiet_at = stopped.ok_or_else(unknown)?;
     tracing::warn!(org, by = caller.name, reason, "the org is stopped; nothing is begun for it");
     Ok(Json(StoppedOrg { org: read(&state, &caller.reach, terms, Urgency::Protecting).await?, quiet_at }))
@@ -96,13 +100,15 @@ pub(in crate::api) async fn stop_org(
 pub(in crate::api) async fn resume_org(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
+    KeyId(key_id): KeyId,
     RequestId(request_id): RequestId,
     PathText(org): PathText,
     _: NoQuery,
     _: NoBody,
 ) -> Result<Json<OrgBody>, Problem> {
     let terms = known(&state, &caller.reach, &org)?;
-    if !state.store.resume_org(&caller.reach, &org, &caller.name, &request_id).await? {
+    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    if !state.store.resume_org(&caller.reach, &org, by).await? {
         return Err(unknown());
     }
     tracing::info!(org, by = caller.name, "the org goes on");

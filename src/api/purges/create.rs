@@ -20,7 +20,7 @@ use crate::api::auth::{self, Authorized};
 use crate::api::checks::not_yet;
 use crate::api::extract::{JsonBody, media_type, unique_texts, unsupported};
 use crate::api::incoming;
-use crate::api::key_id::{KeyId, no_key};
+use crate::api::key_id::KeyId;
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::api::room::Place;
@@ -118,34 +118,51 @@ pub(in crate::api) async fn create_purge(
         Some(key) => state.store.is_known_repeat(key_id.0, key).await?,
         None => false,
     };
-    if !is_known {
-        state.quotas.admit(&state.store, key_id).await?;
+    let admitted = if is_known { None } else { Some(state.quotas.admit(&state.store, key_id).await?) };
+    let answer = take(&state, &caller, key_id, request_id, key, request).await;
+    // What is wrong with it was not accepted, and what took its time was bounded by its place.
+    if let (Some(admitted), Err(problem)) = (admitted, &answer)
+        && (400..500).contains(&problem.status)
+    {
+        state.quotas.give_back(admitted);
     }
+    answer
+}
+
+/// Takes the body, checks everything, and accepts it.
+async fn take(
+    state: &ApiState,
+    caller: &Caller,
+    key_id: KeyId,
+    request_id: String,
+    key: Option<String>,
+    request: Request,
+) -> Result<Response, Problem> {
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let (new, expected, spooled, _place) = match media_type(request.headers()).as_deref() {
+    let (new, expected, spooled, _place) = match media_type(request.headers())?.as_deref() {
         Some("application/json") => {
             if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).next() {
                 return Err(Problem::invalid_query(&name, "belongs into the JSON body"));
             }
             let JsonBody { value, place } =
-                JsonBody::<NewPurgeBody>::read(request, &state, &state.room.purges).await?;
+                JsonBody::<NewPurgeBody>::read(request, state, &state.room.purges).await?;
             let (ids, fields) = value.split();
-            let (new, expected) = fields.check(&state, &caller, key_id, request_id)?;
+            let (new, expected) = fields.check(state, caller, key_id, request_id)?;
             (new, expected, check_list(ids, state.intake.max_ids)?, place)
         }
         Some("text/csv") => {
-            let wish = Fields::from_query(&query)?.check(&state, &caller, key_id, request_id)?;
-            upload(Format::Csv, &state, wish, request).await?
+            let wish = Fields::from_query(&query)?.check(state, caller, key_id, request_id)?;
+            upload(Format::Csv, state, wish, request).await?
         }
         Some("application/x-ndjson") => {
-            let wish = Fields::from_query(&query)?.check(&state, &caller, key_id, request_id)?;
-            upload(Format::Ndjson, &state, wish, request).await?
+            let wish = Fields::from_query(&query)?.check(state, caller, key_id, request_id)?;
+            upload(Format::Ndjson, state, wish, request).await?
         }
         _ => return Err(unsupported("application/json, text/csv or application/x-ndjson")),
     };
     check_count(&spooled, expected)?;
     let key = key.map(|key| repeat::bind(key, &new, expected, &spooled));
-    let (purge, is_repeat) = accept(&state, &caller, &new, &spooled, key.as_ref()).await?;
+    let (purge, is_repeat) = accept(state, caller, &new, &spooled, key.as_ref()).await?;
     if !is_repeat {
         tracing::info!(purge = %purge.id, org = new.org, by = new.requested_by, "accepted a purge");
     }
@@ -169,7 +186,7 @@ async fn accept(
         let left = until.saturating_duration_since(Instant::now());
         match state.store.accept_purge(new, spooled, key, left).await? {
             Accepted::New(purge) => return Ok((*purge, false)),
-            Accepted::Revoked => return Err(no_key()),
+            Accepted::Revoked => return Err(Problem::no_key()),
             Accepted::Before(Before::Repeated(id)) => {
                 auth::check_again(&state.store, KeyId(new.key_id)).await?;
                 return Ok((read(state, &caller.reach, id).await?, true));

@@ -11,11 +11,13 @@ use super::body::PurgeBody;
 use super::unknown;
 use crate::api::auth::Authorized;
 use crate::api::extract::{NoBody, NoQuery, PathId};
+use crate::api::key_id::KeyId;
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::api::state::ApiState;
 use crate::domain::act::Act;
 use crate::domain::state::PurgeState;
+use crate::store::keys::By;
 use crate::store::purges::steer::Steered;
 
 /// A purge after an act that holds something back.
@@ -44,12 +46,13 @@ pub(in crate::api) struct QuietPurge {
 pub(in crate::api) async fn cancel_purge(
     state: State<ApiState>,
     caller: Authorized,
+    key: KeyId,
     request_id: RequestId,
     id: PathId,
     _: NoQuery,
     _: NoBody,
 ) -> Result<Json<QuietPurge>, Problem> {
-    steer(state, caller, request_id, id, Act::Cancel).await
+    steer(state, caller, key, request_id, id, Act::Cancel).await
 }
 
 /// Pause a purge.
@@ -67,12 +70,13 @@ pub(in crate::api) async fn cancel_purge(
 pub(in crate::api) async fn pause_purge(
     state: State<ApiState>,
     caller: Authorized,
+    key: KeyId,
     request_id: RequestId,
     id: PathId,
     _: NoQuery,
     _: NoBody,
 ) -> Result<Json<QuietPurge>, Problem> {
-    steer(state, caller, request_id, id, Act::Pause).await
+    steer(state, caller, key, request_id, id, Act::Pause).await
 }
 
 /// Resume a paused purge.
@@ -88,12 +92,13 @@ pub(in crate::api) async fn pause_purge(
 pub(in crate::api) async fn resume_purge(
     state: State<ApiState>,
     caller: Authorized,
+    key: KeyId,
     request_id: RequestId,
     id: PathId,
     _: NoQuery,
     _: NoBody,
 ) -> Result<Json<PurgeBody>, Problem> {
-    steer(state, caller, request_id, id, Act::Resume).await.map(|Json(done)| Json(done.purge))
+    steer(state, caller, key, request_id, id, Act::Resume).await.map(|Json(done)| Json(done.purge))
 }
 
 /// Retry a failed purge.
@@ -111,22 +116,25 @@ pub(in crate::api) async fn resume_purge(
 pub(in crate::api) async fn retry_purge(
     state: State<ApiState>,
     caller: Authorized,
+    key: KeyId,
     request_id: RequestId,
     id: PathId,
     _: NoQuery,
     _: NoBody,
 ) -> Result<Json<PurgeBody>, Problem> {
-    steer(state, caller, request_id, id, Act::Retry).await.map(|Json(done)| Json(done.purge))
+    steer(state, caller, key, request_id, id, Act::Retry).await.map(|Json(done)| Json(done.purge))
 }
 
 async fn steer(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
+    KeyId(key_id): KeyId,
     RequestId(request_id): RequestId,
     PathId(id): PathId,
     act: Act,
 ) -> Result<Json<QuietPurge>, Problem> {
-    let steered = state.store.steer_purge(&caller.reach, id, act, &caller.name, &request_id).await?;
+    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let steered = state.store.steer_purge(&caller.reach, id, act, by).await?;
     match steered.ok_or_else(unknown)? {
         Steered::Done { quiet_at, purge } => {
             tracing::info!(purge = %id, act = act.as_str(), by = caller.name, "steered a purge");

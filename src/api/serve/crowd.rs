@@ -1,22 +1,32 @@
-//! All connections: so many at most. Who comes when there is no room takes the place of the one that has been without a
-//! request for longest; where each has one, he waits.
+//! All connections: so many at most, of which a few places are kept spare. Who comes when no more than those are left takes
+//! the place of one whose peer does not read its answers, else of the one that has been without a request for longest; where
+//! each has a request under way and reads, he waits.
+//!
+//! Invariant: nobody who reads, or waits for an answer, makes room for others.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::pulse::Pulse;
+use crate::api::terms::ConnectionTerms;
 
 /// While somebody waits for a place, it is looked so often who might give up his.
-const AGAIN: Duration = Duration::from_millis(100);
+const AGAIN: Duration = Duration::from_millis(50);
+/// One place of so many is kept spare.
+const TO_ONE_SPARE: usize = 32;
 
 #[derive(Debug, Clone)]
 pub(super) struct Crowd {
+    terms: ConnectionTerms,
     room: Arc<Semaphore>,
+    spare: usize,
+    /// For those who have given up their place, and keep it until they have said farewell: as many as there are spare ones.
+    farewells: Arc<Semaphore>,
     places: Arc<Mutex<Places>>,
 }
 
@@ -28,8 +38,10 @@ struct Places {
 }
 
 impl Crowd {
-    pub(super) fn new(most: usize) -> Self {
-        Self { room: Arc::new(Semaphore::new(most)), places: Arc::default() }
+    pub(super) fn new(terms: ConnectionTerms) -> Self {
+        let spare = terms.most / TO_ONE_SPARE;
+        let [room, farewells] = [terms.most, spare].map(|places| Arc::new(Semaphore::new(places)));
+        Self { terms, room, spare, farewells, places: Arc::default() }
     }
 
     /// A place, once there is one.
@@ -37,7 +49,7 @@ impl Crowd {
         let mut permit = Arc::clone(&self.room).try_acquire_owned().ok();
         while permit.is_none() {
             // One that has a request now may be without one a moment later.
-            self.give_one_up();
+            self.make_room(self.spare + 1, Instant::now());
             let freed = timeout(AGAIN, Arc::clone(&self.room).acquire_owned()).await;
             // Nobody closes the semaphore.
             permit = freed.ok().and_then(Result::ok);
@@ -48,14 +60,26 @@ impl Crowd {
         let number = places.taken;
         places.of.insert(number, (Arc::clone(&pulse), given_up.clone()));
         drop(places);
+        // Ahead of who comes next.
+        self.make_room(self.spare, Instant::now());
         Place { crowd: self.clone(), number, pulse, given_up, _permit: permit }
     }
 
-    fn give_one_up(&self) {
+    /// Has as many give up their places as it takes for so many to be free soon.
+    fn make_room(&self, wanted: usize, now: Instant) {
+        let free = self.room.available_permits();
+        if free >= wanted {
+            return;
+        }
         let places = self.places();
-        let quiet =
-            places.of.values().filter(|(pulse, given_up)| !given_up.is_cancelled() && pulse.is_quiet());
-        if let Some((_, given_up)) = quiet.min_by_key(|(pulse, _)| pulse.quiet_since()) {
+        let may_go = places
+            .of
+            .values()
+            .filter_map(|(pulse, given_up)| pulse.spare(&self.terms, now).map(|spare| (spare, given_up)));
+        // Of those who have given up theirs, who has asked for something meanwhile keeps it until that is answered.
+        let (going, mut may_go): (Vec<_>, Vec<_>) = may_go.partition(|(_, given_up)| given_up.is_cancelled());
+        may_go.sort_unstable_by_key(|(spare, _)| *spare);
+        for (_, given_up) in may_go.iter().take(wanted.saturating_sub(free + going.len())) {
             given_up.cancel();
         }
     }
@@ -75,19 +99,138 @@ pub(super) struct Place {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+/// How a connection ends that has given up its place.
+#[derive(Debug)]
+pub(super) enum End {
+    /// At once.
+    Cut,
+    /// Once it has been answered what it has asked.
+    Farewell { _kept: Option<OwnedSemaphorePermit> },
+}
+
 impl Place {
     pub(super) fn pulse(&self) -> Arc<Pulse> {
         Arc::clone(&self.pulse)
     }
 
-    /// Waits until somebody else has it.
-    pub(super) async fn given_up(&self) {
+    /// Waits until somebody else is to have it; tells how to end then.
+    pub(super) async fn given_up(&self) -> End {
         self.given_up.cancelled().await;
+        if self.pulse.is_unread(&self.crowd.terms, Instant::now()) {
+            return End::Cut;
+        }
+        if !self.pulse.is_quiet() {
+            // It has asked meanwhile.
+            return End::Farewell { _kept: None };
+        }
+        let farewell = Arc::clone(&self.crowd.farewells).try_acquire_owned();
+        farewell
+            .ok()
+            .filter(|_| self.pulse.has_asked())
+            .map_or(End::Cut, |place| End::Farewell { _kept: Some(place) })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.crowd.places().of.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Version;
+
+    use super::*;
+
+    fn crowd(most: usize) -> Crowd {
+        Crowd::new(ConnectionTerms { most, ..ConnectionTerms::default() })
+    }
+
+    async fn full(crowd: &Crowd) -> Vec<Place> {
+        let mut places = Vec::new();
+        for _ in 0..crowd.terms.most {
+            places.push(crowd.enter().await);
+        }
+        places
+    }
+
+    /// Which of these, in the order in which they came, have given up their places.
+    fn given_up(places: &[Place]) -> Vec<usize> {
+        (0..places.len()).filter(|place| places[*place].given_up.is_cancelled()).collect()
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_goes_before_who_rests_and_who_reads_or_waits_stays() {
+        let crowd = crowd(5);
+        let places = full(&crowd).await;
+        let [waits, rests, asked_and_stuck, stuck, reads] = &places[..] else { unreachable!() };
+        let begin = |place: &Place| Pulse::begin(place.pulse(), Version::HTTP_11);
+        let requests = [waits, stuck, reads].map(begin);
+        drop(begin(asked_and_stuck));
+        let now = Instant::now();
+        let ms = |millis| now + Duration::from_millis(millis);
+        rests.pulse.stick(now);
+        rests.pulse.unstick(now);
+        asked_and_stuck.pulse.stick(now);
+        stuck.pulse.stick(ms(1));
+        reads.pulse.stick(now);
+        reads.pulse.unstick(ms(700));
+        reads.pulse.stick(ms(701));
+
+        crowd.make_room(5, ms(400));
+        assert_eq!(given_up(&places), [0; 0], "each has had no more than a moment");
+        crowd.make_room(1, ms(2_000));
+        assert_eq!(given_up(&places), [2]);
+        crowd.make_room(1, ms(2_000));
+        assert_eq!(given_up(&places), [2], "one place was wanted");
+        crowd.make_room(2, ms(2_000));
+        assert_eq!(given_up(&places), [2, 3]);
+        crowd.make_room(5, ms(2_000));
+        assert_eq!(given_up(&places), [1, 2, 3]);
+        crowd.make_room(5, ms(20_000));
+        assert_eq!(given_up(&places), [1, 2, 3], "it reads, if slowly");
+        crowd.make_room(5, ms(21_000));
+        assert_eq!(given_up(&places), [1, 2, 3, 4], "it has ceased to read");
+        drop(requests);
+    }
+
+    /// Found in an attack: one a tenth of a second made room, and stayed for a second more.
+    #[tokio::test]
+    async fn as_many_make_room_as_come_and_some_places_are_spare() {
+        let crowd = crowd(64);
+        let places = full(&crowd).await;
+        for place in &places {
+            place.pulse.stick(Instant::now() - Duration::from_secs(1));
+        }
+        for come in 0..40 {
+            crowd.make_room(crowd.spare + come, Instant::now());
+            assert_eq!(given_up(&places).len(), crowd.spare + come);
+        }
+        for place in places {
+            if place.given_up.is_cancelled() {
+                assert!(matches!(place.given_up().await, End::Cut), "it keeps its place");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_few_say_farewell_at_a_time_and_only_those_who_have_asked() {
+        let crowd = crowd(64);
+        let places = full(&crowd).await;
+        for place in &places[1..] {
+            drop(Pulse::begin(place.pulse(), Version::HTTP_11));
+        }
+        let asks_again = Pulse::begin(places[1].pulse(), Version::HTTP_11);
+        let mut farewells = Vec::new();
+        for place in &places {
+            place.given_up.cancel();
+            if let End::Farewell { _kept: kept } = place.given_up().await {
+                farewells.push((place.number, kept));
+            }
+        }
+        let numbers: Vec<u64> = farewells.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, [2, 3, 4], "one that has asked meanwhile, and as many as there are spare places");
+        drop(asks_again);
     }
 }

@@ -13,6 +13,9 @@ use tokio::time::Instant;
 
 use crate::api::terms::ConnectionTerms;
 
+/// What has lasted no longer than this says nothing of a peer: the packets of an honest one may be on their way.
+const MOMENT: Duration = Duration::from_millis(500);
+
 /// Which requests of a connection are under way, and what it waits for.
 #[derive(Debug)]
 pub(super) struct Pulse(Mutex<State>);
@@ -28,6 +31,10 @@ struct State {
     quiet_since: Instant,
     /// When the first byte came since then.
     first_byte: Option<Instant>,
+    /// Since when the peer takes nothing of what there is to send.
+    stuck_since: Option<Instant>,
+    /// It went on to take after it had taken nothing for a moment: it reads, if slowly.
+    is_reader: bool,
 }
 
 /// Whose time is over.
@@ -39,6 +46,15 @@ pub(super) enum Overdue {
     Unread,
 }
 
+/// Who may give up his place to others, the first of these first; and of those who are alike, the one that is so for longest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Spare {
+    /// It takes nothing of its answers, and has had its time.
+    Unread(Instant),
+    /// No request of it is under way.
+    Quiet(Instant),
+}
+
 impl Pulse {
     pub(super) fn new() -> Self {
         Self(Mutex::new(State {
@@ -47,6 +63,8 @@ impl Pulse {
             version: None,
             quiet_since: Instant::now(),
             first_byte: None,
+            stuck_since: None,
+            is_reader: false,
         }))
     }
 
@@ -60,6 +78,21 @@ impl Pulse {
         if state.requests.is_empty() {
             state.first_byte.get_or_insert(now);
         }
+    }
+
+    /// Notes that the peer takes no more for now.
+    pub(super) fn stick(&self, now: Instant) {
+        self.state().stuck_since.get_or_insert(now);
+    }
+
+    /// Notes that the peer has taken something.
+    pub(super) fn unstick(&self, now: Instant) {
+        let mut state = self.state();
+        let Some(since) = state.stuck_since.take() else { return };
+        state.is_reader |= now.saturating_duration_since(since) >= MOMENT;
+        // Before that it could not have read an answer, and hardly have asked again.
+        state.quiet_since = now;
+        state.first_byte = state.first_byte.map(|_| now);
     }
 
     /// Notes that a request came.
@@ -84,26 +117,62 @@ impl Pulse {
         self.state().version.is_some()
     }
 
-    /// Since when no request is under way, where none is.
-    pub(super) fn quiet_since(&self) -> Instant {
-        self.state().quiet_since
+    /// The peer takes nothing of what there is to send.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.state().stuck_since.is_some()
+    }
+
+    /// The peer takes nothing of its answers, and has had its time for that as long as others wait for its place.
+    pub(super) fn is_unread(&self, terms: &ConnectionTerms, now: Instant) -> bool {
+        matches!(self.spare(terms, now), Some(Spare::Unread(_)))
+    }
+
+    /// Whether others may have its place.
+    pub(super) fn spare(&self, terms: &ConnectionTerms, now: Instant) -> Option<Spare> {
+        let state = self.state();
+        // Who has shown that he reads may pause as long as who sends a body.
+        let patience = if state.is_reader { terms.stalled } else { MOMENT };
+        let unread = state.stuck_since.map(|since| since + patience);
+        // The socket of HTTP/2 goes on where every stream is stuck; and what is handed over at once takes a slow reader a while.
+        let unread = unread.or_else(|| state.streams_stuck_since().map(|since| since + terms.stalled));
+        match unread {
+            Some(over) => (over <= now).then_some(Spare::Unread(over)),
+            None if !state.requests.is_empty() => None,
+            None => (state.quiet_since + MOMENT <= now).then_some(Spare::Quiet(state.quiet_since)),
+        }
     }
 
     /// Whether the peer has had its time.
     pub(super) fn overdue(&self, terms: &ConnectionTerms, now: Instant) -> Option<Overdue> {
         let state = self.state();
         let has_had = |since: Instant, time: Duration| now.saturating_duration_since(since) >= time;
-        if state.requests.values().flatten().any(|since| has_had(*since, terms.unread)) {
+        if state
+            .stuck_since
+            .iter()
+            .chain(state.requests.values().flatten())
+            .any(|since| has_had(*since, terms.unread))
+        {
             return Some(Overdue::Unread);
         }
         let is_over = match (state.version, state.first_byte) {
-            _ if !state.requests.is_empty() => false,
+            _ if !state.requests.is_empty() || state.stuck_since.is_some() => false,
             (None, _) => has_had(state.quiet_since, terms.head),
             // On HTTP/2 bytes come and go without a request: only HTTP/1 begins a head with its first byte.
             (Some(version), Some(first_byte)) if version < Version::HTTP_2 => has_had(first_byte, terms.head),
             _ => has_had(state.quiet_since, terms.idle),
         };
         is_over.then_some(Overdue::Quiet)
+    }
+}
+
+impl State {
+    /// Since when it is for the peer of HTTP/2 to take a piece of every answer, where all of them wait for that.
+    fn streams_stuck_since(&self) -> Option<Instant> {
+        if self.version < Some(Version::HTTP_2) {
+            return None;
+        }
+        let since: Option<Vec<Instant>> = self.requests.values().copied().collect();
+        since?.into_iter().max()
     }
 }
 
@@ -139,6 +208,8 @@ pub(super) struct Watched {
 
 impl Watched {
     pub(super) fn new(body: Body, under_way: UnderWay) -> Self {
+        // Its head is there to be taken; of a peer that opens no window for more nothing more is ever asked.
+        under_way.handed_since(Some(Instant::now()));
         Self { body, under_way }
     }
 }
@@ -238,5 +309,33 @@ mod tests {
         assert!(!pulse.is_quiet());
         drop(slow);
         assert!(pulse.is_quiet());
+    }
+    #[test]
+    fn who_takes_nothing_is_neither_at_rest_nor_slow_with_a_head() {
+        let pulse = Arc::new(Pulse::new());
+        answered(&pulse, Version::HTTP_11);
+        pulse.beat(later(1));
+        pulse.stick(later(1));
+        pulse.stick(later(100));
+        assert_eq!(pulse.overdue(&TERMS, later(160)), None);
+        assert_eq!(pulse.overdue(&TERMS, later(162)), Some(Overdue::Unread));
+        pulse.unstick(later(150));
+        assert_eq!(pulse.overdue(&TERMS, later(169)), None, "only now it can read the answer, and ask again");
+        assert_eq!(pulse.overdue(&TERMS, later(171)), Some(Overdue::Quiet));
+    }
+
+    #[test]
+    fn streams_that_nobody_takes_are_spare_where_all_of_a_connection_are() {
+        let pulse = Arc::new(Pulse::new());
+        let [stuck, other] = [(); 2].map(|()| Pulse::begin(Arc::clone(&pulse), Version::HTTP_2));
+        stuck.handed_since(Some(later(0)));
+        assert_eq!(pulse.spare(&TERMS, later(100)), None, "an answer is owed");
+        other.handed_since(Some(later(30)));
+        assert_eq!(pulse.spare(&TERMS, later(69)), None);
+        assert!(pulse.is_unread(&TERMS, later(71)));
+        other.handed_since(None);
+        assert!(!pulse.is_unread(&TERMS, later(71)));
+        drop((stuck, other));
+        assert!(matches!(pulse.spare(&TERMS, later(71)), Some(Spare::Quiet(_))));
     }
 }

@@ -1,4 +1,5 @@
-//! The socket of one connection: it tells when bytes come, and it closes so that the last answer arrives.
+//! The socket of one connection: it tells when bytes come and whether they are taken, and it closes so that the last answer
+//! arrives.
 
 use std::io;
 use std::pin::Pin;
@@ -29,6 +30,26 @@ impl Socket {
     pub(super) fn new(stream: TcpStream, pulse: Arc<Pulse>) -> Self {
         Self { stream, pulse, lingering: None }
     }
+
+    /// Notes whether the peer has taken anything.
+    fn written(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Pending => self.pulse.stick(Instant::now()),
+            Poll::Ready(_) => self.pulse.unstick(Instant::now()),
+        }
+        written
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // What nobody takes the system would keep, and offer for many minutes.
+        if self.pulse.is_stuck()
+            && let Err(error) = self.stream.set_zero_linger()
+        {
+            tracing::debug!(%error, "the rest of an answer that nobody takes is kept by the system");
+        }
+    }
 }
 
 impl AsyncRead for Socket {
@@ -52,7 +73,8 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -82,7 +104,8 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.written(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -9,6 +9,7 @@ use super::read::Hold;
 use crate::domain::events::EventType;
 use crate::domain::keys::Reach;
 use crate::store::events::{Actor, NewEvent, write};
+use crate::store::keys;
 use crate::store::orgs::quiet::quiet_at;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError, Urgency};
@@ -66,6 +67,10 @@ impl Store {
             match self.activate_hold(id, new).await {
                 Ok(quiet_at) => return Ok(Held::New(self.created(id, new, quiet_at).await?)),
                 Err(error) if error.is_unique_violation() => self.unload_hold(id).await?,
+                Err(error @ StoreError::Revoked) => {
+                    self.unload_hold(id).await?;
+                    return Err(error);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -78,6 +83,7 @@ impl Store {
         let mut tx = self.begin_protecting("held_before").await?;
         // What is in force now is in force until the answer is decided.
         lock_orgs(&mut tx, &new.orgs).await?;
+        keys::ensure_in_force(&mut tx, new.key_id).await?;
         let row = sqlx::query!(
             r#"-- held_before
             select id, matter = $3 and orgs = $4 and conversations = cardinality($5::uuid[]) and not exists (
@@ -164,6 +170,7 @@ impl Store {
     async fn activate_hold(&self, id: Uuid, new: &NewHold) -> Result<Timestamp, StoreError> {
         let mut tx = self.begin_protecting("activate_hold").await?;
         lock_orgs(&mut tx, &new.orgs).await?;
+        keys::ensure_in_force(&mut tx, new.key_id).await?;
         let now = tx.now().await?;
         sqlx::query!("-- activate_hold\nupdate holds set active = true where id = $1", id)
             .exactly(&mut tx, 1)

@@ -6,7 +6,8 @@ use super::create::lock_orgs;
 use super::read::{Hold, load};
 use crate::domain::events::EventType;
 use crate::domain::keys::Reach;
-use crate::store::events::{Actor, NewEvent, write};
+use crate::store::events::{NewEvent, write};
+use crate::store::keys::{self, By};
 use crate::store::tx::{Rows as _, Writes as _};
 use crate::store::{Store, StoreError};
 
@@ -20,14 +21,13 @@ pub enum Released {
 }
 
 impl Store {
-    /// Does it, for the caller of this name; `None` where there is no such hold, or the reach does not cover every org of
+    /// Does it; `None` where there is no such hold, or the reach does not cover every org of
     /// it: who reaches only some must not take the protection from the others.
     pub async fn release_hold(
         &self,
         reach: &Reach,
         id: Uuid,
-        by: &str,
-        request_id: &str,
+        by: By<'_>,
     ) -> Result<Option<Released>, StoreError> {
         let mut tx = self.begin_request("release_hold").await?;
         let hold = sqlx::query!(
@@ -41,19 +41,19 @@ impl Store {
         .await?;
         let Some(hold) = hold else { return Ok(None) };
         lock_orgs(&mut tx, &hold.orgs).await?;
+        keys::ensure_in_force(&mut tx, by.key_id).await?;
         let released = sqlx::query!(
             "-- release_hold
             update holds set active = false, released_at = clock_timestamp(), released_by = $2
             where id = $1 and released_at is null",
             id,
-            by
+            by.name
         )
         .run(&mut tx)
         .await?;
         let is_done = released > 0;
         if is_done {
             let now = tx.now().await?;
-            let actor = Actor { name: by, request_id: Some(request_id) };
             let payload = serde_json::json!({ "matter": hold.matter });
             let event = NewEvent {
                 event: EventType::HoldReleased,
@@ -63,7 +63,7 @@ impl Store {
                 payload,
                 webhook: None,
             };
-            write(self, &mut tx, now, actor, event).await?;
+            write(self, &mut tx, now, by.actor(), event).await?;
         }
         // Read before the commit: what is done must not be answered with a failure to read it.
         let hold = load(&mut tx, reach, &[id]).await?.pop().ok_or_else(|| missing(id))?;

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::error::word;
+use super::events::Actor;
 use super::{Store, StoreError, Urgency};
 use crate::domain::keys::{Caller, SHOWN, Scope};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
@@ -21,6 +22,20 @@ pub struct KeyRow {
     pub created_at: Timestamp,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// Who has something done: with which key, under which name, by which request.
+#[derive(Debug, Clone, Copy)]
+pub struct By<'a> {
+    pub key_id: Uuid,
+    pub name: &'a str,
+    pub request_id: &'a str,
+}
+
+impl<'a> By<'a> {
+    pub(in crate::store) const fn actor(self) -> Actor<'a> {
+        Actor { name: self.name, request_id: Some(self.request_id) }
+    }
 }
 
 fn digest(key: &str) -> Vec<u8> {
@@ -120,6 +135,11 @@ pub(in crate::store) async fn is_in_force(tx: &mut Tx, id: Uuid) -> Result<bool,
     )
     .one(tx)
     .await
+}
+
+/// Refuses what is asked with a key that was revoked meanwhile: what is under way may have waited for its body, or for a lock.
+pub(in crate::store) async fn ensure_in_force(tx: &mut Tx, id: Uuid) -> Result<(), StoreError> {
+    if is_in_force(tx, id).await? { Ok(()) } else { Err(StoreError::Revoked) }
 }
 
 fn scopes(words: &[String]) -> Result<Vec<Scope>, StoreError> {

@@ -7,6 +7,7 @@ use super::quiet::quiet_at;
 use crate::domain::events::EventType;
 use crate::domain::keys::Reach;
 use crate::store::events::{Actor, NewEvent, write};
+use crate::store::keys::{self, By};
 use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
@@ -39,15 +40,15 @@ impl Store {
         &self,
         reach: &Reach,
         org: &str,
-        by: &str,
+        by: By<'_>,
         reason: Option<&str>,
-        request_id: &str,
     ) -> Result<Option<Timestamp>, StoreError> {
         if !reach.covers(org) {
             return Ok(None);
         }
         let mut tx = self.begin_protecting("stop_org").await?;
         lock(&mut tx, org).await?;
+        keys::ensure_in_force(&mut tx, by.key_id).await?;
         let told = sqlx::query!(
             "-- stop_org
             update orgs
@@ -58,15 +59,14 @@ impl Store {
               and (stopped_at is null or stopped_by <> $2
                    or $3::text is not null and stopped_reason is distinct from $3)",
             org,
-            by,
+            by.name,
             reason
         )
         .run(&mut tx)
         .await?;
         if told > 0 {
             let payload = serde_json::json!({ "reason": reason });
-            let actor = Actor { name: by, request_id: Some(request_id) };
-            self.write_steering(&mut tx, org, EventType::OrgStopped, actor, payload).await?;
+            self.write_steering(&mut tx, org, EventType::OrgStopped, by.actor(), payload).await?;
         }
         sqlx::query!("-- lock_limiter_to_stop\nselect from limiters where org = $1 for update", org)
             .exactly(&mut tx, 1)
@@ -77,18 +77,13 @@ impl Store {
     }
 
     /// The org goes on; one that is not stopped does so anyway. `false` where the reach does not cover it.
-    pub async fn resume_org(
-        &self,
-        reach: &Reach,
-        org: &str,
-        by: &str,
-        request_id: &str,
-    ) -> Result<bool, StoreError> {
+    pub async fn resume_org(&self, reach: &Reach, org: &str, by: By<'_>) -> Result<bool, StoreError> {
         if !reach.covers(org) {
             return Ok(false);
         }
         let mut tx = self.begin_request("resume_org").await?;
         lock(&mut tx, org).await?;
+        keys::ensure_in_force(&mut tx, by.key_id).await?;
         let resumed = sqlx::query!(
             "-- resume_org
             update orgs set stopped_at = null, stopped_by = null, stopped_reason = null, rewound_at = null
@@ -98,8 +93,8 @@ impl Store {
         .run(&mut tx)
         .await?;
         if resumed > 0 {
-            let actor = Actor { name: by, request_id: Some(request_id) };
-            self.write_steering(&mut tx, org, EventType::OrgResumed, actor, serde_json::json!({})).await?;
+            self.write_steering(&mut tx, org, EventType::OrgResumed, by.actor(), serde_json::json!({}))
+                .await?;
             tx.will_wake(org);
         }
         tx.commit().await?;

@@ -11,8 +11,9 @@ use crate::domain::events::EventType;
 use crate::domain::keys::Reach;
 use crate::domain::reason::Step;
 use crate::domain::state::PurgeState;
-use crate::store::events::{Actor, OfPurge, write_for_purges};
+use crate::store::events::{OfPurge, write_for_purges};
 use crate::store::jobs::withdraw::{self, Leave, waiting_with};
+use crate::store::keys::{self, By};
 use crate::store::orgs::lock;
 use crate::store::orgs::quiet::quiet_at;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
@@ -33,22 +34,22 @@ pub enum Steered {
 }
 
 impl Store {
-    /// Does it, for the caller of this name; `None` where there is no such purge within the reach.
+    /// Does it; `None` where there is no such purge within the reach.
     pub async fn steer_purge(
         &self,
         reach: &Reach,
         purge: Uuid,
         act: Act,
-        by: &str,
-        request_id: &str,
+        by: By<'_>,
     ) -> Result<Option<Steered>, StoreError> {
         // Not in the transaction below, whose first statement is the lock. The org of a purge never changes.
         let Some(org) = self.org_of(reach, purge).await? else { return Ok(None) };
         let org = org.as_str();
         let mut tx = self.begin_protecting("steer_purge").await?;
         lock::lock(&mut tx, org).await?;
+        keys::ensure_in_force(&mut tx, by.key_id).await?;
         // What waits in jobs leaves them now, in this transaction: an intent that comes after must not find it there.
-        let (waiting, keys) = match act {
+        let (waiting, reserved) = match act {
             Act::Cancel | Act::Pause => waiting_with(&mut tx, org, &[purge]).await?,
             Act::Resume | Act::Retry => (Vec::new(), Vec::new()),
         };
@@ -57,7 +58,7 @@ impl Store {
             Act::Pause | Act::Resume => (Step::Pause, Leave::Paused),
             Act::Retry => (Step::Retry, Leave::Paused),
         };
-        let mut patch = withdraw::lock(&mut tx, step, &waiting, keys).await?;
+        let mut patch = withdraw::lock(&mut tx, step, &waiting, reserved).await?;
         withdraw::withdraw(&mut tx, &mut patch, org, &[purge], waiting, why).await?;
         // Slices go before purges in the order of locks, so only now is it known whether the act is allowed; if it is not,
         // all of this is rolled back.
@@ -73,8 +74,7 @@ impl Store {
                 Act::Cancel | Act::Pause | Act::Resume => serde_json::json!({}),
             };
             let event = OfPurge { purge, event: EventType::of_act(act), job: None, payload, webhook: None };
-            let actor = Actor { name: by, request_id: Some(request_id) };
-            write_for_purges(self, &mut tx, actor, vec![event]).await?;
+            write_for_purges(self, &mut tx, by.actor(), vec![event]).await?;
         }
         patch.write(self, &mut tx).await?;
         if act == Act::Cancel {

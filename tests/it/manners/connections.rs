@@ -212,67 +212,6 @@ async fn who_takes_nothing_of_an_answer_is_cut_off() {
     assert!(read < ids.len(), "all {read} rows came");
 }
 
-/// How many requests are being answered, with the one that asks.
-async fn in_flight(test: &TestService) -> u64 {
-    let metrics = test.client.get(format!("{}/metrics", test.health_url())).bearer_auth(&test.key);
-    let page = metrics.send().await.unwrap().text().await.unwrap();
-    let line = page.lines().find_map(|line| line.strip_prefix("genesys_purge_http_requests_in_flight "));
-    line.unwrap().parse().unwrap()
-}
-
-#[tokio::test]
-async fn who_comes_when_everybody_has_a_request_waits_for_a_place() {
-    let test = Setup::new()
-        .role(Role::Api)
-        .connections(|terms| terms.most = 2)
-        .env("PURGE__SERVER__HEALTH_BIND", "127.0.0.1:0")
-        .start()
-        .await;
-    let purge = test.purge(&test.ids_of(Kind::Eligible)[..1]).await;
-    let mut wires = Vec::new();
-    for _ in 0..2 {
-        let mut wire = Wire::open(&test).await;
-        wire.send_head(&test, &format!("GET /purges/{purge}?wait=30"), &[]).await;
-        wires.push(wire);
-    }
-    // A connection whose request has not come yet would make room.
-    test.wait_until("both have a request", async || in_flight(&test).await == 3).await;
-    let mut late = Wire::open(&test).await;
-    late.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
-    let mut byte = [0];
-    let served = tokio::time::timeout(SHORT, late.0.read(&mut byte)).await;
-    assert!(served.is_err(), "it was served beyond the limit");
-    for path in ["/health/live", "/health/ready"] {
-        let told = test.client.get(format!("{}{path}", test.health_url())).send().await.unwrap();
-        assert_eq!(told.status(), StatusCode::OK, "{path} has an address of its own");
-    }
-    let other = test.client.get(format!("{}/purges", test.health_url())).bearer_auth(&test.key).send().await;
-    assert_eq!(other.unwrap().status(), StatusCode::NOT_FOUND, "nothing else is answered there");
-    drop(wires.remove(0));
-    assert!(late.rest().await.contains("\"ok\""));
-}
-
-#[tokio::test]
-async fn who_has_asked_nothing_for_longest_makes_room_for_who_comes() {
-    const MOST: usize = 8;
-    let test = Setup::new().role(Role::Api).connections(|terms| terms.most = MOST).start().await;
-    let mut slow = Vec::new();
-    for _ in 0..3 * MOST {
-        let mut wire = Wire::open(&test).await;
-        wire.send("GET /health/live HTTP/1.1\r\nX-Slow: ").await;
-        slow.push(wire);
-    }
-    let mut late = Wire::open(&test).await;
-    let began = std::time::Instant::now();
-    late.send("GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
-    assert!(late.rest().await.contains("\"ok\""));
-    // Long before the heads have had their time.
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-    for mut gone in slow.drain(..2 * MOST) {
-        assert_eq!(gone.rest().await, "", "the oldest went first");
-    }
-}
-
 #[tokio::test]
 async fn connections_that_rest_do_not_keep_the_service_from_stopping() {
     let mut test = desk().await;

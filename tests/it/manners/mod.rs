@@ -1,6 +1,7 @@
 //! HTTP manners: what any client, proxy or tracing system may expect of a good server.
 
 mod connections;
+mod crowded;
 mod folding;
 mod head;
 mod http2;
@@ -27,10 +28,10 @@ async fn desk() -> TestService {
 }
 
 /// A connection of the test's own, byte by byte.
-struct Wire(TcpStream);
+pub struct Wire(TcpStream);
 
 impl Wire {
-    async fn open(test: &TestService) -> Self {
+    pub async fn open(test: &TestService) -> Self {
         Self(TcpStream::connect(test.url.trim_start_matches("http://")).await.unwrap())
     }
 
@@ -39,7 +40,7 @@ impl Wire {
         self.0.local_addr().unwrap().port()
     }
 
-    async fn send(&mut self, text: &str) {
+    pub async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
@@ -54,7 +55,7 @@ impl Wire {
     }
 
     /// Everything until the service closes the connection.
-    async fn rest(&mut self) -> String {
+    pub async fn rest(&mut self) -> String {
         let mut rest = Vec::new();
         // A reset is an end, too.
         let _ = timeout(LONG, self.0.read_to_end(&mut rest)).await.expect("the connection was never closed");
@@ -62,7 +63,7 @@ impl Wire {
     }
 
     /// Reads until this text has come.
-    async fn until(&mut self, text: &str) -> String {
+    pub async fn until(&mut self, text: &str) -> String {
         let mut read = Vec::new();
         while !String::from_utf8_lossy(&read).contains(text) {
             let byte = timeout(LONG, self.0.read_u8()).await;

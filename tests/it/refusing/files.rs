@@ -1,5 +1,8 @@
 //! Uploads with lines that are wrong, and files that are none of ours.
 
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+
 use super::Desk;
 use crate::support::problem::{pointers, refused};
 
@@ -155,4 +158,33 @@ async fn a_wrong_query_string_of_an_upload_is_refused_by_name() {
         assert!(problem["detail"].as_str().unwrap().contains(&format!("but {came} ids came")), "{problem}");
     }
     desk.assert_left_nothing().await;
+}
+
+#[tokio::test]
+async fn a_body_in_another_encoding_than_it_is_read_in_is_refused() {
+    let desk = Desk::open().await;
+    let json = format!("{{\"conversationIds\":[\"{ID}\"]}}");
+    let hold = format!("{{\"matter\":\"M\",\"conversationIds\":[\"{ID}\"]}}");
+    let calls = [
+        ("/purges", "application/json", &*json),
+        ("/purges", CSV, ID),
+        ("/purges", NDJSON, "{}"),
+        ("/holds", "application/json", &hold),
+        ("/orgs/default/stop", "application/json", "{}"),
+    ];
+    for (path, media_type, body) in calls {
+        for charset in
+            ["charset=utf-16", "Charset=\"UTF-16LE\"", "charset=iso-8859-1", "charset=utf-8; charset=x"]
+        {
+            let request = desk.test.request(Method::POST, path).body(body.to_owned());
+            let request = request.header(CONTENT_TYPE, format!("{media_type}; {charset}"));
+            let problem = refused(request, 415, "unsupported_media_type").await;
+            assert!(problem["detail"].as_str().unwrap().contains("charset=utf-8"), "{problem}");
+        }
+    }
+    desk.assert_left_nothing().await;
+    for charset in ["charset=utf-8", "header=absent ;charset=\"UTF-8\"", "charset=us-ascii", "x"] {
+        let sent = desk.test.upload(&format!("{CSV};{charset}"), "", ID).send().await.unwrap();
+        assert_eq!(sent.status(), 202, "{charset}");
+    }
 }

@@ -15,6 +15,7 @@ use genesys_purge::store::jobs::intend::Intended;
 use genesys_purge::store::jobs::pack::Packed;
 use genesys_purge::store::jobs::polled::Polled;
 use genesys_purge::store::jobs::submitted::Accepted;
+use genesys_purge::store::keys::By;
 use genesys_purge::store::orgs::enroll::Enroller;
 use genesys_purge::store::purges::accept::{self, NewPurge};
 use genesys_purge::store::purges::steer::Steered;
@@ -62,7 +63,7 @@ pub(super) struct Lane {
     pub(super) terms: EngineTerms,
     pub(super) engine: Store,
     pub(super) steering: Store,
-    key_id: Uuid,
+    pub(super) by: By<'static>,
     connection: PgConnection,
     /// How long the rival waits, steered towards the very moment of the intent.
     wait_us: AtomicU64,
@@ -76,8 +77,9 @@ impl Lane {
         let (engine, steering) = (test.store().await, test.store().await);
         engine.enroll_org(&name, &policy(settings), Enroller::Worker).await.unwrap();
         let (key_id, _) = steering.find_caller(&test.key, Urgency::Ordinary).await.unwrap().unwrap();
+        let by = By { key_id, name: "racer", request_id: "race" };
         let (connection, wait_us) = (test.database.connect().await, AtomicU64::new(2000));
-        Self { rival, org, terms: engine_terms(settings), engine, steering, key_id, connection, wait_us }
+        Self { rival, org, terms: engine_terms(settings), engine, steering, by, connection, wait_us }
     }
 
     /// A purge of these conversations, whose facts nobody has asked yet.
@@ -88,7 +90,7 @@ impl Lane {
             reference: None,
             labels: json!({}),
             is_dry_run: false,
-            key_id: self.key_id,
+            key_id: self.by.key_id,
             requested_by: "racer".to_owned(),
             request_id: "race".to_owned(),
         };
@@ -197,7 +199,7 @@ impl Lane {
             conversation_ids: ids.to_vec(),
             orgs: vec![self.org.name.clone()],
             external_id: None,
-            key_id: self.key_id,
+            key_id: self.by.key_id,
             created_by: "racer".to_owned(),
             request_id: "race".to_owned(),
         };
@@ -212,12 +214,12 @@ impl Lane {
             Rival::Cancel => Act::Cancel,
             Rival::Pause => Act::Pause,
             Rival::Stop => {
-                let stopped = self.steering.stop_org(&reach, &self.org.name, "racer", None, "race");
+                let stopped = self.steering.stop_org(&reach, &self.org.name, self.by, None);
                 return stopped.await.unwrap().unwrap();
             }
             Rival::Hold => return self.hold(ids).await,
         };
-        match self.steering.steer_purge(&reach, purge, act, "racer", "race").await.unwrap().unwrap() {
+        match self.steering.steer_purge(&reach, purge, act, self.by).await.unwrap().unwrap() {
             Steered::Done { quiet_at, .. } => quiet_at,
             Steered::Forbidden(state) => panic!("{act} is forbidden in {state}"),
         }
@@ -275,7 +277,7 @@ impl Lane {
     /// Leaves nothing that waits, so that the next round is alone.
     async fn clear(&self, mut intended: Vec<Intended>) {
         if matches!(self.rival, Rival::Stop) {
-            self.steering.resume_org(&keys::Reach::all(), &self.org.name, "racer", "race").await.unwrap();
+            self.steering.resume_org(&keys::Reach::all(), &self.org.name, self.by).await.unwrap();
             intended.push(self.engine.intend(&self.org, &self.terms, own_time()).await.unwrap());
         }
         for intended in intended {

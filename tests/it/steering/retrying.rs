@@ -3,6 +3,8 @@
 use genesys_purge::domain::act::Act;
 use genesys_purge::domain::keys::Reach;
 use genesys_purge::sandbox::{Call, DeletedLooks, JobDuration, Kind};
+use genesys_purge::store::Urgency;
+use genesys_purge::store::keys::By;
 use genesys_purge::store::purges::steer::Steered;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -112,8 +114,10 @@ async fn a_cancel_before_anything_was_taken_up_ends_the_retry() {
     assert_eq!(test.finished(purge).await["state"], "failed");
     test.stop_service().await;
     let store = test.store().await;
+    let (key_id, _) = store.find_caller(&test.key, Urgency::Ordinary).await.unwrap().unwrap();
+    let by = By { key_id, name: "tester", request_id: "r" };
     for act in [Act::Retry, Act::Cancel] {
-        let steered = store.steer_purge(&Reach::all(), purge, act, "tester", "r").await.unwrap();
+        let steered = store.steer_purge(&Reach::all(), purge, act, by).await.unwrap();
         assert!(matches!(steered, Some(Steered::Done { .. })), "{act}: {steered:?}");
     }
     store.close().await;

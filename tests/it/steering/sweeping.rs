@@ -33,7 +33,7 @@ pub(super) async fn lane() -> (TestService, Lane) {
 
 pub(super) async fn steer(lane: &Lane, purge: Uuid, act: Act) {
     let reach = keys::Reach::all();
-    let steered = lane.steering.steer_purge(&reach, purge, act, "tester", "r").await.unwrap();
+    let steered = lane.steering.steer_purge(&reach, purge, act, lane.by).await.unwrap();
     assert!(matches!(steered, Some(Steered::Done { .. })), "{act}: {steered:?}");
 }
 
@@ -272,10 +272,10 @@ async fn nothing_is_asked_of_a_stopped_org_or_a_resting_purge() {
         let reach = Reach::FirstAndDryRuns;
         lane.engine.claim_slices(&lane.org, reach, Duration::ZERO, false).await.unwrap()
     };
-    lane.steering.stop_org(&keys::Reach::all(), org, "tester", None, "r").await.unwrap();
+    lane.steering.stop_org(&keys::Reach::all(), org, lane.by, None).await.unwrap();
     assert!(matches!(claim().await, Claim::Nothing), "the org is stopped");
     assert!(lane.engine.may_not_ask(org, &[purge]).await.unwrap());
-    lane.steering.resume_org(&keys::Reach::all(), org, "tester", "r").await.unwrap();
+    lane.steering.resume_org(&keys::Reach::all(), org, lane.by).await.unwrap();
     assert!(!lane.engine.may_not_ask(org, &[purge]).await.unwrap());
     assert!(matches!(claim().await, Claim::Claimed(..)));
     steer(&lane, purge, Act::Pause).await;
