@@ -184,6 +184,7 @@ mod tests {
         quotas.keys().get_mut(&ONE.0).unwrap().open = 0;
         assert!(quotas.take(ONE, begun).is_ok());
     }
+
     #[test]
     fn what_is_given_back_can_be_used_again_and_a_later_count_stays() {
         let quotas = quotas(60, 100);
