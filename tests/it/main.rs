@@ -40,6 +40,7 @@ mod repeats;
 mod retained;
 mod retention_rules;
 mod rewind;
+mod sight;
 mod silence;
 mod steering;
 mod support;

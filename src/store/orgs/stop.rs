@@ -1,7 +1,10 @@
 //! An org that an operator stops: nothing is begun for it, what runs upstream is followed to its end.
 
 use jiff::Timestamp;
+use serde_json::json;
 
+use super::controls;
+use super::hurdle::Hurdle;
 use super::lock::lock;
 use super::quiet::quiet_at;
 use crate::domain::events::EventType;
@@ -64,7 +67,7 @@ impl Store {
         .run(&mut tx)
         .await?;
         if told > 0 {
-            let payload = serde_json::json!({ "reason": reason });
+            let payload = json!({ "reason": reason });
             let actor = Actor { name: by, request_id: Some(request_id) };
             self.write_steering(&mut tx, org, EventType::OrgStopped, actor, payload).await?;
         }
@@ -97,9 +100,13 @@ impl Store {
         )
         .run(&mut tx)
         .await?;
-        if resumed > 0 {
+        // Who has looked says that what answers lack was deleted.
+        let forgotten = controls::forget_missing(&mut tx, org).await?;
+        if resumed > 0 || forgotten > 0 {
             let actor = Actor { name: by, request_id: Some(request_id) };
-            self.write_steering(&mut tx, org, EventType::OrgResumed, actor, serde_json::json!({})).await?;
+            let payload = if forgotten > 0 { json!({ "forgottenControls": forgotten }) } else { json!({}) };
+            self.write_steering(&mut tx, org, EventType::OrgResumed, actor, payload).await?;
+            self.lift(&mut tx, org, Hurdle::Sight).await?;
             tx.will_wake(org);
         }
         tx.commit().await?;

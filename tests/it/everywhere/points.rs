@@ -124,6 +124,7 @@ const WITHOUT: &[(&str, &[&str])] = &[
             "held_before",
             "unload_hold",
             "note_login_trouble",
+            "note_control",
             "postpone_job",
             "unblock_org",
         ],
