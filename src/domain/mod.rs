@@ -17,6 +17,7 @@ pub mod findings;
 pub mod intent;
 pub mod keys;
 pub mod limiter;
+pub mod missing;
 pub mod outcome;
 pub mod pace;
 pub mod packing;

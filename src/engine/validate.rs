@@ -48,7 +48,11 @@ impl OrgEngine {
         let own_time = (self.clock)();
         let recorded =
             self.store.record_answers(org, question, &asked.answers, own_time, &self.engine, again);
-        match recorded.await? {
+        let recorded = recorded.await?;
+        if recorded.is_ok() && !asked.answers.left_out().is_empty() {
+            self.store.pause_what_is_missing(org, &purges, self.engine.missing).await?;
+        }
+        match recorded {
             Ok(()) if asked.answers.told.is_empty() => Ok(()),
             Ok(()) => self.overcome(Hurdle::Clock).await,
             Err(skew) => self.block(Hurdle::Clock, "clock_skew", skew.to_string()).await,

@@ -25,6 +25,7 @@ mod lost_rows;
 mod main_job;
 mod manners;
 mod metrics;
+mod missing;
 mod model;
 mod openapi;
 mod overlap;

@@ -46,6 +46,8 @@ pub struct Purge {
     pub requested_by: String,
     /// What of it can't be read.
     pub parked: Option<Parked>,
+    /// Why the service paused it, if it did.
+    pub paused_for: Option<String>,
     /// Why its org's work waits, if it does: code and sentence.
     pub blocked: Option<(String, String)>,
     /// When this was read.
@@ -84,6 +86,7 @@ impl Purge {
             finished_at: None,
             requested_by: new.requested_by.clone(),
             parked: None,
+            paused_for: None,
             blocked: None,
             read_at: at,
         }
@@ -102,6 +105,7 @@ impl Purge {
             started_at: None,
             finished_at: None,
             parked: None,
+            paused_for: None,
             blocked: None,
             ..self
         }
@@ -163,7 +167,7 @@ pub(in crate::store) async fn load(
         select p.id, p.state as "state: PurgeState", p.run, p.org, p.reason, p.reference, p.labels, p.dry_run,
                p.created_at, p.started_at, p.finished_at, p.requested_by, p.duplicates, p.pending, p.eligible,
                p.submitted, p.purged, p.already_purged, p.on_hold, p.retained, p.not_found, p.active, p.failed,
-               p.canceled, p.would_purge, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
+               p.canceled, p.would_purge, p.paused_for, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
                o.blocked_code, o.blocked_detail, o.stopped_by as "stopped_by?", o.stopped_reason as "stopped_reason?",
                o.rewound_at is not null as "is_rewound!",
                t.detail as "login_trouble?", parked.slices as "parked_slices!", parked.conversations as parked_conversations,
@@ -218,6 +222,7 @@ struct Row {
     failed: i64,
     canceled: i64,
     would_purge: i64,
+    paused_for: Option<String>,
     rate_at: Option<SqlTimestamp>,
     rate_settled: Option<i64>,
     rate_from_at: Option<SqlTimestamp>,
@@ -292,6 +297,7 @@ impl TryFrom<Row> for Purge {
             finished_at: row.finished_at.map(SqlTimestamp::to_jiff),
             requested_by: row.requested_by,
             parked,
+            paused_for: row.paused_for.filter(|_| state == PurgeState::Paused),
             blocked: blocked.filter(|_| !state.is_final()),
             read_at: row.read_at.to_jiff(),
         })

@@ -40,7 +40,7 @@ pub struct Answers {
 
 impl Answers {
     /// The ids that whole answers left out.
-    pub(in crate::store) fn left_out(&self) -> Vec<Uuid> {
+    pub fn left_out(&self) -> Vec<Uuid> {
         self.told.iter().filter(|id| !self.facts.contains_key(*id)).copied().collect()
     }
 }
