@@ -7,6 +7,7 @@
 pub mod act;
 pub mod ahead;
 pub mod backoff;
+pub mod breaker;
 pub mod clocks;
 pub mod counts;
 pub mod doubt;

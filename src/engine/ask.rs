@@ -77,6 +77,9 @@ impl OrgEngine {
             if let Some(time) = answer.observed.upstream_time {
                 answers.upstream_time = Some(answers.upstream_time.map_or(time, |earlier| earlier.min(time)));
             }
+            if let Err(failure) = &answer.result {
+                self.note_failed(Call::Details, failure).await?;
+            }
             match answer.result {
                 Ok(mut told) => {
                     let proof = self.proof(&mut controls, check, &piece, &mut told).await?;

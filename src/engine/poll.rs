@@ -16,6 +16,9 @@ impl OrgEngine {
     pub(super) async fn poll(&self, poll: &Poll, permit: Permit) -> Result<(), StoreError> {
         let org = &self.terms.name;
         let answer = self.upstream.poll(&poll.upstream_job_id, self.permit(permit.valid_until)).await;
+        if let Err(failure) = &answer.result {
+            self.note_failed(Call::Poll, failure).await?;
+        }
         let polled = match answer.result {
             Ok(status) => {
                 self.note_success(Call::Poll, &answer.observed).await?;

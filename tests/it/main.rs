@@ -5,6 +5,7 @@
 mod accepting;
 mod blocked;
 mod books;
+mod breaker;
 mod chaos;
 mod commands;
 mod conflicts;

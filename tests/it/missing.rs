@@ -24,13 +24,21 @@ async fn a_purge_of_which_most_is_not_found_pauses_itself_and_goes_on_when_it_is
 
     let body = test.purge_when(purge, |body| body["state"] == "paused").await;
     let reason = &body["pausedReason"];
-    assert_eq!((&reason["code"], &body["blockedReason"]), (&json!("not_found_share"), &Value::Null), "{body}");
+    assert_eq!(
+        (&reason["code"], &body["blockedReason"]),
+        (&json!("not_found_share"), &Value::Null),
+        "{body}"
+    );
     let detail = reason["detail"].as_str().unwrap();
     assert!(detail.contains("not_found_percent") && detail.contains("divisions"), "{detail}");
     assert!(body["counts"]["pending"].as_i64().unwrap() > 0, "there is something left to hold back: {body}");
     let events = test.get(&format!("/purges/{purge}/events")).await;
-    let paused = events["items"].as_array().unwrap().iter().find(|event| event["type"] == "purge_paused").unwrap();
-    assert_eq!((&paused["payload"]["code"], &paused["payload"]["detail"]), (&json!("not_found_share"), &json!(detail)));
+    let paused =
+        events["items"].as_array().unwrap().iter().find(|event| event["type"] == "purge_paused").unwrap();
+    assert_eq!(
+        (&paused["payload"]["code"], &paused["payload"]["detail"]),
+        (&json!("not_found_share"), &json!(detail))
+    );
 
     let (status, body) = test.post(&format!("/purges/{purge}/resume"), &Value::Null).await;
     assert_eq!((status, &body["pausedReason"]), (StatusCode::OK, &Value::Null), "{body}");
@@ -60,5 +68,8 @@ async fn a_caller_who_pauses_gives_no_reason() {
     test.fault(json!({ "call": "details", "fault": { "hang": true } }));
     let purge = test.purge(&test.ids_of(Kind::Unknown)[..30]).await;
     let (status, body) = test.post(&format!("/purges/{purge}/pause"), &Value::Null).await;
-    assert_eq!((status, &body["state"], &body["pausedReason"]), (StatusCode::OK, &json!("paused"), &Value::Null));
+    assert_eq!(
+        (status, &body["state"], &body["pausedReason"]),
+        (StatusCode::OK, &json!("paused"), &Value::Null)
+    );
 }

@@ -69,7 +69,11 @@ async fn what_a_blind_client_is_not_shown_after_a_job_is_not_called_purged() {
     let job = &test.jobs(purge).await[0];
     assert!(job["lastError"]["message"].as_str().unwrap().contains("known to exist"), "{job}");
     let org = test.get("/orgs/default").await;
-    assert_eq!(org["blockedReason"]["code"], "blind", "{org}");
+    assert_eq!(
+        (&org["blocked"]["code"], &org["blocked"]["call"]),
+        (&json!("blind"), &json!("sight")),
+        "{org}"
+    );
 
     test.sandbox.sandbox().clear_faults();
     test.probe_now().await;
@@ -112,11 +116,15 @@ async fn what_a_blind_client_asks_about_is_not_called_not_found() {
 /// gone that was not seen to be.
 #[tokio::test]
 async fn a_job_that_nobody_can_look_at_ends_unverified() {
-    let setup = mixed().sandbox(|settings| settings.deleted_looks = DeletedLooks::Absent);
-    let test = setup.env("PURGE__ENGINE__JOB_DEADLINE", "1500ms").start().await;
-    lose_control(&test).await;
+    let setup = mixed().sandbox(|settings| {
+        settings.deleted_looks = DeletedLooks::Absent;
+        settings.job_duration.base_ms = 500;
+    });
+    let test = setup.env("PURGE__ENGINE__JOB_DEADLINE", "2s").start().await;
     let ids = &test.ids_of(Kind::Eligible)[..3];
     let purge = test.purge(ids).await;
+    test.wait_until("a job", async || test.calls(Call::Submit, "200") == 1).await;
+    lose_control(&test).await;
     assert_eq!(test.finished(purge).await["state"], "failed");
     assert_eq!(test.endings(purge).await, endings([("failed unverified", 3)]));
     assert_eq!(test.number("select count(*) from reservations").await, 0);
@@ -144,7 +152,7 @@ async fn an_operator_may_say_that_what_is_missing_was_deleted() {
     assert_eq!(pending["counts"]["pending"], 2, "{pending}");
 
     let (status, org) = test.post("/orgs/default/resume", &Value::Null).await;
-    assert_eq!((status, &org["blockedReason"]), (StatusCode::OK, &Value::Null), "{org}");
+    assert_eq!((status, &org["blocked"]), (StatusCode::OK, &Value::Null), "{org}");
     test.probe_now().await;
     assert_eq!(test.finished(purge).await["state"], "completed");
     assert_eq!(test.endings(purge).await, endings([("not_found absent_twice", 2)]));

@@ -170,11 +170,12 @@ pub(in crate::store) async fn load(
                p.canceled, p.would_purge, p.paused_for, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
                o.blocked_code, o.blocked_detail, o.stopped_by as "stopped_by?", o.stopped_reason as "stopped_reason?",
                o.rewound_at is not null as "is_rewound!",
-               t.detail as "login_trouble?", parked.slices as "parked_slices!", parked.conversations as parked_conversations,
+               l.broken_detail, t.detail as "login_trouble?", parked.slices as "parked_slices!", parked.conversations as parked_conversations,
                parked.since as "parked_since: SqlTimestamp", parked.error as parked_error,
                clock_timestamp() as "read_at!: SqlTimestamp"
         from purges p
         join orgs o on o.name = p.org
+        join limiters l on l.org = p.org
         left join login_troubles t on t.org = p.org
         cross join lateral (
             select count(*) as slices, sum(conversations)::bigint as conversations, min(parked_at) as since,
@@ -194,6 +195,9 @@ pub(in crate::store) async fn load(
 
 /// The code of what is in the way of an org for which no token is to be had.
 pub(in crate::store) const NO_TOKEN: &str = "no_token";
+
+/// The code of what is in the way of an org whose calls have no answer.
+pub(in crate::store) const UPSTREAM_FAILING: &str = "upstream_failing";
 
 /// A purge as it is stored.
 struct Row {
@@ -229,6 +233,7 @@ struct Row {
     rate_from_settled: Option<i64>,
     blocked_code: Option<String>,
     blocked_detail: Option<String>,
+    broken_detail: Option<String>,
     login_trouble: Option<String>,
     parked_slices: i64,
     parked_conversations: Option<i64>,
@@ -270,6 +275,7 @@ impl TryFrom<Row> for Purge {
             let detail = format!("{by} stopped the org{reason}; it goes on when it is resumed");
             (stop::code(row.is_rewound).to_owned(), detail)
         });
+        let failing = row.broken_detail.map(|detail| (UPSTREAM_FAILING.to_owned(), detail));
         let no_token = row.login_trouble.map(|detail| (NO_TOKEN.to_owned(), detail));
         let parked = row.parked_since.zip(row.parked_error).map(|(since, error)| Parked {
             slices: row.parked_slices,
@@ -277,7 +283,7 @@ impl TryFrom<Row> for Purge {
             since: since.to_jiff(),
             error,
         });
-        let blocked = stopped.or(row.blocked_code.zip(row.blocked_detail)).or(no_token);
+        let blocked = stopped.or(row.blocked_code.zip(row.blocked_detail)).or(failing).or(no_token);
         Ok(Self {
             id: row.id,
             state,
