@@ -229,7 +229,7 @@ async fn enroll(store: &Store, org: &str, configured: &Policy, role: Role) -> Re
              force, run `genesys-purge retention adopt`"
         );
     }
-    Ok(())
+    store.try_at_once(org).await
 }
 
 /// Connects to the database.

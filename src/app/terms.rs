@@ -1,6 +1,7 @@
 //! Settings in the words of the domain.
 
 use crate::config::{OrgSettings, Promotion, Settings, UnknownAge};
+use crate::domain::missing::Tolerance;
 use crate::domain::retention::{self, Policy};
 use crate::domain::rewind;
 use crate::domain::terms::{EngineTerms, OrgTerms};
@@ -21,6 +22,7 @@ pub fn engine_terms(settings: &Settings) -> EngineTerms {
         verify_timeout: engine.verify_timeout,
         resubmit_after: engine.resubmit_after,
         max_attempts: engine.max_attempts,
+        missing: Tolerance { percent: engine.not_found_percent, from: engine.not_found_from },
         shutdown_grace: engine.shutdown_grace,
     }
 }

@@ -61,6 +61,12 @@ pub struct EngineSettings {
     /// How many upstream jobs may carry an id in one run of its purge before it fails.
     #[serde(deserialize_with = "values::whole::<1, 100, _, _>")]
     pub max_attempts: u32,
+    /// A purge pauses itself when more than so many of a hundred of its conversations are not found.
+    #[serde(deserialize_with = "values::whole::<1, 100, _, _>")]
+    pub not_found_percent: u32,
+    /// But not before so many of them were judged.
+    #[serde(deserialize_with = "values::whole::<1, 1000000000, _, _>")]
+    pub not_found_from: u32,
     /// How long running steps may take to finish when the process is told to stop; 0s: none of them is waited for.
     #[serde(deserialize_with = "values::duration_or_zero")]
     pub shutdown_grace: Duration,

@@ -17,7 +17,7 @@ pub struct Pieces<Id> {
     /// The most ids that a call asks about.
     largest: usize,
     fresh: VecDeque<Group<Id>>,
-    /// Halves of what upstream refuses as wrong; the last is asked first.
+    /// Halves of what upstream refuses as wrong, and what is asked again at once; the last is asked first.
     halved: Vec<Piece<Id>>,
     /// Pieces that failed once.
     aside: VecDeque<Piece<Id>>,
@@ -144,6 +144,11 @@ impl<Id: Clone> Pieces<Id> {
             }
             None => self.aside.push_back(piece),
         }
+    }
+
+    /// The piece, or what an answer left of it, is asked about again at once.
+    pub fn again(&mut self, piece: Piece<Id>) {
+        self.halved.push(piece);
     }
 
     /// Upstream refuses the piece as wrong: it is halved, until an id is refused alone, which is handed back.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::missing::Tolerance;
+
 /// What holds for one org.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrgTerms {
@@ -34,5 +36,6 @@ pub struct EngineTerms {
     pub verify_timeout: Duration,
     pub resubmit_after: Duration,
     pub max_attempts: u32,
+    pub missing: Tolerance,
     pub shutdown_grace: Duration,
 }

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::OrgEngine;
-use crate::domain::pieces::Pieces;
+use super::sight::{Check, Controls, Proof};
+use crate::domain::pieces::{Piece, Pieces};
 use crate::domain::reason::Reason;
-use crate::genesys::{Detail, Failure, Lane, NotReady, Told};
+use crate::domain::sight::Control;
+use crate::genesys::{Failure, Lane, NotReady, Told};
 use crate::store::StoreError;
 use crate::store::orgs::limiter::{Call, Permit};
 use crate::store::slices::validated::Answers;
@@ -32,37 +34,32 @@ pub(super) enum Rest {
     Failed(Failure),
     /// No permit before long, or no time left within the lease.
     Later(Duration),
+    /// An answer proves nothing about what it leaves out, for this reason.
+    Unproven(String),
     /// One of the purges, or the org, rests by now.
     Stopped,
 }
 
-impl OrgEngine {
-    /// Asks for the facts of these ids; the permit is for the first call. `fruitless`: so many questions about them
-    /// failed in a row. `before`: the purges that want it before a submit, if it is that: it ends where one of them or
-    /// their org is stopped.
-    pub(super) async fn ask(
-        &self,
-        ids: &[Uuid],
-        permit: Permit,
-        fruitless: u32,
-        before: Option<&[Uuid]>,
-    ) -> Result<Asked, StoreError> {
-        let pieces = Pieces::new(self.terms.details_batch).with(ids.iter().copied(), fruitless);
-        self.ask_pieces(pieces, permit, before).await
-    }
+/// What a question is about.
+pub(super) struct Inquiry<'a> {
+    pub(super) pieces: Pieces<Uuid>,
+    /// By which its answers are checked.
+    pub(super) controls: &'a [Control],
+    /// The purges that want it before a submit, if it is that: it ends where one of them or their org is stopped.
+    pub(super) before: Option<&'a [Uuid]>,
+}
 
-    /// Asks for the facts of these pieces. What fails for the whole org ends it, what fails for itself does not.
-    pub(super) async fn ask_pieces(
-        &self,
-        mut pieces: Pieces<Uuid>,
-        permit: Permit,
-        before: Option<&[Uuid]>,
-    ) -> Result<Asked, StoreError> {
+impl OrgEngine {
+    /// Asks for facts; the permit is for the first call. What fails for the whole org ends it, what fails for itself does
+    /// not.
+    pub(super) async fn ask(&self, inquiry: Inquiry<'_>, permit: Permit) -> Result<Asked, StoreError> {
+        let Inquiry { mut pieces, controls, before } = inquiry;
         let until = Instant::now() + self.engine.lease / 2;
         let mut answers = Answers::default();
+        let mut controls = Controls::new(controls);
         let mut permit = Some(permit);
         let (mut rest, mut last_failure) = (None, None);
-        while !pieces.is_over() {
+        while rest.is_none() && !pieces.is_over() {
             let permit = match permit.take() {
                 Some(permit) => permit,
                 None => match self.further_permit(until, before).await? {
@@ -74,23 +71,32 @@ impl OrgEngine {
                 },
             };
             let Some(piece) = pieces.next_piece() else { break };
-            let answer = self.upstream.facts(&piece.ids, self.permit(permit.valid_until)).await;
+            let check = controls.check(&piece.ids, self.terms.details_batch);
+            let permit = self.permit(permit.valid_until);
+            let named = check.named(&piece.ids);
+            let answer = self.call("facts", self.upstream.facts(&named, permit)).await;
             if let Some(time) = answer.observed.upstream_time {
                 answers.upstream_time = Some(answers.upstream_time.map_or(time, |earlier| earlier.min(time)));
             }
+            if let Err(failure) = &answer.result {
+                self.note_failed(Call::Details, failure).await?;
+            }
             match answer.result {
-                Ok(told) => {
-                    let incomplete = take_in(&mut answers, &piece.ids, told);
+                Ok(mut told) => {
+                    let proof = self.proof(&mut controls, check, &piece, &mut told).await?;
                     pieces.told();
                     self.note_success(Call::Details, &answer.observed).await?;
-                    if let Some(detail) = incomplete {
-                        // What it leaves out had no answer.
-                        pieces.failed(piece.without(|id| answers.told.contains(id)));
-                        last_failure = Some(Failure::Unknown(detail));
+                    match take_in(&mut answers, &mut pieces, piece, told, proof) {
+                        Left::Nothing => {}
+                        Left::Failed(failure) => last_failure = Some(failure),
+                        Left::Unproven(why) => rest = Some(Rest::Unproven(why)),
                     }
                 }
                 Err(Failure::Invalid(detail)) => {
-                    if let Some(id) = pieces.refused(piece) {
+                    if let Check::Control(control) = check {
+                        self.spare(&mut controls, control).await?;
+                        pieces.again(piece);
+                    } else if let Some(id) = pieces.refused(piece) {
                         let reason = Reason::upstream(detail.code.as_deref(), detail.to_string());
                         answers.refused.insert(id, reason);
                     }
@@ -100,22 +106,10 @@ impl OrgEngine {
                     pieces.failed(piece);
                     last_failure = Some(failure);
                 }
-                Err(failure) => {
-                    rest = Some(Rest::Failed(failure));
-                    break;
-                }
+                Err(failure) => rest = Some(Rest::Failed(failure)),
             }
         }
-        let is_all_asked = pieces.is_empty();
-        for piece in pieces.without_answer() {
-            if let [id] = piece.as_slice() {
-                answers.alone.insert(*id);
-            }
-            answers.failed.extend(piece);
-        }
-        let has_failed = !is_all_asked || !answers.failed.is_empty();
-        let rest = rest.or_else(|| last_failure.filter(|_| has_failed).map(Rest::Failed));
-        Ok(Asked { answers, rest })
+        Ok(conclude(answers, pieces, rest, last_failure))
     }
 
     async fn further_permit(
@@ -147,14 +141,65 @@ impl OrgEngine {
     }
 }
 
-/// Takes in what a call told; tells why nothing is known of the others, where the answer says that it is not whole.
-fn take_in(answers: &mut Answers, question: &[Uuid], told: Told) -> Option<Box<Detail>> {
-    let incomplete = told.incomplete.filter(|_| question.iter().any(|id| !told.facts.contains_key(id)));
-    if incomplete.is_some() {
-        answers.told.extend(told.facts.keys());
-    } else {
-        answers.told.extend(question);
+/// What an answer left of its piece.
+enum Left {
+    Nothing,
+    /// It says that it is not whole: what it leaves out is asked again, after the others.
+    Failed(Failure),
+    /// It proves nothing about what it leaves out, and nothing else is left to ask with.
+    Unproven(String),
+}
+
+/// Takes in what a call told.
+fn take_in(
+    answers: &mut Answers,
+    pieces: &mut Pieces<Uuid>,
+    piece: Piece<Uuid>,
+    told: Told,
+    proof: Proof,
+) -> Left {
+    let left_out = piece.ids.iter().any(|id| !told.facts.contains_key(id));
+    answers.told.extend(told.facts.keys());
+    let facts = told.facts;
+    let rest = |piece: Piece<Uuid>| piece.without(|id| facts.contains_key(id));
+    let left = match (told.incomplete, proof) {
+        _ if !left_out => Left::Nothing,
+        (Some(detail), _) => {
+            pieces.failed(rest(piece));
+            Left::Failed(Failure::Unknown(detail))
+        }
+        (None, Proof::Nothing { can_ask_otherwise: true, .. }) => {
+            pieces.again(rest(piece));
+            Left::Nothing
+        }
+        (None, Proof::Nothing { why, can_ask_otherwise: false }) => {
+            pieces.again(rest(piece));
+            Left::Unproven(why)
+        }
+        (None, Proof::Whole) => {
+            answers.told.extend(&piece.ids);
+            Left::Nothing
+        }
+    };
+    answers.facts.extend(facts);
+    left
+}
+
+/// How far the question came.
+fn conclude(
+    mut answers: Answers,
+    pieces: Pieces<Uuid>,
+    rest: Option<Rest>,
+    last_failure: Option<Failure>,
+) -> Asked {
+    let is_all_asked = pieces.is_empty();
+    for piece in pieces.without_answer() {
+        if let [id] = piece.as_slice() {
+            answers.alone.insert(*id);
+        }
+        answers.failed.extend(piece);
     }
-    answers.facts.extend(told.facts);
-    incomplete
+    let has_failed = !is_all_asked || !answers.failed.is_empty();
+    let rest = rest.or_else(|| last_failure.filter(|_| has_failed).map(Rest::Failed));
+    Asked { answers, rest }
 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::OrgEngine;
-use super::ask::Rest;
+use super::ask::{Inquiry, Rest};
+use super::sight::Controls;
 use super::trouble::last_error;
+use crate::domain::backoff;
+use crate::domain::pieces::Pieces;
 use crate::genesys::Failure;
 use crate::store::StoreError;
 use crate::store::jobs::looks::{Look, LookKind, Unanswered};
@@ -20,13 +23,29 @@ impl OrgEngine {
     /// Looks at one job's conversations, and records what was seen.
     pub(super) async fn look(&self, look: &Look, permit: Permit) -> Result<(), StoreError> {
         let org = &self.terms.name;
-        let asked = self.ask(&look.ids, permit, look.blind, None).await?;
+        // By an answer that is full and lacks some for the first time nothing is called gone yet.
+        let largest = if look.may_end_absent {
+            Controls::room(&look.controls, self.terms.details_batch)
+        } else {
+            self.terms.details_batch
+        };
+        let pieces = Pieces::new(largest).with(look.ids.iter().copied(), look.blind);
+        let asked = self.ask(Inquiry { pieces, controls: &look.controls, before: None }, permit).await?;
         let unanswered = match asked.rest {
             None => None,
             Some(Rest::Later(again)) => {
                 Some(Unanswered { again: again.max(SHORTEST_PAUSE), error: None, is_held_up: true })
             }
             Some(Rest::Stopped) => Some(Unanswered { again: SHORTEST_PAUSE, error: None, is_held_up: true }),
+            Some(Rest::Unproven(why)) => {
+                tracing::warn!(org, job = %look.lease.job, attempt = look.tries + 1, why, "a look proved nothing about what it left out");
+                let error = json!({ "call": "facts", "message": why });
+                Some(Unanswered {
+                    again: backoff::step(look.blind, 1.0),
+                    error: Some(error),
+                    is_held_up: false,
+                })
+            }
             Some(Rest::Failed(failure)) => {
                 tracing::warn!(org, job = %look.lease.job, attempt = look.tries + 1, error = %failure, "a look had no whole answer");
                 let again = self.after_failure(Call::Details, &failure, look.blind).await?;

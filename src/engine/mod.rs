@@ -13,6 +13,7 @@ mod kind;
 mod look;
 mod org;
 mod poll;
+mod sight;
 mod submit;
 mod sweep;
 mod trouble;

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Chance;
 use crate::domain::pace::{Bounds, Pace};
 use crate::domain::terms::{EngineTerms, OrgTerms};
-use crate::genesys::{LoginTrouble, Observed, Permit, Upstream};
+use crate::genesys::{Failure, LoginTrouble, Observed, Permit, Upstream};
 use crate::meters::Meters;
 use crate::store::orgs::hurdle::Hurdle;
 use crate::store::orgs::limiter::Call;
@@ -40,6 +40,7 @@ struct Memory {
     told_per_minute: Option<u32>,
     refused_call: Option<String>,
     refusals: u32,
+    has_failures: bool,
     is_blocked: bool,
     pace: Pace,
 }
@@ -89,6 +90,7 @@ impl OrgEngine {
             told_per_minute: survey.told_per_minute,
             refused_call: survey.refused_call.clone(),
             refusals: survey.refusals,
+            has_failures: survey.has_failures,
             is_blocked: survey.is_blocked,
             pace: survey.pace.clone(),
         };
@@ -155,7 +157,30 @@ impl OrgEngine {
         if is_refused || (told.is_some() && told != memory.told_per_minute) {
             self.store.note_success(&self.terms.name, call, told).await?;
         }
+        self.note_answered().await?;
         self.overcome(Hurdle::Call(call)).await
+    }
+
+    /// A call failed: one without an answer counts for the breaker, any other shows that upstream answers.
+    pub(super) async fn note_failed(&self, call: Call, failure: &Failure) -> Result<(), StoreError> {
+        let (Failure::NotSent(detail) | Failure::Unknown(detail)) = failure else {
+            return self.note_answered().await;
+        };
+        if detail.call == "token" {
+            // The login has waits of its own.
+            return Ok(());
+        }
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).has_failures = true;
+        self.store.note_unanswered(&self.terms.name, call, &detail.to_string()).await
+    }
+
+    /// Upstream answers: a row of calls without an answer is over.
+    async fn note_answered(&self) -> Result<(), StoreError> {
+        let had_failures = {
+            let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut memory.has_failures)
+        };
+        if had_failures { self.store.note_answered(&self.terms.name).await } else { Ok(()) }
     }
 
     /// That hurdle stands no more: a block by it is lifted.

@@ -20,7 +20,7 @@ impl OrgEngine {
         let org = &self.terms.name;
         let body_sha256 = self.upstream.body_digest(&intent.ids);
         let permit = Permit::until(intent.call_before, intent.wall_deadline);
-        let answer = self.upstream.submit(&intent.ids, permit).await;
+        let answer = self.call("submit", self.upstream.submit(&intent.ids, permit)).await;
         match answer.result {
             Ok(upstream_job_id) => {
                 tracing::info!(org, job = %intent.lease.job, attempt = intent.attempt, upstream_job_id = upstream_job_id.0,
@@ -45,11 +45,13 @@ impl OrgEngine {
                 }
                 self.note_success(Call::Submit, &answer.observed).await
             }
-            Err(Failure::Unknown(detail)) => {
-                tracing::warn!(org, job = %intent.lease.job, attempt = intent.attempt, error = %detail, "a submit had no answer; in doubt");
-                let error = last_error(&detail);
-                self.persist(|| self.store.record_lost(org, intent.lease, body_sha256, &error, &self.engine))
-                    .await
+            Err(failure @ Failure::Unknown(_)) => {
+                tracing::warn!(org, job = %intent.lease.job, attempt = intent.attempt, error = %failure, "a submit had no answer; in doubt");
+                let error = last_error(failure.detail());
+                let lost = || self.store.record_lost(org, intent.lease, body_sha256, &error, &self.engine);
+                let recorded = self.persist(lost).await;
+                self.note_failed(Call::Submit, &failure).await?;
+                recorded
             }
             Err(failure) => {
                 tracing::warn!(org, job = %intent.lease.job, attempt = intent.attempt, error = %failure, "upstream did not take the job");
@@ -59,6 +61,7 @@ impl OrgEngine {
                 let error = last_error(failure.detail());
                 let recorded =
                     self.persist(|| self.store.record_refused(org, intent.lease, &refusal, &error)).await;
+                self.note_failed(Call::Submit, &failure).await?;
                 self.note_failure(Call::Submit, &failure, wait).await?;
                 recorded
             }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::OrgEngine;
-use super::ask::Rest;
+use super::ask::{Inquiry, Rest};
+use super::sight::Controls;
+use crate::domain::backoff;
 use crate::store::StoreError;
 use crate::store::orgs::hurdle::Hurdle;
 use crate::store::orgs::limiter::{Call, Permit};
@@ -18,13 +20,24 @@ impl OrgEngine {
         let org = &self.terms.name;
         let mut purges: Vec<Uuid> = question.slices.iter().map(|asked| asked.slice.purge).collect();
         purges.dedup();
-        let pieces = question.pieces(self.terms.details_batch);
-        let asked = self.ask_pieces(pieces, permit, Some(&purges)).await?;
+        let controls = &question.controls;
+        let pieces = question.pieces(Controls::room(controls, self.terms.details_batch));
+        let inquiry = Inquiry { pieces, controls, before: Some(&purges) };
+        let asked = self.ask(inquiry, permit).await?;
         let again = match asked.rest {
             None => Again { wait: Duration::from_mins(1), is_fruitless: false },
             // It says nothing of the question, nor of those who do not rest.
             Some(Rest::Stopped) => Again { wait: Duration::ZERO, is_fruitless: false },
             Some(Rest::Later(wait)) => Again { wait, is_fruitless: asked.answers.told.is_empty() },
+            Some(Rest::Unproven(why)) => {
+                tracing::warn!(
+                    org,
+                    attempt = question.tries + 1,
+                    why,
+                    "a details call proved nothing about what it left out"
+                );
+                Again { wait: backoff::step(question.tries, 1.0), is_fruitless: false }
+            }
             Some(Rest::Failed(failure)) => {
                 tracing::warn!(org, attempt = question.tries + 1, error = %failure, "a details call had no whole answer");
                 let tries = if asked.answers.told.is_empty() { question.tries } else { 0 };
@@ -35,7 +48,11 @@ impl OrgEngine {
         let own_time = (self.clock)();
         let recorded =
             self.store.record_answers(org, question, &asked.answers, own_time, &self.engine, again);
-        match recorded.await? {
+        let recorded = recorded.await?;
+        if recorded.is_ok() && !asked.answers.left_out().is_empty() {
+            self.store.pause_what_is_missing(org, &purges, self.engine.missing).await?;
+        }
+        match recorded {
             Ok(()) if asked.answers.told.is_empty() => Ok(()),
             Ok(()) => self.overcome(Hurdle::Clock).await,
             Err(skew) => self.block(Hurdle::Clock, "clock_skew", skew.to_string()).await,

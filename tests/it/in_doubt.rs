@@ -1,7 +1,7 @@
 //! Submits without an answer that says something: the service finds out what happened before it submits again.
 
 use genesys_purge::sandbox::{Call, JobDuration, Kind};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::trouble::{endings, strikes};
 use crate::support::{Setup, TestService};
@@ -48,6 +48,12 @@ async fn a_submit_that_was_lost_before_its_work_is_submitted_again_after_the_win
     }
 }
 
+/// The work is done, and the answer names no job.
+fn without_job_id(answer: &Value) -> Value {
+    let fault = json!({ "status": 200, "body": answer.to_string() });
+    json!({ "call": "submit", "times": 1, "when": "after", "fault": fault })
+}
+
 #[tokio::test]
 async fn a_submit_whose_answer_was_lost_after_its_work_is_never_submitted_again() {
     for rule in [
@@ -60,6 +66,9 @@ async fn a_submit_whose_answer_was_lost_after_its_work_is_never_submitted_again(
         json!({ "call": "submit", "times": 1, "when": "after", "fault": { "status": 504 } }),
         json!({ "call": "submit", "times": 1, "when": "after", "fault": { "status": 500 } }),
         json!({ "call": "submit", "times": 1, "when": "after", "fault": { "status": 408 } }),
+        without_job_id(&json!({ "jobId": null, "state": "pending" })),
+        without_job_id(&json!({ "jobId": "" })),
+        without_job_id(&json!({ "jobId": 7 })),
     ] {
         let test = strict().start().await;
         test.fault(rule.clone());

@@ -24,7 +24,7 @@ pub(in crate::api) struct OrgBody {
     /// Purges that are not final.
     open_purges: i64,
     token: Token,
-    /// Why upstream refuses it, where it does: its work waits, and one try a minute is let through.
+    /// Why upstream refuses it or does not answer, where that is so: its work waits, and one try at a time is let through.
     blocked: Option<Blocked>,
     /// Who stopped it, where somebody did.
     stopped: Option<Stopped>,
@@ -70,7 +70,8 @@ struct Blocked {
     code: String,
     /// What is missing, and what to do.
     detail: String,
-    /// What is refused: `details`, `submit` or `poll`; or `clock`, where clocks disagree.
+    /// What is refused, or had no answer last: `details`, `submit` or `poll`; `clock`, where clocks disagree; `sight`, where
+    /// answers lack what is known to exist; `token`, where the login gives none.
     #[schema(example = "submit")]
     call: String,
     since: Timestamp,

@@ -9,6 +9,7 @@ use crate::domain::counts::Tally;
 use crate::domain::progress;
 use crate::domain::state::PurgeState;
 use crate::store::purges::load::{Parked, Purge};
+use crate::store::purges::steer::NOT_FOUND_SHARE;
 
 /// A purge.
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,6 +35,9 @@ pub(in crate::api) struct PurgeBody {
     requested_by: String,
     /// Why its work waits, where it does.
     blocked_reason: Option<BlockedReason>,
+    /// Why the service paused it, where no caller did: `not_found_share`, too much of it is not known upstream. Who resumes it
+    /// says that it is meant so.
+    paused_reason: Option<BlockedReason>,
     /// What of it can't be read from the database and waits for an operator, where anything does: nothing of it is submitted,
     /// and the purge is not final before it is repaired. The counts tell how it stood last.
     parked: Option<ParkedBody>,
@@ -93,6 +97,9 @@ impl From<Purge> for PurgeBody {
             finished_at: purge.finished_at,
             requested_by: purge.requested_by,
             blocked_reason: purge.blocked.map(|(code, detail)| BlockedReason { code, detail }),
+            paused_reason: purge
+                .paused_for
+                .map(|detail| BlockedReason { code: NOT_FOUND_SHARE.to_owned(), detail }),
             parked: purge.parked.map(|Parked { slices, conversations, since, error }| ParkedBody {
                 slices,
                 conversations,

@@ -49,6 +49,7 @@ fn without_any_source_the_defaults_are_those_of_the_contract() {
     assert_eq!(engine.verify_timeout, seconds(10 * 60));
     assert_eq!(engine.resubmit_after, seconds(60));
     assert_eq!(engine.max_attempts, 3);
+    assert_eq!((engine.not_found_percent, engine.not_found_from), (50, 1000));
     assert_eq!(engine.shutdown_grace, seconds(30));
     assert!(orgs.is_empty());
     assert_eq!(retention.default_days, 365);

@@ -103,6 +103,8 @@ const BAD: &[(&str, &str, &str)] = &[
     ("engine.intent_ttl", "60s", "expected less than engine.lease (\"60s\", from built-in"),
     ("engine.absence_gap", "0s", "expected a duration longer than 0s"),
     ("engine.max_attempts", "0", WHOLE),
+    ("engine.not_found_percent", "101", WHOLE),
+    ("engine.not_found_from", "0", WHOLE),
     ("orgs.default.base_url", "api.mypurecloud.com", "expected a URL such as"),
     ("orgs.default.base_url", "ftp://api.mypurecloud.com", "expected a URL such as"),
     ("orgs.default.base_url", "http://api.mypurecloud.com", "expected https"),

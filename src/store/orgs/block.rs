@@ -59,6 +59,12 @@ impl Store {
     pub async fn unblock_org(&self, org: &str, hurdle: Hurdle) -> Result<(), StoreError> {
         let mut tx = self.begin("unblock_org").await?;
         lock(&mut tx, org).await?;
+        self.lift(&mut tx, org, hurdle).await?;
+        tx.commit().await
+    }
+
+    /// Lifts the block under the org's lock, if it is by this hurdle.
+    pub(super) async fn lift(&self, tx: &mut Tx, org: &str, hurdle: Hurdle) -> Result<(), StoreError> {
         let lifted = sqlx::query!(
             "-- unblock_org
             update orgs
@@ -67,13 +73,13 @@ impl Store {
             org,
             hurdle.as_str()
         )
-        .run(&mut tx)
+        .run(tx)
         .await?;
         if lifted > 0 {
             tracing::info!(org, "the block of the org is lifted");
-            self.write_org_event(&mut tx, org, EventType::OrgUnblocked, serde_json::json!({})).await?;
+            self.write_org_event(tx, org, EventType::OrgUnblocked, serde_json::json!({})).await?;
         }
-        tx.commit().await
+        Ok(())
     }
 
     async fn write_org_event(

@@ -9,6 +9,8 @@ pub enum Hurdle {
     Call(Call),
     /// The clocks disagree; a validation by which they agree lifts the block.
     Clock,
+    /// Answers lack what is known to exist; one that shows it lifts the block.
+    Sight,
 }
 
 impl Hurdle {
@@ -17,11 +19,12 @@ impl Hurdle {
         match self {
             Self::Call(call) => call.as_str(),
             Self::Clock => "clock",
+            Self::Sight => "sight",
         }
     }
 }
 
-/// The word of a hurdle before which nothing can be judged: facts can't be asked, or clocks disagree.
+/// The word of a hurdle before which nothing can be judged: facts can't be asked or believed, or clocks disagree.
 pub(in crate::store) fn blocks_facts(hurdle: &str) -> bool {
-    hurdle == Hurdle::Clock.as_str() || hurdle == Hurdle::Call(Call::Details).as_str()
+    [Hurdle::Clock, Hurdle::Sight, Hurdle::Call(Call::Details)].iter().any(|facts| facts.as_str() == hurdle)
 }

@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 
 use super::block::PROBE_EVERY;
+use super::breaker;
 use super::policy::{Rules, RulesRow};
+use crate::domain::breaker::{Breaker, LONGEST_WAIT};
 use crate::domain::limiter::{Budget, LONGEST_SILENCE, PERMIT_LIFE, Permission, WINDOW, in_force};
 use crate::domain::recent::RecentCalls;
 use crate::domain::terms::OrgTerms;
@@ -52,11 +54,15 @@ pub(in crate::store) async fn take(
     };
     sqlx::query!(
         "-- take_permit
-        update limiters set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4) where org = $1",
+        update limiters
+        set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4), broken_until = $5, is_probing = $6
+        where org = $1",
         org.name,
         granted.arrival_at.to_sqlx() as _,
         granted.recent.per_second(),
-        granted.now.to_sqlx() as _
+        granted.now.to_sqlx() as _,
+        granted.breaker.open_until.map(ToSqlx::to_sqlx) as _,
+        granted.breaker.is_probing
     )
     .run(tx)
     .await?;
@@ -77,7 +83,9 @@ pub(in crate::store) async fn take_by_rules(
         RulesRow,
         r#"-- take_permit_by_rules
         with taken as (
-            update limiters set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4) where org = $1
+            update limiters
+            set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4), broken_until = $5, is_probing = $6
+            where org = $1
         )
         select policy as "policy: _", policy_epoch, stopped_at is not null as "is_stopped!", blocked_call,
                clock_timestamp() as "read_at!: _"
@@ -86,7 +94,9 @@ pub(in crate::store) async fn take_by_rules(
         org.name,
         granted.arrival_at.to_sqlx() as _,
         granted.recent.per_second(),
-        granted.now.to_sqlx() as _
+        granted.now.to_sqlx() as _,
+        granted.breaker.open_until.map(ToSqlx::to_sqlx) as _,
+        granted.breaker.is_probing
     )
     .one(tx)
     .await?;
@@ -100,6 +110,7 @@ struct Granted {
     now: Timestamp,
     arrival_at: Timestamp,
     recent: RecentCalls,
+    breaker: Breaker,
 }
 
 async fn grant(tx: &mut Tx, org: &OrgTerms, call: Call) -> Result<Result<Granted, Duration>, StoreError> {
@@ -107,7 +118,8 @@ async fn grant(tx: &mut Tx, org: &OrgTerms, call: Call) -> Result<Result<Granted
     let permit = Permit { valid_until: Instant::now() + PERMIT_LIFE };
     let row = sqlx::query!(
         r#"-- lock_limiter
-        select arrival_at, closed_until, allowed_per_minute, calls, called_at,
+        select arrival_at, closed_until, allowed_per_minute, calls, called_at, failures,
+               broken_until as "broken_until: SqlTimestamp", is_probing,
                clock_timestamp() as "now!: SqlTimestamp"
         from limiters
         where org = $1
@@ -123,6 +135,13 @@ async fn grant(tx: &mut Tx, org: &OrgTerms, call: Call) -> Result<Result<Granted
         tx.meters.permit_refused(&org.name, call.as_str());
         return Ok(Err(until(closed_until, now)));
     }
+    let breaker = match breaker::read(row.failures, row.broken_until, row.is_probing).ask(now) {
+        Ok(breaker) => breaker,
+        Err(then) => {
+            tx.meters.permit_refused(&org.name, call.as_str());
+            return Ok(Err(until(then, now)));
+        }
+    };
     let told = row.allowed_per_minute.and_then(|allowed| u32::try_from(allowed).ok());
     let arrival_at = row.arrival_at.to_jiff();
     let arrival_at = match in_force(org.per_minute, told).map(Budget::per_minute) {
@@ -137,7 +156,7 @@ async fn grant(tx: &mut Tx, org: &OrgTerms, call: Call) -> Result<Result<Granted
     };
     let mut recent = RecentCalls::new(row.calls, row.called_at.map(SqlTimestamp::to_jiff));
     recent.note(now);
-    Ok(Ok(Granted { permit, now, arrival_at, recent }))
+    Ok(Ok(Granted { permit, now, arrival_at, recent, breaker }))
 }
 
 fn until(then: Timestamp, now: Timestamp) -> Duration {
@@ -197,11 +216,15 @@ impl Store {
             "-- bring_back_limiters
             update limiters
             set arrival_at = least(arrival_at, clock_timestamp() + make_interval(secs => $1)),
-                closed_until = least(closed_until, clock_timestamp() + make_interval(secs => $2))
+                closed_until = least(closed_until, clock_timestamp() + make_interval(secs => $2)),
+                broken_until = case when broken_until is not null
+                    then least(broken_until, clock_timestamp() + make_interval(secs => $3)) end
             where arrival_at > clock_timestamp() + make_interval(secs => $1)
-               or closed_until > clock_timestamp() + make_interval(secs => $2)",
+               or closed_until > clock_timestamp() + make_interval(secs => $2)
+               or broken_until > clock_timestamp() + make_interval(secs => $3)",
             WINDOW.as_secs_f64(),
-            LONGEST_SILENCE.as_secs_f64()
+            LONGEST_SILENCE.as_secs_f64(),
+            LONGEST_WAIT.as_secs_f64()
         )
         .run(&mut tx)
         .await?;

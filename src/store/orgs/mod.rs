@@ -1,6 +1,8 @@
 //! Orgs: their rules, their budget of calls, whether upstream refuses them, how long their jobs take.
 
 pub mod block;
+pub mod breaker;
+pub mod controls;
 pub mod enroll;
 pub mod hurdle;
 pub mod limiter;
@@ -8,5 +10,6 @@ pub(super) mod lock;
 pub mod pace;
 pub(super) mod policy;
 pub(super) mod quiet;
+mod retry;
 pub mod stop;
 pub mod token;

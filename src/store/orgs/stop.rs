@@ -1,7 +1,10 @@
 //! An org that an operator stops: nothing is begun for it, what runs upstream is followed to its end.
 
 use jiff::Timestamp;
+use serde_json::json;
 
+use super::controls;
+use super::hurdle::Hurdle;
 use super::lock::lock;
 use super::quiet::quiet_at;
 use crate::domain::events::EventType;
@@ -65,7 +68,7 @@ impl Store {
         .run(&mut tx)
         .await?;
         if told > 0 {
-            let payload = serde_json::json!({ "reason": reason });
+            let payload = json!({ "reason": reason });
             self.write_steering(&mut tx, org, EventType::OrgStopped, by.actor(), payload).await?;
         }
         sqlx::query!("-- lock_limiter_to_stop\nselect from limiters where org = $1 for update", org)
@@ -92,9 +95,12 @@ impl Store {
         )
         .run(&mut tx)
         .await?;
-        if resumed > 0 {
-            self.write_steering(&mut tx, org, EventType::OrgResumed, by.actor(), serde_json::json!({}))
-                .await?;
+        // Who has looked says that what answers lack was deleted.
+        let forgotten = controls::forget_missing(&mut tx, org).await?;
+        if resumed > 0 || forgotten > 0 {
+            let payload = if forgotten > 0 { json!({ "forgottenControls": forgotten }) } else { json!({}) };
+            self.write_steering(&mut tx, org, EventType::OrgResumed, by.actor(), payload).await?;
+            self.lift(&mut tx, org, Hurdle::Sight).await?;
             tx.will_wake(org);
         }
         tx.commit().await?;

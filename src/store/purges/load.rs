@@ -46,6 +46,8 @@ pub struct Purge {
     pub requested_by: String,
     /// What of it can't be read.
     pub parked: Option<Parked>,
+    /// Why the service paused it, if it did.
+    pub paused_for: Option<String>,
     /// Why its org's work waits, if it does: code and sentence.
     pub blocked: Option<(String, String)>,
     /// When this was read.
@@ -84,6 +86,7 @@ impl Purge {
             finished_at: None,
             requested_by: new.requested_by.clone(),
             parked: None,
+            paused_for: None,
             blocked: None,
             read_at: at,
         }
@@ -102,6 +105,7 @@ impl Purge {
             started_at: None,
             finished_at: None,
             parked: None,
+            paused_for: None,
             blocked: None,
             ..self
         }
@@ -163,14 +167,15 @@ pub(in crate::store) async fn load(
         select p.id, p.state as "state: PurgeState", p.run, p.org, p.reason, p.reference, p.labels, p.dry_run,
                p.created_at, p.started_at, p.finished_at, p.requested_by, p.duplicates, p.pending, p.eligible,
                p.submitted, p.purged, p.already_purged, p.on_hold, p.retained, p.not_found, p.active, p.failed,
-               p.canceled, p.would_purge, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
+               p.canceled, p.would_purge, p.paused_for, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
                o.blocked_code, o.blocked_detail, o.stopped_by as "stopped_by?", o.stopped_reason as "stopped_reason?",
                o.rewound_at is not null as "is_rewound!",
-               t.detail as "login_trouble?", parked.slices as "parked_slices!", parked.conversations as parked_conversations,
+               l.broken_detail, t.detail as "login_trouble?", parked.slices as "parked_slices!", parked.conversations as parked_conversations,
                parked.since as "parked_since: SqlTimestamp", parked.error as parked_error,
                clock_timestamp() as "read_at!: SqlTimestamp"
         from purges p
         join orgs o on o.name = p.org
+        join limiters l on l.org = p.org
         left join login_troubles t on t.org = p.org
         cross join lateral (
             select count(*) as slices, sum(conversations)::bigint as conversations, min(parked_at) as since,
@@ -190,6 +195,9 @@ pub(in crate::store) async fn load(
 
 /// The code of what is in the way of an org for which no token is to be had.
 pub(in crate::store) const NO_TOKEN: &str = "no_token";
+
+/// The code of what is in the way of an org whose calls have no answer.
+pub(in crate::store) const UPSTREAM_FAILING: &str = "upstream_failing";
 
 /// A purge as it is stored.
 struct Row {
@@ -218,12 +226,14 @@ struct Row {
     failed: i64,
     canceled: i64,
     would_purge: i64,
+    paused_for: Option<String>,
     rate_at: Option<SqlTimestamp>,
     rate_settled: Option<i64>,
     rate_from_at: Option<SqlTimestamp>,
     rate_from_settled: Option<i64>,
     blocked_code: Option<String>,
     blocked_detail: Option<String>,
+    broken_detail: Option<String>,
     login_trouble: Option<String>,
     parked_slices: i64,
     parked_conversations: Option<i64>,
@@ -265,6 +275,7 @@ impl TryFrom<Row> for Purge {
             let detail = format!("{by} stopped the org{reason}; it goes on when it is resumed");
             (stop::code(row.is_rewound).to_owned(), detail)
         });
+        let failing = row.broken_detail.map(|detail| (UPSTREAM_FAILING.to_owned(), detail));
         let no_token = row.login_trouble.map(|detail| (NO_TOKEN.to_owned(), detail));
         let parked = row.parked_since.zip(row.parked_error).map(|(since, error)| Parked {
             slices: row.parked_slices,
@@ -272,7 +283,7 @@ impl TryFrom<Row> for Purge {
             since: since.to_jiff(),
             error,
         });
-        let blocked = stopped.or(row.blocked_code.zip(row.blocked_detail)).or(no_token);
+        let blocked = stopped.or(row.blocked_code.zip(row.blocked_detail)).or(failing).or(no_token);
         Ok(Self {
             id: row.id,
             state,
@@ -292,6 +303,7 @@ impl TryFrom<Row> for Purge {
             finished_at: row.finished_at.map(SqlTimestamp::to_jiff),
             requested_by: row.requested_by,
             parked,
+            paused_for: row.paused_for.filter(|_| state == PurgeState::Paused),
             blocked: blocked.filter(|_| !state.is_final()),
             read_at: row.read_at.to_jiff(),
         })

@@ -8,7 +8,6 @@ use super::SliceKey;
 use super::claim::Reach;
 use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::packing::{ids_to_ask, shares};
-use crate::domain::terms::OrgTerms;
 use crate::store::StoreError;
 use crate::store::tx::{Rows as _, Tx};
 
@@ -33,10 +32,10 @@ pub(super) struct Askable {
     pub(super) silent: Vec<usize>,
 }
 
-/// Chooses slices by the turn of their purges, until the call is full.
-pub(super) async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Wanted, StoreError> {
+/// Chooses slices by the turn of their purges, until so many ids are found.
+pub(super) async fn choose(tx: &mut Tx, org: &str, reach: Reach, room: usize) -> Result<Wanted, StoreError> {
     let mut in_line = Vec::<(Uuid, Vec<(SliceKey, usize)>)>::new();
-    for due in due_slices(tx, &org.name, reach).await? {
+    for due in due_slices(tx, org, reach).await? {
         let pending = usize::try_from(due.pending).unwrap_or_default();
         let slice = (SliceKey { purge: due.purge, no: due.slice_no }, pending);
         match in_line.last_mut() {
@@ -47,7 +46,7 @@ pub(super) async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<
     let available: Vec<usize> =
         in_line.iter().map(|(_, slices)| slices.iter().map(|(_, pending)| pending).sum()).collect();
     let mut wanted = Wanted::default();
-    for ((purge, slices), share) in in_line.into_iter().zip(shares(&available, org.details_batch)) {
+    for ((purge, slices), share) in in_line.into_iter().zip(shares(&available, room)) {
         let mut before = 0;
         for (key, pending) in slices {
             if before < share {
@@ -175,7 +174,7 @@ fn pending(cells: &[Cell], ids: &[Uuid], silent: &[usize]) -> Vec<(usize, Uuid)>
 }
 
 /// Keeps of each slice what the question is about.
-pub(super) fn pick(wanted: &Wanted, slices: &mut Vec<Askable>, details_batch: usize) {
+pub(super) fn pick(wanted: &Wanted, slices: &mut Vec<Askable>, room: usize) {
     let turns: HashMap<Uuid, usize> =
         wanted.shares.iter().enumerate().map(|(turn, (purge, _))| (*purge, turn)).collect();
     let turn_of = |askable: &Askable| turns.get(&askable.slice.purge).copied().unwrap_or_default();
@@ -185,7 +184,7 @@ pub(super) fn pick(wanted: &Wanted, slices: &mut Vec<Askable>, details_batch: us
         .collect();
     in_turn.sort_by_key(|(turn, _)| *turn);
     let shares: Vec<usize> = wanted.shares.iter().map(|(_, share)| *share).collect();
-    let asked = ids_to_ask(&in_turn, &shares, details_batch);
+    let asked = ids_to_ask(&in_turn, &shares, room);
     for askable in slices.iter_mut() {
         askable.pending.retain(|(_, id)| asked.contains(id));
         askable.pending.sort_unstable();

@@ -10,10 +10,11 @@ use super::SliceKey;
 use super::choose::{self, Askable};
 use crate::domain::pieces::Pieces;
 use crate::domain::retention::Policy;
+use crate::domain::sight::Control;
 use crate::domain::terms::OrgTerms;
 use crate::store::error::ensure_rows;
 use crate::store::orgs::limiter::{self, Permit};
-use crate::store::orgs::block;
+use crate::store::orgs::{block, controls};
 use crate::store::purges::start;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
@@ -47,6 +48,8 @@ pub struct Question {
     /// Questions without an answer about any of the slices, in a row.
     pub tries: u32,
     pub slices: Vec<Asked>,
+    /// By which its answers are checked.
+    pub controls: Vec<Control>,
 }
 
 impl Question {
@@ -159,7 +162,10 @@ impl Store {
         if is_probe && !block::use_probe(&mut tx, &org.name).await? {
             return Ok(Ok(Claim::Nothing));
         }
-        let wanted = choose::choose(&mut tx, org, reach).await?;
+        let controls = controls::known(&mut tx, &org.name).await?;
+        // A control rides along without a call of its own.
+        let room = org.details_batch.saturating_sub(usize::from(!controls.is_empty())).max(1);
+        let wanted = choose::choose(&mut tx, &org.name, reach, room).await?;
         if wanted.keys.is_empty() {
             return Ok(Ok(Claim::Nothing));
         }
@@ -167,7 +173,7 @@ impl Store {
             Ok(slices) => slices,
             Err(unreadable) => return Ok(Err(unreadable)),
         };
-        choose::pick(&wanted, &mut slices, org.details_batch);
+        choose::pick(&wanted, &mut slices, room);
         if slices.is_empty() {
             return Ok(Ok(Claim::Nothing));
         }
@@ -192,6 +198,7 @@ impl Store {
             asked_at: rules.read_at,
             tries: tries.into(),
             slices,
+            controls,
         };
         Ok(Ok(Claim::Claimed(question, permit)))
     }

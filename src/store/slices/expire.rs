@@ -37,7 +37,7 @@ impl Store {
 }
 
 /// Has their purges stand in line again, each from its turn on.
-async fn line_up(tx: &mut Tx, purges: &[Uuid]) -> Result<(), StoreError> {
+pub(in crate::store) async fn line_up(tx: &mut Tx, purges: &[Uuid]) -> Result<(), StoreError> {
     lock_purges(tx, purges).await?;
     sqlx::query!(
         "-- line_up_to_ask

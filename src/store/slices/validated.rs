@@ -12,12 +12,14 @@ use super::{Place, SliceKey};
 use crate::domain::backoff;
 use crate::domain::clocks::{self, Skew};
 use crate::domain::eligibility::{Evidence, Since, Verdict, judge};
-use crate::domain::facts::Facts;
+use crate::domain::facts::{Facts, Presence};
 use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::reason::{Reason, Step, codes};
+use crate::domain::sight::CONTROLS;
 use crate::domain::terms::EngineTerms;
 use crate::store::findings;
 use crate::store::holds::protect;
+use crate::store::orgs::controls;
 use crate::store::{Store, StoreError};
 
 /// Whole answers to one question, or to a part of it.
@@ -38,7 +40,7 @@ pub struct Answers {
 
 impl Answers {
     /// The ids that whole answers left out.
-    pub(in crate::store) fn left_out(&self) -> Vec<Uuid> {
+    pub fn left_out(&self) -> Vec<Uuid> {
         self.told.iter().filter(|id| !self.facts.contains_key(*id)).copied().collect()
     }
 }
@@ -97,7 +99,11 @@ impl Store {
         for asked in &question.slices {
             round.judge_slice(&mut patch, asked)?;
         }
+        let seen = round.controls(&patch);
         patch.write(self, &mut tx).await?;
+        if !seen.is_empty() {
+            controls::offer(&mut tx, org, &seen).await?;
+        }
         tx.commit().await?;
         Ok(skew.map_or(Ok(()), Err))
     }
@@ -211,6 +217,21 @@ impl Round<'_> {
             was_carried_elsewhere: self.carried.contains(&id),
         };
         judge(evidence, &self.question.policy, self.now)
+    }
+
+    /// What the answer shows that stays: as many as can be of use as controls.
+    fn controls(&self, patch: &Patch) -> Vec<Uuid> {
+        let mut seen = Vec::new();
+        patch.for_each_decision(|place, _, to, _| {
+            let id = patch.slice(place.slice).and_then(|slice| slice.ids.get(place.position));
+            let is_there =
+                |id: &Uuid| self.answers.facts.get(id).is_some_and(|facts| facts.presence != Presence::Gone);
+            // An id may stand in several slices of the question.
+            if to.keeps() && seen.len() < CONTROLS {
+                seen.extend(id.filter(|id| is_there(id) && !seen.contains(*id)));
+            }
+        });
+        seen
     }
 
     fn is_outdated(&self, id: Uuid, outcome: Outcome) -> bool {

@@ -6,7 +6,7 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 use crate::domain::keys::Reach;
 use crate::domain::recent::RecentCalls;
 use crate::store::orgs::stop::{self, Stop};
-use crate::store::purges::load::NO_TOKEN;
+use crate::store::purges::load::{NO_TOKEN, UPSTREAM_FAILING};
 use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError, Urgency};
 
@@ -63,6 +63,8 @@ impl Store {
             select
                 o.name, o.blocked_call, o.blocked_code, o.blocked_detail, o.blocked_at, o.probe_at, o.stopped_at,
                 o.stopped_by, o.stopped_reason, o.rewound_at is not null as "is_rewound!", l.closed_until, l.allowed_per_minute, l.calls, l.called_at,
+                l.broken_until as "broken_until: SqlTimestamp", l.broken_since as "broken_since: SqlTimestamp",
+                l.broken_call, l.broken_detail,
                 lt.since as "trouble_since?", lt.detail as "trouble?", lt.next_try_at as "next_login_at?",
                 t.got_at as "got_at?", t.expires_at as "expires_at?", j.live as "live!", j.waiting as "waiting!",
                 (
@@ -107,6 +109,10 @@ struct Row {
     allowed_per_minute: Option<i32>,
     calls: Vec<i16>,
     called_at: Option<SqlTimestamp>,
+    broken_until: Option<SqlTimestamp>,
+    broken_since: Option<SqlTimestamp>,
+    broken_call: Option<String>,
+    broken_detail: Option<String>,
     trouble_since: Option<SqlTimestamp>,
     trouble: Option<String>,
     next_login_at: Option<SqlTimestamp>,
@@ -127,6 +133,17 @@ impl Row {
             call: self.blocked_call.take()?,
             since: self.blocked_at?.to_jiff(),
             next_try_at: self.probe_at?.to_jiff(),
+        })
+    }
+
+    /// Its calls have no answer.
+    fn failing(&mut self) -> Option<Blocked> {
+        Some(Blocked {
+            code: UPSTREAM_FAILING.to_owned(),
+            detail: self.broken_detail.take()?,
+            call: self.broken_call.take()?,
+            since: self.broken_since?.to_jiff(),
+            next_try_at: self.broken_until?.to_jiff(),
         })
     }
 
@@ -164,7 +181,7 @@ impl From<Row> for OrgRow {
             waiting_jobs: row.waiting,
             open_purges: row.open_purges,
             token: told(row.got_at).zip(told(row.expires_at)),
-            blocked: row.blocked().or_else(|| row.without_token()),
+            blocked: row.blocked().or_else(|| row.failing()).or_else(|| row.without_token()),
             stopped: row.stopped(),
             closed_until: Some(row.closed_until.to_jiff()).filter(|until| *until > read_at),
             read_at,

@@ -36,6 +36,8 @@ pub struct Survey {
     pub refused_call: Option<String>,
     /// 429s in a row.
     pub refusals: u32,
+    /// The last calls had no answer.
+    pub has_failures: bool,
     /// The budget that upstream's headers told last.
     pub told_per_minute: Option<u32>,
     /// How long jobs are expected to take.
@@ -91,6 +93,8 @@ struct Live {
     allowed_per_minute: Option<i32>,
     refused_call: Option<String>,
     refusals: i32,
+    failures: i32,
+    broken_until: Option<SqlTimestamp>,
     pace: Json<Pace>,
     slots_taken: i64,
     freeing: i64,
@@ -111,7 +115,8 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
             o.probe_at as "probe_at: SqlTimestamp", o.intents_from as "intents_from: SqlTimestamp", o.blocked_call,
             o.stopped_at is not null as "is_stopped!",
             l.arrival_at, l.closed_until,
-            l.allowed_per_minute, l.refused_call, l.refusals, p.model as "pace: Json<Pace>",
+            l.allowed_per_minute, l.refused_call, l.refusals, l.failures,
+            l.broken_until as "broken_until: SqlTimestamp", p.model as "pace: Json<Pace>",
             j.slots_taken as "slots_taken!", j.freeing as "freeing!",
             j.next_freeing_at as "next_freeing_at: SqlTimestamp", j.intents_due as "intents_due!",
             j.polls_due as "polls_due!", j.looks_due as "looks_due!", j.next_at as "next_at: SqlTimestamp"
@@ -224,9 +229,13 @@ fn weigh(org: &OrgTerms, live: Live, open: &Open) -> Survey {
             .into_iter()
             .filter_map(|until| until.map(SqlTimestamp::to_jiff).filter(|until| *until > now))
             .max(),
-        permit_at: opens_at.max(live.closed_until.to_jiff()),
+        permit_at: live
+            .broken_until
+            .map_or(opens_at, |until| opens_at.max(until.to_jiff()))
+            .max(live.closed_until.to_jiff()),
         refused_call: live.refused_call,
         refusals: u32::try_from(live.refusals).unwrap_or_default(),
+        has_failures: live.failures > 0,
         told_per_minute,
         pace: live.pace.0,
         slots_taken: count(live.slots_taken),

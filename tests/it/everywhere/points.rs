@@ -93,6 +93,7 @@ const WITHOUT: &[(&str, &[&str])] = &[
             "list_purges",
             "look_at_ground",
             "may_not_ask",
+            "missing_of",
             "open_purges_of",
             "ordinal_of",
             "org_conditions",
@@ -112,7 +113,7 @@ const WITHOUT: &[(&str, &[&str])] = &[
     ),
     (
         "of a start or a command: it is done again by the next",
-        &["create_key", "enroll_org", "keep_secret", "know_org", "revoke_key"],
+        &["create_key", "enroll_org", "keep_secret", "know_org", "revoke_key", "try_at_once"],
     ),
     (
         "one statement that nothing else hangs on: it is done again when it is due",
@@ -124,6 +125,10 @@ const WITHOUT: &[(&str, &[&str])] = &[
             "held_before",
             "unload_hold",
             "note_login_trouble",
+            "note_answered",
+            "note_control",
+            "note_unanswered",
+            "pause_purge",
             "postpone_job",
             "unblock_org",
         ],

@@ -51,6 +51,7 @@ impl TestService {
     pub async fn probe_now(&self) {
         self.sql("update orgs set probe_at = clock_timestamp() where probe_at is not null").await;
         self.sql("update limiters set closed_until = least(closed_until, clock_timestamp())").await;
+        self.sql("update limiters set broken_until = clock_timestamp() where broken_until is not null").await;
         self.sql("update slices set run_at = least(run_at, clock_timestamp()) where state = 'queued'").await;
         self.sql("update purges set ask_at = next_ask(id, ask_turn_at) where ask_at is not null").await;
         self.sql("update jobs set run_at = least(run_at, clock_timestamp()) where state <> 'done'").await;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Look, LookKind};
-use crate::domain::outcome::Cell;
+use crate::domain::outcome::{Cell, Marks};
 use crate::domain::state::JobStep;
 use crate::domain::terms::OrgTerms;
 use crate::store::jobs::{JobLease, claim};
-use crate::store::orgs::limiter;
+use crate::store::orgs::{controls, limiter};
 use crate::store::slices::claim::Claim;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
@@ -42,7 +42,8 @@ impl Store {
             what: "next step of a job",
             detail: row.step.to_string(),
         })?;
-        let ids = ids_for(&mut tx, row.id, kind).await?;
+        let Wanted { ids, may_end_absent } = wanted(&mut tx, row.id, kind).await?;
+        let controls = controls::known(&mut tx, &org.name).await?;
         let Ok((permit, rules)) = limiter::take_by_rules(&mut tx, org).await? else {
             return Ok(Claim::NoPermit);
         };
@@ -57,13 +58,22 @@ impl Store {
             policy_epoch: rules.epoch,
             tries: u32::try_from(row.tries).unwrap_or_default(),
             blind: u32::try_from(row.blind).unwrap_or_default(),
+            controls,
+            may_end_absent,
         };
         Ok(Claim::Claimed(look, permit))
     }
 }
 
+/// What a look is about.
+#[derive(Default)]
+struct Wanted {
+    ids: Vec<Uuid>,
+    may_end_absent: bool,
+}
+
 /// The job's conversations that such a look is about, without those of which this round was told already.
-async fn ids_for(tx: &mut Tx, job: Uuid, kind: LookKind) -> Result<Vec<Uuid>, StoreError> {
+async fn wanted(tx: &mut Tx, job: Uuid, kind: LookKind) -> Result<Wanted, StoreError> {
     let rows = sqlx::query!(
         "-- ids_to_look_at
         select s.ids, s.outcomes, p.positions, p.looked
@@ -75,16 +85,16 @@ async fn ids_for(tx: &mut Tx, job: Uuid, kind: LookKind) -> Result<Vec<Uuid>, St
     )
     .all(tx)
     .await?;
-    let mut ids = Vec::new();
+    let mut wanted = Wanted::default();
     for row in rows {
         // Whoever records the look leaves it out.
         let Ok(cells) = Cell::read(&row.outcomes) else { continue };
         let open = row.positions.iter().filter(|position| !row.looked.contains(position));
         for position in open.filter_map(|&position| usize::try_from(position).ok()) {
-            if cells.get(position).is_some_and(|&cell| kind.is_about(cell)) {
-                ids.extend(row.ids.get(position));
-            }
+            let Some(&cell) = cells.get(position).filter(|&&cell| kind.is_about(cell)) else { continue };
+            wanted.ids.extend(row.ids.get(position));
+            wanted.may_end_absent |= cell.marks.has(Marks::ABSENT);
         }
     }
-    Ok(ids)
+    Ok(wanted)
 }

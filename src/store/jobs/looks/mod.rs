@@ -23,6 +23,7 @@ use crate::domain::clocks::Skew;
 use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::reason::Step;
 use crate::domain::retention::Policy;
+use crate::domain::sight::Control;
 use crate::domain::terms::EngineTerms;
 use crate::store::slices::validated::Answers;
 use crate::store::{Store, StoreError};
@@ -81,6 +82,10 @@ pub struct Look {
     pub tries: u32,
     /// Looks in a row that were told nothing.
     pub blind: u32,
+    /// By which its answers are checked.
+    pub controls: Vec<Control>,
+    /// An answer left some of the ids out before: another one may have them called gone.
+    pub may_end_absent: bool,
 }
 
 /// Why a look was not answered to its end.

@@ -1,0 +1,2 @@
+-- Which conversations exist was not kept.
+select count(*) from controls;
