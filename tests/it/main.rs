@@ -21,6 +21,7 @@ mod incomplete;
 mod keys;
 mod learned;
 mod limits;
+mod looks;
 mod lost_rows;
 mod main_job;
 mod manners;
