@@ -26,6 +26,7 @@ pub mod reason;
 pub mod recent;
 pub mod retention;
 pub mod rewind;
+pub mod search;
 pub mod state;
 pub mod terms;
 pub mod verdict;

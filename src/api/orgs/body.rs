@@ -70,7 +70,8 @@ struct Blocked {
     code: String,
     /// What is missing, and what to do.
     detail: String,
-    /// What is refused: `details`, `submit` or `poll`; or `clock`, where clocks disagree.
+    /// What is refused: `details`, `submit` or `poll`; or `clock`, where clocks disagree; or `conflicts`, where upstream
+    /// protects too much that our checks do not find.
     #[schema(example = "submit")]
     call: String,
     since: Timestamp,

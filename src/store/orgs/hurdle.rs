@@ -9,6 +9,8 @@ pub enum Hurdle {
     Call(Call),
     /// The clocks disagree; a validation by which they agree lifts the block.
     Clock,
+    /// Upstream protects too much that our checks do not find; a job that it takes as it was packed lifts the block.
+    Conflicts,
 }
 
 impl Hurdle {
@@ -17,6 +19,7 @@ impl Hurdle {
         match self {
             Self::Call(call) => call.as_str(),
             Self::Clock => "clock",
+            Self::Conflicts => "conflicts",
         }
     }
 }

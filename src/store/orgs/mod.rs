@@ -1,6 +1,7 @@
 //! Orgs: their rules, their budget of calls, whether upstream refuses them, how long their jobs take.
 
 pub mod block;
+mod conflicts;
 pub mod enroll;
 pub mod hurdle;
 pub mod limiter;

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::hurdle::Hurdle;
 use super::lock::lock;
 use super::quiet::quiet_at;
 use crate::domain::events::EventType;
@@ -76,7 +77,8 @@ impl Store {
         Ok(Some(quiet_at))
     }
 
-    /// The org goes on; one that is not stopped does so anyway. `false` where the reach does not cover it.
+    /// The org goes on; one that is not stopped does so anyway. A block for too many conflicts is lifted, too: the operator
+    /// has looked at them. `false` where the reach does not cover it.
     pub async fn resume_org(&self, reach: &Reach, org: &str, by: By<'_>) -> Result<bool, StoreError> {
         if !reach.covers(org) {
             return Ok(false);
@@ -92,6 +94,9 @@ impl Store {
         )
         .run(&mut tx)
         .await?;
+        if self.lift_block(&mut tx, org, Hurdle::Conflicts, by.actor()).await? {
+            tx.will_wake(org);
+        }
         if resumed > 0 {
             self.write_steering(&mut tx, org, EventType::OrgResumed, by.actor(), serde_json::json!({}))
                 .await?;
