@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use genesys_purge::app::World;
+use genesys_purge::domain::search::ConflictLimit;
 use genesys_purge::domain::terms::OrgTerms;
 use genesys_purge::store::Store;
 use genesys_purge::store::slices::claim::{Claim, Reach};
@@ -84,6 +85,7 @@ fn org() -> OrgTerms {
         slots: 5,
         per_minute: 0,
         mixes_purges: true,
+        conflict_limit: ConflictLimit { percent: 100, jobs: 1 },
     }
 }
 

@@ -25,3 +25,8 @@ create function is_no_control(of_org text, id uuid) returns boolean stable langu
             where org = of_org and conversation_id = id and num_nonnulls(gone_at, carried_at) > 0
         )
 $$;
+
+create view controls_known as
+    select org, conversation_id, missed, is_missed_alone, seen_at
+    from controls
+    where not is_no_control(org, conversation_id);

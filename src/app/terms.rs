@@ -4,6 +4,7 @@ use crate::config::{OrgSettings, Promotion, Settings, UnknownAge};
 use crate::domain::missing::Tolerance;
 use crate::domain::retention::{self, Policy};
 use crate::domain::rewind;
+use crate::domain::search::ConflictLimit;
 use crate::domain::terms::{EngineTerms, OrgTerms};
 
 pub fn engine_terms(settings: &Settings) -> EngineTerms {
@@ -35,6 +36,7 @@ pub fn org_terms(name: &str, org: &OrgSettings) -> OrgTerms {
         slots: usize::try_from(org.max_concurrent_jobs).unwrap_or(usize::MAX),
         per_minute: org.requests_per_minute.map_or(0, std::num::NonZeroU32::get),
         mixes_purges: org.mix_purges,
+        conflict_limit: ConflictLimit { percent: org.max_conflict_percent, jobs: org.conflict_jobs },
     }
 }
 

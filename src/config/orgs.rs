@@ -43,6 +43,10 @@ pub struct OrgSettings {
     pub requests_per_minute: Option<NonZeroU32>,
     /// Whether one job may carry conversations of more than one purge.
     pub mix_purges: bool,
+    /// More of a hundred jobs that conflict block the org.
+    pub max_conflict_percent: usize,
+    /// So many jobs are looked at for that.
+    pub conflict_jobs: usize,
 }
 
 /// Which interface of Genesys an org is spoken to through.
@@ -78,6 +82,10 @@ pub(super) struct SpelledOrg {
     requests_per_minute: u32,
     #[serde(deserialize_with = "values::yes_no")]
     mix_purges: bool,
+    #[serde(deserialize_with = "values::whole::<1, 100, _, _>")]
+    max_conflict_percent: usize,
+    #[serde(deserialize_with = "values::whole::<1, 1000, _, _>")]
+    conflict_jobs: usize,
 }
 
 impl Default for SpelledOrg {
@@ -94,6 +102,8 @@ impl Default for SpelledOrg {
             max_concurrent_jobs: 5,
             requests_per_minute: 300,
             mix_purges: true,
+            max_conflict_percent: 90,
+            conflict_jobs: 50,
         }
     }
 }
@@ -141,6 +151,8 @@ impl SpelledOrg {
             max_concurrent_jobs: self.max_concurrent_jobs,
             requests_per_minute: NonZeroU32::new(self.requests_per_minute),
             mix_purges: self.mix_purges,
+            max_conflict_percent: self.max_conflict_percent,
+            conflict_jobs: self.conflict_jobs,
         })
     }
 }

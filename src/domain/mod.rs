@@ -28,6 +28,7 @@ pub mod reason;
 pub mod recent;
 pub mod retention;
 pub mod rewind;
+pub mod search;
 pub mod sight;
 pub mod state;
 pub mod terms;

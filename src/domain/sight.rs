@@ -7,6 +7,7 @@
 //! Somebody else may delete a control. So one that is missing again and again is forgotten, if one of the answers that lacked
 //! it showed others; where none did the org is called blind, until something is seen.
 
+use serde::Deserialize;
 use uuid::Uuid;
 
 /// So many controls of an org are known at a time: one in use, one to spare.
@@ -16,7 +17,7 @@ pub const CONTROLS: usize = 2;
 const MISSES: u32 = 3;
 
 /// A conversation that was seen in a recent answer, that no job of the org may delete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Control {
     pub id: Uuid,
     /// So many answers lacked it since it was seen last.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::missing::Tolerance;
+use super::search::ConflictLimit;
 
 /// What holds for one org.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct OrgTerms {
     pub per_minute: u32,
     /// A job may carry conversations of several purges.
     pub mixes_purges: bool,
+    /// More conflicts block the org.
+    pub conflict_limit: ConflictLimit,
 }
 
 /// What holds for the engine as a whole; the settings `engine.*`, where each is explained.

@@ -306,17 +306,19 @@ impl Dispatcher {
 
     async fn launch_looks(&mut self, survey: &Survey) -> Result<Round, StoreError> {
         let mut round = Round::default();
-        for _ in 0..survey.looks_due {
+        let mut due = survey.looks_due;
+        while due > 0 {
             let Some(worker) = self.worker() else { break };
             if round.is_put_off(self.not_ready(Kind::Look).await?) {
                 break;
             }
-            let claim = self.org.store.claim_look(&self.org.terms, self.org.engine.lease).await?;
+            let claim = self.org.store.claim_looks(&self.org.terms, self.org.engine.lease).await?;
             round.has_moved |= claim.has_moved();
-            let Claim::Claimed(look, permit) = claim else { break };
+            let Claim::Claimed(looks, permit) = claim else { break };
             round.calls += 1;
+            due = due.saturating_sub(looks.len());
             let org = Arc::clone(&self.org);
-            self.spawn(worker, "look", async move { org.look(&look, permit).await });
+            self.spawn(worker, "look", async move { org.look(&looks, permit).await });
         }
         Ok(round)
     }

@@ -12,6 +12,7 @@ use crate::genesys::{Detail, Failure, Permit};
 use crate::store::StoreError;
 use crate::store::jobs::intend::Intent;
 use crate::store::jobs::submitted::{Accepted, Refusal};
+use crate::store::orgs::hurdle::Hurdle;
 use crate::store::orgs::limiter::Call;
 
 impl OrgEngine {
@@ -43,7 +44,8 @@ impl OrgEngine {
                         || self.store.record_lost(org, intent.lease, body_sha256, &error, &self.engine);
                     self.persist(lost).await?;
                 }
-                self.note_success(Call::Submit, &answer.observed).await
+                self.note_success(Call::Submit, &answer.observed).await?;
+                if intent.is_as_packed { self.overcome(Hurdle::Conflicts).await } else { Ok(()) }
             }
             Err(failure @ Failure::Unknown(_)) => {
                 tracing::warn!(org, job = %intent.lease.job, attempt = intent.attempt, error = %failure, "a submit had no answer; in doubt");
@@ -63,6 +65,9 @@ impl OrgEngine {
                     self.persist(|| self.store.record_refused(org, intent.lease, &refusal, &error)).await;
                 self.note_failed(Call::Submit, &failure).await?;
                 self.note_failure(Call::Submit, &failure, wait).await?;
+                if intent.is_as_packed && matches!(failure, Failure::Conflict { .. }) {
+                    self.note_conflict().await?;
+                }
                 recorded
             }
         }

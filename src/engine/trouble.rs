@@ -69,6 +69,22 @@ impl OrgEngine {
         }
     }
 
+    /// Blocks the org where too many of its last jobs conflicted: upstream protects what our checks do not see, and the search
+    /// for each offender costs many calls.
+    pub(super) async fn note_conflict(&self) -> Result<(), StoreError> {
+        let limit = self.terms.conflict_limit;
+        let conflicts = self.store.count_conflicts(&self.terms.name, limit.jobs).await?;
+        if !conflicts.are_too_many(limit) {
+            return Ok(());
+        }
+        let detail = format!(
+            "of the last {} jobs {} were refused because upstream protects conversations of which our checks know nothing; \
+             find out what protects them, then resume the org, or change orgs.{}.max_conflict_percent",
+            conflicts.jobs, conflicts.conflicted, self.terms.name
+        );
+        self.block(Hurdle::Conflicts, "too_many_conflicts", detail).await
+    }
+
     /// Blocks the org: its work waits, nothing fails.
     pub(super) async fn block(&self, hurdle: Hurdle, code: &str, detail: String) -> Result<(), StoreError> {
         let block = Block { hurdle, code: code.to_owned(), detail };

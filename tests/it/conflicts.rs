@@ -1,8 +1,18 @@
 //! A submit that upstream refuses for the sake of some ids: the offenders end on hold, all others are purged.
 
+mod blocking;
+mod pieces;
+mod schedule;
+
+use std::collections::HashSet;
+
 use genesys_purge::sandbox::{Call, Kind, Shares};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 use uuid::Uuid;
+
+use schedule::{Cost, Ground, Schedule, bound, search};
 
 use crate::support::trouble::{endings, strikes};
 use crate::support::{Setup, TestService};
@@ -67,6 +77,76 @@ async fn unnamed_offenders_are_found_by_halving_in_few_jobs() {
     assert_eq!(validations, 2, "once before the first submit, once after its conflict");
     test.assert_purged_once(&good);
     test.assert_untouched(&bad);
+}
+
+#[tokio::test]
+async fn few_offenders_among_500_cost_no_more_calls_than_promised_and_few_jobs() {
+    let test = Setup::new()
+        .sandbox(|settings| {
+            settings.conversations = 2000;
+            settings.shares = Shares { eligible: 0.98, conflict_unnamed: 0.02, ..Shares::none() };
+        })
+        .start()
+        .await;
+    let (good, bad) = (test.ids_of(Kind::Eligible), test.ids_of(Kind::ConflictUnnamed));
+    let (mut good, mut bad) = (good.chunks(500), bad.chunks(5));
+    // Halving takes about 9, 15 and 30 jobs; the most that this search takes, wherever the offenders are, is told beside.
+    for (offenders, most_jobs) in [(1, 9), (2, 15), (5, 25)] {
+        let (good, bad) = (&good.next().unwrap()[offenders..], &bad.next().unwrap()[..offenders]);
+        let mut ids = good.to_vec();
+        for (number, bad) in bad.iter().enumerate() {
+            ids.insert(number * 97 + 41, *bad);
+        }
+        let before = (test.calls(Call::Submit, "409"), test.calls(Call::Submit, "200"));
+        let purge = test.purge(&ids).await;
+        assert_eq!(test.finished(purge).await["state"], "completed");
+        assert_eq!(
+            test.endings(purge).await,
+            endings([("purged gone", 500 - offenders), ("on_hold upstream_conflict", offenders)])
+        );
+        let jobs = test.calls(Call::Submit, "200") - before.1;
+        let calls = jobs + test.calls(Call::Submit, "409") - before.0;
+        let bound = bound(500, u32::try_from(offenders).unwrap());
+        assert!(calls <= bound, "{offenders} offenders: {calls} calls, at most {bound}");
+        assert!(jobs <= most_jobs, "{offenders} offenders: {jobs} jobs");
+        test.assert_purged_once(good);
+        test.assert_untouched(bad);
+    }
+}
+
+#[test]
+fn the_search_keeps_its_promise_wherever_the_offenders_are_and_beats_halving() {
+    let ground = Ground { conversations: 500, slots: 5, call_ms: 500, job_ms: 60_000 };
+    for alone in 0..500 {
+        let cost = search(Schedule::Searching, ground, &HashSet::from([alone]));
+        assert!(cost.calls <= bound(500, 1), "{alone}: {cost:?}");
+    }
+    for offenders in [1, 2, 5, 25, 250] {
+        let all_of = |schedule| {
+            let costs = (0..40).map(|seed| {
+                let mut random = StdRng::seed_from_u64(seed);
+                let mut those = HashSet::new();
+                while those.len() < offenders {
+                    those.insert(random.random_range(0..500));
+                }
+                let cost = search(schedule, ground, &those);
+                let bound = bound(500, u32::try_from(offenders).unwrap());
+                let is_kept = schedule != Schedule::Searching || cost.calls <= bound;
+                assert!(is_kept, "{offenders}, seed {seed}: {cost:?}");
+                cost
+            });
+            costs.fold(Cost::default(), |sum, cost| Cost {
+                calls: sum.calls + cost.calls,
+                jobs: sum.jobs + cost.jobs,
+                ms: sum.ms + cost.ms,
+            })
+        };
+        let [halving, inferring, searching] =
+            [Schedule::Halving, Schedule::Inferring, Schedule::Searching].map(all_of);
+        assert_eq!(inferring.jobs, halving.jobs, "the same pieces go through");
+        assert!(searching.jobs * 10 < halving.jobs * 9, "{offenders}: {searching:?}, {halving:?}");
+        assert!(searching.ms * 10 < halving.ms * 9, "{offenders}: {searching:?}, {halving:?}");
+    }
 }
 
 #[tokio::test]

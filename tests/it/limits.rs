@@ -51,7 +51,7 @@ async fn two_processes_share_one_budget_of_calls() {
     let second = second_worker(&test).await;
     let ids = test.ids_of(Kind::Eligible);
     let mut purges = Vec::new();
-    for ids in ids[..10].chunks(1) {
+    for ids in ids[..15].chunks(1) {
         purges.push(test.purge(ids).await);
     }
     for purge in purges {

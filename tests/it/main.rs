@@ -22,6 +22,7 @@ mod incomplete;
 mod keys;
 mod learned;
 mod limits;
+mod looks;
 mod lost_rows;
 mod main_job;
 mod manners;

@@ -71,7 +71,8 @@ struct Blocked {
     /// What is missing, and what to do.
     detail: String,
     /// What is refused, or had no answer last: `details`, `submit` or `poll`; `clock`, where clocks disagree; `sight`, where
-    /// answers lack what is known to exist; `token`, where the login gives none.
+    /// answers lack what is known to exist; `conflicts`, where upstream protects too much that our checks do not find; `token`,
+    /// where the login gives none.
     #[schema(example = "submit")]
     call: String,
     since: Timestamp,

@@ -88,7 +88,8 @@ pub(in crate::api) async fn stop_org(
 
 /// Let a stopped org go on.
 ///
-/// An org that is not stopped goes on anyway: that is no error.
+/// An org that is not stopped goes on anyway: that is no error. A block for too many conflicts (`too_many_conflicts`) is
+/// lifted, too.
 #[utoipa::path(
     post, path = "/orgs/{org}/resume", tag = "orgs",
     params(("org" = String, Path, description = "The org.")),

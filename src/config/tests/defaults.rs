@@ -99,6 +99,7 @@ fn the_reference_names_the_real_defaults_of_an_org_and_of_what_may_be_left_out()
     assert_eq!((org.max_batch, org.details_batch, org.max_concurrent_jobs), (500, 500, 5));
     assert_eq!(org.requests_per_minute.map(std::num::NonZeroU32::get), Some(300));
     assert!(org.mix_purges);
+    assert_eq!((org.max_conflict_percent, org.conflict_jobs), (90, 50));
     assert_eq!(org.driver, Driver::AnalyticsPurge);
 }
 

@@ -31,7 +31,7 @@ impl Store {
     /// Claims the poll that has been due longest.
     pub async fn claim_poll(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Poll>, StoreError> {
         let mut tx = self.begin("claim_poll").await?;
-        let row = due(&mut tx, &org.name, &[JobStep::Poll], lease).await?;
+        let row = due(&mut tx, &org.name, &[JobStep::Poll], lease, None).await?;
         let Some(row) = row else { return Ok(Claim::Nothing) };
         let unknown = || StoreError::Unreadable { what: "upstream id of a job", detail: row.id.to_string() };
         let upstream_job_id = row.upstream_job_id.ok_or_else(unknown)?;
@@ -64,12 +64,14 @@ pub(super) struct Due {
     running: Option<f64>,
 }
 
-/// Claims the job of which one of these steps has been due longest.
+/// Claims the job of which one of these steps has been due longest; `beside`: so many conversations it may carry at most, and
+/// the last of its looks was told something.
 pub(super) async fn due(
     tx: &mut Tx,
     org: &str,
     steps: &[JobStep],
     lease: Duration,
+    beside: Option<usize>,
 ) -> Result<Option<Due>, StoreError> {
     let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
     sqlx::query_as!(
@@ -78,7 +80,7 @@ pub(super) async fn due(
         with due as (
             select id from jobs
             where org = $1 and state <> 'done' and next_step = any($3::text[]::job_step[])
-              and due_at <= clock_timestamp()
+              and due_at <= clock_timestamp() and ($4::int is null or size <= $4 and blind = 0)
             order by due_at
             limit 1
             for update skip locked
@@ -93,7 +95,8 @@ pub(super) async fn due(
                   extract(epoch from clock_timestamp() - j.submitted_at)::float8 as running"#,
         org,
         lease.as_secs_f64(),
-        &steps
+        &steps,
+        beside.map(|room| i32::try_from(room).unwrap_or(i32::MAX))
     )
     .maybe(tx)
     .await

@@ -11,6 +11,7 @@ use super::facts::FactsStamp;
 use super::intend_checks::{Conditions, check};
 use super::lease::JobLease;
 use super::parts::{self, Parts};
+use super::search::Standing;
 use super::{ending, pack, reserve};
 use crate::domain::intent::Check;
 use crate::domain::outcome::{Marks, Outcome};
@@ -42,6 +43,8 @@ pub struct Intent {
     pub wall_deadline: Timestamp,
     /// So many intents this job has had.
     pub attempt: i32,
+    /// It is as packing made it: no job that conflicted, and no part of one.
+    pub is_as_packed: bool,
 }
 
 /// What became of the wish to submit.
@@ -70,6 +73,8 @@ struct Waiting {
     job: Uuid,
     /// Its ids were looked at afresh as a whole, and must be again when those facts are too old.
     is_rechecked: bool,
+    /// It is the rest of a batch that conflicted, and no piece to be submitted yet.
+    standing: Option<Standing>,
 }
 
 /// A job that could not become an intent waits so long, so that it holds up no other.
@@ -92,8 +97,17 @@ impl Store {
         if locked.is_shut {
             return Ok(Intended::Nothing);
         }
-        let Some(waiting) = choose(&mut tx, org, &self.grounds).await? else { return Ok(Intended::Nothing) };
-        match self.intend_job(tx, org, terms, &locked, waiting, began).await {
+        let Some(waiting) = choose(&mut tx, org, &locked, &self.grounds).await? else {
+            return Ok(Intended::Nothing);
+        };
+        let intended = match waiting.standing {
+            None => self.intend_job(tx, org, terms, &locked, waiting, began).await,
+            Some(standing) => {
+                let made = self.make_piece(tx, org, waiting.job, standing).await;
+                made.map(|()| Intended::Changed)
+            }
+        };
+        match intended {
             Err(error) if !error.is_outage() => {
                 tracing::error!(job = %waiting.job, %error, "a job can't be submitted as it stands; others go first");
                 self.postpone(waiting.job, &error).await?;
@@ -139,7 +153,8 @@ impl Store {
         }
         let ids: Vec<Uuid> = staying.iter().map(|(_, id)| *id).collect();
         let life = terms.intent_ttl.min(terms.lease);
-        let (epoch, attempt) = promise(&mut tx, waiting.job, &ids, life, terms.lease).await?;
+        let Promised { epoch, attempt, is_as_packed } =
+            promise(&mut tx, waiting.job, &ids, life, terms.lease).await?;
         if locked.is_probe && !block::use_probe(&mut tx, &org.name).await? {
             return Ok(Intended::Nothing);
         }
@@ -152,7 +167,7 @@ impl Store {
         let call_before = (began.at + life).min(permit.valid_until);
         let life = SignedDuration::try_from(call_before - began.at).unwrap_or(SignedDuration::ZERO);
         let wall_deadline = began.own_time.checked_add(life).unwrap_or(began.own_time);
-        Ok(Intended::Intent(Intent { lease, ids, call_before, wall_deadline, attempt }))
+        Ok(Intended::Intent(Intent { lease, ids, call_before, wall_deadline, attempt, is_as_packed }))
     }
 
     /// Puts a job that can't be submitted as it stands behind the others.
@@ -174,8 +189,15 @@ impl Store {
     }
 }
 
-/// The oldest waiting job, if the database is still the one that it was and a slot is free for it; children of a conflict leave slots to others.
-async fn choose(tx: &mut Tx, org: &OrgTerms, grounds: &Grounds) -> Result<Option<Waiting>, StoreError> {
+/// The oldest waiting job, if the database is still the one that it was and a slot is free for it. Children of a conflict
+/// leave slots to others; where too many conflicts block the org, only what is as packing made it can lift the block, so
+/// that it is tried first.
+async fn choose(
+    tx: &mut Tx,
+    org: &OrgTerms,
+    locked: &LockedOrg,
+    grounds: &Grounds,
+) -> Result<Option<Waiting>, StoreError> {
     let known = grounds.known();
     let counts = sqlx::query!(
         r#"-- count_slots
@@ -184,6 +206,10 @@ async fn choose(tx: &mut Tx, org: &OrgTerms, grounds: &Grounds) -> Result<Option
                count(*) filter (
                    where next_step = 'intend' and parent is null and due_at <= clock_timestamp()
                ) as "others!",
+               count(*) filter (
+                   where next_step = 'intend' and parent is null and not conflicted and due_at <= clock_timestamp()
+               ) as "as_packed!",
+               (select count(*) from slots_kept where org = $1) as "kept!",
                (select true from purges_drawable where org = $1 order by turn_at, id limit 1) is not null as "can_pack!",
                g.system as "system!", g.timeline as "timeline!", g.position as "position!"
         from ground g
@@ -205,21 +231,28 @@ async fn choose(tx: &mut Tx, org: &OrgTerms, grounds: &Grounds) -> Result<Option
     }
     let can_pack_others = counts.can_pack || counts.others > 0;
     let may_be_child = slots_for_children(org.slots, count(counts.by_children), can_pack_others) > 0;
+    let is_one_packed = counts.as_packed > 0 || counts.can_pack && count(counts.kept) < org.slots;
+    let must_be_as_packed = locked.has_too_many_conflicts && is_one_packed;
     let row = sqlx::query!(
         r#"-- choose_waiting_job
-        select id, rechecked
-        from jobs
-        where org = $1 and state <> 'done' and next_step = 'intend' and due_at <= clock_timestamp()
-          and (parent is null or $2)
-        order by created_at, id
+        select j.id, j.rechecked, p.standing as "standing?"
+        from jobs j
+        left join search_pieces p on p.id = j.id
+        where j.org = $1 and j.state <> 'done' and j.next_step = 'intend' and j.due_at <= clock_timestamp()
+          and (j.parent is null or $2) and not ($3 and (j.parent is not null or j.conflicted))
+          and not exists (select from search_pieces_held_back h where h.id = j.id)
+        order by j.created_at, j.id
         limit 1
-        for update skip locked"#,
+        for update of j skip locked"#,
         org.name,
-        may_be_child
+        may_be_child,
+        must_be_as_packed
     )
     .maybe(tx)
     .await?;
-    Ok(row.map(|row| Waiting { job: row.id, is_rechecked: row.rechecked }))
+    let Some(row) = row else { return Ok(None) };
+    let standing = Standing::of(row.standing.as_deref())?;
+    Ok(Some(Waiting { job: row.id, is_rechecked: row.rechecked, standing }))
 }
 
 /// Takes out what may not be named, and names the rest.
@@ -279,6 +312,13 @@ fn ask_afresh(patch: &mut Patch, slice: SliceKey, conditions: &Conditions<'_>) -
     Ok(())
 }
 
+/// What the job's row says of an intent that was written into it.
+struct Promised {
+    epoch: i64,
+    attempt: i32,
+    is_as_packed: bool,
+}
+
 /// Writes the intent into the job's row.
 async fn promise(
     tx: &mut Tx,
@@ -286,25 +326,25 @@ async fn promise(
     ids: &[Uuid],
     life: Duration,
     lease: Duration,
-) -> Result<(i64, i32), StoreError> {
+) -> Result<Promised, StoreError> {
     pack::set_ids(tx, job, ids).await?;
     let now = tx.now().await?;
-    let row = sqlx::query!(
-        "-- promise
+    sqlx::query_as!(
+        Promised,
+        r#"-- promise
         update jobs
         set state = 'submitting', epoch = epoch + 1, attempt = attempt + 1, open = size, intended_at = $2,
             lease_until = $2::timestamptz + make_interval(secs => $4),
             call_before = $2::timestamptz + make_interval(secs => $3)
         where id = $1 and state = 'waiting'
-        returning epoch, attempt",
+        returning epoch, attempt, (parent is null and not conflicted) as "is_as_packed!""#,
         job,
         now.to_sqlx() as _,
         life.as_secs_f64(),
         lease.as_secs_f64()
     )
     .one(tx)
-    .await?;
-    Ok((row.epoch, row.attempt))
+    .await
 }
 
 async fn want_recheck(tx: &mut Tx, job: Uuid) -> Result<(), StoreError> {

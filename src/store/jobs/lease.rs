@@ -22,6 +22,8 @@ pub(super) struct LockedJob {
     pub(super) id: Uuid,
     pub(super) state: JobState,
     pub(super) is_rechecked: bool,
+    /// It is a piece of a search for what conflicts.
+    pub(super) is_piece: bool,
     /// How many conversations its last intent named.
     pub(super) named: usize,
     pub(super) misses: i16,
@@ -59,7 +61,7 @@ impl LockedJob {
 pub(super) async fn lock(tx: &mut Tx, lease: JobLease) -> Result<LockedJob, StoreError> {
     let row = sqlx::query!(
         r#"-- lock_job
-        select id, state as "state: JobState", rechecked, cardinality(ids) as named, misses, losses, upstream_job_id,
+        select id, state as "state: JobState", rechecked, search is not null as "is_piece!", cardinality(ids) as named, misses, losses, upstream_job_id,
                upstream_succeeded, records_processed, intended_at, submitted_at, claimed_at, seen_running_at, ended_at,
                lost_since, overdue_since
         from jobs
@@ -76,6 +78,7 @@ pub(super) async fn lock(tx: &mut Tx, lease: JobLease) -> Result<LockedJob, Stor
         id: row.id,
         state: row.state,
         is_rechecked: row.rechecked,
+        is_piece: row.is_piece,
         named: usize::try_from(row.named.unwrap_or_default()).unwrap_or_default(),
         misses: row.misses,
         losses: u32::try_from(row.losses).unwrap_or_default(),

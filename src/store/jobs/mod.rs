@@ -12,6 +12,7 @@ pub mod pack;
 mod parts;
 pub mod polled;
 pub(super) mod reserve;
+mod search;
 mod split;
 pub mod submitted;
 pub(super) mod withdraw;

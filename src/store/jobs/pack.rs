@@ -98,19 +98,12 @@ impl Store {
     }
 }
 
-/// A job that was put behind the others so often keeps no slot from them any more.
-const TRIES_WITH_A_SLOT: i16 = 10;
-
 /// Slots that neither a live job holds nor a waiting one will take.
 async fn has_free_slot(tx: &mut Tx, org: &OrgTerms) -> Result<bool, StoreError> {
     let taken = sqlx::query_scalar!(
         r#"-- count_taken_slots
-        select count(*) as "taken!"
-        from jobs
-        where org = $1 and state <> 'done'
-          and (takes_slot or state = 'waiting' and parent is null and tries < $2)"#,
-        org.name,
-        TRIES_WITH_A_SLOT
+        select count(*) as "taken!" from slots_kept where org = $1"#,
+        org.name
     )
     .one(tx)
     .await?;

@@ -80,6 +80,35 @@ pub(super) fn with_ids(parts: &Parts, patch: &Patch) -> Vec<(Place, Uuid)> {
         .collect()
 }
 
+/// What a job carries of these places alone, and by which facts.
+pub(super) fn some_of(parts: &Parts, some: &[(Place, Uuid)]) -> Parts {
+    let mut own = Parts::new();
+    for (place, _) in some {
+        let from = parts.get(&place.slice);
+        let part = own.entry(place.slice).or_default();
+        part.positions.insert(place.position);
+        part.facts = from.and_then(|from| from.facts);
+        if from.is_some_and(|from| from.carried_before.contains(&place.position)) {
+            part.carried_before.insert(place.position);
+        }
+    }
+    own
+}
+
+/// Adds what another job carried; the facts of a part are as old as the oldest in it.
+pub(super) fn add(parts: &mut Parts, others: Parts) {
+    for (slice, other) in others {
+        let part = parts.entry(slice).or_default();
+        part.facts = if part.positions.is_empty() {
+            other.facts
+        } else {
+            part.facts.zip(other.facts).map(|(facts, other)| facts.oldest(other))
+        };
+        part.positions.extend(other.positions);
+        part.carried_before.extend(other.carried_before);
+    }
+}
+
 /// Takes places out of a job.
 pub(super) fn remove(parts: &mut Parts, leaving: &[(Place, Uuid)]) {
     for (place, _) in leaving {

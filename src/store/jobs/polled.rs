@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::lease::{JobLease, LockedJob, MISSES, lock};
 use crate::domain::events::{EventType, JobCompleted, latency};
+use crate::domain::search::gathered;
 use crate::domain::terms::EngineTerms;
 use crate::store::events::{Actor, NewEvent, OfPurge, write, write_for_purges};
 use crate::store::orgs::pace;
@@ -158,17 +159,20 @@ struct Ending<'a> {
     records_processed: Option<i64>,
 }
 
-/// From now on what became of the job's conversations is asked; `None`: upstream does not know it, or runs it for ever.
+/// From now on what became of the job's conversations is asked; `None`: upstream does not know it, or runs it for ever. The
+/// pieces of searches are many and small: those that end about the same time are asked about together.
 async fn verify(
     tx: &mut Tx,
     job: &LockedJob,
     now: Timestamp,
     ending: Option<Ending<'_>>,
 ) -> Result<(), StoreError> {
+    let took = now.duration_since(job.submitted_at.unwrap_or(now)).unsigned_abs();
+    let wait = if job.is_piece { gathered(now, Duration::ZERO, took) } else { Duration::ZERO };
     sqlx::query!(
         "-- verify_job
         update jobs
-        set state = 'verifying', ended_at = $2, run_at = $2, lease_until = null, tries = 0, blind = 0,
+        set state = 'verifying', ended_at = $2, run_at = $2::timestamptz + make_interval(secs => $6), lease_until = null, tries = 0, blind = 0,
             upstream_succeeded = $5, upstream_state = coalesce($3, upstream_state),
             records_processed = coalesce($4, records_processed)
         where id = $1 and state = 'submitted'",
@@ -176,7 +180,8 @@ async fn verify(
         now.to_sqlx() as _,
         ending.map(|ending| ending.state),
         ending.and_then(|ending| ending.records_processed),
-        ending.map(|ending| ending.is_completed)
+        ending.map(|ending| ending.is_completed),
+        wait.as_secs_f64()
     )
     .exactly(tx, 1)
     .await

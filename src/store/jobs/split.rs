@@ -1,4 +1,4 @@
-//! Halves a job: its children wait, remember their parent, and are never mixed with others.
+//! Makes jobs of what another carries: they wait, remember their parent, and are never mixed with what is packed.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,11 +15,25 @@ use crate::store::{Store, StoreError};
 /// Why a batch goes on in halves.
 #[derive(Clone, Copy)]
 pub(super) enum Cause<'a> {
-    /// Upstream refused it, perhaps for one id: each half finds out for itself.
-    Refused(&'a Value),
+    /// Upstream refused it as wrong, perhaps for one id: each half finds out for itself.
+    Invalid(&'a Value),
+    /// Upstream protects some of it and names nobody: the second half waits for the answer to the first.
+    Conflict(&'a Value),
     /// It was lost several times in a row, perhaps for one id: each half has a window of its own, and is looked at afresh
     /// before it goes.
     Lost,
+}
+
+/// How a job comes from its parent.
+#[derive(Clone, Copy)]
+pub(super) struct Origin {
+    pub(super) parent: Uuid,
+    /// It is looked at afresh before it goes.
+    pub(super) is_recheck: bool,
+    /// It is a piece of the parent's search, or of the one that begins with the parent.
+    pub(super) is_piece: bool,
+    /// The piece whose answer it waits for.
+    pub(super) after: Option<Uuid>,
 }
 
 /// Hands the ids of a job on to two children, and ends it.
@@ -32,9 +46,9 @@ pub(super) async fn split(
     carried: &[(Place, Uuid)],
     cause: Cause<'_>,
 ) -> Result<(), StoreError> {
-    let (is_recheck, result, error) = match cause {
-        Cause::Refused(error) => (false, JobResult::Rejected, Some(error)),
-        Cause::Lost => (true, JobResult::Lost, None),
+    let (result, error) = match cause {
+        Cause::Invalid(error) | Cause::Conflict(error) => (JobResult::Rejected, Some(error)),
+        Cause::Lost => (JobResult::Lost, None),
     };
     let Some((first, second)) = halves(carried) else {
         return Err(StoreError::Unreadable {
@@ -42,40 +56,62 @@ pub(super) async fn split(
             detail: format!("job {} has one id", job.id),
         });
     };
-    for half in [first, second] {
-        let child = store.new_id();
-        insert_child(tx, child, job.id, is_recheck).await?;
-        let mut own = Parts::new();
-        for (place, _) in half {
-            let part = own.entry(place.slice).or_default();
-            part.positions.insert(place.position);
-            part.facts = parts.get(&place.slice).and_then(|part| part.facts);
-            if parts.get(&place.slice).is_some_and(|part| part.carried_before.contains(&place.position)) {
-                part.carried_before.insert(place.position);
-            }
-        }
-        parts::store(tx, child, &own).await?;
-        let ids: Vec<Uuid> = half.iter().map(|(_, id)| *id).collect();
-        pack::set_ids(tx, child, &ids).await?;
-        hand_on(tx, org, job.id, child, &ids).await?;
-    }
+    let is_search = matches!(cause, Cause::Conflict(_));
+    let origin = Origin {
+        parent: job.id,
+        is_recheck: matches!(cause, Cause::Lost),
+        is_piece: is_search || job.is_piece,
+        after: None,
+    };
+    let tried = branch(store, tx, org, parts, first, origin).await?;
+    let after = is_search.then_some(tried);
+    branch(store, tx, org, parts, second, Origin { after, ..origin }).await?;
     ending::finish(tx, job.id, result, error).await
 }
 
-async fn insert_child(tx: &mut Tx, child: Uuid, parent: Uuid, is_recheck: bool) -> Result<(), StoreError> {
+/// Makes a job that waits of some of what its parent carries, and hands their ids on to it.
+pub(super) async fn branch(
+    store: &Store,
+    tx: &mut Tx,
+    org: &str,
+    parts: &Parts,
+    some: &[(Place, Uuid)],
+    origin: Origin,
+) -> Result<Uuid, StoreError> {
+    let child = store.new_id();
+    insert_child(tx, child, origin).await?;
+    parts::store(tx, child, &parts::some_of(parts, some)).await?;
+    let ids: Vec<Uuid> = some.iter().map(|(_, id)| *id).collect();
+    pack::set_ids(tx, child, &ids).await?;
+    hand_on(tx, org, origin.parent, child, &ids).await?;
+    Ok(child)
+}
+
+async fn insert_child(tx: &mut Tx, child: Uuid, origin: Origin) -> Result<(), StoreError> {
     sqlx::query!(
         "-- insert_child
-        insert into jobs (id, org, ids, size, parent, recheck, rechecked, lost_since, losses)
-        select $1, org, '{}', 0, id, $3, rechecked, lost_since, losses from jobs where id = $2",
+        insert into jobs (id, org, ids, size, parent, recheck, rechecked, lost_since, losses, search, after)
+        select $1, org, '{}', 0, id, $3, rechecked, lost_since, losses, case when $4 then coalesce(search, id) end, $5
+        from jobs
+        where id = $2",
         child,
-        parent,
-        is_recheck
+        origin.parent,
+        origin.is_recheck,
+        origin.is_piece,
+        origin.after
     )
     .exactly(tx, 1)
     .await
 }
 
-async fn hand_on(tx: &mut Tx, org: &str, from: Uuid, to: Uuid, ids: &[Uuid]) -> Result<(), StoreError> {
+/// Has another job carry these ids.
+pub(super) async fn hand_on(
+    tx: &mut Tx,
+    org: &str,
+    from: Uuid,
+    to: Uuid,
+    ids: &[Uuid],
+) -> Result<(), StoreError> {
     sqlx::query!(
         "-- hand_on
         update reservations set job_id = $3 where org = $1 and job_id = $2 and conversation_id = any($4)",

@@ -39,7 +39,7 @@ pub enum Refusal {
     Again(Duration),
     /// A conflict that names ids of the batch: they are protected, the others go again.
     Conflict(HashSet<Uuid>),
-    /// A conflict that names nobody: looked at afresh first, then halved.
+    /// A conflict that names nobody: looked at afresh first, then searched.
     UnnamedConflict,
     /// Something in the request is wrong, perhaps one id: halved, until a single one fails for this reason.
     Invalid(Reason),
@@ -110,6 +110,9 @@ impl Store {
         if job.state != JobState::Submitting {
             return Err(StoreError::LeaseLost { what: "job", id: lease.job });
         }
+        if matches!(refusal, Refusal::Conflict(_) | Refusal::UnnamedConflict) {
+            note_conflict(&mut tx, job.id).await?;
+        }
         let mut parts = parts::load(&mut tx, job.id).await?;
         let keys = parts.keys().copied().collect();
         let mut patch = parts::lock(&mut tx, Step::Submit, Some(job.id), keys, [&parts]).await?;
@@ -156,12 +159,20 @@ impl Store {
             }
             Refusal::UnnamedConflict | Refusal::Invalid(_) => {
                 undo(&mut patch, &parts, &carried)?;
-                split(self, &mut tx, org, &job, &parts, &carried, Cause::Refused(error)).await?;
+                let is_conflict = matches!(refusal, Refusal::UnnamedConflict);
+                let cause = if is_conflict { Cause::Conflict(error) } else { Cause::Invalid(error) };
+                split(self, &mut tx, org, &job, &parts, &carried, cause).await?;
             }
         }
         patch.write(self, &mut tx).await?;
         tx.commit().await
     }
+}
+
+async fn note_conflict(tx: &mut Tx, job: Uuid) -> Result<(), StoreError> {
+    sqlx::query!("-- note_conflict\nupdate jobs set conflicted = true where id = $1", job)
+        .exactly(tx, 1)
+        .await
 }
 
 /// Takes out of the job what of it is left out; tells whether there was any.

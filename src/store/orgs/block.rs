@@ -50,7 +50,7 @@ impl Store {
                 "the org is blocked; its work waits"
             );
             let payload = serde_json::json!({ "code": block.code, "detail": block.detail });
-            self.write_org_event(&mut tx, org, EventType::OrgBlocked, payload).await?;
+            self.write_org_event(&mut tx, org, EventType::OrgBlocked, Actor::ENGINE, payload).await?;
         }
         tx.commit().await
     }
@@ -59,27 +59,35 @@ impl Store {
     pub async fn unblock_org(&self, org: &str, hurdle: Hurdle) -> Result<(), StoreError> {
         let mut tx = self.begin("unblock_org").await?;
         lock(&mut tx, org).await?;
-        self.lift(&mut tx, org, hurdle).await?;
+        self.lift_block(&mut tx, org, hurdle, Actor::ENGINE).await?;
         tx.commit().await
     }
 
-    /// Lifts the block under the org's lock, if it is by this hurdle.
-    pub(super) async fn lift(&self, tx: &mut Tx, org: &str, hurdle: Hurdle) -> Result<(), StoreError> {
+    /// Lifts the block if it is by that hurdle; tells whether it was. Under the org's lock.
+    pub(super) async fn lift_block(
+        &self,
+        tx: &mut Tx,
+        org: &str,
+        hurdle: Hurdle,
+        actor: Actor<'_>,
+    ) -> Result<bool, StoreError> {
         let lifted = sqlx::query!(
             "-- unblock_org
             update orgs
-            set blocked_call = null, blocked_code = null, blocked_detail = null, blocked_at = null, probe_at = null
+            set blocked_call = null, blocked_code = null, blocked_detail = null, blocked_at = null, probe_at = null,
+                conflicts_since = case when $3 then clock_timestamp() else conflicts_since end
             where name = $1 and blocked_call = $2",
             org,
-            hurdle.as_str()
+            hurdle.as_str(),
+            hurdle == Hurdle::Conflicts
         )
         .run(tx)
         .await?;
         if lifted > 0 {
             tracing::info!(org, "the block of the org is lifted");
-            self.write_org_event(tx, org, EventType::OrgUnblocked, serde_json::json!({})).await?;
+            self.write_org_event(tx, org, EventType::OrgUnblocked, actor, serde_json::json!({})).await?;
         }
-        Ok(())
+        Ok(lifted > 0)
     }
 
     async fn write_org_event(
@@ -87,11 +95,12 @@ impl Store {
         tx: &mut Tx,
         org: &str,
         event: EventType,
+        actor: Actor<'_>,
         payload: serde_json::Value,
     ) -> Result<(), StoreError> {
         let at = tx.now().await?;
         let event = NewEvent { event, org: Some(org), job: None, hold: None, payload, webhook: None };
-        write(self, tx, at, Actor::ENGINE, event).await
+        write(self, tx, at, actor, event).await
     }
 }
 

@@ -10,13 +10,13 @@ use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// The org's controls, without those that a job carries, or has carried: it may delete them.
-pub(in crate::store) async fn known(tx: &mut Tx, org: &str) -> Result<Vec<Control>, StoreError> {
+async fn known(tx: &mut Tx, org: &str) -> Result<Vec<Control>, StoreError> {
     let rows = sqlx::query!(
-        "-- known_controls
-        select conversation_id, missed, is_missed_alone
-        from controls
-        where org = $1 and not is_no_control(org, conversation_id)
-        order by missed, seen_at desc, conversation_id",
+        r#"-- known_controls
+        select conversation_id as "conversation_id!", missed as "missed!", is_missed_alone as "is_missed_alone!"
+        from controls_known
+        where org = $1
+        order by missed, seen_at desc, conversation_id"#,
         org
     )
     .all(tx)

@@ -11,6 +11,8 @@ pub enum Hurdle {
     Clock,
     /// Answers lack what is known to exist; one that shows it lifts the block.
     Sight,
+    /// Upstream protects too much that our checks do not find; a job that it takes as it was packed lifts the block.
+    Conflicts,
 }
 
 impl Hurdle {
@@ -20,6 +22,7 @@ impl Hurdle {
             Self::Call(call) => call.as_str(),
             Self::Clock => "clock",
             Self::Sight => "sight",
+            Self::Conflicts => "conflicts",
         }
     }
 }

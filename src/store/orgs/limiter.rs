@@ -88,7 +88,14 @@ pub(in crate::store) async fn take_by_rules(
             where org = $1
         )
         select policy as "policy: _", policy_epoch, stopped_at is not null as "is_stopped!", blocked_call,
-               clock_timestamp() as "read_at!: _"
+               clock_timestamp() as "read_at!: _",
+               (
+                   select coalesce(jsonb_agg(jsonb_build_object(
+                       'id', conversation_id, 'missed', missed, 'is_missed_alone', is_missed_alone
+                   ) order by missed, seen_at desc, conversation_id), '[]')
+                   from controls_known
+                   where org = $1
+               ) as "controls!: _"
         from orgs
         where name = $1"#,
         org.name,

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 
-use super::hurdle::blocks_facts;
+use super::hurdle::{Hurdle, blocks_facts};
 use crate::store::StoreError;
 use crate::store::tx::{Rows as _, Tx};
 
 /// An org under lock.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub(in crate::store) struct LockedOrg {
     pub(in crate::store) policy_epoch: i64,
     /// It is stopped, or was a moment ago for what may be missing in the database; or it is blocked, and the next try is not
@@ -17,6 +18,8 @@ pub(in crate::store) struct LockedOrg {
     pub(in crate::store) is_blocked: bool,
     /// Upstream refuses it, and this is the try that is let through.
     pub(in crate::store) is_probe: bool,
+    /// It is blocked because too many of its jobs conflicted.
+    pub(in crate::store) has_too_many_conflicts: bool,
     /// The database's time once the lock was held.
     pub(in crate::store) now: Timestamp,
 }
@@ -48,7 +51,8 @@ pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, 
         is_shut: row.is_stopped
             || row.intents_from.is_some_and(|from| from.to_jiff() > now)
             || probe_at.is_some_and(|probe_at| probe_at > now)
-            || row.has_questions && row.blocked_call.is_some_and(|call| blocks_facts(&call)),
+            || row.has_questions && row.blocked_call.as_deref().is_some_and(blocks_facts),
+        has_too_many_conflicts: row.blocked_call.as_deref() == Some(Hurdle::Conflicts.as_str()),
         is_blocked: probe_at.is_some(),
         is_probe: probe_at.is_some_and(|probe_at| probe_at <= now),
         now,

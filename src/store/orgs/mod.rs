@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod breaker;
+mod conflicts;
 pub mod controls;
 pub mod enroll;
 pub mod hurdle;

@@ -6,6 +6,7 @@ use sqlx::types::Json;
 
 use super::hurdle;
 use crate::domain::retention::Policy;
+use crate::domain::sight::Control;
 
 /// Rules and their epoch, and whether anything may be begun by them, read together.
 pub(in crate::store) struct Rules {
@@ -16,6 +17,8 @@ pub(in crate::store) struct Rules {
     pub(in crate::store) is_stopped: bool,
     /// It is blocked for what facts need.
     pub(in crate::store) are_facts_blocked: bool,
+    /// By which an answer is checked.
+    pub(in crate::store) controls: Vec<Control>,
 }
 
 /// The same as the database has it.
@@ -25,6 +28,7 @@ pub(super) struct RulesRow {
     pub(super) is_stopped: bool,
     pub(super) blocked_call: Option<String>,
     pub(super) read_at: SqlTimestamp,
+    pub(super) controls: Json<Vec<Control>>,
 }
 
 impl From<RulesRow> for Rules {
@@ -35,6 +39,7 @@ impl From<RulesRow> for Rules {
             read_at: row.read_at.to_jiff(),
             is_stopped: row.is_stopped,
             are_facts_blocked: row.blocked_call.is_some_and(|call| hurdle::blocks_facts(&call)),
+            controls: row.controls.0,
         }
     }
 }

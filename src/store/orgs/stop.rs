@@ -79,7 +79,8 @@ impl Store {
         Ok(Some(quiet_at))
     }
 
-    /// The org goes on; one that is not stopped does so anyway. `false` where the reach does not cover it.
+    /// The org goes on; one that is not stopped does so anyway. A block for too many conflicts is lifted, too: the operator
+    /// has looked at them. `false` where the reach does not cover it.
     pub async fn resume_org(&self, reach: &Reach, org: &str, by: By<'_>) -> Result<bool, StoreError> {
         if !reach.covers(org) {
             return Ok(false);
@@ -95,12 +96,17 @@ impl Store {
         )
         .run(&mut tx)
         .await?;
-        // Who has looked says that what answers lack was deleted.
+        // Who has looked says that what answers lack was deleted, and that conflicts are to be expected.
         let forgotten = controls::forget_missing(&mut tx, org).await?;
+        let mut has_lifted = false;
+        for hurdle in [Hurdle::Sight, Hurdle::Conflicts] {
+            has_lifted |= self.lift_block(&mut tx, org, hurdle, by.actor()).await?;
+        }
         if resumed > 0 || forgotten > 0 {
             let payload = if forgotten > 0 { json!({ "forgottenControls": forgotten }) } else { json!({}) };
             self.write_steering(&mut tx, org, EventType::OrgResumed, by.actor(), payload).await?;
-            self.lift(&mut tx, org, Hurdle::Sight).await?;
+        }
+        if resumed > 0 || forgotten > 0 || has_lifted {
             tx.will_wake(org);
         }
         tx.commit().await?;

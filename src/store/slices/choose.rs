@@ -8,6 +8,7 @@ use super::SliceKey;
 use super::claim::Reach;
 use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::packing::{ids_to_ask, shares};
+use crate::domain::terms::OrgTerms;
 use crate::store::StoreError;
 use crate::store::tx::{Rows as _, Tx};
 
@@ -15,6 +16,8 @@ use crate::store::tx::{Rows as _, Tx};
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     pub(super) keys: Vec<SliceKey>,
+    /// So many ids it is about at most.
+    room: usize,
     /// What each purge gives, in the order of their turn.
     shares: Vec<(Uuid, usize)>,
 }
@@ -32,10 +35,14 @@ pub(super) struct Askable {
     pub(super) silent: Vec<usize>,
 }
 
-/// Chooses slices by the turn of their purges, until so many ids are found.
-pub(super) async fn choose(tx: &mut Tx, org: &str, reach: Reach, room: usize) -> Result<Wanted, StoreError> {
+/// Chooses slices by the turn of their purges, until the call is full.
+pub(super) async fn choose(tx: &mut Tx, org: &OrgTerms, reach: Reach) -> Result<Wanted, StoreError> {
+    let due_slices = due_slices(tx, &org.name, reach).await?;
+    // A control rides along without a call of its own.
+    let has_control = due_slices.first().is_some_and(|due| due.has_control);
+    let room = org.details_batch.saturating_sub(usize::from(has_control)).max(1);
     let mut in_line = Vec::<(Uuid, Vec<(SliceKey, usize)>)>::new();
-    for due in due_slices(tx, org, reach).await? {
+    for due in due_slices {
         let pending = usize::try_from(due.pending).unwrap_or_default();
         let slice = (SliceKey { purge: due.purge, no: due.slice_no }, pending);
         match in_line.last_mut() {
@@ -45,7 +52,7 @@ pub(super) async fn choose(tx: &mut Tx, org: &str, reach: Reach, room: usize) ->
     }
     let available: Vec<usize> =
         in_line.iter().map(|(_, slices)| slices.iter().map(|(_, pending)| pending).sum()).collect();
-    let mut wanted = Wanted::default();
+    let mut wanted = Wanted { room, ..Wanted::default() };
     for ((purge, slices), share) in in_line.into_iter().zip(shares(&available, room)) {
         let mut before = 0;
         for (key, pending) in slices {
@@ -64,6 +71,8 @@ struct Due {
     purge: Uuid,
     slice_no: i32,
     pending: i16,
+    /// The org has one by which answers are checked.
+    has_control: bool,
 }
 
 /// The due slices of the first 200 purges in line, in the order of their turn: 500 of one, or four of each.
@@ -83,7 +92,8 @@ macro_rules! due_slices {
                 order by ask_at, id
                 limit 200
             ), of_each as materialized (select greatest(500 / nullif(count(*), 0), 4) as slices from in_line)
-            select p.id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!"
+            select p.id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!",
+                   (exists (select from controls_known where org = $1)) as "has_control!"
             from in_line p
             cross join lateral (
                 select slice_no, pending, run_at
@@ -174,7 +184,7 @@ fn pending(cells: &[Cell], ids: &[Uuid], silent: &[usize]) -> Vec<(usize, Uuid)>
 }
 
 /// Keeps of each slice what the question is about.
-pub(super) fn pick(wanted: &Wanted, slices: &mut Vec<Askable>, room: usize) {
+pub(super) fn pick(wanted: &Wanted, slices: &mut Vec<Askable>) {
     let turns: HashMap<Uuid, usize> =
         wanted.shares.iter().enumerate().map(|(turn, (purge, _))| (*purge, turn)).collect();
     let turn_of = |askable: &Askable| turns.get(&askable.slice.purge).copied().unwrap_or_default();
@@ -184,7 +194,7 @@ pub(super) fn pick(wanted: &Wanted, slices: &mut Vec<Askable>, room: usize) {
         .collect();
     in_turn.sort_by_key(|(turn, _)| *turn);
     let shares: Vec<usize> = wanted.shares.iter().map(|(_, share)| *share).collect();
-    let asked = ids_to_ask(&in_turn, &shares, room);
+    let asked = ids_to_ask(&in_turn, &shares, wanted.room);
     for askable in slices.iter_mut() {
         askable.pending.retain(|(_, id)| asked.contains(id));
         askable.pending.sort_unstable();

@@ -14,7 +14,7 @@ use crate::domain::sight::Control;
 use crate::domain::terms::OrgTerms;
 use crate::store::error::ensure_rows;
 use crate::store::orgs::limiter::{self, Permit};
-use crate::store::orgs::{block, controls};
+use crate::store::orgs::block;
 use crate::store::purges::start;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
@@ -162,10 +162,7 @@ impl Store {
         if is_probe && !block::use_probe(&mut tx, &org.name).await? {
             return Ok(Ok(Claim::Nothing));
         }
-        let controls = controls::known(&mut tx, &org.name).await?;
-        // A control rides along without a call of its own.
-        let room = org.details_batch.saturating_sub(usize::from(!controls.is_empty())).max(1);
-        let wanted = choose::choose(&mut tx, &org.name, reach, room).await?;
+        let wanted = choose::choose(&mut tx, org, reach).await?;
         if wanted.keys.is_empty() {
             return Ok(Ok(Claim::Nothing));
         }
@@ -173,7 +170,7 @@ impl Store {
             Ok(slices) => slices,
             Err(unreadable) => return Ok(Err(unreadable)),
         };
-        choose::pick(&wanted, &mut slices, room);
+        choose::pick(&wanted, &mut slices);
         if slices.is_empty() {
             return Ok(Ok(Claim::Nothing));
         }
@@ -198,7 +195,7 @@ impl Store {
             asked_at: rules.read_at,
             tries: tries.into(),
             slices,
-            controls,
+            controls: rules.controls,
         };
         Ok(Ok(Claim::Claimed(question, permit)))
     }

@@ -39,6 +39,27 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// What was told of these ids alone.
+    #[must_use]
+    pub fn about(&self, ids: &[Uuid]) -> Self {
+        let those = |told: &HashSet<Uuid>| ids.iter().filter(|id| told.contains(*id)).copied().collect();
+        let facts = ids.iter().filter_map(|id| Some((*id, self.facts.get(id)?.clone())));
+        let refused = ids.iter().filter_map(|id| Some((*id, self.refused.get(id)?.clone())));
+        Self {
+            facts: facts.collect(),
+            refused: refused.collect(),
+            told: those(&self.told),
+            failed: those(&self.failed),
+            alone: those(&self.alone),
+            upstream_time: self.upstream_time,
+        }
+    }
+
+    /// Each of these ids was told of, or is refused for good.
+    pub fn are_whole_for(&self, ids: &[Uuid]) -> bool {
+        ids.iter().all(|id| self.told.contains(id) || self.refused.contains_key(id))
+    }
+
     /// The ids that whole answers left out.
     pub fn left_out(&self) -> Vec<Uuid> {
         self.told.iter().filter(|id| !self.facts.contains_key(*id)).copied().collect()

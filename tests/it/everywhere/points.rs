@@ -76,6 +76,7 @@ const WITHOUT: &[(&str, &[&str])] = &[
             "check_session",
             "conversation",
             "conversations",
+            "count_conflicts",
             "dead_deliveries",
             "events_of",
             "find_caller",

@@ -3,7 +3,7 @@
 mod asking;
 mod canceling;
 mod pausing;
-mod races;
+pub mod races;
 mod released;
 mod retrying;
 mod rewound;

@@ -49,7 +49,7 @@ async fn in_exactly(wait: Duration) {
 
 /// What races against the intent.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Rival {
+pub enum Rival {
     Cancel,
     Pause,
     Stop,
@@ -57,20 +57,20 @@ pub(super) enum Rival {
 }
 
 /// An org of its own, two stores with connections of their own, and one to look at the tables.
-pub(super) struct Lane {
+pub struct Lane {
     rival: Rival,
-    pub(super) org: OrgTerms,
-    pub(super) terms: EngineTerms,
-    pub(super) engine: Store,
-    pub(super) steering: Store,
-    pub(super) by: By<'static>,
+    pub org: OrgTerms,
+    pub terms: EngineTerms,
+    pub engine: Store,
+    pub steering: Store,
+    pub by: By<'static>,
     connection: PgConnection,
     /// How long the rival waits, steered towards the very moment of the intent.
     wait_us: AtomicU64,
 }
 
 impl Lane {
-    pub(super) async fn open(test: &TestService, rival: Rival) -> Self {
+    pub async fn open(test: &TestService, rival: Rival) -> Self {
         let settings = &test.settings;
         let name = format!("{rival:?}").to_lowercase();
         let org = OrgTerms { slots: 100_000, ..org_terms(&name, &settings.orgs["default"]) };
@@ -83,7 +83,7 @@ impl Lane {
     }
 
     /// A purge of these conversations, whose facts nobody has asked yet.
-    pub(super) async fn accepted(&self, ids: &[Uuid]) -> Uuid {
+    pub async fn accepted(&self, ids: &[Uuid]) -> Uuid {
         let new = NewPurge {
             org: self.org.name.clone(),
             reason: None,
@@ -101,23 +101,23 @@ impl Lane {
     }
 
     /// The next question that is due.
-    pub(super) async fn question(&self, reach: Reach) -> Question {
+    pub async fn question(&self, reach: Reach) -> Question {
         let claim = self.engine.claim_slices(&self.org, reach, self.terms.lease, false).await.unwrap();
         let Claim::Claimed(question, _) = claim else { panic!("nothing to ask about: {claim:?}") };
         question
     }
 
     /// Records that these are there, ended long ago; of the others nothing was told.
-    pub(super) async fn answer(&self, question: &Question, present: &[Uuid]) {
+    pub async fn answer(&self, question: &Question, present: &[Uuid]) {
         self.record(question, &answers(present, Presence::Present)).await;
     }
 
     /// Records that all of it is there, and is like that.
-    pub(super) async fn answer_as(&self, question: &Question, presence: Presence) {
+    pub async fn answer_as(&self, question: &Question, presence: Presence) {
         self.record(question, &answers(&question.ids(), presence)).await;
     }
 
-    pub(super) async fn record(&self, question: &Question, answers: &Answers) {
+    pub async fn record(&self, question: &Question, answers: &Answers) {
         let again = Again { wait: Duration::ZERO, is_fruitless: false };
         let now = World::machine().clock()();
         let terms = EngineTerms { absence_gap: Duration::ZERO, ..self.terms };
@@ -126,7 +126,7 @@ impl Lane {
     }
 
     /// Asks about everything that is due, and records that all of it is like that.
-    pub(super) async fn answer_all(&self, reach: Reach, presence: Presence) {
+    pub async fn answer_all(&self, reach: Reach, presence: Presence) {
         let claim = || self.engine.claim_slices(&self.org, reach, self.terms.lease, false);
         while let Claim::Claimed(question, _) = claim().await.unwrap() {
             self.answer_as(&question, presence).await;
@@ -134,7 +134,7 @@ impl Lane {
     }
 
     /// A purge of these conversations, all of which may be deleted.
-    pub(super) async fn eligible(&self, ids: &[Uuid]) -> Uuid {
+    pub async fn eligible(&self, ids: &[Uuid]) -> Uuid {
         let purge = self.accepted(ids).await;
         let question = self.question(Reach::FirstAndDryRuns).await;
         self.answer(&question, &question.ids()).await;
@@ -142,50 +142,51 @@ impl Lane {
     }
 
     /// A purge of two conversations whose upstream job runs.
-    pub(super) async fn submitted(&self, ids: &[Uuid]) -> Uuid {
+    pub async fn submitted(&self, ids: &[Uuid]) -> Uuid {
         let purge = self.packed(ids).await;
         self.submit().await;
         purge
     }
 
     /// Has the job that waits submitted, and taken.
-    pub(super) async fn submit(&self) {
+    pub async fn submit(&self) {
         let intended = self.engine.intend(&self.org, &self.terms, own_time()).await.unwrap();
         assert!(matches!(intended, Intended::Intent(_)), "nothing stands against it: {intended:?}");
         self.clear(vec![intended]).await;
     }
 
     /// Whatever waits for its time waits no longer.
-    pub(super) async fn due(&self, test: &TestService) {
+    pub async fn due(&self, test: &TestService) {
         test.sql("update jobs set run_at = now() where state <> 'done'").await;
     }
 
     /// Records the next poll that is due.
-    pub(super) async fn poll(&self, polled: Polled) {
+    pub async fn poll(&self, polled: Polled) {
         let claim = self.engine.claim_poll(&self.org, self.terms.lease).await.unwrap();
         let Claim::Claimed(poll, _) = claim else { panic!("no poll is due: {claim:?}") };
         self.engine.record_poll(&self.org.name, poll.lease, &polled, &self.terms).await.unwrap();
     }
 
     /// Records the next look that is due: it saw these so, and nothing of the others.
-    pub(super) async fn look(&self, ids: &[Uuid], presence: Presence) {
-        let claim = self.engine.claim_look(&self.org, self.terms.lease).await.unwrap();
-        let Claim::Claimed(look, _) = claim else { panic!("no look is due: {claim:?}") };
+    pub async fn look(&self, ids: &[Uuid], presence: Presence) {
+        let claim = self.engine.claim_looks(&self.org, self.terms.lease).await.unwrap();
+        let Claim::Claimed(looks, _) = claim else { panic!("no look is due: {claim:?}") };
+        let [look] = &looks[..] else { panic!("more than one is due: {looks:?}") };
         let answers = answers(ids, presence);
         let now = World::machine().clock()();
-        let recorded = self.engine.record_look(&self.org.name, &look, &answers, None, now, &self.terms);
+        let recorded = self.engine.record_look(&self.org.name, look, &answers, None, now, &self.terms);
         recorded.await.unwrap().unwrap();
     }
 
     /// A purge of two conversations that waits, packed, for its intent.
-    pub(super) async fn packed(&self, ids: &[Uuid]) -> Uuid {
+    pub async fn packed(&self, ids: &[Uuid]) -> Uuid {
         let purge = self.eligible(ids).await;
         assert_eq!(self.engine.pack(&self.org).await.unwrap(), Packed::Job(2));
         purge
     }
 
     /// The deadline of the only job that runs passes, and what it carries is still there.
-    pub(super) async fn fail(&self, test: &TestService, ids: &[Uuid]) {
+    pub async fn fail(&self, test: &TestService, ids: &[Uuid]) {
         test.sql("update jobs set submitted_at = submitted_at - interval '30 hours', run_at = now() where state = 'submitted' and overdue_since is null").await;
         let (state, again) = ("running".to_owned(), Duration::ZERO);
         self.poll(Polled::Working { state, records_processed: None, again }).await;
@@ -193,7 +194,7 @@ impl Lane {
     }
 
     /// Holds these; no submit that names one leaves after the time that is told.
-    pub(super) async fn hold(&self, ids: &[Uuid]) -> Timestamp {
+    pub async fn hold(&self, ids: &[Uuid]) -> Timestamp {
         let hold = NewHold {
             matter: "race".to_owned(),
             conversation_ids: ids.to_vec(),
@@ -306,7 +307,7 @@ impl Lane {
     }
 }
 
-pub(super) fn own_time() -> jiff::Timestamp {
+pub fn own_time() -> jiff::Timestamp {
     (genesys_purge::app::World::machine().clock())()
 }
 

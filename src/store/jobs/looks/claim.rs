@@ -1,4 +1,4 @@
-//! Claims a look, and tells whose facts it asks.
+//! Claims looks, and tells whose facts they ask.
 
 use std::time::Duration;
 
@@ -8,8 +8,10 @@ use super::{Look, LookKind};
 use crate::domain::outcome::{Cell, Marks};
 use crate::domain::state::JobStep;
 use crate::domain::terms::OrgTerms;
-use crate::store::jobs::{JobLease, claim};
-use crate::store::orgs::{controls, limiter};
+use crate::store::jobs::JobLease;
+use crate::store::jobs::claim::{self, Due};
+use crate::store::orgs::limiter;
+use crate::store::orgs::policy::Rules;
 use crate::store::slices::claim::Claim;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
@@ -32,37 +34,42 @@ impl LookKind {
     }
 }
 
+/// So many jobs share a call at most: what one transaction does is bounded.
+const JOBS_A_CALL: usize = 32;
+
 impl Store {
-    /// Claims the look that has been due longest.
-    pub async fn claim_look(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Look>, StoreError> {
+    /// Claims the look that has been due longest, and with it others that are due, as far as their conversations have room in
+    /// one call. One that was told nothing the last time is asked alone, so that it makes no other one's call fail.
+    pub async fn claim_looks(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Vec<Look>>, StoreError> {
         let mut tx = self.begin("claim_look").await?;
-        let row = claim::due(&mut tx, &org.name, &LOOKS, lease).await?;
+        let row = claim::due(&mut tx, &org.name, &LOOKS, lease, None).await?;
         let Some(row) = row else { return Ok(Claim::Nothing) };
-        let kind = LookKind::of_step(row.step).ok_or_else(|| StoreError::Unreadable {
-            what: "next step of a job",
-            detail: row.step.to_string(),
-        })?;
-        let Wanted { ids, may_end_absent } = wanted(&mut tx, row.id, kind).await?;
-        let controls = controls::known(&mut tx, &org.name).await?;
+        let first = read(&mut tx, row).await?;
+        let is_alone = first.row.blind > 0;
+        // One place is left for a control.
+        let mut room = if is_alone { 0 } else { org.details_batch.saturating_sub(1 + first.wanted.ids.len()) };
+        let mut claimed = vec![first];
+        while room > 0 && claimed.len() < JOBS_A_CALL {
+            let row = claim::due(&mut tx, &org.name, &LOOKS, lease, Some(room)).await?;
+            let Some(row) = row else { break };
+            let other = read(&mut tx, row).await?;
+            room = room.saturating_sub(other.wanted.ids.len());
+            claimed.push(other);
+        }
         let Ok((permit, rules)) = limiter::take_by_rules(&mut tx, org).await? else {
             return Ok(Claim::NoPermit);
         };
         tx.commit().await?;
-        let look = Look {
-            lease: JobLease { job: row.id, epoch: row.epoch },
-            kind,
-            ids,
-            asked_at: row.claimed_at.to_jiff(),
-            due_at: row.run_at.to_jiff(),
-            policy: rules.policy,
-            policy_epoch: rules.epoch,
-            tries: u32::try_from(row.tries).unwrap_or_default(),
-            blind: u32::try_from(row.blind).unwrap_or_default(),
-            controls,
-            may_end_absent,
-        };
-        Ok(Claim::Claimed(look, permit))
+        let looks = claimed.into_iter().map(|claimed| claimed.by(&rules)).collect();
+        Ok(Claim::Claimed(looks, permit))
     }
+}
+
+/// A job that was claimed for a look.
+struct Claimed {
+    row: Due,
+    kind: LookKind,
+    wanted: Wanted,
 }
 
 /// What a look is about.
@@ -70,6 +77,33 @@ impl Store {
 struct Wanted {
     ids: Vec<Uuid>,
     may_end_absent: bool,
+}
+
+impl Claimed {
+    /// The look, whose answers are judged by these rules.
+    fn by(self, rules: &Rules) -> Look {
+        let Self { row, kind, wanted: Wanted { ids, may_end_absent } } = self;
+        Look {
+            lease: JobLease { job: row.id, epoch: row.epoch },
+            kind,
+            ids,
+            asked_at: row.claimed_at.to_jiff(),
+            due_at: row.run_at.to_jiff(),
+            policy: rules.policy.clone(),
+            policy_epoch: rules.epoch,
+            tries: u32::try_from(row.tries).unwrap_or_default(),
+            blind: u32::try_from(row.blind).unwrap_or_default(),
+            controls: rules.controls.clone(),
+            may_end_absent,
+        }
+    }
+}
+
+async fn read(tx: &mut Tx, row: Due) -> Result<Claimed, StoreError> {
+    let kind = LookKind::of_step(row.step)
+        .ok_or_else(|| StoreError::Unreadable { what: "next step of a job", detail: row.step.to_string() })?;
+    let wanted = wanted(tx, row.id, kind).await?;
+    Ok(Claimed { row, kind, wanted })
 }
 
 /// The job's conversations that such a look is about, without those of which this round was told already.

@@ -11,6 +11,7 @@ use super::{BLIND_LOOKS, Look, Unanswered};
 use crate::domain::facts::Presence;
 use crate::domain::outcome::{Marks, Outcome};
 use crate::domain::reason::{Reason, codes};
+use crate::domain::search::gathered;
 use crate::domain::state::JobResult;
 use crate::domain::terms::EngineTerms;
 use crate::domain::verdict::{Sight, sight};
@@ -235,6 +236,13 @@ impl<'a> Settling<'a> {
                 (unanswered.again, unanswered.error.clone(), is_blind)
             }
             None => (wait, None, false),
+        };
+        let took = self.job.ended_at.zip(self.job.submitted_at);
+        let wait = match took.filter(|_| self.job.is_piece) {
+            Some((ended, submitted)) => {
+                gathered(self.now, wait, ended.duration_since(submitted).unsigned_abs())
+            }
+            None => wait,
         };
         let open = self.places_with(Outcome::Submitted).len() + self.left_out();
         sqlx::query!(
