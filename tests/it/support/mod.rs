@@ -6,6 +6,7 @@ pub mod calls;
 pub mod cluster;
 pub mod postgres;
 pub mod problem;
+pub mod process;
 pub mod proxy;
 pub mod receiver;
 pub mod server;
