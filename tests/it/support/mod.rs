@@ -2,6 +2,7 @@
 //! all over sockets of this machine.
 
 pub mod books;
+pub mod budget;
 pub mod calls;
 pub mod cluster;
 pub mod postgres;
