@@ -69,7 +69,8 @@ pub(super) async fn survey(place: &Place, patience: Duration) -> Result<Ground, 
                 return Ok(None);
             }
         }
-        connection.execute("begin").await?;
+        // Behind a pooler the session may have been somebody else's.
+        connection.execute("begin; deallocate all").await?;
         let durability = sqlx::query_scalar!(
             r#"-- survey_session
             select current_setting('synchronous_commit') as "durability!""#
