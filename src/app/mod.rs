@@ -36,7 +36,7 @@ use crate::engine::{Chance, Engine, OrgEngine};
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
 use crate::meters::Meters;
 use crate::store::orgs::enroll::{Enrolled, Enroller};
-use crate::store::{Deadlines, Place, Store, StoreError};
+use crate::store::{Deadlines, Place, SchemaAge, Store, StoreError};
 use crate::upkeep;
 use crate::webhooks::deliver::{Courier, Receiver};
 use crate::webhooks::{SecretError, SendError, SigningSecret, new_secret};
@@ -76,6 +76,8 @@ pub struct Service {
     background: TaskTracker,
     stop_http: CancellationToken,
     stop_background: CancellationToken,
+    /// What does not end in good time once it is told to.
+    cut: CancellationToken,
     engine: Option<Engine>,
     store: Store,
 }
@@ -123,14 +125,20 @@ impl Service {
     ) -> Result<Self, StartError> {
         let meters = Meters::new(settings.orgs.keys().map(String::as_str));
         let store = connect_within(patience.database, settings, world, place).await?.measured(meters.clone());
-        store.check_ready().await?;
+        if let SchemaAge::Newer { found, needed } = store.check_ready().await? {
+            tracing::warn!(
+                found,
+                needed,
+                "a newer version has migrated the database; this one works on until the upgrade is over"
+            );
+        }
         check_session(&store).await?;
         for name in settings.orgs.keys() {
             enroll(&store, name, &policy(settings), role).await?;
         }
         let (promotion, terms) = (promotion(settings), engine_terms(settings));
         upkeep::ground::check(&store, promotion, &terms, &meters).await?;
-        let (stop_http, stop_background) = (CancellationToken::new(), CancellationToken::new());
+        let [stop_http, stop_background, cut] = [(); 3].map(|()| CancellationToken::new());
         let (http, background) = (TaskTracker::new(), TaskTracker::new());
         let engine =
             if role == Role::Api { None } else { Some(start_engine(settings, world, &store, &meters)?) };
@@ -141,7 +149,7 @@ impl Service {
             let courier = start_deliveries(settings, world, &store, &meters).await?;
             let deliveries = courier.as_ref().map(Courier::wake);
             if let Some(courier) = courier {
-                background.spawn(courier.run(stop_background.clone()));
+                background.spawn(courier.run(stop_background.clone(), cut.clone()));
             }
             let waiting = Waiting { wakes: engine.wakes(), deliveries };
             background.spawn(listen::forward(store.clone(), waiting, stop_background.clone()));
@@ -169,7 +177,7 @@ impl Service {
         http.spawn(api::serve(listener, state, stop_http.clone()));
         http.close();
         background.close();
-        Ok(Self { address, health_address, http, background, stop_http, stop_background, engine, store })
+        Ok(Self { address, health_address, http, background, stop_http, stop_background, cut, engine, store })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -190,6 +198,9 @@ impl Service {
         self.stop_background.cancel();
         if tokio::time::timeout(PARTING, self.background.wait()).await.is_err() {
             tracing::warn!("deliveries under way are cut; they are repeated");
+            self.cut.cancel();
+            // A database that is away is not waited for.
+            let _ = tokio::time::timeout(PARTING, self.background.wait()).await;
         }
         // Requests that still stream are cut with the process; their spools vanish, nothing of them was accepted.
         if tokio::time::timeout(PARTING, self.http.wait()).await.is_err() {

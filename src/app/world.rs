@@ -26,6 +26,12 @@ impl World {
         }
     }
 
+    /// The same by another clock.
+    #[must_use]
+    pub fn by_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
     pub fn clock(&self) -> Clock {
         Arc::clone(&self.clock)
     }

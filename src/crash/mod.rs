@@ -1,5 +1,5 @@
-//! Points at which a process may be told to die, one on each side of each durable effect, so that tests can kill the service
-//! everywhere. Builds for tests alone know them: of a release they are no part.
+//! Points at which a process may be told to die, or to freeze, one on each side of each durable effect, so that tests can stop
+//! the service everywhere. Builds for tests alone know them: of a release they are no part.
 //!
 //! Invariant: crash does nothing in a process that was not started to die.
 
@@ -13,12 +13,13 @@ pub enum Side {
 #[cfg(debug_assertions)]
 static POINT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
 
-/// It has panicked already.
+/// It has panicked or been frozen already.
 #[cfg(debug_assertions)]
-static PANICKED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+static IS_PAST: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
 /// Has this process die at a point: the name of an effect and its side, as in `intend:after`. With `panic` as its side, what
-/// is about to make the effect panics once.
+/// is about to make the effect panics once; with `frozen_before` or `frozen_after`, the process stops there once, until it
+/// is let go on.
 #[cfg(debug_assertions)]
 pub fn arm(point: &str) {
     // Whoever arms a process twice has it die at the first.
@@ -33,10 +34,13 @@ pub fn pass(effect: &str, side: Side) {
     else {
         return;
     };
+    let is_first = || !IS_PAST.swap(true, std::sync::atomic::Ordering::Relaxed);
     match (side, at) {
         (Side::Before, "before") | (Side::After, "after") => std::process::abort(),
-        (Side::Before, "panic") if !PANICKED.swap(true, std::sync::atomic::Ordering::Relaxed) => {
-            std::panic::panic_any("a test wants it to")
+        (Side::Before, "panic") if is_first() => std::panic::panic_any("a test wants it to"),
+        (Side::Before, "frozen_before") | (Side::After, "frozen_after") if is_first() => {
+            // A signal that nobody can refuse.
+            let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP);
         }
         _ => {}
     }

@@ -17,9 +17,10 @@ use tokio_util::task::TaskTracker;
 
 use super::OrgEngine;
 use super::caught::{PANICKED, caught};
+use super::give_back::Held;
 use super::kind::Kind;
 use super::sweep::Sweeper;
-use super::wait::{FALLBACK, until_next};
+use super::wait::{Ears, FALLBACK, until_next};
 use crate::domain::ahead::{horizon, patience};
 use crate::genesys::NotReady;
 use crate::store::StoreError;
@@ -38,6 +39,7 @@ pub(super) struct Crew {
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
     pub(super) abort: CancellationToken,
+    pub(super) ears: Ears,
 }
 
 /// Looks after one org.
@@ -140,7 +142,7 @@ impl Dispatcher {
         self.org.remember(&survey);
         self.org.tell_token().await;
         self.org.tell_login_trouble().await;
-        let (mut has_moved, mut put_off, mut failed) = (false, FALLBACK, None);
+        let (mut has_moved, mut put_off, mut failed) = (false, self.crew.ears.longest_sleep(), None);
         if survey.has_to_sweep {
             // No call is made for it, so neither budget nor block nor stop holds it up.
             match self.sweeper.sweep(&self.org).await {
@@ -227,8 +229,8 @@ impl Dispatcher {
             timed.end(ending(&intended, matches!(intended, Ok(Intended::Nothing | Intended::NoPermit))));
             match intended? {
                 Intended::Intent(intent) => {
-                    let org = Arc::clone(&self.org);
-                    self.spawn(worker, "submit", async move { org.submit(&intent).await });
+                    let (org, held) = (Arc::clone(&self.org), Held::submit(&self.org, &intent));
+                    self.spawn(worker, "submit", held, async move { org.submit(&intent).await });
                     round.has_moved = true;
                     round.calls += 1;
                     free -= 1;
@@ -298,8 +300,8 @@ impl Dispatcher {
             round.has_moved |= claim.has_moved();
             let Claim::Claimed(poll, permit) = claim else { break };
             round.calls += 1;
-            let org = Arc::clone(&self.org);
-            self.spawn(worker, "poll", async move { org.poll(&poll, permit).await });
+            let (org, held) = (Arc::clone(&self.org), Held::Jobs(vec![poll.lease]));
+            self.spawn(worker, "poll", held, async move { org.poll(&poll, permit).await });
         }
         Ok(round)
     }
@@ -318,7 +320,8 @@ impl Dispatcher {
             round.calls += 1;
             due = due.saturating_sub(looks.len());
             let org = Arc::clone(&self.org);
-            self.spawn(worker, "look", async move { org.look(&looks, permit).await });
+            let held = Held::Jobs(looks.iter().map(|look| look.lease).collect());
+            self.spawn(worker, "look", held, async move { org.look(&looks, permit).await });
         }
         Ok(round)
     }
@@ -331,24 +334,27 @@ impl Dispatcher {
         Arc::clone(&self.crew.workers).try_acquire_owned().ok()
     }
 
-    /// Does a step; its end wakes the dispatcher, since something else may be due now.
+    /// Does a step; its end wakes the dispatcher, since something else may be due now. Where it is cut, what it holds is given
+    /// back.
     fn spawn(
         &self,
         worker: OwnedSemaphorePermit,
         name: &'static str,
+        held: Held,
         step: impl Future<Output = Result<(), StoreError>> + Send + 'static,
     ) {
         let (wake, abort) = (Arc::clone(&self.wake), self.crew.abort.clone());
-        let org = self.org.terms.name.clone();
-        let timed = self.org.meters.step(name, &org);
+        let engine = Arc::clone(&self.org);
+        let timed = engine.meters.step(name, &engine.terms.name);
         self.crew.tasks.spawn(async move {
             let done = abort.run_until_cancelled(caught(step)).await;
             drop(worker);
             match &done {
                 Some(Ok(done)) => timed.end(ending(done, false)),
                 Some(Err(_)) => timed.end(PANICKED),
-                None => {}
+                None => engine.give_back(&held).await,
             }
+            let org = &engine.terms.name;
             match done {
                 Some(Ok(Err(error @ StoreError::LeaseLost { .. }))) => {
                     tracing::warn!(org, %error, "a step came too late");

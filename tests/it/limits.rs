@@ -6,6 +6,7 @@ use genesys_purge::upkeep;
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::support::budget::{assert_within_budget, calls};
 use crate::support::trouble::{endings, strikes};
 use crate::support::{Setup, TestService};
 
@@ -57,19 +58,9 @@ async fn two_processes_share_one_budget_of_calls() {
     for purge in purges {
         assert_eq!(test.finished(purge).await["counts"]["purged"], 1);
     }
-    let log = test.sandbox.sandbox().report(usize::MAX, 1).last;
-    let calls: Vec<Timestamp> =
-        log.iter().filter(|entry| entry.call != Call::Token).map(|entry| entry.at).collect();
+    let calls = calls(&test);
     assert!(calls.len() >= 31, "{}", calls.len());
-    // Ten at once, then one each 62 s / 111; a permit may be used up to a second after it was taken.
-    for (first, from) in calls.iter().enumerate() {
-        for (number, to) in calls[first..].iter().enumerate() {
-            let allowed = 11.0 + (to.duration_since(*from).as_secs_f64() + 1.0) / (62.0 / 111.0);
-            #[expect(clippy::cast_precision_loss, reason = "a few dozen")]
-            let number = (number + 1) as f64;
-            assert!(number <= allowed, "{number} calls from {from} to {to}, {allowed} allowed");
-        }
-    }
+    assert_within_budget(&test, PER_MINUTE);
     assert!(calls.last().unwrap().duration_since(calls[0]).as_secs_f64() > 10.0, "the budget was felt");
     test.assert_purged_once(&ids[..10]);
     second.stop().await;

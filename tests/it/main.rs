@@ -40,6 +40,7 @@ mod quotas;
 mod reading;
 mod refusing;
 mod repeats;
+mod replicas;
 mod retained;
 mod retention_rules;
 mod rewind;

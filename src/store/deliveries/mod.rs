@@ -53,6 +53,14 @@ impl Store {
         limit: i64,
         lease: Duration,
     ) -> Result<(Vec<Delivery>, Option<Duration>), StoreError> {
+        self.retried(|| self.try_claim_deliveries(limit, lease)).await
+    }
+
+    async fn try_claim_deliveries(
+        &self,
+        limit: i64,
+        lease: Duration,
+    ) -> Result<(Vec<Delivery>, Option<Duration>), StoreError> {
         let mut tx = self.begin("claim_deliveries").await?;
         let rows = sqlx::query!(
             "-- claim_deliveries
@@ -111,8 +119,27 @@ impl Store {
         .await
     }
 
+    /// Lets go of a delivery whose attempt was cut: another process sends it at once.
+    pub async fn give_back_delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let mut tx = self.begin("give_back_delivery").await?;
+        sqlx::query!(
+            "-- give_back_delivery
+            update deliveries set lease_until = null where id = $1 and epoch = $2 and state = 'pending'",
+            delivery.id,
+            delivery.epoch
+        )
+        .run(&mut tx)
+        .await?;
+        tx.will_wake(WAKE);
+        tx.commit().await
+    }
+
     /// Records an attempt; one whose lease was lost changes nothing.
     pub async fn record_attempt(&self, delivery: &Delivery, attempt: &Attempt) -> Result<(), StoreError> {
+        self.retried(|| self.try_record_attempt(delivery, attempt)).await
+    }
+
+    async fn try_record_attempt(&self, delivery: &Delivery, attempt: &Attempt) -> Result<(), StoreError> {
         let (state, again, status, error) = match attempt {
             Attempt::Delivered(status) => ("delivered", None, Some(*status), None),
             Attempt::Failed { again: Some(again), status, error } => {

@@ -27,7 +27,7 @@ use crate::store::rewind::Grounds;
 use crate::store::slices::patch::Patch;
 use crate::store::slices::{Place, SliceKey};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, migrations};
 
 /// A committed intent: the only thing that may be submitted, until its deadline.
 #[derive(Debug)]
@@ -85,6 +85,15 @@ impl Store {
     ///
     /// `own_time`: the time of this process, just now.
     pub async fn intend(
+        &self,
+        org: &OrgTerms,
+        terms: &EngineTerms,
+        own_time: Timestamp,
+    ) -> Result<Intended, StoreError> {
+        self.retried(|| self.try_intend(org, terms, own_time)).await
+    }
+
+    async fn try_intend(
         &self,
         org: &OrgTerms,
         terms: &EngineTerms,
@@ -211,6 +220,7 @@ async fn choose(
                ) as "as_packed!",
                (select count(*) from slots_kept where org = $1) as "kept!",
                (select true from purges_drawable where org = $1 order by turn_at, id limit 1) is not null as "can_pack!",
+               (select oldest from schema_floor) as "oldest!",
                g.system as "system!", g.timeline as "timeline!", g.position as "position!"
         from ground g
         left join jobs on org = $1 and state <> 'done'
@@ -225,6 +235,14 @@ async fn choose(
         return Ok(None);
     }
     tx.will_remember(found);
+    if counts.oldest > migrations::needed() {
+        tracing::error!(
+            org = org.name,
+            oldest = counts.oldest,
+            "no intent: the schema is of a version that this one is too old for"
+        );
+        return Ok(None);
+    }
     let count = |number: i64| usize::try_from(number).unwrap_or_default();
     if count(counts.taken) >= org.slots {
         return Ok(None);

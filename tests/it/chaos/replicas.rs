@@ -3,20 +3,17 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use genesys_purge::config::Environment;
-use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout_at};
 
 use super::schedule::REPLICAS;
+use crate::support::process::{Up, program, start};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_genesys-purge");
 /// What replicas say.
 #[derive(Clone, Default)]
 struct Ears {
@@ -51,17 +48,8 @@ impl Replicas {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
-        command
-            .env_clear()
-            .envs(Environment::of_process().path().map(|path| ("PATH", path.to_owned())))
-            .envs(self.variables.iter().cloned())
-            .current_dir(self.folder.path())
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+        let mut command = program(&self.variables, self.folder.path());
+        command.args(arguments);
         command
     }
 
@@ -71,7 +59,7 @@ impl Replicas {
         for scope in ["purges:read", "purges:write", "holds:write", "admin"] {
             arguments.extend(["--scope", scope]);
         }
-        let said = self.command(&arguments).stdout(Stdio::piped()).output().await.unwrap();
+        let said = self.command(&arguments).output().await.unwrap();
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
         String::from_utf8(said.stdout).unwrap().lines().last().unwrap().to_owned()
     }
@@ -85,37 +73,16 @@ impl Replicas {
     pub async fn start(&self, replica: usize) {
         let deadline = Instant::now() + Duration::from_mins(1);
         loop {
-            let mut child = self.command(&["serve"]).spawn().unwrap();
-            let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-            let mut log = self.log(replica);
-            let listening = self.until_it_listens(&mut lines, &mut log);
-            if let Some(url) = timeout_at(deadline, listening).await.expect("a replica comes up") {
+            let (ears, mut log) = (self.ears.clone(), self.log(replica));
+            let starting = start(self.command(&["serve"]), move |line| ears.hear(line, &mut log));
+            if let Ok(Up { process, url }) = timeout_at(deadline, starting).await.expect("a replica comes up")
+            {
                 self.urls.lock().unwrap()[replica] = Some(url);
-                *self.processes[replica].lock().await = Some(child);
-                let ears = self.ears.clone();
-                tokio::spawn(async move {
-                    while let Ok(Some(line)) = lines.next_line().await {
-                        ears.hear(&line, &mut log);
-                    }
-                });
+                *self.processes[replica].lock().await = Some(process);
                 return;
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-    }
-
-    async fn until_it_listens(
-        &self,
-        lines: &mut Lines<BufReader<ChildStderr>>,
-        log: &mut Option<File>,
-    ) -> Option<String> {
-        while let Ok(Some(line)) = lines.next_line().await {
-            let said = self.ears.hear(&line, log);
-            if said["message"] == "genesys-purge is up" {
-                return Some(said["address"].as_str().unwrap().to_owned());
-            }
-        }
-        None
     }
 
     fn log(&self, replica: usize) -> Option<File> {
@@ -149,13 +116,12 @@ impl Replicas {
 }
 
 impl Ears {
-    fn hear(&self, line: &str, log: &mut Option<File>) -> Value {
+    fn hear(&self, line: &str, log: &mut Option<File>) {
         if let Some(log) = log {
             writeln!(log, "{line}").unwrap();
         }
         if line.contains("panicked") {
             self.panics.lock().unwrap().push(line.to_owned());
         }
-        serde_json::from_str(line).unwrap_or_default()
     }
 }

@@ -9,7 +9,8 @@ use reqwest::{Client, Method};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::time::timeout;
 
-use super::home::{Home, LONG, send};
+use super::home::Home;
+use crate::support::process::{LONG, send};
 
 fn assert_tells_the_result(said: &str) {
     for line in

@@ -2,19 +2,17 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Stdio;
 
 use genesys_purge::app::Role;
-use genesys_purge::config::Environment;
 use genesys_purge::domain::keys::Scope;
 use genesys_purge::sandbox::Call;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::home::{Home, LONG, PROGRAM};
+use super::home::Home;
 use crate::support::postgres::TestDatabase;
+use crate::support::process::{LONG, program};
 use crate::support::proxy::Proxy;
 use crate::support::receiver::SECRET;
 use crate::support::{Setup, TestService};
@@ -55,17 +53,9 @@ impl Machine {
     }
 
     async fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let mut command = Command::new(PROGRAM);
-        command
-            .env_clear()
-            .envs(Environment::of_process().path().map(|path| ("PATH", path.to_owned())))
-            .envs(self.variables.iter().cloned())
-            .current_dir(self.spool.path())
-            .arg("doctor")
-            .args(arguments)
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        let output = timeout(LONG, command.output()).await.expect("it ends").unwrap();
+        let mut command = program(&self.variables, self.spool.path());
+        let output =
+            timeout(LONG, command.arg("doctor").args(arguments).output()).await.expect("it ends").unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
         let said = String::from_utf8(output.stdout).unwrap();
         for secret in ["sandbox-secret", SECRET, "gpk_"] {
@@ -220,8 +210,13 @@ async fn a_schema_that_is_behind_or_ahead_is_told_and_its_tables_are_left_alone(
     let machine = Machine::of(&test);
     test.stop_service().await;
     test.sql("insert into _sqlx_migrations select 9999, 'later', now(), true, '', 0").await;
-    let (detail, remedy) = machine.examined(&[]).await.find("schema", "fail");
-    assert!(detail.contains("9999") && remedy.contains("newer version"), "{detail}");
+    for verdict in ["warn", "fail"] {
+        let findings = machine.examined(&[]).await;
+        let (detail, remedy) = findings.find("schema", verdict);
+        assert!(detail.contains("9999") && remedy.contains("newer version"), "{detail}");
+        findings.find("details query", "ok");
+        test.sql("update schema_floor set oldest = 9999").await;
+    }
     test.sql("delete from _sqlx_migrations where version > 1").await;
     let findings = machine.examined(&[]).await;
     assert_eq!(findings.code, Some(1));

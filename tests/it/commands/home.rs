@@ -4,25 +4,15 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::time::Duration;
 
-use genesys_purge::config::Environment;
 use genesys_purge::sandbox::{self, JobDuration, Running, Sandbox, Shares};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use reqwest::{Client, Method, RequestBuilder};
-use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
-/// So long that only a real failure takes longer.
-pub const LONG: Duration = Duration::from_mins(2);
-
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_genesys-purge");
+use crate::support::process::{LONG, PROGRAM, Serving, alone};
 
 pub struct Home {
     folder: TempDir,
@@ -96,19 +86,14 @@ impl Home {
                 shell
             }
         };
+        alone(&mut command, &self.variables, &self.folder.path().join("work"));
+        command.args(arguments).arg("--data-dir").arg(self.data_dir());
         command
-            .env_clear()
-            .envs(Environment::of_process().path().map(|path| ("PATH", path.to_owned())))
-            .envs(self.variables.iter().cloned())
-            .current_dir(self.folder.path().join("work"))
-            .args(arguments)
-            .arg("--data-dir")
-            .arg(self.data_dir())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        command
+    }
+
+    /// Starts `serve` and waits until it listens.
+    pub async fn serve(&self) -> Serving {
+        Serving::start(self.command(&["serve"])).await
     }
 
     /// Runs a command to its end.
@@ -159,87 +144,4 @@ pub async fn until(mut is_so: impl FnMut() -> bool) -> bool {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     true
-}
-
-/// A running `serve`.
-pub struct Serving {
-    process: Child,
-    pub url: String,
-    client: Client,
-    log: watch::Receiver<Vec<Value>>,
-}
-
-impl Serving {
-    /// Starts it and waits until it says where it listens.
-    pub async fn start(home: &Home) -> Self {
-        let mut process = home.command(&["serve"]).spawn().unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let (mut said, deadline) = (Vec::new(), Instant::now() + LONG);
-        let url = loop {
-            let line = tokio::time::timeout_at(deadline, lines.next_line()).await;
-            let line = line.unwrap_or_else(|_| panic!("serve does not come up: {said:#?}")).unwrap();
-            let Some(line) = line else { panic!("serve ended: {said:#?}") };
-            let log: Value = serde_json::from_str(&line).unwrap_or_default();
-            if log["message"] == "genesys-purge is up" {
-                break log["address"].as_str().unwrap().to_owned();
-            }
-            said.push(line);
-        };
-        let said = said.iter().map(|line| serde_json::from_str(line).unwrap_or_default()).collect();
-        let (told, log) = watch::channel::<Vec<Value>>(said);
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                told.send_modify(|lines| lines.push(serde_json::from_str(&line).unwrap_or_default()));
-            }
-        });
-        let client = Client::builder().tls_certs_only([]).no_proxy().timeout(LONG).build().unwrap();
-        Self { process, url, client, log }
-    }
-
-    pub fn request(&self, key: &str, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.url)).bearer_auth(key)
-    }
-
-    /// `GET`, which must succeed.
-    pub async fn get(&self, key: &str, path: &str) -> Value {
-        let response = self.request(key, Method::GET, path).send().await.unwrap();
-        response.error_for_status().unwrap().json().await.unwrap()
-    }
-
-    /// Waits until it has logged a line like that.
-    pub async fn logged(&self, is_so: impl Fn(&Value) -> bool) -> Value {
-        let mut log = self.log.clone();
-        let found = timeout(LONG, log.wait_for(|lines| lines.iter().any(&is_so))).await;
-        let lines = found.expect("nothing like that was logged").unwrap();
-        lines.iter().find(|line| is_so(line)).unwrap().clone()
-    }
-
-    /// The highest resident memory of the process so far, in MiB.
-    pub fn peak(&self) -> f64 {
-        let path = format!("/proc/{}/status", self.process.id().expect("it has not ended"));
-        let status = std::fs::read_to_string(path).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-    }
-
-    /// A limit of the process, by the name that the kernel gives it: as it is, and at most.
-    pub fn limit(&self, name: &str) -> (u64, u64) {
-        let path = format!("/proc/{}/limits", self.process.id().expect("it has not ended"));
-        let limits = std::fs::read_to_string(path).unwrap();
-        let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap_or(u64::MAX));
-        (numbers.next().unwrap(), numbers.next().unwrap())
-    }
-
-    /// Sends it a signal and waits for its end: the exit code, none where the signal ended it.
-    pub async fn end(mut self, signal: Signal) -> Option<i32> {
-        send(&self.process, signal);
-        timeout(LONG, self.process.wait()).await.expect("it ends").unwrap().code()
-    }
-}
-
-/// Sends a signal to a process of ours.
-pub fn send(process: &Child, signal: Signal) {
-    let pid = process.id().expect("it has not ended");
-    kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
 }

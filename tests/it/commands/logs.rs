@@ -4,13 +4,13 @@ use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::json;
 
-use super::home::{Home, Serving};
+use super::home::Home;
 
 #[tokio::test]
 async fn a_request_is_found_in_the_logs_by_its_id_and_its_trace() {
     let mut home = Home::with_jobs_of(50).await;
     home.set("RUST_LOG", "info,genesys_purge::api=debug");
-    let serving = Serving::start(&home).await;
+    let serving = home.serve().await;
     let key = home.key().await;
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let request = serving.request(&key, Method::GET, "/purges").header("x-request-id", "nightly-17");

@@ -10,7 +10,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::{Body, Method};
 use serde_json::Value;
 
-use super::home::{Home, Serving};
+use super::home::Home;
 
 const FORMATS: &[&str] = &["application/json", "text/csv", "application/x-ndjson"];
 const MEBIBYTE: usize = 1024 * 1024;
@@ -43,7 +43,7 @@ async fn neither_bombs_nor_lines_without_an_end_nor_depths_cost_memory() {
     let mut home = Home::with_jobs_of(50).await;
     home.set("PURGE__INTAKE__MAX_JSON", "2 MiB");
     home.set("PURGE__INTAKE__MAX_IDS", "10000");
-    let serving = Serving::start(&home).await;
+    let serving = home.serve().await;
     let key = home.key().await;
     let refuse = async |media_type: &str, coding: Option<&str>, body: Body, codes: &[&str]| {
         let request = serving.request(&key, Method::POST, "/purges").header(CONTENT_TYPE, media_type);

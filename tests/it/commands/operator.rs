@@ -8,13 +8,13 @@ use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::json;
 
-use super::home::{Home, Serving};
+use super::home::Home;
 use crate::support::receiver::Receiver;
 
 #[tokio::test]
 async fn keys_are_made_listed_and_revoked_beside_a_running_service() {
     let home = Home::with_jobs_of(50).await;
-    let serving = Serving::start(&home).await;
+    let serving = home.serve().await;
     let made = home
         .say(&["keys", "create", "--name", "crm", "--scope", "purges:read", "--scope", "holds:write"])
         .await;
@@ -64,7 +64,7 @@ async fn without_a_running_service_the_commands_start_the_database_for_themselve
     // The service that starts afterwards knows the key, and signs with that secret.
     let receiver = Receiver::with_secret(secret.trim()).await;
     home.set("RETENTION_WEBHOOK_URL", &receiver.url);
-    let serving = Serving::start(&home).await;
+    let serving = home.serve().await;
     let id = home.sandbox.sandbox().ids_of(Kind::Eligible)[0];
     let request = serving.request(&key, Method::POST, "/purges").json(&json!({ "conversationIds": [id] }));
     assert_eq!(request.send().await.unwrap().status(), 202);

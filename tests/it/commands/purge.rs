@@ -13,8 +13,9 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::fake::Fake;
-use super::home::{LONG, send, until};
+use super::home::until;
 use super::shell::Shell;
+use crate::support::process::{LONG, send};
 use crate::support::{Setup, TestService};
 
 /// One line an id.

@@ -9,14 +9,15 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 use tokio::time::timeout;
 
-use super::home::{Home, LONG, Serving, send, until};
+use super::home::{Home, until};
 use crate::support::postgres::TestDatabase;
+use crate::support::process::{LONG, send};
 use crate::support::proxy::{Proxy, Way};
 
 #[tokio::test]
 async fn a_fresh_machine_serves_stops_when_told_and_leaves_no_process() {
     let home = Home::with_jobs_of(50).await;
-    let serving = Serving::start(&home).await;
+    let serving = home.serve().await;
     let key = home.key().await;
     let id = home.sandbox.sandbox().ids_of(Kind::Eligible)[0];
     let request = serving.request(&key, Method::POST, "/purges").json(&json!({ "conversationIds": [id] }));
@@ -28,7 +29,7 @@ async fn a_fresh_machine_serves_stops_when_told_and_leaves_no_process() {
     assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
     home.until_no_database_runs().await;
 
-    let serving = Serving::start(&home).await;
+    let serving = home.serve().await;
     assert_eq!(serving.get(&key, &purge).await["counts"]["purged"], 1, "everything is still there");
     assert_eq!(serving.end(Signal::SIGINT).await, Some(0));
     home.until_no_database_runs().await;
@@ -38,7 +39,7 @@ async fn a_fresh_machine_serves_stops_when_told_and_leaves_no_process() {
 async fn it_takes_as_many_files_as_it_may() {
     let mut home = Home::with_jobs_of(50).await;
     home.limit_files(256);
-    let serving = Serving::start(&home).await;
+    let serving = home.serve().await;
     let (soft, hard) = serving.limit("Max open files");
     assert!(soft > 256 && soft >= hard.min(16_384), "{soft} of {hard}");
     assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
@@ -49,7 +50,7 @@ async fn it_takes_as_many_files_as_it_may() {
 async fn a_file_of_secrets_that_everybody_may_read_is_told_at_the_start() {
     let home = Home::with_jobs_of(50).await;
     home.write(".env", "RETENTION_WEBHOOK_SECRET=whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==", 0o644);
-    let serving = Serving::start(&home).await;
+    let serving = home.serve().await;
     let told = serving.logged(|line| line["file"] == ".env").await;
     assert_eq!(told["level"], "WARN", "{told}");
     assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
@@ -59,7 +60,7 @@ async fn a_file_of_secrets_that_everybody_may_read_is_told_at_the_start() {
 #[tokio::test]
 async fn no_core_file_is_written_of_it() {
     let home = Home::with_jobs_of(50).await;
-    let serving = Serving::start(&home).await;
+    let serving = home.serve().await;
     assert_eq!(serving.limit("Max core file size"), (0, 0));
     assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
     home.until_no_database_runs().await;
@@ -69,7 +70,7 @@ async fn no_core_file_is_written_of_it() {
 async fn a_wait_that_is_under_way_does_not_keep_a_service_from_stopping() {
     let mut home = Home::with_jobs_of(50).await;
     home.set("PURGE__ENGINE__PAUSED", "true");
-    let serving = Serving::start(&home).await;
+    let serving = home.serve().await;
     let key = home.key().await;
     let id = home.sandbox.sandbox().ids_of(Kind::Eligible)[0];
     let request = serving.request(&key, Method::POST, "/purges").json(&json!({ "conversationIds": [id] }));
@@ -99,7 +100,7 @@ async fn deliveries_that_wait_while_no_receiver_is_configured_are_told_at_the_st
         .await;
     let mut home = Home::with_jobs_of(50).await;
     home.set("DATABASE_URL", &database.url());
-    let serving = Serving::start(&home).await;
+    let serving = home.serve().await;
     let told = serving.logged(|line| line["waiting"] == 1).await;
     assert!(told["message"].as_str().unwrap().contains("RETENTION_WEBHOOK_URL"), "{told}");
     assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
@@ -112,7 +113,7 @@ async fn a_signal_ends_it_though_its_database_answers_nothing_any_more() {
     let mut home = Home::with_jobs_of(50).await;
     home.set("DATABASE_URL", &proxy.url());
     home.set("PURGE__ENGINE__SHUTDOWN_GRACE", "1s");
-    let serving = Serving::start(&home).await;
+    let serving = home.serve().await;
     proxy.set(Way::Silent);
     assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
 }
@@ -143,7 +144,7 @@ async fn a_signal_that_comes_while_it_starts_is_not_lost() {
             home.say(&["migrate"]).await;
         }
     }
-    assert_eq!(Serving::start(&home).await.end(Signal::SIGTERM).await, Some(0), "no harm was done");
+    assert_eq!(home.serve().await.end(Signal::SIGTERM).await, Some(0), "no harm was done");
 }
 
 /// Waits until a line on standard error holds this text.
@@ -161,7 +162,7 @@ async fn until_said(process: &mut Child, text: &str) -> bool {
 #[tokio::test]
 async fn after_a_kill_the_next_start_takes_the_purge_to_its_end() {
     let home = Home::with_jobs_of(3000).await;
-    let serving = Serving::start(&home).await;
+    let serving = home.serve().await;
     let key = home.key().await;
     let ids = &home.sandbox.sandbox().ids_of(Kind::Eligible)[..7];
     let request = serving.request(&key, Method::POST, "/purges").json(&json!({ "conversationIds": ids }));
@@ -176,7 +177,7 @@ async fn after_a_kill_the_next_start_takes_the_purge_to_its_end() {
     }
     assert_eq!(serving.end(Signal::SIGKILL).await, None);
 
-    let serving = Serving::start(&home).await;
+    let serving = home.serve().await;
     let mut body = serving.get(&key, &format!("{purge}?wait=60")).await;
     if body["finishedAt"].is_null() {
         // It was killed within a step: that is taken over when its lease ends.
@@ -196,7 +197,7 @@ async fn after_a_kill_the_next_start_takes_the_purge_to_its_end() {
 #[tokio::test]
 async fn a_second_serve_on_the_same_data_directory_is_refused_and_harms_nobody() {
     let home = Home::with_jobs_of(50).await;
-    let serving = Serving::start(&home).await;
+    let serving = home.serve().await;
     let second = home.run(&["serve"]).await;
     assert_eq!(second.status.code(), Some(1));
     let said = String::from_utf8(second.stderr).unwrap();

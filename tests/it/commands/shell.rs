@@ -9,8 +9,8 @@ use tokio::process::Command;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::home::{LONG, PROGRAM};
 use crate::support::TestService;
+use crate::support::process::{LONG, PROGRAM};
 
 /// Somebody's shell, with nothing in its environment but where the service is.
 pub struct Shell {

@@ -8,8 +8,9 @@ use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
 use super::fake::Fake;
-use super::home::{Home, LONG, send};
+use super::home::Home;
 use super::shell::{Said, Shell};
+use crate::support::process::{LONG, send};
 
 const ID: &str = "0198c4a6-71f1-7a7b-9d8f-3f8f1f6f2b11";
 

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use genesys_purge::sandbox::{JobDuration, Kind};
 
-use crate::support::Setup;
 use crate::support::books::{all_final, assert_books};
+use crate::support::{Setup, TestService};
 use points::{POINTS, Point};
 use process::Mortal;
 use work::Work;
@@ -25,8 +25,7 @@ async fn die_at(points: impl Iterator<Item = Point>) {
             settings.conversations = 3000;
             settings.job_duration = JobDuration { base_ms: 100, jitter_ms: 50 };
         })
-        .env("PURGE__ORGS__DEFAULT__MAX_CONCURRENT_JOBS", "20")
-        .env("PURGE__TELEMETRY__LOG_FORMAT", "json");
+        .env("PURGE__ORGS__DEFAULT__MAX_CONCURRENT_JOBS", "20");
     let mut work = Work::begin(setup.start().await).await;
     for point in points {
         work.die_at(point).await;
@@ -50,8 +49,7 @@ async fn nor_where_it_dies_at_any_other_of_them() {
 /// What panics in the dispatcher or in a step harms nothing else, and is done again: at once, or when the lease has run out.
 #[tokio::test]
 async fn what_panics_is_done_again() {
-    let setup = Setup::new().env("PURGE__TELEMETRY__LOG_FORMAT", "json");
-    let mut test = setup.start().await;
+    let mut test = TestService::start().await;
     test.stop_service().await;
     for (number, effect) in
         ["claim_slices", "pack", "intend", "claim_poll", "claim_look"].into_iter().enumerate()

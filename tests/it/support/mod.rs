@@ -2,10 +2,14 @@
 //! all over sockets of this machine.
 
 pub mod books;
+pub mod budget;
 pub mod calls;
 pub mod cluster;
+pub mod disk;
+pub mod pooler;
 pub mod postgres;
 pub mod problem;
+pub mod process;
 pub mod proxy;
 pub mod receiver;
 pub mod server;

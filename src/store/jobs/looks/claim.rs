@@ -41,6 +41,14 @@ impl Store {
     /// Claims the look that has been due longest, and with it others that are due, as far as their conversations have room in
     /// one call. One that was told nothing the last time is asked alone, so that it makes no other one's call fail.
     pub async fn claim_looks(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Vec<Look>>, StoreError> {
+        self.retried(|| self.try_claim_looks(org, lease)).await
+    }
+
+    async fn try_claim_looks(
+        &self,
+        org: &OrgTerms,
+        lease: Duration,
+    ) -> Result<Claim<Vec<Look>>, StoreError> {
         let mut tx = self.begin("claim_look").await?;
         let row = claim::due(&mut tx, &org.name, &LOOKS, lease, None).await?;
         let Some(row) = row else { return Ok(Claim::Nothing) };
