@@ -235,12 +235,7 @@ async fn choose(
         return Ok(None);
     }
     tx.will_remember(found);
-    if counts.oldest > migrations::needed() {
-        tracing::error!(
-            org = org.name,
-            oldest = counts.oldest,
-            "no intent: the schema is of a version that this one is too old for"
-        );
+    if is_outgrown(org, counts.oldest) {
         return Ok(None);
     }
     let count = |number: i64| usize::try_from(number).unwrap_or_default();
@@ -271,6 +266,19 @@ async fn choose(
     let Some(row) = row else { return Ok(None) };
     let standing = Standing::of(row.standing.as_deref())?;
     Ok(Some(Waiting { job: row.id, is_rechecked: row.rechecked, standing }))
+}
+
+/// The schema went on while this process ran, and it would decide by what is no more.
+fn is_outgrown(org: &OrgTerms, oldest: i64) -> bool {
+    let is_outgrown = oldest > migrations::needed();
+    if is_outgrown {
+        tracing::error!(
+            org = org.name,
+            oldest,
+            "no intent: the schema is of a version that this one is too old for"
+        );
+    }
+    is_outgrown
 }
 
 /// Takes out what may not be named, and names the rest.

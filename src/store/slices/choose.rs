@@ -76,42 +76,62 @@ struct Due {
 }
 
 /// The due slices of the first 200 purges in line, in the order of their turn: 500 of one, or four of each.
-macro_rules! due_slices {
-    ($name:literal, $line:literal, $org:expr) => {
-        sqlx::query_as!(
-            Due,
-            "-- "
-                + $name
-                + r#"
-            with in_line as materialized (
-                select id, ask_at
-                from "#
-                + $line
-                + r#"
-                where org = $1 and ask_at <= (select clock_timestamp())
-                order by ask_at, id
-                limit 200
-            ), of_each as materialized (select greatest(500 / nullif(count(*), 0), 4) as slices from in_line)
-            select p.id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!",
-                   (exists (select from controls_known where org = $1)) as "has_control!"
-            from in_line p
-            cross join lateral (
-                select slice_no, pending, run_at
-                from slices_to_ask
-                where purge_id = p.id and run_at <= (select clock_timestamp())
-                order by run_at, slice_no
-                limit (select slices from of_each)
-            ) s
-            order by p.ask_at, p.id, s.run_at, s.slice_no"#,
-            $org
-        )
-    };
-}
-
 async fn due_slices(tx: &mut Tx, org: &str, reach: Reach) -> Result<Vec<Due>, StoreError> {
     match reach {
-        Reach::ForSlots => due_slices!("slices_due_for_slots", "purges_asked_for_slots", org).all(tx).await,
-        Reach::FirstAndDryRuns => due_slices!("slices_due_first", "purges_asked_first", org).all(tx).await,
+        Reach::ForSlots => {
+            sqlx::query_as!(
+                Due,
+                r#"-- slices_due_for_slots
+                with in_line as materialized (
+                    select id, ask_at
+                    from purges_asked_for_slots
+                    where org = $1 and ask_at <= (select clock_timestamp())
+                    order by ask_at, id
+                    limit 200
+                ), of_each as materialized (select greatest(500 / nullif(count(*), 0), 4) as slices from in_line)
+                select p.id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!",
+                       (exists (select from controls_known where org = $1)) as "has_control!"
+                from in_line p
+                cross join lateral (
+                    select slice_no, pending, run_at
+                    from slices_to_ask
+                    where purge_id = p.id and run_at <= (select clock_timestamp())
+                    order by run_at, slice_no
+                    limit (select slices from of_each)
+                ) s
+                order by p.ask_at, p.id, s.run_at, s.slice_no"#,
+                org
+            )
+            .all(tx)
+            .await
+        }
+        Reach::FirstAndDryRuns => {
+            sqlx::query_as!(
+                Due,
+                r#"-- slices_due_first
+                with in_line as materialized (
+                    select id, ask_at
+                    from purges_asked_first
+                    where org = $1 and ask_at <= (select clock_timestamp())
+                    order by ask_at, id
+                    limit 200
+                ), of_each as materialized (select greatest(500 / nullif(count(*), 0), 4) as slices from in_line)
+                select p.id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!",
+                       (exists (select from controls_known where org = $1)) as "has_control!"
+                from in_line p
+                cross join lateral (
+                    select slice_no, pending, run_at
+                    from slices_to_ask
+                    where purge_id = p.id and run_at <= (select clock_timestamp())
+                    order by run_at, slice_no
+                    limit (select slices from of_each)
+                ) s
+                order by p.ask_at, p.id, s.run_at, s.slice_no"#,
+                org
+            )
+            .all(tx)
+            .await
+        }
     }
 }
 

@@ -54,8 +54,8 @@ async fn meanings(connection: &mut PgConnection) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_statements_are_those_of_the_version_before_the_newest_migration() {
-    assert_eq!(before(), newest() - 1, "run .ci/statements, and commit what it writes with the migration");
+async fn the_statements_are_those_of_a_version_before_the_newest_migration() {
+    assert!(before() < newest(), "run .ci/statements, and commit what it writes");
     assert!(statements().count() > 150, "{}", statements().count());
 }
 

@@ -45,6 +45,18 @@ limit 20
 -- canceling_purges
 select id from purges where id = any($1) and state = 'canceling'
 ;
+-- candidates_first_and_dry
+select id from purges_asked_first
+where org = $1 and ask_at <= (select clock_timestamp())
+order by ask_at, id
+limit 200
+;
+-- candidates_for_slots
+select id from purges_asked_for_slots
+where org = $1 and ask_at <= (select clock_timestamp())
+order by ask_at, id
+limit 200
+;
 -- carried_among
 select conversation_id as "id!"
 from findings
@@ -1026,6 +1038,12 @@ limit 1
 -- revoke_key
 update api_keys set revoked_at = clock_timestamp() where id = $1 and revoked_at is null
 ;
+-- rules_in_force
+select policy, policy_epoch, stopped_at is not null as "is_stopped!",
+clock_timestamp() as "read_at!: SqlTimestamp"
+from orgs
+where name = $1
+;
 -- server_condition
 select current_setting('server_version') as "version!",
 current_setting('server_version_num')::int / 10000 as "major!",
@@ -1068,43 +1086,17 @@ where jp.purge_id = $1 and jp.slice_no = $2 and j.state <> 'done'
 from slices_set_aside
 where purge_id = $1 and slice_no = $2 and read_again_at <= clock_timestamp()
 ;
--- slices_due_first
-with in_line as materialized (
-select id, ask_at
-from purges_asked_first
-where org = $1 and ask_at <= (select clock_timestamp())
-order by ask_at, id
-limit 200
-), of_each as materialized (select greatest(500 / nullif(count(*), 0), 4) as slices from in_line)
-select p.id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!"
-from in_line p
+-- slices_due
+select c.purge_id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!"
+from unnest($1::uuid[]) with ordinality as c (purge_id, turn)
 cross join lateral (
 select slice_no, pending, run_at
 from slices_to_ask
-where purge_id = p.id and run_at <= (select clock_timestamp())
+where purge_id = c.purge_id and run_at <= (select clock_timestamp())
 order by run_at, slice_no
-limit (select slices from of_each)
+limit $2
 ) s
-order by p.ask_at, p.id, s.run_at, s.slice_no
-;
--- slices_due_for_slots
-with in_line as materialized (
-select id, ask_at
-from purges_asked_for_slots
-where org = $1 and ask_at <= (select clock_timestamp())
-order by ask_at, id
-limit 200
-), of_each as materialized (select greatest(500 / nullif(count(*), 0), 4) as slices from in_line)
-select p.id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!"
-from in_line p
-cross join lateral (
-select slice_no, pending, run_at
-from slices_to_ask
-where purge_id = p.id and run_at <= (select clock_timestamp())
-order by run_at, slice_no
-limit (select slices from of_each)
-) s
-order by p.ask_at, p.id, s.run_at, s.slice_no
+order by c.turn, s.run_at, s.slice_no
 ;
 -- slices_to_cancel
 select p.id as "purge!", open.slice_no as "slice_no!"
@@ -1175,11 +1167,8 @@ select state as "state: PurgeState", started_at is not null as "has_started!", r
 with locked as (
 select id, state from purges where id = any($1) order by id for no key update
 ), started as (
-update purges p
-set state = 'running', started_at = coalesce(p.started_at, turn.at),
-ask_turn_at = turn.at, ask_at = next_ask(p.id, turn.at)
-from locked, (select clock_timestamp() as at) turn
-where p.id = locked.id and locked.state in ('queued', 'running')
+update purges p set state = 'running', started_at = coalesce(p.started_at, clock_timestamp())
+from locked where p.id = locked.id and locked.state = 'queued'
 )
 select id, state as "state: PurgeState" from locked
 ;
@@ -1288,24 +1277,20 @@ from (select drawable from purges_drawable where org = $1 order by turn_at, id l
 -- survey_session
 select current_setting('synchronous_commit') as "durability!"
 ;
+-- take_ask_turn
+update purges p
+set ask_turn_at = turn.at, ask_at = next_ask(p.id, turn.at)
+from (select clock_timestamp() as at) turn
+where p.id = any($1)
+;
 -- take_permit
 update limiters set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4) where org = $1
-;
--- take_permit_by_rules
-with taken as (
-update limiters set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4) where org = $1
-)
-select policy as "policy: _", policy_epoch, stopped_at is not null as "is_stopped!", blocked_call,
-clock_timestamp() as "read_at!: _"
-from orgs
-where name = $1
 ;
 -- take_turn
 update purges set turn_at = clock_timestamp() where id = any($1)
 ;
 -- tell_of_work
-select set_config('synchronous_commit', 'off', true), pg_notify($1, told)
-from unnest($2::text[]) as new (told)
+select pg_notify($1, told) from unnest($2::text[]) as new (told)
 ;
 -- too_late_for
 select distinct hc.conversation_id
