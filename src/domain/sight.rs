@@ -183,8 +183,10 @@ mod tests {
 
     #[test]
     fn the_control_that_was_missed_least_rides_along_where_there_is_room() {
+        /// Misses, ids asked about, whether there is room, and the id that rides along.
+        type Case = (&'static [u32], &'static [u128], bool, Option<u128>);
         let id = Uuid::from_u128;
-        let table: [(&[u32], &[u128], bool, Option<u128>); 10] = [
+        let table: [Case; 10] = [
             (&[], &[7], true, None),
             (&[0, 0], &[7], true, Some(1)),
             (&[1, 0], &[7], true, Some(2)),

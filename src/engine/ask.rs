@@ -73,7 +73,8 @@ impl OrgEngine {
             let Some(piece) = pieces.next_piece() else { break };
             let check = controls.check(&piece.ids, self.terms.details_batch);
             let permit = self.permit(permit.valid_until);
-            let answer = self.upstream.facts(&check.named(&piece.ids), permit).await;
+            let named = check.named(&piece.ids);
+            let answer = self.call("facts", self.upstream.facts(&named, permit)).await;
             if let Some(time) = answer.observed.upstream_time {
                 answers.upstream_time = Some(answers.upstream_time.map_or(time, |earlier| earlier.min(time)));
             }

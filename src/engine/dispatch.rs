@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::OrgEngine;
-use super::caught::caught;
+use super::caught::{PANICKED, caught};
 use super::kind::Kind;
 use super::sweep::Sweeper;
 use super::wait::{FALLBACK, until_next};
@@ -363,9 +363,6 @@ impl Dispatcher {
         });
     }
 }
-
-/// How a step ended that panicked.
-const PANICKED: &str = "panicked";
 
 /// How a step ended, in a word of the metrics.
 fn ending<T>(done: &Result<T, StoreError>, is_idle: bool) -> &'static str {

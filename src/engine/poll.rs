@@ -15,7 +15,8 @@ impl OrgEngine {
     /// Asks after one job, and records what was told.
     pub(super) async fn poll(&self, poll: &Poll, permit: Permit) -> Result<(), StoreError> {
         let org = &self.terms.name;
-        let answer = self.upstream.poll(&poll.upstream_job_id, self.permit(permit.valid_until)).await;
+        let permit = self.permit(permit.valid_until);
+        let answer = self.call("poll", self.upstream.poll(&poll.upstream_job_id, permit)).await;
         if let Err(failure) = &answer.result {
             self.note_failed(Call::Poll, failure).await?;
         }

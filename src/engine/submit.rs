@@ -20,7 +20,7 @@ impl OrgEngine {
         let org = &self.terms.name;
         let body_sha256 = self.upstream.body_digest(&intent.ids);
         let permit = Permit::until(intent.call_before, intent.wall_deadline);
-        let answer = self.upstream.submit(&intent.ids, permit).await;
+        let answer = self.call("submit", self.upstream.submit(&intent.ids, permit)).await;
         match answer.result {
             Ok(upstream_job_id) => {
                 tracing::info!(org, job = %intent.lease.job, attempt = intent.attempt, upstream_job_id = upstream_job_id.0,

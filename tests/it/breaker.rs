@@ -52,8 +52,8 @@ async fn calls_without_an_answer_stop_for_all_processes_and_go_on_when_a_probe_i
     .await;
     for _ in 0..3 {
         let before = met(&test);
-        test.probe_now().await;
         let failures = test.number("select failures::bigint from limiters where org = 'default'").await;
+        test.probe_now().await;
         test.wait_until("a probe has failed", async || {
             test.number("select failures::bigint from limiters where org = 'default'").await > failures
         })

@@ -113,6 +113,7 @@ async fn a_purge_has_the_fields_of_the_contract() {
         "labels",
         "org",
         "parked",
+        "pausedReason",
         "progress",
         "reason",
         "reference",

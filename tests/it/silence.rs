@@ -24,6 +24,8 @@ use crate::support::{Setup, TestService};
 /// An upstream that answers no call that names one certain id, and calls all others held.
 struct Poisoned {
     id: Uuid,
+    /// Its driver panics over that id.
+    panics: bool,
     calls: AtomicUsize,
 }
 
@@ -51,6 +53,7 @@ impl Upstream for Poisoned {
     async fn facts(&self, ids: &[Uuid], _permit: Permit) -> Answer<Told> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         if ids.contains(&self.id) {
+            assert!(!self.panics, "an answer that nobody thought of");
             return answer(Err(unanswered()));
         }
         let facts = Facts { presence: Presence::Held, end: End::NotYet };
@@ -93,9 +96,18 @@ async fn engine(test: &TestService, upstream: Arc<Poisoned>, job_deadline: Durat
 
 #[tokio::test]
 async fn an_id_that_never_has_an_answer_ends_unverified_and_everybody_else_is_told() {
+    ends_unverified_alone(false).await;
+}
+
+#[tokio::test]
+async fn an_id_over_whose_answer_the_driver_panics_ends_unverified_and_everybody_else_is_told() {
+    ends_unverified_alone(true).await;
+}
+
+async fn ends_unverified_alone(panics: bool) {
     let test = Setup::new().role(Role::Api).start().await;
     let ids: Vec<Uuid> = (1..=60).map(Uuid::from_u128).collect();
-    let upstream = Arc::new(Poisoned { id: ids[17], calls: AtomicUsize::new(0) });
+    let upstream = Arc::new(Poisoned { id: ids[17], panics, calls: AtomicUsize::new(0) });
     let (purge, neighbour) = (test.purge(&ids[..40]).await, test.purge(&ids[40..]).await);
     let engine = engine(&test, Arc::clone(&upstream), Duration::from_millis(500)).await;
     all_final(&test).await;
@@ -116,7 +128,7 @@ async fn an_id_that_never_has_an_answer_ends_unverified_and_everybody_else_is_to
 async fn what_stands_alone_waits_for_its_deadline_and_makes_no_other_call_fail() {
     let test = Setup::new().role(Role::Api).start().await;
     let ids: Vec<Uuid> = (1..=10).map(Uuid::from_u128).collect();
-    let upstream = Arc::new(Poisoned { id: ids[3], calls: AtomicUsize::new(0) });
+    let upstream = Arc::new(Poisoned { id: ids[3], panics: false, calls: AtomicUsize::new(0) });
     let purge = test.purge(&ids[..4]).await;
     let engine = engine(&test, Arc::clone(&upstream), Duration::from_hours(1)).await;
     test.wait_until("it stands alone", async || {

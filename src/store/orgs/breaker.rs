@@ -1,6 +1,6 @@
 //! How an org's calls went, counted for all replicas in its limiter's row.
 
-use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 
 use super::limiter::Call;
 use crate::domain::breaker::Breaker;
@@ -43,7 +43,7 @@ impl Store {
             where org = $1",
             org,
             i32::try_from(breaker.failures).unwrap_or(i32::MAX),
-            breaker.open_until.map(|until| until.to_sqlx()) as _,
+            breaker.open_until.map(ToSqlx::to_sqlx) as _,
             breaker.is_probing,
             call.as_str(),
             detail,

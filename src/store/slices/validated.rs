@@ -225,9 +225,10 @@ impl Round<'_> {
         patch.for_each_decision(|place, _, to, _| {
             let id = patch.slice(place.slice).and_then(|slice| slice.ids.get(place.position));
             let is_there =
-                |id: &&Uuid| self.answers.facts.get(id).is_some_and(|facts| facts.presence != Presence::Gone);
+                |id: &Uuid| self.answers.facts.get(id).is_some_and(|facts| facts.presence != Presence::Gone);
+            // An id may stand in several slices of the question.
             if to.keeps() && seen.len() < CONTROLS {
-                seen.extend(id.filter(is_there));
+                seen.extend(id.filter(|id| is_there(id) && !seen.contains(*id)));
             }
         });
         seen
