@@ -3,6 +3,8 @@
 
 mod clocks;
 mod leases;
+mod limits;
+mod roles;
 
 use genesys_purge::app::engine_terms;
 use genesys_purge::upkeep::leases::expire;
