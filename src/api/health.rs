@@ -28,7 +28,8 @@ pub(super) async fn live() -> Json<Health> {
 
 /// Whether the process can do its work.
 ///
-/// It can when the database answers, takes writes, and has the schema that this version needs.
+/// It can when the database answers, takes writes, and has the schema that this version needs, or a newer one that
+/// lets it work on.
 #[utoipa::path(
     get, path = "/health/ready", tag = "operations", security(()),
     responses(
@@ -38,11 +39,14 @@ pub(super) async fn live() -> Json<Health> {
 )]
 pub(super) async fn ready(State(state): State<ApiState>) -> Result<Json<Health>, Problem> {
     match state.store.check_ready().await {
-        Ok(()) => Ok(Json(Health { status: "ok" })),
+        Ok(_) => Ok(Json(Health { status: "ok" })),
         Err(error) => {
             tracing::warn!(%error, "not ready");
             let detail = match error {
-                StoreError::Schema { .. } | StoreError::ReadOnly | StoreError::Silent => error.to_string(),
+                StoreError::Schema { .. }
+                | StoreError::Outgrown { .. }
+                | StoreError::ReadOnly
+                | StoreError::Silent => error.to_string(),
                 _ => "the database can't be reached".to_owned(),
             };
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail))

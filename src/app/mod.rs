@@ -36,7 +36,7 @@ use crate::engine::{Chance, Engine, OrgEngine};
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
 use crate::meters::Meters;
 use crate::store::orgs::enroll::{Enrolled, Enroller};
-use crate::store::{Deadlines, Place, Store, StoreError};
+use crate::store::{Deadlines, Place, SchemaAge, Store, StoreError};
 use crate::upkeep;
 use crate::webhooks::deliver::{Courier, Receiver};
 use crate::webhooks::{SecretError, SendError, SigningSecret, new_secret};
@@ -123,7 +123,13 @@ impl Service {
     ) -> Result<Self, StartError> {
         let meters = Meters::new(settings.orgs.keys().map(String::as_str));
         let store = connect_within(patience.database, settings, world, place).await?.measured(meters.clone());
-        store.check_ready().await?;
+        if let SchemaAge::Newer { found, needed } = store.check_ready().await? {
+            tracing::warn!(
+                found,
+                needed,
+                "a newer version has migrated the database; this one works on until the upgrade is over"
+            );
+        }
         check_session(&store).await?;
         for name in settings.orgs.keys() {
             enroll(&store, name, &policy(settings), role).await?;

@@ -77,6 +77,11 @@ pub enum StoreError {
         /// The newest that this binary brings.
         needed: i64,
     },
+    /// A newer version has migrated the database, and this one would not do right on it.
+    #[error(
+        "the database's schema is at {found}, on which binaries that bring {oldest} or newer may work; this one brings {needed}: run the newer version"
+    )]
+    Outgrown { found: i64, needed: i64, oldest: i64 },
 }
 
 impl StoreError {

@@ -9,6 +9,20 @@ use super::{Place, Store, StoreError};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
+/// How old the schema is beside this binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaAge {
+    /// It is the one that this binary brings.
+    Same,
+    /// A newer version has migrated it, and lets this one work on: an upgrade is under way.
+    Newer { found: i64, needed: i64 },
+}
+
+/// The newest migration that this binary brings.
+pub(super) fn needed() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
 /// Creates the embedded server's database where it is missing.
 pub async fn ensure_database(place: &Place) -> Result<(), StoreError> {
     let Place::Socket { database, .. } = place else { return Ok(()) };
@@ -38,11 +52,11 @@ impl Store {
         MIGRATIONS.run(&mut connection).await.map_err(|error| failed(sqlx::Error::Migrate(Box::new(error))))
     }
 
-    /// Whether the database can be reached, takes writes, and has the schema that this binary brings. Tells soon, whatever
-    /// becomes of the connections.
-    pub async fn check_ready(&self) -> Result<(), StoreError> {
+    /// Whether the database can be reached, takes writes, and has the schema that this binary brings, or a newer one that lets
+    /// it work on. Tells soon, whatever becomes of the connections.
+    pub async fn check_ready(&self) -> Result<SchemaAge, StoreError> {
         match tokio::time::timeout(self.deadlines.ready, self.check_condition()).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(age)) => Ok(age),
             Ok(Err(error)) => {
                 if matches!(error, StoreError::ReadOnly) {
                     // What these sessions began with stays with them; new ones may find it otherwise.
@@ -54,7 +68,7 @@ impl Store {
         }
     }
 
-    async fn check_condition(&self) -> Result<(), StoreError> {
+    async fn check_condition(&self) -> Result<SchemaAge, StoreError> {
         let mut tx = self.begin_protecting("check_ready").await?;
         let server = sqlx::query!(
             r#"-- check_ready
@@ -74,10 +88,22 @@ impl Store {
         } else {
             None
         };
-        let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
-        if found != Some(needed) {
-            return Err(StoreError::Schema { found, needed });
-        }
-        if server.is_read_only { Err(StoreError::ReadOnly) } else { Ok(()) }
+        let age = match (found, needed()) {
+            (Some(found), needed) if found == needed => SchemaAge::Same,
+            (Some(found), needed) if found > needed => {
+                let oldest = sqlx::query_scalar!(
+                    "-- schema_floor
+                    select oldest from schema_floor"
+                )
+                .one(&mut tx)
+                .await?;
+                if oldest > needed {
+                    return Err(StoreError::Outgrown { found, needed, oldest });
+                }
+                SchemaAge::Newer { found, needed }
+            }
+            (found, needed) => return Err(StoreError::Schema { found, needed }),
+        };
+        if server.is_read_only { Err(StoreError::ReadOnly) } else { Ok(age) }
     }
 }

@@ -45,6 +45,7 @@ pub use bell::AtHome;
 pub use connections::PoolState;
 pub use deadlines::{Deadlines, Limits};
 pub use error::StoreError;
+pub use migrations::SchemaAge;
 pub use rewind::Rewound;
 pub use session::SessionCheck;
 pub use tx::Urgency;

@@ -2,6 +2,13 @@
 //!
 //! `upgrade/NNNN.sql` is what such a database holds after migration NNNN: `$1` to `$9` stand for eligible
 //! conversations. A migration without one fails here.
+//!
+//! While an upgrade is under way the version before works on the schema of the new one: `upgrade/statements.sql` are all its
+//! statements.
+
+mod floor;
+mod room;
+mod statements;
 
 use genesys_purge::domain::keys::Scope;
 use genesys_purge::sandbox::Kind;

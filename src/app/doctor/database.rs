@@ -10,7 +10,7 @@ use crate::app::database::place;
 use crate::config::Settings;
 use crate::postgres::{self, Binaries};
 use crate::store::views::condition::{OrgCondition, ServerCondition, reach};
-use crate::store::{Place, SessionCheck, Store, StoreError};
+use crate::store::{Place, SchemaAge, SessionCheck, Store, StoreError};
 
 /// The oldest Postgres that the tests run on.
 const OLDEST: i32 = 15;
@@ -191,16 +191,20 @@ fn durability(check: &SessionCheck) -> Finding {
     Finding::ok("durability", "what is committed survives a crash of the server's machine")
 }
 
-async fn asked_schema(store: &Store) -> Result<(), StoreError> {
+async fn asked_schema(store: &Store) -> Result<SchemaAge, StoreError> {
     let timed_out = StoreError::Unreadable { what: "the schema", detail: too_long() };
     tokio::time::timeout(LONGEST, store.check_ready()).await.unwrap_or(Err(timed_out))
 }
 
-fn schema(place: &Place, checked: Result<(), StoreError>) -> (Finding, bool) {
+fn schema(place: &Place, checked: Result<SchemaAge, StoreError>) -> (Finding, bool) {
     let finding = match checked {
-        Ok(()) => return (Finding::ok("schema", "up to date"), true),
-        Err(StoreError::Schema { found: Some(found), needed }) if found > needed => {
-            let detail = format!("it is at {found}, and this binary knows {needed} only");
+        Ok(SchemaAge::Same) => return (Finding::ok("schema", "up to date"), true),
+        Ok(SchemaAge::Newer { found, needed }) => {
+            let detail = format!("it is at {found}, this binary brings {needed} and may work on");
+            return (Finding::warn("schema", detail, "bring every process to the newer version"), true);
+        }
+        Err(StoreError::Outgrown { found, needed, .. }) => {
+            let detail = format!("it is at {found}, and no binary may work on it that brings {needed}");
             Finding::fail("schema", detail, "run the newer version of this program")
         }
         Err(StoreError::Schema { found, needed }) => {

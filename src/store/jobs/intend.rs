@@ -26,7 +26,7 @@ use crate::store::rewind::Grounds;
 use crate::store::slices::patch::Patch;
 use crate::store::slices::{Place, SliceKey};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, migrations};
 
 /// A committed intent: the only thing that may be submitted, until its deadline.
 #[derive(Debug)]
@@ -185,6 +185,7 @@ async fn choose(tx: &mut Tx, org: &OrgTerms, grounds: &Grounds) -> Result<Option
                    where next_step = 'intend' and parent is null and due_at <= clock_timestamp()
                ) as "others!",
                (select true from purges_drawable where org = $1 order by turn_at, id limit 1) is not null as "can_pack!",
+               (select oldest from schema_floor) as "oldest!",
                g.system as "system!", g.timeline as "timeline!", g.position as "position!"
         from ground g
         left join jobs on org = $1 and state <> 'done'
@@ -199,6 +200,14 @@ async fn choose(tx: &mut Tx, org: &OrgTerms, grounds: &Grounds) -> Result<Option
         return Ok(None);
     }
     tx.will_remember(found);
+    if counts.oldest > migrations::needed() {
+        tracing::error!(
+            org = org.name,
+            oldest = counts.oldest,
+            "no intent: the schema is of a version that this one is too old for"
+        );
+        return Ok(None);
+    }
     let count = |number: i64| usize::try_from(number).unwrap_or_default();
     if count(counts.taken) >= org.slots {
         return Ok(None);

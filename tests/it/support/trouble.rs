@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use genesys_purge::sandbox::{Call, CallEntry, Running};
+use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
@@ -97,6 +98,13 @@ impl TestService {
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
         panic!("the purge never read as it should: {body}");
+    }
+
+    /// The counters of this name with this text among their labels, added up.
+    pub async fn counted(&self, name: &str, label: &str) -> u64 {
+        let page = self.request(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+        let lines = page.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
     }
 
     /// Holds tables in this mode until the connection goes, or rolls back.

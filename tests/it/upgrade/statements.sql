@@ -1,0 +1,1480 @@
+-- schema 16
+-- activate_hold
+update holds set active = true where id = $1
+;
+-- all_holds
+select id from holds
+where id < $1 and (active or released_at is not null)
+order by id desc
+limit $2
+;
+-- allow_copy
+select set_config('statement_timeout', $1, true) as "limit!"
+;
+-- block_org
+update orgs
+set blocked_call = $2, blocked_code = $3, blocked_detail = $4,
+blocked_at = coalesce(blocked_at, clock_timestamp()),
+probe_at = clock_timestamp() + make_interval(secs => $5)
+where name = $1
+;
+-- bring_back_limiters
+update limiters
+set arrival_at = least(arrival_at, clock_timestamp() + make_interval(secs => $1)),
+closed_until = least(closed_until, clock_timestamp() + make_interval(secs => $2))
+where arrival_at > clock_timestamp() + make_interval(secs => $1)
+or closed_until > clock_timestamp() + make_interval(secs => $2)
+;
+-- bring_back_probes
+with ahead as (
+select name from orgs
+where probe_at > clock_timestamp() + make_interval(secs => $1)
+order by name
+for no key update
+)
+update orgs o set probe_at = clock_timestamp() + make_interval(secs => $1)
+from ahead where o.name = ahead.name
+;
+-- canceled_purges_to_sweep
+select id as "id!"
+from canceled_to_sweep
+where org = $1 and id <> all($2)
+order by open, id
+limit 20
+;
+-- canceling_purges
+select id from purges where id = any($1) and state = 'canceling'
+;
+-- carried_among
+select conversation_id as "id!"
+from findings
+where org = $1 and conversation_id = any($2) and num_nonnulls(gone_at, carried_at) > 0
+union
+select r.conversation_id
+from reservations r
+join jobs j on j.id = r.job_id
+where r.org = $1 and r.conversation_id = any($2) and j.may_delete
+;
+-- carried_by_decisions
+select positions, from_outcome as "from: Outcome", to_outcome as "to: Outcome", step
+from decisions
+where purge_id = $1 and slice_no = $2
+order by id
+;
+-- carried_now_among
+select r.conversation_id
+from reservations r
+join jobs j on j.id = r.job_id
+where r.org = $1 and r.conversation_id = any($2) and j.may_delete
+;
+-- check_ids
+select
+held.by is not null as "is_held!",
+-- Read once: asked for each id by its job, all that the job has would be read for each.
+i.id in (select conversation_id from reservations where job_id = $2) as "is_ours!",
+-- Without facts of its own everything that was ever found out counts.
+coalesce(f.gone_at >= coalesce(i.facts_at, '-infinity'), false) as "is_gone_since!",
+coalesce(f.kept_at >= coalesce(i.facts_at, '-infinity'), false) as "is_kept_since!"
+from unnest($3::uuid[], $4::timestamptz[]) with ordinality as i (id, facts_at, n)
+-- Each by the key, whatever the planner took the tables for when they were empty.
+left join lateral (
+select h.id as by from hold_conversations hc join holds h on h.id = hc.hold_id
+where hc.conversation_id = i.id and hc.org = $1 and h.active
+limit 1
+) held on true
+left join lateral (
+select gone_at, kept_at from findings where org = $1 and conversation_id = i.id limit 1
+) f on true
+order by i.n
+;
+-- check_ready
+select current_setting('transaction_read_only') = 'on' as "is_read_only!",
+to_regclass('_sqlx_migrations') is not null as "has_schema!"
+;
+-- check_session
+select name as "name!", setting as "setting!" from pg_settings
+;
+-- choose_slices_to_draw
+select c.purge_id as "purge_id!", s.slice_no as "slice_no!"
+from unnest($1::uuid[], $2::bigint[]) as c (purge_id, take)
+cross join lateral (
+select slice_no, sum(drawable) over (order by slice_no) - drawable as before
+from slices
+where purge_id = c.purge_id and drawable > 0
+order by slice_no
+-- Each has one at least.
+limit c.take
+) s
+where s.before < c.take
+;
+-- choose_waiting_job
+select id, rechecked
+from jobs
+where org = $1 and state <> 'done' and next_step = 'intend' and due_at <= clock_timestamp()
+and (parent is null or $2)
+order by created_at, id
+limit 1
+for update skip locked
+;
+-- claim_deliveries
+with due as (
+select id from deliveries
+where state = 'pending' and run_at <= clock_timestamp()
+and (lease_until is null or lease_until < clock_timestamp())
+order by run_at
+limit $1
+for update skip locked
+)
+update deliveries d
+set lease_until = clock_timestamp() + make_interval(secs => $2 * power(2, least(d.epoch - d.attempt, 8))),
+epoch = d.epoch + 1
+from due
+where d.id = due.id
+returning d.id, d.epoch, d.event_id, d.payload, d.attempt
+;
+-- claim_due_job
+with due as (
+select id from jobs
+where org = $1 and state <> 'done' and next_step = any($3::text[]::job_step[])
+and due_at <= clock_timestamp()
+order by due_at
+limit 1
+for update skip locked
+)
+update jobs j
+set epoch = j.epoch + 1, claimed_at = clock_timestamp(),
+lease_until = clock_timestamp() + make_interval(secs => $2)
+from due
+where j.id = due.id
+returning j.id, j.epoch, j.next_step as "step!: JobStep", j.run_at, j.claimed_at as "claimed_at!: SqlTimestamp",
+j.tries, j.blind, j.upstream_job_id, cardinality(j.ids) as size,
+extract(epoch from clock_timestamp() - j.submitted_at)::float8 as running
+;
+-- claim_repeat_key
+insert into idempotency_keys as k (key_id, key, fingerprint, purge_id, created_at)
+values ($1, $2, $3, $4, $5)
+on conflict (key_id, key) do update
+set fingerprint = excluded.fingerprint, purge_id = excluded.purge_id, created_at = excluded.created_at
+where k.created_at < excluded.created_at - make_interval(days => $6)
+;
+-- close_limiter
+update limiters
+set closed_until = greatest(closed_until, clock_timestamp() + make_interval(secs => $3)),
+refusals = least(refusals + 1, 1000), refused_call = $2
+where org = $1
+;
+-- conversation
+select c.purge_id, c.ordinal, p.org, p.created_at, p.requested_by
+from conversations c
+cross join lateral (
+select org, created_at, requested_by from purges
+where id = c.purge_id and ($3::text[] is null or org = any($3))
+-- One at a time, until the page is full: no plan reads purges that do not name it.
+offset 0
+) p
+where c.conversation_id = $1 and c.purge_id > $2
+order by c.purge_id
+limit $4
+;
+-- conversations
+select slice_no, ids, outcomes from slices
+where purge_id = $1 and slice_no >= $2 and ($4::text[] is null or org = any($4))
+order by slice_no
+limit $3
+;
+-- count_attempts
+select d.purge_id, d.slice_no, d.positions
+from decisions d
+join unnest($1::uuid[], $2::int[]) as wanted (purge_id, slice_no)
+on (d.purge_id, d.slice_no) = (wanted.purge_id, wanted.slice_no)
+join purges p on p.id = d.purge_id and p.run = d.run
+where d.step = 'verify' and d.code = $3 and d.to_outcome = $4
+;
+-- count_slots
+select count(*) filter (where takes_slot) as "taken!",
+count(*) filter (where takes_slot and parent is not null) as "by_children!",
+count(*) filter (
+where next_step = 'intend' and parent is null and due_at <= clock_timestamp()
+) as "others!",
+(select true from purges_drawable where org = $1 order by turn_at, id limit 1) is not null as "can_pack!",
+g.system as "system!", g.timeline as "timeline!", g.position as "position!"
+from ground g
+left join jobs on org = $1 and state <> 'done'
+group by g.system, g.timeline, g.position
+;
+-- count_taken_slots
+select count(*) as "taken!"
+from jobs
+where org = $1 and state <> 'done'
+and (takes_slot or state = 'waiting' and parent is null and tries < $2)
+;
+-- create_key
+insert into api_keys (id, name, prefix, sha256, scopes, orgs) values ($1, $2, $3, $4, $5, $6)
+;
+-- database_history
+select system_identifier, timeline, position, noted_at as "noted_at: SqlTimestamp" from database_history
+;
+-- dead_deliveries
+select count(*) as "dead!" from (select from deliveries where state = 'dead' limit $1) dead
+;
+-- decisions_about
+select d.purge_id, d.from_outcome, d.to_outcome, d.step, d.code, d.detail, d.job_id, d.decided_at,
+d.kept_until[array_position(d.positions, c.position)] as "kept_until: SqlTimestamp",
+j.upstream_job_id as "upstream_job_id?"
+from unnest($1::uuid[], $2::int[], $3::smallint[]) as c (purge_id, slice_no, position)
+join decisions d on (d.purge_id, d.slice_no) = (c.purge_id, c.slice_no) and c.position = any(d.positions)
+left join jobs j on j.id = d.job_id
+order by d.id
+;
+-- decisions_on
+select d.slice_no, d.positions, d.from_outcome, d.to_outcome, d.step, d.code, d.detail, d.decided_at,
+d.kept_until as "kept_until: Vec<SqlTimestamp>",
+j.upstream_job_id as "upstream_job_id?"
+from decisions d
+left join jobs j on j.id = d.job_id
+where d.purge_id = $1 and d.slice_no = any($2)
+order by d.id
+;
+-- doubt_rewound_jobs
+update jobs
+set epoch = epoch + $3,
+lease_until = case when state = 'submitting' then null else lease_until end,
+lost_since = case
+when state in ('submitting', 'in_doubt') then coalesce(lost_since, clock_timestamp()) else lost_since
+end,
+losses = case when state = 'submitting' then least(losses + 1, 1000) else losses end,
+run_at = case
+when state in ('waiting', 'submitting', 'in_doubt')
+then greatest(run_at, clock_timestamp() + make_interval(secs => $2)) else run_at
+end,
+last_error = case
+when state = 'submitting' then '{"call": "submit", "message": "the database went back in time"}'::jsonb
+else last_error
+end,
+state = case when state = 'submitting' then 'in_doubt' else state end
+where org = $1 and state <> 'done'
+;
+-- drop_job
+delete from jobs where id = $1
+;
+-- drop_parts
+delete from job_parts where job_id = any($1)
+;
+-- enroll_limiter
+insert into limiters (org) values ($1) on conflict do nothing
+;
+-- enroll_org
+update orgs set policy = $2, policy_epoch = policy_epoch + 1 where name = $1
+;
+-- enroll_pace
+insert into paces (org) values ($1) on conflict do nothing
+;
+-- ensure_database
+select exists (select from pg_database where datname = $1) as "exists!"
+;
+-- events_of
+select e.event_no as "event_no!", e.id, e.type as "event: EventType", e.at, e.actor, e.request_id, e.job_id, e.payload,
+j.upstream_job_id as "upstream_job_id?"
+from events e
+left join jobs j on j.id = e.job_id
+where e.purge_id = $1 and e.event_no > $2
+order by e.event_no
+limit $3
+;
+-- expire_slices
+with expired as (
+select purge_id, slice_no from slices
+where org = $1 and state = 'validating' and lease_until < clock_timestamp()
+order by purge_id, slice_no
+for update skip locked
+)
+update slices s
+set state = 'queued', lease_until = null, asked = 0, epoch = s.epoch + 1, tries = least(s.tries + 1, 1000)
+from expired
+where (s.purge_id, s.slice_no) = (expired.purge_id, expired.slice_no)
+returning s.purge_id
+;
+-- expire_submits
+update jobs
+set state = 'in_doubt', epoch = epoch + 1, lost_since = coalesce(lost_since, lease_until),
+losses = least(losses + 1, 1000), run_at = lease_until + make_interval(secs => $2),
+lease_until = null, tries = 0, blind = 0,
+last_error = '{"call": "submit", "message": "the worker that submitted it is gone"}'
+where org = $1 and state = 'submitting' and lease_until < clock_timestamp()
+;
+-- find_caller
+select id, name, scopes, orgs from api_keys where sha256 = $1 and revoked_at is null
+;
+-- find_repeat
+select purge_id, fingerprint
+from idempotency_keys
+where key_id = $1 and key = $2 and created_at >= clock_timestamp() - make_interval(days => $3)
+;
+-- findings_since
+select conversation_id, coalesce(gone_at >= $3, false) as "gone!", coalesce(kept_at >= $3, false) as "kept!"
+from findings
+where org = $1 and conversation_id = any($2) and greatest(gone_at, kept_at) >= $3
+;
+-- finish_jobs
+update jobs j
+set state = 'done', result = $2::text::job_result, finished_at = clock_timestamp(), ids = null, open = 0,
+lease_until = null, epoch = epoch + 1, last_error = coalesce($3, last_error)
+where id = any($1) and state <> 'done' and not exists (select from reservations where job_id = j.id)
+;
+-- finish_purges
+update purges p set state = ended.state::purge_state, finished_at = $3
+from unnest($1::uuid[], $2::text[]) as ended (id, state)
+where p.id = ended.id
+;
+-- forget_login_trouble
+delete from login_troubles where org = $1
+;
+-- forget_released
+delete from released r
+using (
+select unnest($2::uuid[]) as id
+union
+(select conversation_id from released where org = $1 order by conversation_id limit $3)
+) looked_at
+where r.org = $1 and r.conversation_id = looked_at.id
+and not exists (select from waiters where org = $1 and conversation_id = r.conversation_id)
+;
+-- forget_repeats
+delete from idempotency_keys where created_at < clock_timestamp() - make_interval(days => $1)
+;
+-- go_again
+update jobs
+set state = 'waiting', run_at = clock_timestamp() + make_interval(secs => $2), recheck = $3,
+lease_until = null, call_before = null, tries = least(tries + 1, 1000), blind = 0, open = 0, last_error = $4
+where id = $1 and state = 'submitting'
+;
+-- ground
+select system as "system!", timeline as "timeline!", position as "position!" from ground
+;
+-- hand_on
+update reservations set job_id = $3 where org = $1 and job_id = $2 and conversation_id = any($4)
+;
+-- has_secret
+select exists (select from service_secrets where name = $1) as "exists!"
+;
+-- has_synchronous_standbys
+select current_setting('synchronous_standby_names') <> '' as "has!"
+;
+-- held_among
+select hc.conversation_id
+from hold_conversations hc
+join holds h on h.id = hc.hold_id
+where hc.org = $1 and h.active and hc.conversation_id = any($2)
+;
+-- held_before
+select id, matter = $3 and orgs = $4 and conversations = cardinality($5::uuid[]) and not exists (
+select from unnest($5) as c (id)
+where not exists (
+select from hold_conversations hc
+where hc.conversation_id = c.id and hc.org = any($4) and hc.hold_id = h.id
+)
+) as "is_same!"
+from holds h
+where key_id = $1 and external_id = $2 and active
+;
+-- hold_to_release
+select matter, orgs from holds
+where id = $1 and (active or released_at is not null) and ($2::text[] is null or orgs <@ $2)
+;
+-- holds
+select id, matter, external_id, active, conversations, created_by, created_at, released_by, released_at,
+array(
+select name from unnest(orgs) with ordinality as o (name, place)
+where $2::text[] is null or name = any($2)
+order by place
+) as "orgs!"
+from holds
+where id = any($1) and (active or released_at is not null) and ($2::text[] is null or orgs && $2)
+order by id desc
+;
+-- holds_of_orgs
+select distinct found.hold_id as "id!"
+from unnest($1::text[]) as o (name)
+cross join lateral (
+select hold_id from hold_orgs
+where org = o.name and hold_id < $2
+order by hold_id desc
+limit $3
+) found
+order by 1 desc
+limit $3
+;
+-- holds_on
+select distinct found.hold_id as "id!"
+from orgs o
+cross join lateral (
+select hc.hold_id
+from hold_conversations hc
+cross join lateral (
+select from hold_orgs
+where org = hc.org and hold_id = hc.hold_id
+-- One at a time, until the page is full: no plan reads holds that do not name it.
+offset 0
+) in_force
+where hc.conversation_id = $1 and hc.org = o.name and hc.hold_id > $2
+order by hc.hold_id
+limit $4
+) found
+where $3::text[] is null or o.name = any($3)
+order by 1
+limit $4
+;
+-- ids_kept_by_job
+select conversation_id from reservations where job_id = $1
+;
+-- ids_to_look_at
+select s.ids, s.outcomes, p.positions, p.looked
+from job_parts p
+join slices s on (s.purge_id, s.slice_no) = (p.purge_id, p.slice_no)
+where p.job_id = $1 and s.read_again_at is null
+order by p.purge_id, p.slice_no
+;
+-- insert_child
+insert into jobs (id, org, ids, size, parent, recheck, rechecked, lost_since, losses)
+select $1, org, '{}', 0, id, $3, rechecked, lost_since, losses from jobs where id = $2
+;
+-- insert_index
+insert into conversations (conversation_id, purge_id, ordinal)
+select id, $2, ordinal from unnest($1::uuid[], $3::int[]) as new (id, ordinal)
+;
+-- insert_job
+insert into jobs (id, org, ids, size) values ($1, $2, '{}', 0)
+;
+-- insert_purges
+with clock as materialized (
+select clock_timestamp() as now
+), new as materialized (
+select n.*, clock.now
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::boolean[], $7::text[],
+$8::text[], $9::bigint[], $10::bigint[], $11::uuid[], $12::uuid[], $13::jsonb[])
+as n (id, org, reason, reference, labels, dry_run, requested_by, request_id, duplicates, total, key_id,
+event_id, payload)
+join api_keys k on k.id = n.key_id and k.revoked_at is null
+cross join clock
+), purge as (
+insert into purges (id, org, state, reason, reference, labels, dry_run, requested_by, request_id, created_at,
+turn_at, ask_turn_at, ask_at, event_no, duplicates, total, pending, key_id)
+select id, org, 'queued', reason, reference, labels, dry_run, requested_by, request_id, now,
+now, now, now, 1, duplicates, total, total, key_id
+from new
+), tags as (
+insert into purge_tags (org, tag, purge_id)
+select new.org, t.tag, new.id
+from unnest($14::uuid[], $15::text[]) as t (purge_id, tag)
+join new on new.id = t.purge_id
+), entry as materialized (
+select e.purge_id, e.id, e.ordinal, new.org, new.now
+from unnest($16::uuid[], $17::uuid[], $18::int[]) as e (purge_id, id, ordinal)
+join new on new.id = e.purge_id
+), slice as (
+insert into slices (purge_id, slice_no, org, ids, outcomes, pending, run_at)
+select purge_id, 0, org, array_agg(id order by ordinal), decode(repeat($19, count(*)::int), 'hex'), count(*),
+now
+from entry
+group by purge_id, org, now
+), entries as (
+insert into conversations (conversation_id, purge_id, ordinal)
+select id, purge_id, ordinal from entry
+), event as (
+insert into events (id, type, org, purge_id, event_no, actor, request_id, payload, at)
+select event_id, $20, org, id, 1, requested_by, request_id, payload, now from new
+)
+select id as "id!", now as "now!: SqlTimestamp" from new
+;
+-- insert_slice
+insert into slices (purge_id, slice_no, org, ids, outcomes, pending, run_at)
+values ($1, $2, $3, $4, $5, cardinality($4::uuid[]), $6)
+;
+-- is_any_released
+select exists (select from released where org = $1) as "is!"
+;
+-- is_key_in_force
+select exists (select from api_keys where id = $1 and revoked_at is null) as "is_in_force!"
+;
+-- is_known_repeat
+select exists (
+select from idempotency_keys
+where key_id = $1 and key = $2 and created_at >= clock_timestamp() - make_interval(days => $3)
+) as "is_known!"
+;
+-- is_retried_from
+select exists (select from purges where id = $1 and retry_from = $2) as "is!"
+;
+-- is_there
+select exists (
+select from purges where id = $1 and ($2::text[] is null or org = any($2))
+) as "is_there!"
+;
+-- is_upstream_id_known
+select exists (select from jobs where org = $1 and upstream_job_id = $2) as "is_known!"
+;
+-- job
+select id, state as "state: JobState", result as "result: JobResult", upstream_job_id, upstream_state,
+coalesce((
+select sum(cardinality(positions)) from job_parts where job_id = $1
+), 0)::bigint as "conversations!",
+records_processed, attempt, submitted_at, finished_at,
+extract(epoch from ended_at - submitted_at)::float8 as latency_seconds, last_error
+from jobs
+where id = $1
+;
+-- job_by_our_id
+select id, org from jobs where id = $1 and ($2::text[] is null or org = any($2))
+;
+-- jobs_by_upstream_id
+select j.id, j.org
+from orgs o
+join jobs j on j.org = o.name and j.upstream_job_id = $1
+where $2::text[] is null or o.name = any($2)
+limit 2
+;
+-- jobs_of
+select j.id, j.state as "state: JobState", j.result as "result: JobResult", j.upstream_job_id, j.upstream_state,
+p.conversations as "conversations!", j.records_processed, j.attempt, j.submitted_at, j.finished_at,
+extract(epoch from j.ended_at - j.submitted_at)::float8 as latency_seconds, j.last_error
+from (
+select job_id, sum(cardinality(positions))::bigint as conversations
+from job_parts
+where purge_id = $1 and ($2::uuid is null or job_id > $2)
+group by job_id
+order by job_id
+limit $3
+) p
+join jobs j on j.id = p.job_id
+order by j.id
+;
+-- keep_rewind
+insert into rewinds (id, kind, missing_since, found_at, details) values ($1, $2, $3, clock_timestamp(), $4)
+;
+-- keep_secret
+insert into service_secrets (name, value) values ($1, $2)
+on conflict (name) do update set name = excluded.name
+returning value
+;
+-- know_org
+insert into orgs (name, policy, policy_epoch) values ($1, $2, 0) on conflict do nothing
+;
+-- learn_pace
+update paces set model = $2 where org = $1
+;
+-- lease_slices
+update slices s
+set state = 'validating', epoch = s.epoch + 1, asked = leased.asked,
+lease_until = clock_timestamp() + make_interval(secs => $4)
+from unnest($1::uuid[], $2::int[], $3::smallint[]) as leased (purge_id, slice_no, asked)
+where (s.purge_id, s.slice_no) = (leased.purge_id, leased.slice_no)
+returning s.purge_id, s.slice_no, s.epoch
+;
+-- limit_look
+select set_config('statement_timeout', '8s', true) as "limit!"
+;
+-- limit_readings
+select set_config('statement_timeout', '2s', true) as "limit"
+;
+-- line_up
+select id as "id!", drawable as "drawable!"
+from purges_drawable
+where org = $1
+order by turn_at, id
+limit 200
+;
+-- line_up_to_ask
+update purges set ask_at = next_ask(id, ask_turn_at) where id = any($1)
+;
+-- list_all_purges
+select id from purges where id < $1 order by id desc limit $2
+;
+-- list_keys
+select id, name, prefix, scopes, orgs, created_at, revoked_at from api_keys order by id
+;
+-- list_purges_by_state
+select found.id as "id!"
+from orgs o
+cross join unnest($2::text[]) as s (state)
+cross join lateral (
+select id from purges
+where org = o.name and state = s.state::purge_state and id < $3
+order by id desc
+limit $4
+) found
+where $1::text[] is null or o.name = any($1)
+order by found.id desc
+limit $4
+;
+-- list_tagged_purges
+select t.purge_id as "id!",
+p.state::text = any($4) and ($5::text is null or exists (
+select from purge_tags where org = p.org and tag = $5 and purge_id = p.id
+)) as "is_wanted!"
+from (
+select found.purge_id
+from orgs o
+cross join lateral (
+select purge_id from purge_tags
+where org = o.name and tag = $1 and purge_id < $2
+order by purge_id desc
+limit $6
+) found
+where $3::text[] is null or o.name = any($3)
+order by found.purge_id desc
+limit $6
+) t
+join purges p on p.id = t.purge_id
+order by t.purge_id desc
+;
+-- load_ended_purges
+select id, state as "state: PurgeState", run, org, reference, started_at, duplicates, purged, already_purged,
+on_hold, retained, not_found, active, failed, canceled, would_purge
+from purges
+where id = any($1) and finished_at is null and pending + eligible + submitted = 0 and retry_from is null
+and not exists (select from slices_set_aside where purge_id = purges.id)
+order by id
+;
+-- load_hold
+insert into holds (id, matter, created_by, request_id, created_at, conversations, orgs, external_id, key_id)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+;
+-- load_hold_conversations
+insert into hold_conversations (conversation_id, org, hold_id)
+select id, org, $3 from unnest($1::uuid[]) as c (id) cross join unnest($2::text[]) as o (org)
+;
+-- load_parts
+select job_id, purge_id, slice_no, positions, carried_before, facts_at, facts_epoch, looked
+from job_parts
+where job_id = any($1)
+;
+-- lock_job
+select id, state as "state: JobState", rechecked, cardinality(ids) as named, misses, losses, upstream_job_id,
+upstream_succeeded, records_processed, intended_at, submitted_at, claimed_at, seen_running_at, ended_at,
+lost_since, overdue_since
+from jobs
+where id = $1 and epoch = $2
+for update
+;
+-- lock_limiter
+select arrival_at, closed_until, allowed_per_minute, calls, called_at,
+clock_timestamp() as "now!: SqlTimestamp"
+from limiters
+where org = $1
+for update
+;
+-- lock_limiter_to_stop
+select from limiters where org = $1 for update
+;
+-- lock_org
+select policy_epoch, blocked_call, probe_at as "probe_at: SqlTimestamp", stopped_at is not null as "is_stopped!",
+intents_from as "intents_from: SqlTimestamp",
+-- Looked for only if it is blocked: most transactions under this lock need not know.
+case when blocked_call is not null then coalesce(
+(select true from purges_asked_for_slots where org = $1 order by ask_at, id limit 1),
+(select true from purges_asked_first where org = $1 order by ask_at, id limit 1),
+(select true from slices where org = $1 and state = 'validating' order by lease_until limit 1),
+false
+) else false end as "has_questions!"
+from orgs
+where name = $1
+for no key update
+;
+-- lock_org_to_enroll
+select policy, policy_epoch from orgs where name = $1 for no key update
+;
+-- lock_orgs
+select name from orgs where name = any($1) order by name for no key update
+;
+-- lock_pace
+select model as "model: Json<Pace>" from paces where org = $1 for update
+;
+-- lock_purges
+select id, org, total - pending - eligible - submitted as "settled!", started_at, rate_at, rate_settled,
+rate_from_at, rate_from_settled
+from purges
+where id = any($1)
+order by id
+for no key update
+;
+-- lock_purges_in_order
+select id from purges where id = any($1) order by id for no key update
+;
+-- lock_record
+select from database_history for update
+;
+-- lock_repeat_key
+select pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0)) as "is_locked!"
+;
+-- lock_slices
+select s.purge_id, s.slice_no, s.ids, s.outcomes, s.state as "state: SliceState", s.epoch, s.facts_at,
+s.facts_epoch, s.absent_at, s.tries, s.fruitless, s.silent,
+s.silent_since as "silent_since: Vec<SqlTimestamp>", s.read_again_at is not null as "is_set_aside!",
+s.unreadable_tries
+from slices s
+join unnest($1::uuid[], $2::int[]) as wanted (purge_id, slice_no)
+on (s.purge_id, s.slice_no) = (wanted.purge_id, wanted.slice_no)
+order by s.purge_id, s.slice_no
+for update of s
+;
+-- lock_slices_to_ask
+select s.purge_id, s.slice_no, s.ids, s.outcomes, s.tries, s.fruitless, s.silent, p.dry_run
+from slices s
+join unnest($1::uuid[], $2::int[]) as wanted (purge_id, slice_no)
+on (s.purge_id, s.slice_no) = (wanted.purge_id, wanted.slice_no)
+join purges p on p.id = s.purge_id
+where s.state = 'queued' and s.read_again_at is null and s.run_at <= clock_timestamp()
+order by s.purge_id, s.slice_no
+for update of s skip locked
+;
+-- look_again
+update jobs
+set run_at = $2::timestamptz + make_interval(secs => $3), lease_until = null,
+tries = case when $7 then 0 else least(tries + 1, 1000) end,
+blind = case when $5 then least(blind + 1, 1000) when $8 then 0 else blind end,
+last_error = coalesce($4, last_error), open = $6
+where id = $1
+;
+-- may_not_ask
+select exists (select from orgs where name = $1 and stopped_at is not null)
+or exists (select from purges where id = any($2) and state not in ('queued', 'running')) as "rests!"
+;
+-- move_retry_on
+update purges set retry_from = $3 where id = $1 and retry_from = $2
+;
+-- newest_migration
+select max(version) from _sqlx_migrations where success
+;
+-- next_delivery
+select extract(epoch from run_at - clock_timestamp())::float8 as "wait!"
+from deliveries
+where state = 'pending' and lease_until is null
+order by run_at
+limit 1
+;
+-- note_ground
+insert into database_history (system_identifier, timeline, position, noted_at)
+values ($1, $2, $3, clock_timestamp())
+on conflict (is_only) do update
+set system_identifier = excluded.system_identifier, timeline = excluded.timeline, position = excluded.position,
+noted_at = excluded.noted_at
+;
+-- note_lag
+update jobs set lag_seconds = greatest(lag_seconds, $2) where id = $1
+;
+-- note_login_trouble
+insert into login_troubles as t (org, since, detail, next_try_at)
+values ($1, $2, $3, clock_timestamp() + make_interval(secs => $4))
+on conflict (org) do update
+set since = least(t.since, excluded.since), detail = excluded.detail, next_try_at = excluded.next_try_at
+;
+-- note_misses
+update jobs set misses = $2, last_error = $3 where id = $1
+;
+-- note_released
+insert into released (org, conversation_id)
+select $1, gone.id
+from unnest($2::uuid[]) as gone (id)
+where exists (select from waiters where org = $1 and conversation_id = gone.id)
+on conflict do nothing
+;
+-- note_success
+update limiters
+set refusals = case when refused_call = $2 then 0 else refusals end,
+refused_call = nullif(refused_call, $2),
+allowed_per_minute = coalesce($3, allowed_per_minute)
+where org = $1
+;
+-- note_swept
+update purges p set swept = true
+from (select id from purges where id = any($1) order by id for no key update) locked
+where p.id = locked.id
+;
+-- note_token
+insert into tokens (org, got_at, expires_at)
+values ($1, clock_timestamp() - make_interval(secs => $2), clock_timestamp() + make_interval(secs => $3))
+on conflict (org) do update set got_at = excluded.got_at, expires_at = excluded.expires_at
+where tokens.got_at < excluded.got_at
+;
+-- observed_jobs
+select greatest(
+percentile_cont(0.99) within group (order by extract(epoch from ended_at - submitted_at)::float8),
+(
+select max(extract(epoch from clock_timestamp() - submitted_at))::float8
+from jobs
+where org = $1 and state = 'submitted' and overdue_since is null
+)
+) as longest,
+max(lag_seconds) as lag
+from (
+select ended_at, submitted_at, lag_seconds
+from jobs
+where org = $1 and ended_at is not null and submitted_at is not null and overdue_since is null
+and misses < $2
+order by ended_at desc
+limit 100
+) recent
+;
+-- open_purges_of
+select count(*) as "open!"
+from (select from purges where key_id = $1 and finished_at is null limit $2) open
+;
+-- ordinal_of
+select c.ordinal
+from conversations c
+join purges p on p.id = c.purge_id
+where c.conversation_id = $1 and c.purge_id = $2 and ($3::text[] is null or p.org = any($3))
+;
+-- org_conditions
+select name, blocked_code, blocked_detail, blocked_at, stopped_at, stopped_by, stopped_reason,
+(select count(*) from jobs where org = name and state = 'in_doubt') as "in_doubt!",
+parked.slices as "parked!", parked.purge as "parked_of: Uuid"
+from orgs
+cross join lateral (
+select count(*) as slices, min(purge_id::text)::uuid as purge
+from slices
+where org = name and parked_at is not null
+) parked
+order by name
+;
+-- org_of_purge
+select org from purges where id = $1 and ($2::text[] is null or org = any($2))
+;
+-- orgs
+select
+o.name, o.blocked_call, o.blocked_code, o.blocked_detail, o.blocked_at, o.probe_at, o.stopped_at,
+o.stopped_by, o.stopped_reason, o.rewound_at is not null as "is_rewound!", l.closed_until, l.allowed_per_minute, l.calls, l.called_at,
+lt.since as "trouble_since?", lt.detail as "trouble?", lt.next_try_at as "next_login_at?",
+t.got_at as "got_at?", t.expires_at as "expires_at?", j.live as "live!", j.waiting as "waiting!",
+(
+select count(*) from purges
+where org = o.name and state in ('awaiting_approval', 'queued', 'running', 'paused', 'canceling')
+) as "open_purges!",
+clock_timestamp() as "read_at!: SqlTimestamp"
+from orgs o
+join limiters l on l.org = o.name
+left join tokens t on t.org = o.name
+left join login_troubles lt on lt.org = o.name
+cross join lateral (
+select count(*) filter (where takes_slot) as live,
+count(*) filter (where state = 'waiting') as waiting
+from jobs
+where org = o.name and state <> 'done'
+) j
+where o.name = any($1) and ($2::text[] is null or o.name = any($2))
+order by o.name
+;
+-- orgs_to_rewind
+select name from orgs where rewound_at is null order by name
+;
+-- owe_deliveries
+insert into deliveries (id, event_id, endpoint, payload)
+select id, event_id, 'retention', payload
+from unnest($1::uuid[], $2::uuid[], $3::text[]) as new (id, event_id, payload)
+;
+-- poll_again
+update jobs
+set run_at = $2::timestamptz + make_interval(secs => $3), lease_until = null, misses = $4,
+tries = least(tries + 1, 1000), upstream_state = coalesce($5, upstream_state),
+records_processed = coalesce($6, records_processed), last_error = coalesce($7, last_error),
+seen_running_at = $8, overdue_since = case when $9 then coalesce(overdue_since, $2) end
+where id = $1 and state = 'submitted'
+;
+-- postpone_job
+update jobs
+set run_at = clock_timestamp() + make_interval(secs => $2), tries = least(tries + 1, 1000), last_error = $3
+where id = $1 and state = 'waiting'
+;
+-- promise
+update jobs
+set state = 'submitting', epoch = epoch + 1, attempt = attempt + 1, open = size, intended_at = $2,
+lease_until = $2::timestamptz + make_interval(secs => $4),
+call_before = $2::timestamptz + make_interval(secs => $3)
+where id = $1 and state = 'waiting'
+returning epoch, attempt
+;
+-- purge_states
+select id, state as "state: PurgeState" from purges where id = any($1)
+;
+-- purges
+select p.id, p.state as "state: PurgeState", p.run, p.org, p.reason, p.reference, p.labels, p.dry_run,
+p.created_at, p.started_at, p.finished_at, p.requested_by, p.duplicates, p.pending, p.eligible,
+p.submitted, p.purged, p.already_purged, p.on_hold, p.retained, p.not_found, p.active, p.failed,
+p.canceled, p.would_purge, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
+o.blocked_code, o.blocked_detail, o.stopped_by as "stopped_by?", o.stopped_reason as "stopped_reason?",
+o.rewound_at is not null as "is_rewound!",
+t.detail as "login_trouble?", parked.slices as "parked_slices!", parked.conversations as parked_conversations,
+parked.since as "parked_since: SqlTimestamp", parked.error as parked_error,
+clock_timestamp() as "read_at!: SqlTimestamp"
+from purges p
+join orgs o on o.name = p.org
+left join login_troubles t on t.org = p.org
+cross join lateral (
+select count(*) as slices, sum(conversations)::bigint as conversations, min(parked_at) as since,
+(array_agg(unreadable_why order by parked_at, slice_no))[1] as error
+from slices_set_aside
+where purge_id = p.id and parked_at is not null
+) parked
+where p.id = any($1) and ($2::text[] is null or p.org = any($2))
+order by p.id desc
+;
+-- purges_of_job
+select distinct purge_id from job_parts where job_id = $1 order by purge_id
+;
+-- quiet_at
+select greatest(last.call_before, clock_timestamp()) as "quiet_at!: SqlTimestamp",
+g.system as "system!", g.timeline as "timeline!", g.position as "position!"
+from ground g
+cross join lateral (
+select max(call_before) as call_before
+from jobs j
+where org = any($1) and state = 'submitting'
+and ($2::uuid is null or exists (select from job_parts where job_id = j.id and purge_id = $2))
+) last
+;
+-- readings_deliveries
+select pending.number as "pending!", dead.number as "dead!",
+extract(epoch from clock_timestamp() - pending.oldest)::float8 as oldest_pending_seconds
+from (select count(*) as number, min(created_at) as oldest from deliveries where state = 'pending') pending
+cross join (select count(*) as number from deliveries where state = 'dead') dead
+;
+-- readings_jobs
+select org, state as "state: JobState", count(*) as "number!"
+from jobs
+where state <> 'done'
+group by org, state
+;
+-- readings_orgs
+select name as org, blocked_code, stopped_at is not null as "is_stopped!",
+(select count(*) from slices where org = name and parked_at is not null) as "parked!"
+from orgs
+order by name
+;
+-- readings_purges
+select org, state as "state: PurgeState", count(*) as "number!", sum(pending)::bigint as "pending!",
+sum(eligible)::bigint as "eligible!", sum(submitted)::bigint as "submitted!",
+extract(epoch from clock_timestamp() - min(created_at))::float8 as "oldest!"
+from purges
+where finished_at is null
+group by org, state
+;
+-- record_accepted
+update jobs
+set state = 'submitted', upstream_job_id = $3, body_sha256 = $4, submitted_at = clock_timestamp(),
+run_at = clock_timestamp() + make_interval(secs => $5),
+expected_end_at = clock_timestamp() + make_interval(secs => $6::float8), lease_until = null, tries = 0,
+misses = 0, blind = 0, losses = 0, seen_running_at = null, lost_since = null, last_error = null
+where id = $1 and epoch = $2 and state = 'submitting'
+;
+-- record_attempt
+update deliveries
+set state = $3::text::delivery_state, attempt = attempt + 1, run_at = clock_timestamp() + make_interval(secs => $4),
+last_status = $5, last_error = $6, lease_until = null,
+delivered_at = case when $3 = 'delivered' then clock_timestamp() end
+where id = $1 and epoch = $2
+;
+-- record_lost
+update jobs
+set state = 'in_doubt', lost_since = coalesce(lost_since, clock_timestamp()), body_sha256 = $5,
+losses = least(losses + 1, 1000), run_at = clock_timestamp() + make_interval(secs => $3),
+lease_until = null, tries = 0, blind = 0, last_error = $4
+where id = $1 and epoch = $2 and state = 'submitting'
+;
+-- record_recheck
+update jobs
+set recheck = false, rechecked = true, run_at = clock_timestamp(), lease_until = null, blind = 0, tries = 0
+where id = $1 and state = 'waiting'
+;
+-- release
+delete from reservations where org = $1 and conversation_id = any($2) and job_id = any($3)
+;
+-- release_hold
+update holds set active = false, released_at = clock_timestamp(), released_by = $2
+where id = $1 and released_at is null
+;
+-- release_left_out
+delete from reservations
+where org = $1 and conversation_id = any($2) and job_id = any($3)
+returning conversation_id
+;
+-- release_untold
+delete from reservations r
+using jobs j
+where j.id = r.job_id and j.id = any($1)
+returning r.org, r.conversation_id, r.job_id, j.may_delete
+;
+-- reserve
+insert into reservations (org, conversation_id, job_id)
+select $1, id, $2 from unnest($3::uuid[]) as new (id)
+on conflict do nothing
+returning conversation_id
+;
+-- reserve_released
+delete from released where org = $1 and conversation_id = any($2)
+;
+-- resume_org
+update orgs set stopped_at = null, stopped_by = null, stopped_reason = null, rewound_at = null
+where name = $1 and stopped_at is not null
+;
+-- retried_purge_to_sweep
+select id as "id!", retry_from as "retry_from!"
+from retried_to_sweep
+where org = $1 and id <> all($2)
+order by total, id
+limit 1
+;
+-- revoke_key
+update api_keys set revoked_at = clock_timestamp() where id = $1 and revoked_at is null
+;
+-- server_condition
+select current_setting('server_version') as "version!",
+current_setting('server_version_num')::int / 10000 as "major!",
+current_setting('max_connections')::bigint
+- current_setting('superuser_reserved_connections')::bigint as "allowed!",
+(select sum(numbackends)::bigint from pg_stat_database) as "taken!",
+clock_timestamp() as "now!: SqlTimestamp"
+;
+-- set_aside
+update slices s
+set state = case when s.state = 'validating' then 'queued' else s.state end, lease_until = null, asked = 0,
+epoch = s.epoch + 1, drawable = 0, unreadable_why = new.why,
+unreadable_tries = least(s.unreadable_tries + 1, 1000),
+read_again_at = $6::timestamptz + make_interval(secs => new.wait),
+parked_at = case when new.is_parked then coalesce(s.parked_at, $6) end
+from unnest($1::uuid[], $2::int[], $3::text[], $4::float8[], $5::bool[])
+as new (purge_id, slice_no, why, wait, is_parked)
+join slices old on (old.purge_id, old.slice_no) = (new.purge_id, new.slice_no)
+where (s.purge_id, s.slice_no) = (new.purge_id, new.slice_no)
+returning s.purge_id, s.slice_no, new.why as "why!", old.drawable,
+s.parked_at is not null and old.parked_at is null as "is_parked_now!"
+;
+-- set_job_ids
+update jobs set ids = $2, size = cardinality($2::uuid[]) where id = $1
+;
+-- shares_of_job
+select purge_id, sum(cardinality(positions))::bigint as "conversations!"
+from job_parts
+where job_id = $1
+group by purge_id
+order by purge_id
+;
+-- slice_to_read_again
+select parked_at is not null as "is_parked!",
+exists (
+select from job_parts jp
+join jobs j on j.id = jp.job_id
+where jp.purge_id = $1 and jp.slice_no = $2 and j.state <> 'done'
+) as "is_carried!"
+from slices_set_aside
+where purge_id = $1 and slice_no = $2 and read_again_at <= clock_timestamp()
+;
+-- slices_due_first
+with in_line as materialized (
+select id, ask_at
+from purges_asked_first
+where org = $1 and ask_at <= (select clock_timestamp())
+order by ask_at, id
+limit 200
+), of_each as materialized (select greatest(500 / nullif(count(*), 0), 4) as slices from in_line)
+select p.id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!"
+from in_line p
+cross join lateral (
+select slice_no, pending, run_at
+from slices_to_ask
+where purge_id = p.id and run_at <= (select clock_timestamp())
+order by run_at, slice_no
+limit (select slices from of_each)
+) s
+order by p.ask_at, p.id, s.run_at, s.slice_no
+;
+-- slices_due_for_slots
+with in_line as materialized (
+select id, ask_at
+from purges_asked_for_slots
+where org = $1 and ask_at <= (select clock_timestamp())
+order by ask_at, id
+limit 200
+), of_each as materialized (select greatest(500 / nullif(count(*), 0), 4) as slices from in_line)
+select p.id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!"
+from in_line p
+cross join lateral (
+select slice_no, pending, run_at
+from slices_to_ask
+where purge_id = p.id and run_at <= (select clock_timestamp())
+order by run_at, slice_no
+limit (select slices from of_each)
+) s
+order by p.ask_at, p.id, s.run_at, s.slice_no
+;
+-- slices_to_cancel
+select p.id as "purge!", open.slice_no as "slice_no!"
+from unnest($1::uuid[]) p (id)
+cross join lateral (
+(
+select slice_no from slices_to_ask
+where purge_id = p.id
+order by run_at, slice_no
+limit $3
+)
+union
+(select slice_no from slices where purge_id = p.id and drawable > 0 order by slice_no limit $3)
+union
+(select slice_no from slices where org = $2 and state = 'validating' and purge_id = p.id limit $3)
+union
+(select slice_no from waiters where purge_id = p.id limit $3)
+union
+-- What a job that is no longer waiting has left as it was, and has not let go.
+(
+select jp.slice_no
+from jobs j
+join job_parts jp on jp.job_id = j.id
+join slices s on (s.purge_id, s.slice_no) = (jp.purge_id, jp.slice_no)
+where j.org = $2 and j.state not in ('waiting', 'done') and jp.purge_id = p.id
+and s.read_again_at is null
+and exists (
+select from generate_series(0, length(s.outcomes) - 1) as at (n)
+where get_byte(s.outcomes, n) & 15 = $4
+)
+limit $3
+)
+limit $3
+) open
+;
+-- slices_to_read_again
+select purge_id as "purge!", slice_no as "slice_no!"
+from slices_set_aside
+where org = $1 and read_again_at <= (select clock_timestamp()) and purge_id <> all($2)
+order by read_again_at
+limit $3
+;
+-- slices_to_retry
+select slice_no, outcomes from slices
+where purge_id = $1 and slice_no >= $2
+order by slice_no
+limit $3
+;
+-- slices_to_wake
+select distinct first.purge_id as "purge!", first.slice_no as "slice_no!"
+from (
+select w.purge_id, w.slice_no
+from released r
+cross join lateral (
+select purge_id, slice_no from waiters
+where org = r.org and conversation_id = r.conversation_id and purge_id <> all($2)
+order by purge_id
+limit $3
+) w
+where r.org = $1
+limit $3
+) first
+;
+-- standing_of_purge
+select state as "state: PurgeState", started_at is not null as "has_started!", run from purges where id = $1
+;
+-- start_purges
+with locked as (
+select id, state from purges where id = any($1) order by id for no key update
+), started as (
+update purges p
+set state = 'running', started_at = coalesce(p.started_at, turn.at),
+ask_turn_at = turn.at, ask_at = next_ask(p.id, turn.at)
+from locked, (select clock_timestamp() as at) turn
+where p.id = locked.id and locked.state in ('queued', 'running')
+)
+select id, state as "state: PurgeState" from locked
+;
+-- steer_purge
+update purges
+set state = $2::text::purge_state, run = run + $3::boolean::int,
+finished_at = case when $3 then null else finished_at end,
+retry_from = case when $3 then 0 when $4 then null else retry_from end
+where id = $1
+;
+-- stop_org
+update orgs
+set stopped_at = coalesce(stopped_at, clock_timestamp()),
+stopped_by = case when stopped_at is null or $3::text is not null then $2 else stopped_by end,
+stopped_reason = coalesce($3, stopped_reason)
+where name = $1
+and (stopped_at is null or stopped_by <> $2
+or $3::text is not null and stopped_reason is distinct from $3)
+;
+-- stop_rewound_org
+update orgs
+set stopped_at = coalesce(stopped_at, clock_timestamp()), stopped_by = $2, stopped_reason = $3,
+rewound_at = clock_timestamp(), intents_from = clock_timestamp() + make_interval(secs => $4),
+-- All facts are asked again.
+policy_epoch = policy_epoch + 1
+where name = $1
+;
+-- stop_waiting
+delete from waiters w
+using unnest($2::uuid[], $3::int[]) as woken (purge_id, slice_no)
+where (w.purge_id, w.slice_no) = (woken.purge_id, woken.slice_no) and w.org = $1
+and exists (select from released where org = $1 and conversation_id = w.conversation_id)
+returning w.purge_id, w.slice_no, w.position, w.conversation_id
+;
+-- store_parts
+insert into job_parts (job_id, purge_id, slice_no, positions, carried_before, facts_at, facts_epoch, looked)
+select $1, purge_id, slice_no, positions::smallint[], carried_before::smallint[], facts_at, facts_epoch,
+looked::smallint[]
+from unnest($2::uuid[], $3::int[], $4::text[], $5::text[], $6::timestamptz[], $7::bigint[], $8::text[])
+as new (purge_id, slice_no, positions, carried_before, facts_at, facts_epoch, looked)
+;
+-- survey_live
+with clock as materialized (select clock_timestamp() as now)
+select
+clock.now as "now!: SqlTimestamp",
+o.probe_at as "probe_at: SqlTimestamp", o.intents_from as "intents_from: SqlTimestamp", o.blocked_call,
+o.stopped_at is not null as "is_stopped!",
+l.arrival_at, l.closed_until,
+l.allowed_per_minute, l.refused_call, l.refusals, p.model as "pace: Json<Pace>",
+j.slots_taken as "slots_taken!", j.freeing as "freeing!",
+j.next_freeing_at as "next_freeing_at: SqlTimestamp", j.intents_due as "intents_due!",
+j.polls_due as "polls_due!", j.looks_due as "looks_due!", j.next_at as "next_at: SqlTimestamp"
+from clock
+cross join orgs o
+join limiters l on l.org = o.name
+join paces p on p.org = o.name
+cross join lateral (
+select
+count(*) filter (where takes_slot) as slots_taken,
+count(*) filter (
+where state = 'submitted' and expected_end_at <= clock.now + make_interval(secs => $2)
+) as freeing,
+min(expected_end_at - make_interval(secs => $2)) filter (
+where state = 'submitted' and expected_end_at > clock.now + make_interval(secs => $2)
+) as next_freeing_at,
+count(*) filter (where next_step = 'intend' and due_at <= clock.now) as intents_due,
+count(*) filter (where next_step = 'poll' and due_at <= clock.now) as polls_due,
+count(*) filter (
+where next_step in ('recheck', 'overdue', 'reread', 'verify', 'late') and due_at <= clock.now
+) as looks_due,
+min(due_at) filter (where next_step is not null and due_at > clock.now) as next_at
+from jobs
+where org = $1 and state <> 'done'
+) j
+where o.name = $1
+;
+-- survey_open
+select
+drawn.drawable as "drawable!", drawn.purges as "drawable_purges!",
+coalesce((
+select sum(asked) from slices where org = $1 and state = 'validating'
+), 0)::bigint as "asking!",
+(
+select ask_at from purges_asked_first where org = $1 order by ask_at, id limit 1
+) as "first_at: SqlTimestamp",
+(
+select ask_at from purges_asked_for_slots where org = $1 order by ask_at, id limit 1
+) as "for_slots_at: SqlTimestamp",
+coalesce(
+(select true from canceled_to_sweep where org = $1 order by open, id limit 1),
+(select true from retried_to_sweep where org = $1 order by total, id limit 1),
+(select true from released where org = $1 order by conversation_id limit 1),
+(
+select true from slices_set_aside
+where org = $1 and read_again_at <= (select clock_timestamp())
+order by read_again_at
+limit 1
+),
+false
+) as "has_to_sweep!"
+from (
+select coalesce(sum(drawable), 0)::bigint as drawable, count(*) as purges
+from (select drawable from purges_drawable where org = $1 order by turn_at, id limit 500) first
+) drawn
+;
+-- survey_session
+select current_setting('synchronous_commit') as "durability!"
+;
+-- take_permit
+update limiters set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4) where org = $1
+;
+-- take_permit_by_rules
+with taken as (
+update limiters set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4) where org = $1
+)
+select policy as "policy: _", policy_epoch, stopped_at is not null as "is_stopped!", blocked_call,
+clock_timestamp() as "read_at!: _"
+from orgs
+where name = $1
+;
+-- take_turn
+update purges set turn_at = clock_timestamp() where id = any($1)
+;
+-- tell_of_work
+select set_config('synchronous_commit', 'off', true), pg_notify($1, told)
+from unnest($2::text[]) as new (told)
+;
+-- too_late_for
+select distinct hc.conversation_id
+from hold_conversations hc
+where hc.hold_id = $1 and ($2::text[] is null or hc.org = any($2))
+and (
+exists (
+select from findings
+where org = hc.org and conversation_id = hc.conversation_id and gone_at is not null
+)
+-- A job past its deadline may go on, and its last look is still to come, whatever its conversations
+-- count as.
+or exists (
+select from reservations r
+join jobs j on j.id = r.job_id
+where r.org = hc.org and r.conversation_id = hc.conversation_id and j.may_delete
+)
+)
+order by 1
+;
+-- tx_now
+select clock_timestamp() as "now!: SqlTimestamp"
+;
+-- unblock_org
+update orgs
+set blocked_call = null, blocked_code = null, blocked_detail = null, blocked_at = null, probe_at = null
+where name = $1 and blocked_call = $2
+;
+-- unload_hold
+delete from holds where id = $1 and not active and released_at is null
+;
+-- unload_hold_conversations
+delete from hold_conversations where hold_id = $1
+;
+-- use_probe
+update orgs set probe_at = clock_timestamp() + make_interval(secs => $2)
+where name = $1 and probe_at <= clock_timestamp()
+;
+-- verify_job
+update jobs
+set state = 'verifying', ended_at = $2, run_at = $2, lease_until = null, tries = 0, blind = 0,
+upstream_succeeded = $5, upstream_state = coalesce($3, upstream_state),
+records_processed = coalesce($4, records_processed)
+where id = $1 and state = 'submitted'
+;
+-- wait_again
+update jobs
+set state = 'waiting', recheck = true, run_at = clock_timestamp(), lease_until = null,
+call_before = null, tries = 0, blind = 0, open = 0, ids = $2, size = cardinality($2::uuid[])
+where id = $1 and state = 'in_doubt'
+;
+-- wait_for_ids
+insert into waiters (org, conversation_id, purge_id, slice_no, position)
+select $1, id, purge_id, slice_no, position
+from unnest($2::uuid[], $3::uuid[], $4::int[], $5::smallint[]) as new (id, purge_id, slice_no, position)
+;
+-- wait_for_job
+update slices set read_again_at = clock_timestamp() + interval '1 minute' where purge_id = $1 and slice_no = $2
+;
+-- wait_no_more
+delete from waiters w
+using unnest($1::uuid[], $2::int[]) as swept (purge_id, slice_no)
+where (w.purge_id, w.slice_no) = (swept.purge_id, swept.slice_no)
+;
+-- waiting_deliveries
+select count(*) as "waiting!" from (select from deliveries where state = 'pending' limit $1) waiting
+;
+-- waiting_jobs_with
+select id, ids as "ids!", recheck or rechecked or lost_since is not null as "is_doubtful!"
+from jobs j
+where org = $1 and state = 'waiting'
+and exists (select from job_parts where job_id = j.id and purge_id = any($2))
+order by id
+for update
+;
+-- want_recheck
+update jobs set recheck = true where id = $1
+;
+-- write_counts
+update purges p
+set drawable = p.drawable + d.drawable, pending = p.pending + d.pending, eligible = p.eligible + d.eligible,
+submitted = p.submitted + d.submitted, purged = p.purged + d.purged,
+already_purged = p.already_purged + d.already_purged, on_hold = p.on_hold + d.on_hold,
+retained = p.retained + d.retained, not_found = p.not_found + d.not_found, active = p.active + d.active,
+failed = p.failed + d.failed, canceled = p.canceled + d.canceled,
+would_purge = p.would_purge + d.would_purge, ask_at = next_ask(p.id, p.ask_turn_at), swept = false,
+rate_at = d.rate_at, rate_settled = d.rate_settled, rate_from_at = d.rate_from_at,
+rate_from_settled = d.rate_from_settled
+from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+$8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
+$14::bigint[], $15::timestamptz[], $16::bigint[], $17::timestamptz[], $18::bigint[])
+as d (id, drawable, pending, eligible, submitted, purged, already_purged, on_hold, retained, not_found,
+active, failed, canceled, would_purge, rate_at, rate_settled, rate_from_at, rate_from_settled)
+where p.id = d.id
+returning case when p.pending + p.eligible + p.submitted = 0 and p.finished_at is null then p.id end
+;
+-- write_decisions
+insert into decisions (purge_id, slice_no, run, positions, from_outcome, to_outcome, step, job_id, code,
+detail, kept_until, decided_at)
+select new.purge_id, new.slice_no, p.run, new.positions::smallint[], new.from_outcome, new.to_outcome,
+$9, $10, new.code, new.detail, new.kept_until::timestamptz[], $11
+from unnest($1::uuid[], $2::int[], $3::text[], $4::smallint[], $5::smallint[], $6::text[], $7::text[],
+$8::text[])
+with ordinality as new (purge_id, slice_no, positions, from_outcome, to_outcome, code, detail,
+kept_until, n)
+join purges p on p.id = new.purge_id
+order by new.n
+;
+-- write_doubt
+insert into findings as f (org, conversation_id, kept_at, carried_at)
+select $1, new.id, now.at, now.at
+from unnest($2::uuid[]) as new (id)
+cross join (select clock_timestamp() as at) now
+order by new.id
+on conflict (org, conversation_id) do update
+set kept_at = greatest(f.kept_at, excluded.kept_at), carried_at = greatest(f.carried_at, excluded.carried_at)
+;
+-- write_event
+insert into events (id, type, org, job_id, hold_id, actor, request_id, payload, at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+;
+-- write_findings
+insert into findings as f (org, conversation_id, gone_at, kept_at, carried_at)
+select p.org, new.id, max(case when new.is_gone then $6::timestamptz end),
+max(case when new.is_kept then $6 end), max(case when new.is_carried then $6 end)
+from unnest($1::uuid[], $2::uuid[], $3::bool[], $4::bool[], $5::bool[])
+as new (purge_id, id, is_gone, is_kept, is_carried)
+join purges p on p.id = new.purge_id
+-- What stands against deleting an id matters to other purges that name it, and to nobody else.
+where not new.is_kept
+or exists (select from conversations c where c.conversation_id = new.id and c.purge_id <> new.purge_id)
+group by p.org, new.id
+order by p.org, new.id
+on conflict (org, conversation_id) do update
+set gone_at = greatest(f.gone_at, excluded.gone_at), kept_at = greatest(f.kept_at, excluded.kept_at),
+carried_at = greatest(f.carried_at, excluded.carried_at)
+;
+-- write_purge_events
+with locked as (
+select id from purges where id = any($2) order by id for no key update
+), counted as (
+update purges p set event_no = event_no + 1 from locked where p.id = locked.id
+returning p.id, p.org, p.event_no
+)
+insert into events (id, type, org, purge_id, event_no, job_id, actor, request_id, payload, at)
+select new.id, new.type, counted.org, counted.id, counted.event_no, new.job_id, $6, $7, new.payload,
+clock_timestamp()
+from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::jsonb[])
+as new (id, purge_id, type, job_id, payload)
+join counted on counted.id = new.purge_id
+;
+-- write_slices
+update slices s
+set outcomes = new.outcomes, state = new.state::slice_state, pending = new.pending,
+drawable = new.drawable, facts_at = new.facts_at, facts_epoch = new.facts_epoch,
+absent_at = new.absent_at,
+run_at = coalesce(new.run_at, s.run_at), tries = new.tries, fruitless = new.fruitless,
+epoch = new.epoch, silent = new.silent::smallint[], silent_since = new.silent_since::timestamptz[],
+asked = case when new.state = 'validating' then least(s.asked, new.pending) else 0 end,
+lease_until = case when new.state = 'validating' then s.lease_until end,
+-- What is written could be read.
+read_again_at = null, unreadable_why = null, unreadable_tries = 0, parked_at = null
+from unnest(
+$1::uuid[], $2::int[], $3::bytea[], $4::text[], $5::smallint[], $6::smallint[], $7::timestamptz[],
+$8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::smallint[], $12::smallint[], $13::bigint[],
+$14::text[], $15::text[]
+) as new (purge_id, slice_no, outcomes, state, pending, drawable, facts_at, facts_epoch, absent_at, run_at,
+tries, fruitless, epoch, silent, silent_since)
+join slices old on (old.purge_id, old.slice_no) = (new.purge_id, new.slice_no)
+where (s.purge_id, s.slice_no) = (new.purge_id, new.slice_no)
+returning s.purge_id, s.drawable - old.drawable as "drawable!"
+;
