@@ -76,6 +76,8 @@ pub struct Service {
     background: TaskTracker,
     stop_http: CancellationToken,
     stop_background: CancellationToken,
+    /// What does not end in good time once it is told to.
+    cut: CancellationToken,
     engine: Option<Engine>,
     store: Store,
 }
@@ -136,7 +138,7 @@ impl Service {
         }
         let (promotion, terms) = (promotion(settings), engine_terms(settings));
         upkeep::ground::check(&store, promotion, &terms, &meters).await?;
-        let (stop_http, stop_background) = (CancellationToken::new(), CancellationToken::new());
+        let [stop_http, stop_background, cut] = [(); 3].map(|()| CancellationToken::new());
         let (http, background) = (TaskTracker::new(), TaskTracker::new());
         let engine =
             if role == Role::Api { None } else { Some(start_engine(settings, world, &store, &meters)?) };
@@ -147,7 +149,7 @@ impl Service {
             let courier = start_deliveries(settings, world, &store, &meters).await?;
             let deliveries = courier.as_ref().map(Courier::wake);
             if let Some(courier) = courier {
-                background.spawn(courier.run(stop_background.clone()));
+                background.spawn(courier.run(stop_background.clone(), cut.clone()));
             }
             let waiting = Waiting { wakes: engine.wakes(), deliveries };
             background.spawn(listen::forward(store.clone(), waiting, stop_background.clone()));
@@ -175,7 +177,7 @@ impl Service {
         http.spawn(api::serve(listener, state, stop_http.clone()));
         http.close();
         background.close();
-        Ok(Self { address, health_address, http, background, stop_http, stop_background, engine, store })
+        Ok(Self { address, health_address, http, background, stop_http, stop_background, cut, engine, store })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -196,6 +198,9 @@ impl Service {
         self.stop_background.cancel();
         if tokio::time::timeout(PARTING, self.background.wait()).await.is_err() {
             tracing::warn!("deliveries under way are cut; they are repeated");
+            self.cut.cancel();
+            // A database that is away is not waited for.
+            let _ = tokio::time::timeout(PARTING, self.background.wait()).await;
         }
         // Requests that still stream are cut with the process; their spools vanish, nothing of them was accepted.
         if tokio::time::timeout(PARTING, self.http.wait()).await.is_err() {

@@ -69,7 +69,10 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return output::fail(&anyhow::Error::new(error)),
     };
-    match runtime.block_on(dispatch(cli)) {
+    let done = runtime.block_on(dispatch(cli));
+    // Whoever is to end at once does not wait for a thread that reads or writes a file.
+    runtime.shutdown_background();
+    match done {
         Ok(code) => code,
         Err(error) => output::fail(&error),
     }

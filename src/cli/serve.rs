@@ -9,6 +9,9 @@ use crate::app::memory::keep_private;
 use crate::app::{Database, Role, Service, connect};
 use crate::postgres::Storage;
 
+/// How it ends where it was not let end in good order: as a program that a signal ended.
+const AT_ONCE: u8 = 130;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// What this process does.
@@ -56,7 +59,13 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
     tracing::info!(role = ?args.role, address, ?health, orgs = settings.orgs.len(), "genesys-purge is up");
     signals.told_to_stop().await;
     tracing::info!("told to stop: no new work is begun");
-    service.stop().await;
+    tokio::select! {
+        () = service.stop() => {}
+        () = signals.told_to_stop() => {
+            tracing::warn!("told to stop once more: it ends at once, and leases will run out");
+            return Ok(ExitCode::from(AT_ONCE));
+        }
+    }
     database.stop().await?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

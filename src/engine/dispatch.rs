@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::OrgEngine;
 use super::caught::caught;
+use super::give_back::Held;
 use super::kind::Kind;
 use super::sweep::Sweeper;
 use super::wait::{FALLBACK, until_next};
@@ -227,8 +228,8 @@ impl Dispatcher {
             timed.end(ending(&intended, matches!(intended, Ok(Intended::Nothing | Intended::NoPermit))));
             match intended? {
                 Intended::Intent(intent) => {
-                    let org = Arc::clone(&self.org);
-                    self.spawn(worker, "submit", async move { org.submit(&intent).await });
+                    let (org, held) = (Arc::clone(&self.org), Held::submit(&self.org, &intent));
+                    self.spawn(worker, "submit", held, async move { org.submit(&intent).await });
                     round.has_moved = true;
                     round.calls += 1;
                     free -= 1;
@@ -298,8 +299,8 @@ impl Dispatcher {
             round.has_moved |= claim.has_moved();
             let Claim::Claimed(poll, permit) = claim else { break };
             round.calls += 1;
-            let org = Arc::clone(&self.org);
-            self.spawn(worker, "poll", async move { org.poll(&poll, permit).await });
+            let (org, held) = (Arc::clone(&self.org), Held::Job(poll.lease));
+            self.spawn(worker, "poll", held, async move { org.poll(&poll, permit).await });
         }
         Ok(round)
     }
@@ -315,8 +316,8 @@ impl Dispatcher {
             round.has_moved |= claim.has_moved();
             let Claim::Claimed(look, permit) = claim else { break };
             round.calls += 1;
-            let org = Arc::clone(&self.org);
-            self.spawn(worker, "look", async move { org.look(&look, permit).await });
+            let (org, held) = (Arc::clone(&self.org), Held::Job(look.lease));
+            self.spawn(worker, "look", held, async move { org.look(&look, permit).await });
         }
         Ok(round)
     }
@@ -329,24 +330,27 @@ impl Dispatcher {
         Arc::clone(&self.crew.workers).try_acquire_owned().ok()
     }
 
-    /// Does a step; its end wakes the dispatcher, since something else may be due now.
+    /// Does a step; its end wakes the dispatcher, since something else may be due now. Where it is cut, what it holds is given
+    /// back.
     fn spawn(
         &self,
         worker: OwnedSemaphorePermit,
         name: &'static str,
+        held: Held,
         step: impl Future<Output = Result<(), StoreError>> + Send + 'static,
     ) {
         let (wake, abort) = (Arc::clone(&self.wake), self.crew.abort.clone());
-        let org = self.org.terms.name.clone();
-        let timed = self.org.meters.step(name, &org);
+        let engine = Arc::clone(&self.org);
+        let timed = engine.meters.step(name, &engine.terms.name);
         self.crew.tasks.spawn(async move {
             let done = abort.run_until_cancelled(caught(step)).await;
             drop(worker);
             match &done {
                 Some(Ok(done)) => timed.end(ending(done, false)),
                 Some(Err(_)) => timed.end(PANICKED),
-                None => {}
+                None => engine.give_back(&held).await,
             }
+            let org = &engine.terms.name;
             match done {
                 Some(Ok(Err(error @ StoreError::LeaseLost { .. }))) => {
                     tracing::warn!(org, %error, "a step came too late");

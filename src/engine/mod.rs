@@ -9,6 +9,7 @@ mod ask;
 mod caught;
 mod chance;
 mod dispatch;
+mod give_back;
 mod kind;
 mod look;
 mod org;
@@ -49,6 +50,9 @@ impl Wakes {
         }
     }
 }
+
+/// A database that answers takes back what was held within this time.
+const GIVING_BACK: Duration = Duration::from_secs(5);
 
 /// The running engine of this process.
 #[derive(Debug)]
@@ -91,17 +95,19 @@ impl Engine {
         self.wakes.clone()
     }
 
-    /// Drains: nothing new is claimed, steps that are under way may finish for the grace; those that don't are
-    /// dropped, and their leases run out.
+    /// Drains: nothing new is claimed, steps that are under way may finish for the grace; those that don't are cut, and what
+    /// they hold is given back.
     pub async fn stop(self) {
         self.stop.cancel();
         if tokio::time::timeout(self.grace, self.tasks.wait()).await.is_err() {
             tracing::warn!(
                 steps = self.tasks.len(),
-                "steps did not finish in time; their leases will run out"
+                "steps did not finish in time; they are cut, and others go on with what they had"
             );
             self.abort.cancel();
-            self.tasks.wait().await;
+            if tokio::time::timeout(GIVING_BACK, self.tasks.wait()).await.is_err() {
+                tracing::warn!("not everything could be given back; the leases of the rest will run out");
+            }
         }
     }
 }

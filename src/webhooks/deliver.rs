@@ -68,10 +68,10 @@ impl Courier {
         Arc::clone(&self.wake)
     }
 
-    /// Goes on until it is told to stop; attempts under way are finished.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Goes on until it is told to stop; attempts under way are finished, until they are cut.
+    pub async fn run(self, stop: CancellationToken, cut: CancellationToken) {
         while !stop.is_cancelled() {
-            let wait = match self.errand.round().await {
+            let wait = match self.errand.round(&cut).await {
                 Ok(wait) => wait,
                 Err(error) => {
                     tracing::error!(%error, "deliveries could not be claimed or recorded");
@@ -89,13 +89,18 @@ impl Courier {
 
 impl Errand {
     /// Sends what is due, and tells how long until something else is.
-    async fn round(self: &Arc<Self>) -> Result<Duration, StoreError> {
+    async fn round(self: &Arc<Self>, cut: &CancellationToken) -> Result<Duration, StoreError> {
         let (due, next) = self.store.claim_deliveries(AT_ONCE, self.receiver.timeout * 2).await?;
         let was_full = i64::try_from(due.len()).is_ok_and(|number| number == AT_ONCE);
         let mut attempts = JoinSet::new();
         for delivery in due {
-            let errand = Arc::clone(self);
-            attempts.spawn(async move { errand.attempt(&delivery).await });
+            let (errand, cut) = (Arc::clone(self), cut.clone());
+            attempts.spawn(async move {
+                match cut.run_until_cancelled(errand.attempt(&delivery)).await {
+                    Some(done) => done,
+                    None => errand.store.give_back_delivery(&delivery).await,
+                }
+            });
         }
         while let Some(attempt) = attempts.join_next().await {
             if let Ok(Err(error)) = attempt {

@@ -6,6 +6,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Dispatcher, Round, turns};
 use crate::domain::ahead::{Stock, wants_facts};
+use crate::engine::give_back::Held;
 use crate::engine::kind::Kind;
 use crate::store::StoreError;
 use crate::store::slices::claim::{Claim, Reach};
@@ -99,8 +100,8 @@ impl Dispatcher {
         let Claim::Claimed(question, permit) = claim else { return Ok((0, has_moved)) };
         self.turns.note_question(reach);
         let asked = question.ids().len();
-        let org = Arc::clone(&self.org);
-        self.spawn(worker, "validate", async move { org.validate(&question, permit).await });
+        let (org, held) = (Arc::clone(&self.org), Held::slices(&question));
+        self.spawn(worker, "validate", held, async move { org.validate(&question, permit).await });
         Ok((asked, has_moved))
     }
 

@@ -111,6 +111,21 @@ impl Store {
         .await
     }
 
+    /// Lets go of a delivery whose attempt was cut: another process sends it at once.
+    pub async fn give_back_delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let mut tx = self.begin("give_back_delivery").await?;
+        sqlx::query!(
+            "-- give_back_delivery
+            update deliveries set lease_until = null where id = $1 and epoch = $2 and state = 'pending'",
+            delivery.id,
+            delivery.epoch
+        )
+        .run(&mut tx)
+        .await?;
+        tx.will_wake(WAKE);
+        tx.commit().await
+    }
+
     /// Records an attempt; one whose lease was lost changes nothing.
     pub async fn record_attempt(&self, delivery: &Delivery, attempt: &Attempt) -> Result<(), StoreError> {
         let (state, again, status, error) = match attempt {

@@ -10,7 +10,7 @@ use crate::domain::state::JobStep;
 use crate::domain::terms::OrgTerms;
 use crate::store::orgs::limiter::{self, Call};
 use crate::store::slices::claim::Claim;
-use crate::store::tx::{Rows as _, Tx};
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// A job whose upstream job is to be asked after.
@@ -47,6 +47,28 @@ impl Store {
             tries: u32::try_from(row.tries).unwrap_or_default(),
         };
         Ok(Claim::Claimed(poll, permit))
+    }
+}
+
+impl Store {
+    /// Lets go of a job about which a question was under way: nothing was learned, and it is asked again at once.
+    pub async fn give_back_job(&self, org: &str, lease: JobLease) -> Result<(), StoreError> {
+        let mut tx = self.begin("give_back_job").await?;
+        let given_back = sqlx::query!(
+            "-- give_back_job
+            update jobs
+            set lease_until = null, epoch = epoch + 1
+            where id = $1 and epoch = $2 and lease_until is not null and state not in ('submitting', 'done')",
+            lease.job,
+            lease.epoch
+        )
+        .run(&mut tx)
+        .await?;
+        if given_back == 0 {
+            return Err(StoreError::LeaseLost { what: "job", id: lease.job });
+        }
+        tx.will_wake(org);
+        tx.commit().await
     }
 }
 

@@ -5,7 +5,7 @@ mod ending;
 mod facts;
 pub mod intend;
 mod intend_checks;
-mod lease;
+pub mod lease;
 pub mod looks;
 pub mod lost;
 pub mod pack;

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::SliceKey;
 use super::purge_rows::lock_purges;
 use crate::meters::Leased;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
@@ -33,6 +34,38 @@ impl Store {
         tx.commit().await?;
         self.meters.leases_expired(org, Leased::Slices, expired);
         Ok(expired)
+    }
+}
+
+impl Store {
+    /// Lets go of slices that were asked about under these epochs: nothing was learned, and they are asked again at once.
+    pub async fn give_back_slices(&self, org: &str, held: &[(SliceKey, i64)]) -> Result<(), StoreError> {
+        let mut tx = self.begin("give_back_slices").await?;
+        let purges = sqlx::query_scalar!(
+            "-- give_back_slices
+            with held as (
+                select s.purge_id, s.slice_no
+                from slices s
+                join unnest($1::uuid[], $2::int[], $3::bigint[]) as held (purge_id, slice_no, epoch)
+                    on (s.purge_id, s.slice_no, s.epoch) = (held.purge_id, held.slice_no, held.epoch)
+                where s.state = 'validating'
+                order by s.purge_id, s.slice_no
+                for update of s
+            )
+            update slices s
+            set state = 'queued', lease_until = null, asked = 0, epoch = s.epoch + 1
+            from held
+            where (s.purge_id, s.slice_no) = (held.purge_id, held.slice_no)
+            returning s.purge_id",
+            &held.iter().map(|(slice, _)| slice.purge).collect::<Vec<_>>(),
+            &held.iter().map(|(slice, _)| slice.no).collect::<Vec<_>>(),
+            &held.iter().map(|(_, epoch)| *epoch).collect::<Vec<_>>()
+        )
+        .all(&mut tx)
+        .await?;
+        line_up(&mut tx, &purges).await?;
+        tx.will_wake(org);
+        tx.commit().await
     }
 }
 

@@ -5,6 +5,7 @@ mod clocks;
 mod leases;
 mod limits;
 mod roles;
+mod stopping;
 
 use genesys_purge::app::engine_terms;
 use genesys_purge::upkeep::leases::expire;

@@ -1,0 +1,51 @@
+//! What a step held when a stop cut it: others take it up at once, not when its lease has run out.
+
+use serde_json::json;
+
+use super::OrgEngine;
+use crate::store::StoreError;
+use crate::store::jobs::intend::Intent;
+use crate::store::jobs::lease::JobLease;
+use crate::store::slices::SliceKey;
+use crate::store::slices::claim::Question;
+
+/// The lease of a step, by what may be done with it.
+pub(super) enum Held {
+    /// Whether its call left is unknown.
+    Submit { lease: JobLease, body_sha256: [u8; 32] },
+    /// A question about a job, which anybody may ask again.
+    Job(JobLease),
+    /// A question before a submit: each slice with its epoch.
+    Slices(Vec<(SliceKey, i64)>),
+}
+
+impl Held {
+    pub(super) fn submit(org: &OrgEngine, intent: &Intent) -> Self {
+        Self::Submit { lease: intent.lease, body_sha256: org.upstream.body_digest(&intent.ids) }
+    }
+
+    pub(super) fn slices(question: &Question) -> Self {
+        Self::Slices(question.slices.iter().map(|asked| (asked.slice, asked.epoch)).collect())
+    }
+}
+
+impl OrgEngine {
+    /// Gives back what a step held that was cut. What it had recorded before is not touched.
+    pub(super) async fn give_back(&self, held: &Held) {
+        let org = &self.terms.name;
+        let given_back = match held {
+            Held::Submit { lease, body_sha256 } => {
+                let error =
+                    json!({ "call": "submit", "message": "the process stopped before there was an answer" });
+                self.store.record_lost(org, *lease, *body_sha256, &error, &self.engine).await
+            }
+            Held::Job(lease) => self.store.give_back_job(org, *lease).await,
+            Held::Slices(slices) => self.store.give_back_slices(org, slices).await,
+        };
+        match given_back {
+            // It had recorded what it did.
+            Ok(()) | Err(StoreError::LeaseLost { .. }) => {}
+            Err(error) => tracing::warn!(org, %error, "a lease could not be given back; it will run out"),
+        }
+    }
+}
