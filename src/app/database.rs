@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::{Environment, Settings};
+use crate::config::{Environment, Pooler, Settings};
 use crate::postgres::{self, Address, Binaries, Durability, PostgresError, Server, Storage};
 use crate::store::migrations::ensure_database;
 use crate::store::{Place, StoreError};
@@ -33,8 +33,8 @@ impl Database {
         environment: &Environment,
         storage: Storage,
     ) -> Result<Self, DatabaseError> {
-        if let Some(url) = &settings.database.url {
-            return Ok(Self { place: Place::Url(url.clone()), server: None });
+        if let Some(place) = configured(settings) {
+            return Ok(Self { place, server: None });
         }
         Self::embedded(environment, storage, Durability::Full).await
     }
@@ -79,6 +79,15 @@ impl Database {
             None => Ok(()),
         }
     }
+}
+
+/// The one that the settings name.
+pub(super) fn configured(settings: &Settings) -> Option<Place> {
+    let url = settings.database.url.clone()?;
+    Some(match settings.database.pooler {
+        Pooler::None => Place::Url(url),
+        Pooler::Transaction => Place::Pooled(url),
+    })
 }
 
 pub(super) fn place(address: &Address) -> Place {

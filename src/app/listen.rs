@@ -12,6 +12,10 @@ use crate::store::{Store, StoreError, deliveries};
 
 const RECONNECT_AFTER: Duration = Duration::from_secs(5);
 
+/// What is told where nothing is heard.
+const DEAF: &str = "notifications of the database do not come through, as behind a pooler; work that other processes make is \
+                    found by looking, four times a second";
+
 /// Those who wait for work in this process.
 #[derive(Clone)]
 pub(super) struct Waiting {
@@ -44,17 +48,35 @@ impl Waiting {
 pub(super) async fn forward(store: Store, waiting: Waiting, stop: CancellationToken) {
     let at_home = waiting.clone();
     store.tell_at_home(Box::new(move |name| at_home.wake(name)));
+    if !store.may_hear() {
+        tracing::warn!("{DEAF}");
+        return;
+    }
+    let mut is_told = false;
     while !stop.is_cancelled() {
         let heard = stop.run_until_cancelled(hear(&store, &waiting)).await;
-        if let Some(Err(error)) = heard {
-            tracing::warn!(%error, "notifications are not heard; work is found by looking, a little later");
-            stop.run_until_cancelled(tokio::time::sleep(RECONNECT_AFTER)).await;
+        waiting.wakes.are_heard(false);
+        match heard {
+            Some(Ok(Deaf)) if !is_told => tracing::warn!("{DEAF}"),
+            Some(Err(ref error)) => {
+                tracing::warn!(%error, "notifications are not heard; work is found by looking, a little later");
+            }
+            _ => {}
         }
+        is_told = matches!(heard, Some(Ok(Deaf)));
+        stop.run_until_cancelled(tokio::time::sleep(RECONNECT_AFTER)).await;
     }
 }
 
-async fn hear(store: &Store, waiting: &Waiting) -> Result<(), StoreError> {
+/// It listens, and hears nothing.
+struct Deaf;
+
+async fn hear(store: &Store, waiting: &Waiting) -> Result<Deaf, StoreError> {
     let mut listener = store.listen().await?;
+    if !listener.hears().await? {
+        return Ok(Deaf);
+    }
+    waiting.wakes.are_heard(true);
     // Before it listened, others may have told of something.
     waiting.wake_all();
     loop {

@@ -7,7 +7,8 @@ use secrecy::SecretString;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::values;
+use super::merged::Merged;
+use super::{ConfigError, values};
 
 /// `[database]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,6 +19,9 @@ pub struct DatabaseSettings {
     pub url: Option<SecretString>,
     /// What a promoted standby means.
     pub promotion: Promotion,
+    /// What stands before the server that `url` names.
+    #[serde(deserialize_with = "pooler")]
+    pub pooler: Pooler,
     /// How many connections one process holds at most, over all its pools. Listening, the engine, requests and uploads
     /// need one each that none of the others can take, hence at least 4.
     #[serde(deserialize_with = "values::whole::<4, 1000, _, _>")]
@@ -32,6 +36,30 @@ pub enum Promotion {
     Check,
     /// Only synchronous standbys are promoted.
     Lossless,
+}
+
+/// `database.pooler`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooler {
+    /// Nothing, or something that gives each connection a session of its own.
+    None,
+    /// Each transaction may be on another session.
+    Transaction,
+}
+
+impl DatabaseSettings {
+    /// The rules between values.
+    pub(super) fn check(&self, merged: &Merged) -> Result<(), ConfigError> {
+        if self.pooler == Pooler::Transaction && self.url.is_none() {
+            let problem = "expected none beside the embedded Postgres: set database.url".to_owned();
+            return Err(merged.refuse(&["database", "pooler"], problem));
+        }
+        Ok(())
+    }
+}
+
+fn pooler<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pooler, D::Error> {
+    values::word(deserializer, &[("none", Pooler::None), ("transaction", Pooler::Transaction)])
 }
 
 fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {

@@ -46,7 +46,7 @@ use serde::Deserialize;
 
 pub use approval::{ApprovalRequired, ApprovalSettings};
 pub use byte_size::ByteSize;
-pub use database::{DatabaseSettings, Promotion};
+pub use database::{DatabaseSettings, Pooler, Promotion};
 pub use engine::EngineSettings;
 pub use environment::Environment;
 pub use error::ConfigError;
@@ -128,6 +128,7 @@ impl Settings {
         let (files, mut exposed_files) = (files.to_vec(), exposed.to_vec());
         let merged = layers.merge()?;
         let spelled: Spelled = merged.typed()?;
+        spelled.database.check(&merged)?;
         spelled.engine.check(&merged)?;
         spelled.webhooks.check(&merged, spelled.engine.lease)?;
         Ok(Self {

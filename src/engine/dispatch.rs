@@ -20,7 +20,7 @@ use super::caught::caught;
 use super::give_back::Held;
 use super::kind::Kind;
 use super::sweep::Sweeper;
-use super::wait::{FALLBACK, until_next};
+use super::wait::{Ears, FALLBACK, until_next};
 use crate::domain::ahead::{horizon, patience};
 use crate::genesys::NotReady;
 use crate::store::StoreError;
@@ -39,6 +39,7 @@ pub(super) struct Crew {
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
     pub(super) abort: CancellationToken,
+    pub(super) ears: Ears,
 }
 
 /// Looks after one org.
@@ -141,7 +142,7 @@ impl Dispatcher {
         self.org.remember(&survey);
         self.org.tell_token().await;
         self.org.tell_login_trouble().await;
-        let (mut has_moved, mut put_off, mut failed) = (false, FALLBACK, None);
+        let (mut has_moved, mut put_off, mut failed) = (false, self.crew.ears.longest_sleep(), None);
         if survey.has_to_sweep {
             // No call is made for it, so neither budget nor block nor stop holds it up.
             match self.sweeper.sweep(&self.org).await {

@@ -30,24 +30,33 @@ use tokio_util::task::TaskTracker;
 
 pub use chance::Chance;
 pub use org::{Clock, OrgEngine};
+use wait::Ears;
 
 /// What wakes dispatchers when there is work.
 #[derive(Debug, Clone, Default)]
-pub struct Wakes(Arc<HashMap<String, Arc<Notify>>>);
+pub struct Wakes {
+    dispatchers: Arc<HashMap<String, Arc<Notify>>>,
+    ears: Ears,
+}
 
 impl Wakes {
     /// Wakes the dispatcher of one org.
     pub fn wake(&self, org: &str) {
-        if let Some(wake) = self.0.get(org) {
+        if let Some(wake) = self.dispatchers.get(org) {
             wake.notify_one();
         }
     }
 
     /// Wakes all: notifications may have been missed.
     pub fn wake_all(&self) {
-        for wake in self.0.values() {
+        for wake in self.dispatchers.values() {
             wake.notify_one();
         }
+    }
+
+    /// Whether what other processes tell is heard; where it is not, work is looked for more often.
+    pub fn are_heard(&self, is_heard: bool) {
+        self.ears.set(is_heard);
     }
 }
 
@@ -69,7 +78,7 @@ impl Engine {
     pub fn start(orgs: Vec<OrgEngine>, workers: usize, grace: Duration) -> Self {
         let (stop, abort, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         let share = (workers / orgs.len().max(1)).max(1);
-        let mut wakes = HashMap::new();
+        let (mut wakes, ears) = (HashMap::new(), Ears::default());
         for org in orgs {
             let wake = Arc::new(Notify::new());
             wakes.insert(org.terms.name.clone(), Arc::clone(&wake));
@@ -81,13 +90,14 @@ impl Engine {
                     tasks: tasks.clone(),
                     stop: stop.clone(),
                     abort: abort.clone(),
+                    ears: ears.clone(),
                 },
                 wake,
             );
             tasks.spawn(dispatcher.run());
         }
         tasks.close();
-        Self { stop, abort, tasks, wakes: Wakes(Arc::new(wakes)), grace }
+        Self { stop, abort, tasks, wakes: Wakes { dispatchers: Arc::new(wakes), ears }, grace }
     }
 
     /// What wakes its dispatchers.

@@ -1,5 +1,7 @@
 //! How long a dispatcher may sleep: until the next thing is due, and never very long, since notifications can be lost.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +10,24 @@ use crate::store::views::survey::Survey;
 
 /// A dispatcher that hears nothing looks at least so often.
 pub(super) const FALLBACK: Duration = Duration::from_secs(5);
+
+/// One to whom nobody can tell anything.
+const DEAF: Duration = Duration::from_millis(250);
+
+/// Whether what other processes tell is heard; all clones are one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ears(Arc<AtomicBool>);
+
+impl Ears {
+    pub(super) fn set(&self, is_heard: bool) {
+        self.0.store(is_heard, Ordering::Relaxed);
+    }
+
+    /// So long is slept at most.
+    pub(super) fn longest_sleep(&self) -> Duration {
+        if self.0.load(Ordering::Relaxed) { FALLBACK } else { DEAF }
+    }
+}
 
 /// Until the earliest of the moments that lie ahead.
 pub(super) fn until_next(survey: &Survey, has_work: bool) -> Duration {

@@ -22,7 +22,7 @@ use metrics::{Key, Label, Level, Metadata, Recorder as _, SharedString};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use page::Page;
-pub use record::Leased;
+pub use record::{Collision, Leased};
 pub use table::*;
 pub use timed::Timed;
 

@@ -2,7 +2,7 @@
 
 use super::{
     CONVERSATIONS, DATABASE_ERRORS, DATABASE_REWINDS, HTTP_IN_FLIGHT, LEASES_EXPIRED, Meters,
-    PERMITS_REFUSED, WEBHOOK_ATTEMPTS,
+    PERMITS_REFUSED, TRANSACTION_RETRIES, WEBHOOK_ATTEMPTS,
 };
 use crate::domain::outcome::Outcome;
 use crate::domain::rewind::Rewind;
@@ -21,6 +21,24 @@ impl Leased {
         match self {
             Self::Slices => "slices",
             Self::Submits => "submits",
+        }
+    }
+}
+
+/// How a transaction can lose to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collision {
+    /// Each waited for what the other had.
+    Deadlock,
+    /// What it had read was changed.
+    Serialization,
+}
+
+impl Collision {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deadlock => "deadlock",
+            Self::Serialization => "serialization",
         }
     }
 }
@@ -51,6 +69,9 @@ impl Meters {
         for is_outage in [true, false] {
             self.add(&DATABASE_ERRORS, [error_kind(is_outage).into()], 0);
         }
+        for cause in [Collision::Deadlock, Collision::Serialization] {
+            self.add(&TRANSACTION_RETRIES, [cause.as_str().into()], 0);
+        }
         self.shift(&HTTP_IN_FLIGHT, 0.0);
     }
 
@@ -72,6 +93,11 @@ impl Meters {
     /// The database went back in time.
     pub fn database_rewound(&self, kind: Rewind) {
         self.add(&DATABASE_REWINDS, [kind.as_str().into()], 1);
+    }
+
+    /// A transaction was rolled back for the sake of others, and is done again.
+    pub fn transaction_retried(&self, cause: Collision) {
+        self.add(&TRANSACTION_RETRIES, [cause.as_str().into()], 1);
     }
 
     /// The database refused something, or could not be reached.

@@ -119,6 +119,12 @@ pub const TRANSACTION_DURATION: Meter = meter(
     &["transaction"],
     "Transactions from begin to commit or roll-back.",
 );
+pub const TRANSACTION_RETRIES: Meter = meter(
+    "genesys_purge_transaction_retries_total",
+    Counter,
+    &["cause"],
+    "Transactions that were rolled back for the sake of others, by a deadlock for one, and done again.",
+);
 /// Waits for a connection.
 pub const CONNECTION_WAIT: Meter = meter(
     "genesys_purge_database_connection_wait_seconds",
@@ -231,6 +237,7 @@ pub const TABLE: &[&Meter] = &[
     &OLDEST_DELIVERY,
     &DATABASE_UP,
     &TRANSACTION_DURATION,
+    &TRANSACTION_RETRIES,
     &DATABASE_ERRORS,
     &CONNECTIONS,
     &CONNECTIONS_MAX,

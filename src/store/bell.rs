@@ -8,11 +8,15 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, Executor as _, PgPool};
 use tokio::time::timeout;
 
 use super::connections::Pulse;
 use super::deadlines::Limits;
+use super::opening::Opening;
+
+/// What a process says to hear itself; no org can have this name.
+const ECHO: &str = "#echo";
 
 /// The channel of all notifications.
 pub(super) const CHANNEL: &str = "genesys_purge_work";
@@ -28,6 +32,7 @@ struct Inner {
     /// Stands before what this process tells, so that it knows its own voice.
     voice: String,
     pool: PgPool,
+    opening: Opening,
     limits: Limits,
     pulse: Pulse,
     at_home: OnceLock<AtHome>,
@@ -43,9 +48,9 @@ struct Pending {
 }
 
 impl Bell {
-    pub(super) fn new(voice: String, pool: PgPool, limits: Limits, pulse: Pulse) -> Self {
-        let (at_home, pending) = (OnceLock::new(), Mutex::default());
-        Self(Arc::new(Inner { voice, pool, limits, pulse, at_home, pending }))
+    pub(super) fn new(voice: String, telling: (PgPool, Opening), limits: Limits, pulse: Pulse) -> Self {
+        let ((pool, opening), at_home, pending) = (telling, OnceLock::new(), Mutex::default());
+        Self(Arc::new(Inner { voice, pool, opening, limits, pulse, at_home, pending }))
     }
 
     /// From now on this process is told without a way over the database.
@@ -91,19 +96,45 @@ impl Bell {
 
     async fn tell(&self, told: &[String]) -> Result<(), sqlx::Error> {
         let mut connection = self.0.pool.acquire().await?;
-        let telling = sqlx::query!(
-            "-- tell_of_work
+        let telling = async {
+            let Opening { statement, is_pooled } = &self.0.opening;
+            if *is_pooled {
+                connection.execute(AssertSqlSafe(Arc::clone(statement))).await?;
+            }
+            let telling = sqlx::query!(
+                "-- tell_of_work
             select set_config('synchronous_commit', 'off', true), pg_notify($1, told)
             from unnest($2::text[]) as new (told)",
-            CHANNEL,
-            told
-        );
-        if let Ok(done) = timeout(self.0.limits.statement, telling.fetch_all(&mut *connection)).await {
-            return done.map(drop);
-        }
-        self.0.pulse.missed();
+                CHANNEL,
+                told
+            );
+            telling.fetch_all(&mut *connection).await?;
+            if *is_pooled {
+                connection.execute("commit").await?;
+            }
+            Ok(())
+        };
+        let told = match timeout(self.0.limits.statement, telling).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => {
+                self.0.pulse.missed();
+                sqlx::Error::PoolTimedOut
+            }
+        };
+        // Perhaps in the middle of a transaction.
         drop(connection.detach());
-        Err(sqlx::Error::PoolTimedOut)
+        Err(told)
+    }
+
+    /// Says something that nobody but this process listens for.
+    pub(super) async fn call(&self) -> Result<(), sqlx::Error> {
+        self.tell(&[self.0.in_own_voice(ECHO)]).await
+    }
+
+    /// It is what this process said itself, come back.
+    pub(super) fn is_echo(&self, payload: &str) -> bool {
+        payload.split_once(' ').is_some_and(|(voice, said)| voice == self.0.voice && said == ECHO)
     }
 
     /// Who has work, where another process says so.

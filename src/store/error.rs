@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::domain::outcome::Outcome;
+use crate::meters::Collision;
 
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,16 @@ pub enum StoreError {
     /// The key of who asks for it was revoked since it was looked at.
     #[error("the API key was revoked; nothing was done")]
     Revoked,
+    /// A pooler stands before the database, and nobody has said so.
+    #[error(
+        "a pooler in transaction mode stands before the database ({said}): set database.pooler to \"transaction\"; docs/operations.md, \"Behind a pooler\""
+    )]
+    Pooler { said: String },
+    /// It was asked for what takes more than a transaction.
+    #[error(
+        "migrations need a session of their own: give `migrate` the address of the server itself, and leave database.pooler out"
+    )]
+    NeedsSession,
     /// Others are being accepted for too long.
     #[error("other purges are being accepted; no turn came in time")]
     NoTurn,
@@ -110,6 +121,12 @@ impl StoreError {
     /// The server gave it up in time, or for others' sake: nothing of it was done.
     pub(super) fn is_rolled_back(&self) -> bool {
         self.has_code_of(&["57014", "55P03", "40"])
+    }
+
+    /// The server rolled it back for another's sake: nothing of it was done, and the next try may succeed.
+    pub(super) fn collision(&self) -> Option<Collision> {
+        let causes = [("40001", Collision::Serialization), ("40P01", Collision::Deadlock)];
+        causes.into_iter().find(|(code, _)| self.has_code_of(&[code])).map(|(_, cause)| cause)
     }
 
     /// The connection broke, or leads to a server that takes no writes: others that are as old may be no better.

@@ -48,6 +48,9 @@ impl Store {
     /// Brings the schema up to date; several processes may try at once.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let failed = |source| StoreError::Database { transaction: "migrate", source };
+        if self.openings.engine.is_pooled {
+            return Err(StoreError::NeedsSession);
+        }
         let mut connection = self.options.connect().await.map_err(failed)?;
         MIGRATIONS.run(&mut connection).await.map_err(|error| failed(sqlx::Error::Migrate(Box::new(error))))
     }

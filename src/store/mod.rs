@@ -16,8 +16,10 @@ pub mod holds;
 pub mod jobs;
 pub mod keys;
 pub mod migrations;
+mod opening;
 pub mod orgs;
 pub mod purges;
+mod retried;
 mod rewind;
 mod secrets;
 mod session;
@@ -37,6 +39,7 @@ use uuid::Uuid;
 use crate::meters::Meters;
 use bell::Bell;
 use connections::{ENGINE, Pulse, REQUESTS};
+use opening::{Opening, Openings};
 use purges::together::Gathering;
 use purges::turns::Turns;
 use rewind::Grounds;
@@ -56,6 +59,8 @@ pub use wake::Listener;
 pub enum Place {
     /// `DATABASE_URL`.
     Url(secrecy::SecretString),
+    /// The same where a pooler stands there, and each transaction may be on another session.
+    Pooled(secrecy::SecretString),
     /// The embedded server's socket.
     Socket {
         /// The folder of the socket.
@@ -71,10 +76,12 @@ pub enum Place {
 impl Place {
     fn options(&self) -> Result<PgConnectOptions, StoreError> {
         use secrecy::ExposeSecret as _;
+        let parsed = |url: &secrecy::SecretString| {
+            PgConnectOptions::from_str(url.expose_secret()).map_err(|_| StoreError::BadUrl)
+        };
         let options = match self {
-            Self::Url(url) => {
-                PgConnectOptions::from_str(url.expose_secret()).map_err(|_| StoreError::BadUrl)?
-            }
+            Self::Pooled(url) => return Ok(session::bare(parsed(url)?)),
+            Self::Url(url) => parsed(url)?,
             // Everything is said, so that no PG* variable of the environment can lead elsewhere.
             Self::Socket { directory, port, user, database } => PgConnectOptions::new_without_pgpass()
                 .socket(directory)
@@ -98,6 +105,7 @@ pub struct Store {
     api: PgPool,
     /// For connections outside the pools.
     options: Arc<PgConnectOptions>,
+    openings: Openings,
     deadlines: Deadlines,
     pulse: Pulse,
     bell: Bell,
@@ -131,19 +139,27 @@ impl Store {
         new_id: NewId,
         tells_retention: bool,
     ) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Database { transaction: "connect", source };
-        let options = place.options()?;
-        let ground = session::survey(&options, deadlines.engine.connection).await.map_err(failed)?;
-        let options = session::durable(options, &ground);
+        let ground = session::survey(place, deadlines.engine.connection).await?;
+        let is_pooled = matches!(place, Place::Pooled(_));
+        let options = session::durable(place.options()?, &ground, is_pooled);
         let pulse = Pulse::default();
         let pool = |share: u32, limits: Limits| {
-            let options = session::limited(options.clone(), limits, &deadlines);
+            let options = session::limited(options.clone(), limits, &deadlines, is_pooled);
             connections::pool(share, limits, &deadlines, &pulse).connect_lazy_with(options)
         };
+        let opening = |limits: Limits| {
+            if is_pooled {
+                session::opening_of_pooled(&ground, limits, &deadlines)
+            } else {
+                Opening::direct()
+            }
+        };
+        let openings = Openings { engine: opening(deadlines.engine), requests: opening(deadlines.requests) };
         let engine = pool(max_connections - max_connections / 2, deadlines.engine);
         let api = pool(max_connections / 2, deadlines.requests);
         let ordinary = connections::ordinary(api.options().get_max_connections());
-        let bell = Bell::new(new_id().to_string(), engine.clone(), deadlines.engine, pulse.clone());
+        let telling = (engine.clone(), openings.engine.clone());
+        let bell = Bell::new(new_id().to_string(), telling, deadlines.engine, pulse.clone());
         Ok(Self {
             engine,
             ordinary: Arc::new(Semaphore::new(usize::try_from(ordinary).unwrap_or(Semaphore::MAX_PERMITS))),
@@ -152,6 +168,7 @@ impl Store {
             grounds: Grounds::default(),
             api,
             options: Arc::new(options),
+            openings,
             deadlines,
             pulse,
             bell,

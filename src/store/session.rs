@@ -3,16 +3,21 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{Executor as _, Row as _};
 
 use super::deadlines::{Deadlines, Limits};
+use super::opening::Opening;
 use super::tx::Rows as _;
-use super::{Store, StoreError};
+use super::{Place, Store, StoreError};
+
+/// What the server knows us as.
+const NAME: &str = "genesys-purge";
 
 /// Settings of every session. They come with the start of the connection, so the defaults of role and database never
 /// apply, not even to the first statement. Each value stands as the server tells it.
 const SETTINGS: &[(&str, &str)] = &[
-    // The begin of every transaction says so, too (`tx.rs`).
+    // The begin of every transaction says so, too (`opening.rs`).
     ("default_transaction_isolation", "read committed"),
     // Nobody else's tables stand before ours.
     ("search_path", "public, pg_temp"),
@@ -50,47 +55,105 @@ pub(super) struct Ground {
 }
 
 /// Asks the server once. It is waited for as a pool does: it may be starting.
-pub(super) async fn survey(options: &PgConnectOptions, patience: Duration) -> Result<Ground, sqlx::Error> {
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(patience);
-    let pool = pool.connect_lazy_with(options.clone());
+pub(super) async fn survey(place: &Place, patience: Duration) -> Result<Ground, StoreError> {
+    let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(patience);
+    let pool = pool.connect_lazy_with(place.options()?);
     let asked = async {
         let mut connection = pool.acquire().await?;
+        if matches!(place, Place::Url(_)) {
+            // What is asked here is not prepared: a pooler may have another's statement of the same name.
+            let mut other = pool.acquire().await?;
+            let sessions = [session_of(&mut connection).await?, session_of(&mut other).await?];
+            other.close().await?;
+            if sessions[0] == sessions[1] {
+                return Ok(None);
+            }
+        }
+        // Behind a pooler the session may have been somebody else's.
+        connection.execute("begin; deallocate all").await?;
         let durability = sqlx::query_scalar!(
             r#"-- survey_session
             select current_setting('synchronous_commit') as "durability!""#
         )
         .fetch_one(&mut *connection)
         .await?;
+        connection.execute("rollback").await?;
         let version = connection.server_version_num().unwrap_or_default();
         connection.close().await?;
-        Ok(Ground { version, durability })
+        Ok(Some(Ground { version, durability }))
     };
-    tokio::time::timeout(patience, asked).await.map_err(|_| sqlx::Error::PoolTimedOut)?
+    let asked = tokio::time::timeout(patience, asked).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    match asked.map_err(|source| told("connect", source))? {
+        Some(ground) => Ok(ground),
+        None => Err(StoreError::Pooler { said: "two connections share a session".to_owned() }),
+    }
+}
+
+/// The server's process that answers a connection: two that are open at once have two, unless a pooler stands there.
+async fn session_of(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    connection.fetch_one("-- session_of\nselect pg_backend_pid()").await?.try_get(0)
+}
+
+/// What went wrong while a connection was made: a pooler refuses what a session of ours begins with.
+pub(super) fn told(transaction: &'static str, source: sqlx::Error) -> StoreError {
+    match source {
+        sqlx::Error::Database(error) if error.message().contains("unsupported startup parameter") => {
+            StoreError::Pooler { said: error.message().to_owned() }
+        }
+        source => StoreError::Database { transaction, source },
+    }
+}
+
+/// A connection of ours to a pooler: nothing of a session may be relied on, so nothing is said at its begin, and no
+/// statement stays prepared.
+pub(super) fn bare(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name(NAME).extra_float_digits(None).statement_cache_capacity(0)
 }
 
 /// A connection of ours, before it is known what the server has. Whoever uses it as it is waits as long as he likes:
 /// limits of role and database would cut even the first question short.
 pub(super) fn plain(options: PgConnectOptions) -> PgConnectOptions {
     let unlimited = LIMITS.map(|name| (name, "0"));
-    options
-        .application_name("genesys-purge")
-        .options(SETTINGS.iter().chain(KEEPALIVES).copied().chain(unlimited))
+    options.application_name(NAME).options(SETTINGS.iter().chain(KEEPALIVES).copied().chain(unlimited))
+}
+
+impl Ground {
+    /// What depends on the server.
+    fn settings(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+        let durability = if self.durability == STRICTER { STRICTER } else { DURABLE };
+        // A large purge is accepted in one transaction; what must not last has a limit of its own.
+        let unlimited = (self.version >= WITH_TRANSACTION_TIMEOUT).then_some(("transaction_timeout", "0"));
+        std::iter::once(("synchronous_commit", durability)).chain(unlimited)
+    }
 }
 
 /// The same with what depends on the server.
-pub(super) fn durable(options: PgConnectOptions, ground: &Ground) -> PgConnectOptions {
-    let durability = if ground.durability == STRICTER { STRICTER } else { DURABLE };
-    let options = options.options([("synchronous_commit", durability)]);
-    if ground.version < WITH_TRANSACTION_TIMEOUT {
-        return options;
-    }
-    // A large purge is accepted in one transaction; what must not last has a limit of its own.
-    options.options([("transaction_timeout", "0")])
+pub(super) fn durable(options: PgConnectOptions, ground: &Ground, is_pooled: bool) -> PgConnectOptions {
+    if is_pooled { options } else { options.options(ground.settings()) }
 }
 
 /// The same with limits of time: of what is said twice the last counts.
-pub(super) fn limited(options: PgConnectOptions, limits: Limits, deadlines: &Deadlines) -> PgConnectOptions {
-    options.options(limits_in_millis(limits, deadlines))
+pub(super) fn limited(
+    options: PgConnectOptions,
+    limits: Limits,
+    deadlines: &Deadlines,
+    is_pooled: bool,
+) -> PgConnectOptions {
+    if is_pooled { options } else { options.options(limits_in_millis(limits, deadlines)) }
+}
+
+/// How transactions begin on a session that somebody else may have used a moment ago: each brings its settings, which end
+/// with it, and lets no prepared statement of others stand.
+pub(super) fn opening_of_pooled(ground: &Ground, limits: Limits, deadlines: &Deadlines) -> Opening {
+    let limits = limits_in_millis(limits, deadlines);
+    let limits = limits.iter().map(|(name, limit)| (*name, limit.as_str()));
+    let lasting: Vec<(&str, &str)> = SETTINGS.iter().copied().chain(ground.settings()).collect();
+    let set: Vec<String> = lasting
+        .into_iter()
+        .chain(limits)
+        .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', true)"))
+        .collect();
+    Opening::pooled(&format!("deallocate all; select {}", set.join(", ")))
 }
 
 /// The settings that limit time, in the order of `limits_in_millis`.

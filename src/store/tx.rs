@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use sqlx::pool::PoolConnection;
-use sqlx::{Executor as _, PgConnection, Postgres};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Postgres, SqlSafeStr as _, SqlStr};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::error::Elapsed;
@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::bell::Bell;
 use super::connections::{ENGINE, Pulse, REQUESTS};
+use super::opening::Opening;
 use super::rewind::Grounds;
 use super::{Store, StoreError};
 use crate::crash::{self, Side};
@@ -24,10 +25,6 @@ use crate::domain::rewind::Ground;
 use crate::meters::{Meters, Timed};
 
 pub(super) use super::statement::{Rows, Writes};
-
-/// Whatever the database or the role have as their default: the intent's checks must see what was committed before they
-/// began, not before the transaction did.
-const BEGIN: &str = "begin isolation level read committed";
 
 /// A named transaction; dropped without [`Tx::commit`] it is rolled back.
 pub(super) struct Tx {
@@ -41,6 +38,7 @@ pub(super) struct Tx {
     pulse: Pulse,
     bell: Bell,
     stage: Stage,
+    opening: Opening,
     /// For what costs the server nothing.
     begin: Duration,
     /// For a statement.
@@ -88,7 +86,7 @@ impl Store {
 
     /// The same where it is one statement, which commits itself: a round trip instead of three.
     pub(super) async fn single(&self, name: &'static str) -> Result<Tx, StoreError> {
-        Tx::connect(self, Whose::Engine, name).await
+        Tx::connect(self, Whose::Engine, name).await?.alone().await
     }
 
     /// Begins a transaction of a request.
@@ -107,15 +105,15 @@ impl Store {
         name: &'static str,
         urgency: Urgency,
     ) -> Result<Tx, StoreError> {
-        Tx::connect(self, Whose::Request(urgency), name).await
+        Tx::connect(self, Whose::Request(urgency), name).await?.alone().await
     }
 }
 
 impl Tx {
     async fn connect(store: &Store, whose: Whose, name: &'static str) -> Result<Self, StoreError> {
-        let (pool, pool_name, limits) = match whose {
-            Whose::Engine => (&store.engine, ENGINE, store.deadlines.engine),
-            Whose::Request(_) => (&store.api, REQUESTS, store.deadlines.requests),
+        let (pool, pool_name, limits, opening) = match whose {
+            Whose::Engine => (&store.engine, ENGINE, store.deadlines.engine, &store.openings.engine),
+            Whose::Request(_) => (&store.api, REQUESTS, store.deadlines.requests, &store.openings.requests),
         };
         let wait = store.meters.connection_wait(pool_name);
         let mut tx = Self {
@@ -127,6 +125,7 @@ impl Tx {
             pulse: store.pulse.clone(),
             bell: store.bell.clone(),
             stage: Stage::Single,
+            opening: opening.clone(),
             begin: store.deadlines.begin,
             deadline: limits.statement,
             decided: Vec::new(),
@@ -146,11 +145,21 @@ impl Tx {
         Ok(tx)
     }
 
+    /// Begins, unless it has begun because nothing else would have kept it on one session.
     async fn begin(mut self) -> Result<Self, StoreError> {
+        if self.stage == Stage::Open {
+            return Ok(self);
+        }
         self.stage = Stage::Beginning;
-        self.simple(BEGIN, self.begin).await?;
+        let begin = AssertSqlSafe(Arc::clone(&self.opening.statement)).into_sql_str();
+        self.simple(begin, self.begin).await?;
         self.stage = Stage::Open;
         Ok(self)
+    }
+
+    /// For one statement.
+    async fn alone(self) -> Result<Self, StoreError> {
+        if self.opening.is_pooled { self.begin().await } else { Ok(self) }
     }
 
     /// So many conversations of the org get this final outcome, if this is committed.
@@ -171,7 +180,7 @@ impl Tx {
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
         crash::pass(self.name, Side::Before);
         if self.stage == Stage::Open {
-            self.simple("commit", self.deadline).await?;
+            self.simple("commit".into_sql_str(), self.deadline).await?;
             self.stage = Stage::Over;
         }
         crash::pass(self.name, Side::After);
@@ -191,7 +200,7 @@ impl Tx {
     }
 
     /// To begin and to commit: no parameters, nothing prepared, one round trip.
-    async fn simple(&mut self, statement: &'static str, deadline: Duration) -> Result<(), StoreError> {
+    async fn simple(&mut self, statement: SqlStr, deadline: Duration) -> Result<(), StoreError> {
         let done = timeout(deadline, self.connection()?.execute(statement)).await;
         self.answered(done).map(drop)
     }

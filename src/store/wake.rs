@@ -25,6 +25,11 @@ impl Store {
         self.bell.set_at_home(at_home);
     }
 
+    /// Whether notifications can be heard at all: a pooler that changes sessions passes none on.
+    pub fn may_hear(&self) -> bool {
+        !self.openings.engine.is_pooled
+    }
+
     /// Listens to what the others tell.
     pub async fn listen(&self) -> Result<Listener, StoreError> {
         let patience = self.deadlines.engine.connection;
@@ -60,6 +65,22 @@ impl Listener {
                 return Ok(Some(name.to_owned()));
             }
         }
+    }
+
+    /// Calls, and tells whether the call was heard: something between here and the server may pass none on.
+    pub async fn hears(&mut self) -> Result<bool, StoreError> {
+        self.bell.call().await.map_err(failed)?;
+        let echo = async {
+            loop {
+                match self.connection.try_recv().await {
+                    Ok(Some(heard)) if self.bell.is_echo(heard.payload()) => return Ok(true),
+                    Ok(Some(_)) => {}
+                    Ok(None) => return Ok(false),
+                    Err(error) => return Err(failed(error)),
+                }
+            }
+        };
+        timeout(self.patience, echo).await.unwrap_or(Ok(false))
     }
 
     /// A connection that swallows bytes never says that it does.

@@ -123,14 +123,9 @@ async fn some(connection: &mut PgConnection, org: &str, number: usize) -> String
 
 async fn assert_every_turn_reads_little(connection: &mut PgConnection) {
     for (org, _) in ORGS {
-        for name in [
-            "survey_open",
-            "slices_due_for_slots",
-            "slices_due_first",
-            "line_up",
-            "lock_org",
-            "count_slots",
-        ] {
+        for name in
+            ["survey_open", "slices_due_for_slots", "slices_due_first", "line_up", "lock_org", "count_slots"]
+        {
             assert_reads_little(connection, name, &format!("'{org}'")).await;
         }
         for name in ["canceled_purges_to_sweep", "retried_purge_to_sweep"] {

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::finding::Finding;
 use super::{LONGEST, Practice, asked, clock, too_long};
-use crate::app::database::place;
+use crate::app::database::{configured, place};
 use crate::config::Settings;
 use crate::postgres::{self, Binaries};
 use crate::store::views::condition::{OrgCondition, ServerCondition, reach};
@@ -56,8 +56,8 @@ pub(super) async fn examine(
 
 /// The configured one, or the one that `serve` runs on the data directory; none is made.
 fn find(practice: &Practice<'_>, settings: &Settings) -> Result<(Vec<Finding>, Option<Place>), Finding> {
-    if let Some(url) = &settings.database.url {
-        return Ok((Vec::new(), Some(Place::Url(url.clone()))));
+    if let Some(place) = configured(settings) {
+        return Ok((Vec::new(), Some(place)));
     }
     let data_dir = practice.data_dir.display();
     let mut findings = vec![match Binaries::find(practice.environment().path()) {
@@ -89,7 +89,7 @@ async fn connect(
     place: &Place,
 ) -> Result<(Vec<Finding>, Connected), Finding> {
     let remedy = match place {
-        Place::Url(_) => {
+        Place::Url(_) | Place::Pooled(_) => {
             "check DATABASE_URL, that the server runs, and that it lets this machine in".to_owned()
         }
         Place::Socket { .. } => format!("look at {}/postgres.log", practice.data_dir.display()),
@@ -117,6 +117,7 @@ async fn connect(
         Ok(check) => vec![session(&check), durability(&check)],
         Err(failed) => vec![failed],
     });
+    findings.push(notifications(hears(&store).await));
     findings.extend([clock::compare("database clock", ("this machine's", own), server.now, half), schema]);
     let orgs = if is_current { asked("orgs", store.org_conditions()).await } else { Ok(Vec::new()) };
     let orgs = orgs.unwrap_or_else(|failed| {
@@ -191,6 +192,29 @@ fn durability(check: &SessionCheck) -> Finding {
     Finding::ok("durability", "what is committed survives a crash of the server's machine")
 }
 
+/// Whether this process would hear of the work that others make; nothing where it could not be looked at.
+async fn hears(store: &Store) -> Result<Option<bool>, Finding> {
+    if !store.may_hear() {
+        return Ok(None);
+    }
+    let mut listener = asked("notifications", store.listen()).await?;
+    asked("notifications", listener.hears()).await.map(Some)
+}
+
+fn notifications(heard: Result<Option<bool>, Finding>) -> Finding {
+    let looks = "work that other processes make is found by looking, four times a second";
+    match heard {
+        Ok(Some(true)) => Finding::ok("notifications", "what processes tell each other comes through"),
+        Ok(None) => Finding::ok("notifications", format_args!("database.pooler passes none on: {looks}")),
+        Ok(Some(false)) => Finding::warn(
+            "notifications",
+            format_args!("something before the database passes none on: {looks}"),
+            "connect without it, or set database.pooler if it is a pooler in transaction mode",
+        ),
+        Err(failed) => failed,
+    }
+}
+
 async fn asked_schema(store: &Store) -> Result<SchemaAge, StoreError> {
     let timed_out = StoreError::Unreadable { what: "the schema", detail: too_long() };
     tokio::time::timeout(LONGEST, store.check_ready()).await.unwrap_or(Err(timed_out))
@@ -210,7 +234,7 @@ fn schema(place: &Place, checked: Result<SchemaAge, StoreError>) -> (Finding, bo
         Err(StoreError::Schema { found, needed }) => {
             let detail = format!("it is at {}, and this binary needs {needed}", found.unwrap_or(0));
             let remedy = match place {
-                Place::Url(_) => "run `genesys-purge migrate`",
+                Place::Url(_) | Place::Pooled(_) => "run `genesys-purge migrate`",
                 Place::Socket { .. } => "run `genesys-purge migrate`, or start `serve` again",
             };
             Finding::fail("schema", detail, remedy)

@@ -30,6 +30,7 @@ fn without_any_source_the_defaults_are_those_of_the_contract() {
     assert!(database.url.is_none());
     assert_eq!(database.max_connections, 10);
     assert_eq!(database.promotion, Promotion::Check);
+    assert_eq!(database.pooler, Pooler::None);
     assert_eq!(intake.max_ids, 10_000_000);
     assert_eq!(intake.purges_per_minute.map(NonZeroU32::get), Some(6_000));
     assert_eq!(intake.open_purges_per_key.map(NonZeroU32::get), Some(100_000));

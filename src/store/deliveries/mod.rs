@@ -53,6 +53,14 @@ impl Store {
         limit: i64,
         lease: Duration,
     ) -> Result<(Vec<Delivery>, Option<Duration>), StoreError> {
+        self.retried(|| self.try_claim_deliveries(limit, lease)).await
+    }
+
+    async fn try_claim_deliveries(
+        &self,
+        limit: i64,
+        lease: Duration,
+    ) -> Result<(Vec<Delivery>, Option<Duration>), StoreError> {
         let mut tx = self.begin("claim_deliveries").await?;
         let rows = sqlx::query!(
             "-- claim_deliveries
@@ -128,6 +136,10 @@ impl Store {
 
     /// Records an attempt; one whose lease was lost changes nothing.
     pub async fn record_attempt(&self, delivery: &Delivery, attempt: &Attempt) -> Result<(), StoreError> {
+        self.retried(|| self.try_record_attempt(delivery, attempt)).await
+    }
+
+    async fn try_record_attempt(&self, delivery: &Delivery, attempt: &Attempt) -> Result<(), StoreError> {
         let (state, again, status, error) = match attempt {
             Attempt::Delivered(status) => ("delivered", None, Some(*status), None),
             Attempt::Failed { again: Some(again), status, error } => {

@@ -121,6 +121,10 @@ impl Store {
     }
 
     async fn load_hold(&self, id: Uuid, new: &NewHold) -> Result<(), StoreError> {
+        self.retried(|| self.try_load_hold(id, new)).await
+    }
+
+    async fn try_load_hold(&self, id: Uuid, new: &NewHold) -> Result<(), StoreError> {
         let mut tx = self.begin_protecting("load_hold").await?;
         let now = tx.now().await?;
         sqlx::query!(
@@ -168,6 +172,10 @@ impl Store {
     }
 
     async fn activate_hold(&self, id: Uuid, new: &NewHold) -> Result<Timestamp, StoreError> {
+        self.retried(|| self.try_activate_hold(id, new)).await
+    }
+
+    async fn try_activate_hold(&self, id: Uuid, new: &NewHold) -> Result<Timestamp, StoreError> {
         let mut tx = self.begin_protecting("activate_hold").await?;
         lock_orgs(&mut tx, &new.orgs).await?;
         keys::ensure_in_force(&mut tx, new.key_id).await?;

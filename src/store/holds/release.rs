@@ -29,6 +29,15 @@ impl Store {
         id: Uuid,
         by: By<'_>,
     ) -> Result<Option<Released>, StoreError> {
+        self.retried(|| self.try_release_hold(reach, id, by)).await
+    }
+
+    async fn try_release_hold(
+        &self,
+        reach: &Reach,
+        id: Uuid,
+        by: By<'_>,
+    ) -> Result<Option<Released>, StoreError> {
         let mut tx = self.begin_request("release_hold").await?;
         let hold = sqlx::query!(
             "-- hold_to_release

@@ -30,6 +30,10 @@ pub struct Poll {
 impl Store {
     /// Claims the poll that has been due longest.
     pub async fn claim_poll(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Poll>, StoreError> {
+        self.retried(|| self.try_claim_poll(org, lease)).await
+    }
+
+    async fn try_claim_poll(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Poll>, StoreError> {
         let mut tx = self.begin("claim_poll").await?;
         let row = due(&mut tx, &org.name, &[JobStep::Poll], lease).await?;
         let Some(row) = row else { return Ok(Claim::Nothing) };

@@ -85,6 +85,15 @@ impl Store {
         terms: &EngineTerms,
         own_time: Timestamp,
     ) -> Result<Intended, StoreError> {
+        self.retried(|| self.try_intend(org, terms, own_time)).await
+    }
+
+    async fn try_intend(
+        &self,
+        org: &OrgTerms,
+        terms: &EngineTerms,
+        own_time: Timestamp,
+    ) -> Result<Intended, StoreError> {
         // Before the first statement, so that the deadline can only come out too early.
         let began = Began { at: Instant::now(), own_time };
         let mut tx = self.begin("intend").await?;

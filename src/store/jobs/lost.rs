@@ -20,6 +20,17 @@ impl Store {
         error: &Value,
         terms: &EngineTerms,
     ) -> Result<(), StoreError> {
+        self.retried(|| self.try_record_lost(org, lease, body_sha256, error, terms)).await
+    }
+
+    async fn try_record_lost(
+        &self,
+        org: &str,
+        lease: JobLease,
+        body_sha256: [u8; 32],
+        error: &Value,
+        terms: &EngineTerms,
+    ) -> Result<(), StoreError> {
         let mut tx = self.begin("record_lost").await?;
         let window = pace::observed(&mut tx, org).await?.window(terms);
         let done = sqlx::query!(
@@ -46,6 +57,10 @@ impl Store {
     /// Puts submitting jobs whose lease ended in doubt, whatever the clock says: their worker is gone, and whether the call
     /// left is unknown. Their window runs from the end of the lease.
     pub async fn expire_submits(&self, org: &str, terms: &EngineTerms) -> Result<u64, StoreError> {
+        self.retried(|| self.try_expire_submits(org, terms)).await
+    }
+
+    async fn try_expire_submits(&self, org: &str, terms: &EngineTerms) -> Result<u64, StoreError> {
         let mut tx = self.begin("expire_submits").await?;
         let window = pace::observed(&mut tx, org).await?.window(terms);
         let expired = sqlx::query!(

@@ -37,6 +37,10 @@ pub enum Packed {
 impl Store {
     /// Packs one job, if a slot is free for it.
     pub async fn pack(&self, org: &OrgTerms) -> Result<Packed, StoreError> {
+        self.retried(|| self.try_pack(org)).await
+    }
+
+    async fn try_pack(&self, org: &OrgTerms) -> Result<Packed, StoreError> {
         let mut tx = self.begin("pack").await?;
         let locked = lock::lock(&mut tx, &org.name).await?;
         if locked.is_shut || !has_free_slot(&mut tx, org).await? {

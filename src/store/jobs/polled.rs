@@ -58,6 +58,16 @@ impl Store {
         polled: &Polled,
         terms: &EngineTerms,
     ) -> Result<(), StoreError> {
+        self.retried(|| self.try_record_poll(org, lease, polled, terms)).await
+    }
+
+    async fn try_record_poll(
+        &self,
+        org: &str,
+        lease: JobLease,
+        polled: &Polled,
+        terms: &EngineTerms,
+    ) -> Result<(), StoreError> {
         let mut tx = self.begin("record_poll").await?;
         let job = lock(&mut tx, lease).await?;
         let now = tx.now().await?;

@@ -56,6 +56,15 @@ impl Store {
         lease: JobLease,
         accepted: &Accepted,
     ) -> Result<bool, StoreError> {
+        self.retried(|| self.try_record_accepted(org, lease, accepted)).await
+    }
+
+    async fn try_record_accepted(
+        &self,
+        org: &str,
+        lease: JobLease,
+        accepted: &Accepted,
+    ) -> Result<bool, StoreError> {
         let mut tx = self.begin("record_accepted").await?;
         let is_known = sqlx::query_scalar!(
             r#"-- is_upstream_id_known
@@ -98,6 +107,16 @@ impl Store {
 
     /// A definite no, of one kind or another.
     pub async fn record_refused(
+        &self,
+        org: &str,
+        lease: JobLease,
+        refusal: &Refusal,
+        error: &Value,
+    ) -> Result<(), StoreError> {
+        self.retried(|| self.try_record_refused(org, lease, refusal, error)).await
+    }
+
+    async fn try_record_refused(
         &self,
         org: &str,
         lease: JobLease,

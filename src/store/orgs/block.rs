@@ -25,6 +25,10 @@ pub struct Block {
 impl Store {
     /// Blocks the org, or renews its block.
     pub async fn block_org(&self, org: &str, block: &Block) -> Result<(), StoreError> {
+        self.retried(|| self.try_block_org(org, block)).await
+    }
+
+    async fn try_block_org(&self, org: &str, block: &Block) -> Result<(), StoreError> {
         let mut tx = self.begin("block_org").await?;
         let locked = lock(&mut tx, org).await?;
         sqlx::query!(
@@ -57,6 +61,10 @@ impl Store {
 
     /// Lifts the block after its hurdle was overcome.
     pub async fn unblock_org(&self, org: &str, hurdle: Hurdle) -> Result<(), StoreError> {
+        self.retried(|| self.try_unblock_org(org, hurdle)).await
+    }
+
+    async fn try_unblock_org(&self, org: &str, hurdle: Hurdle) -> Result<(), StoreError> {
         let mut tx = self.begin("unblock_org").await?;
         lock(&mut tx, org).await?;
         let lifted = sqlx::query!(

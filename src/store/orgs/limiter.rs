@@ -151,6 +151,14 @@ impl Store {
         org: &OrgTerms,
         call: Call,
     ) -> Result<Result<Permit, Duration>, StoreError> {
+        self.retried(|| self.try_take_permit(org, call)).await
+    }
+
+    async fn try_take_permit(
+        &self,
+        org: &OrgTerms,
+        call: Call,
+    ) -> Result<Result<Permit, Duration>, StoreError> {
         let mut tx = self.begin("take_permit").await?;
         let permit = take(&mut tx, org, call).await?;
         tx.commit().await?;
@@ -159,6 +167,10 @@ impl Store {
 
     /// A 429: the whole org is silent for that long, on all replicas, and that kind of call goes last.
     pub async fn close_limiter(&self, org: &str, call: Call, wait: Duration) -> Result<(), StoreError> {
+        self.retried(|| self.try_close_limiter(org, call, wait)).await
+    }
+
+    async fn try_close_limiter(&self, org: &str, call: Call, wait: Duration) -> Result<(), StoreError> {
         let mut tx = self.begin("close_limiter").await?;
         sqlx::query!(
             "-- close_limiter
@@ -211,6 +223,10 @@ impl Store {
 
     /// A call of that kind was accepted: a row of refusals is over. Remembers a budget that upstream's headers told.
     pub async fn note_success(&self, org: &str, call: Call, told: Option<u32>) -> Result<(), StoreError> {
+        self.retried(|| self.try_note_success(org, call, told)).await
+    }
+
+    async fn try_note_success(&self, org: &str, call: Call, told: Option<u32>) -> Result<(), StoreError> {
         let mut tx = self.begin("note_success").await?;
         sqlx::query!(
             "-- note_success

@@ -43,6 +43,16 @@ impl Store {
         by: By<'_>,
         reason: Option<&str>,
     ) -> Result<Option<Timestamp>, StoreError> {
+        self.retried(|| self.try_stop_org(reach, org, by, reason)).await
+    }
+
+    async fn try_stop_org(
+        &self,
+        reach: &Reach,
+        org: &str,
+        by: By<'_>,
+        reason: Option<&str>,
+    ) -> Result<Option<Timestamp>, StoreError> {
         if !reach.covers(org) {
             return Ok(None);
         }
@@ -78,6 +88,10 @@ impl Store {
 
     /// The org goes on; one that is not stopped does so anyway. `false` where the reach does not cover it.
     pub async fn resume_org(&self, reach: &Reach, org: &str, by: By<'_>) -> Result<bool, StoreError> {
+        self.retried(|| self.try_resume_org(reach, org, by)).await
+    }
+
+    async fn try_resume_org(&self, reach: &Reach, org: &str, by: By<'_>) -> Result<bool, StoreError> {
         if !reach.covers(org) {
             return Ok(false);
         }

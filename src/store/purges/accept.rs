@@ -67,7 +67,7 @@ impl Store {
         {
             return Ok(Accepted::Before(before));
         }
-        self.accept(new, spooled, repeat, patience).await
+        self.retried(|| self.accept(new, spooled, repeat, patience)).await
     }
 
     async fn accept(

@@ -42,6 +42,16 @@ impl Store {
         act: Act,
         by: By<'_>,
     ) -> Result<Option<Steered>, StoreError> {
+        self.retried(|| self.try_steer_purge(reach, purge, act, by)).await
+    }
+
+    async fn try_steer_purge(
+        &self,
+        reach: &Reach,
+        purge: Uuid,
+        act: Act,
+        by: By<'_>,
+    ) -> Result<Option<Steered>, StoreError> {
         // Not in the transaction below, whose first statement is the lock. The org of a purge never changes.
         let Some(org) = self.org_of(reach, purge).await? else { return Ok(None) };
         let org = org.as_str();

@@ -105,6 +105,10 @@ impl Store {
 
     /// Ends what of canceled purges was not submitted, in a few slices; tells whether there was any.
     async fn sweep_canceled(&self, org: &str, purges: &[Uuid]) -> Result<bool, StoreError> {
+        self.retried(|| self.try_sweep_canceled(org, purges)).await
+    }
+
+    async fn try_sweep_canceled(&self, org: &str, purges: &[Uuid]) -> Result<bool, StoreError> {
         if purges.is_empty() {
             return Ok(false);
         }
@@ -140,6 +144,10 @@ impl Store {
 
     /// Takes failed conversations up again, in the next few slices from `from` on; `false` where a cancel came before.
     async fn sweep_retried(&self, org: &str, purge: Uuid, from: i32) -> Result<bool, StoreError> {
+        self.retried(|| self.try_sweep_retried(org, purge, from)).await
+    }
+
+    async fn try_sweep_retried(&self, org: &str, purge: Uuid, from: i32) -> Result<bool, StoreError> {
         let mut tx = self.begin("sweep_retried").await?;
         lock::lock(&mut tx, org).await?;
         if !is_retried_from(&mut tx, purge, from).await? {

@@ -93,7 +93,7 @@ async fn write_all(store: Store, mut writer: Writer) {
 
 async fn write(store: &Store, entries: Vec<Entry>) {
     let drafts: Vec<&Draft> = entries.iter().map(|entry| &entry.draft).collect();
-    match insert(store, &drafts).await {
+    match store.retried(|| insert(store, &drafts)).await {
         Ok(mut accepted) => {
             for Entry { draft, answer, .. } in entries {
                 // Who has gone can ask for what there is.
@@ -103,7 +103,8 @@ async fn write(store: &Store, entries: Vec<Entry>) {
         // It was rolled back, and one alone may be to blame: the others are not to suffer for it.
         Err(error) if entries.len() > 1 && (!error.is_outage() || error.is_rolled_back()) => {
             for Entry { draft, answer, .. } in entries {
-                let alone = insert(store, &[&draft]).await;
+                let alone = [&draft];
+                let alone = store.retried(|| insert(store, &alone)).await;
                 drop(answer.send(alone.map(|mut accepted| accepted.remove(&draft.id))));
             }
         }

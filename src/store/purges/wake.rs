@@ -87,6 +87,10 @@ impl Store {
     /// Wakes what waits in these slices for ids that no job has: what they knew is from before, so that it is asked about
     /// afresh. Tells whether there was anything to do.
     async fn wake(&self, org: &str, slices: &[SliceKey]) -> Result<bool, StoreError> {
+        self.retried(|| self.try_wake(org, slices)).await
+    }
+
+    async fn try_wake(&self, org: &str, slices: &[SliceKey]) -> Result<bool, StoreError> {
         let mut tx = self.begin("wake").await?;
         lock::lock(&mut tx, org).await?;
         let waiting = stop_waiting(&mut tx, org, slices).await?;

@@ -12,8 +12,8 @@ use crate::domain::pieces::Pieces;
 use crate::domain::retention::Policy;
 use crate::domain::terms::OrgTerms;
 use crate::store::error::ensure_rows;
-use crate::store::orgs::limiter::{self, Permit};
 use crate::store::orgs::block;
+use crate::store::orgs::limiter::{self, Permit};
 use crate::store::purges::start;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
@@ -132,6 +132,16 @@ impl<T> Claim<T> {
 impl Store {
     /// Claims up to a details call's worth of ids; `is_probe`: it is the one try of a blocked org.
     pub async fn claim_slices(
+        &self,
+        org: &OrgTerms,
+        reach: Reach,
+        lease: Duration,
+        is_probe: bool,
+    ) -> Result<Claim<Question>, StoreError> {
+        self.retried(|| self.try_claim_slices(org, reach, lease, is_probe)).await
+    }
+
+    async fn try_claim_slices(
         &self,
         org: &OrgTerms,
         reach: Reach,

@@ -11,6 +11,10 @@ use crate::store::{Store, StoreError};
 impl Store {
     /// Gives slices whose lease ended back to the queue; tells how many there were.
     pub async fn expire_slices(&self, org: &str) -> Result<u64, StoreError> {
+        self.retried(|| self.try_expire_slices(org)).await
+    }
+
+    async fn try_expire_slices(&self, org: &str) -> Result<u64, StoreError> {
         let mut tx = self.begin("expire_slices").await?;
         let purges = sqlx::query_scalar!(
             "-- expire_slices

@@ -63,6 +63,18 @@ impl Store {
         terms: &EngineTerms,
         again: Again,
     ) -> Result<Result<(), Skew>, StoreError> {
+        self.retried(|| self.try_record_answers(org, question, answers, own_time, terms, again)).await
+    }
+
+    async fn try_record_answers(
+        &self,
+        org: &str,
+        question: &Question,
+        answers: &Answers,
+        own_time: Timestamp,
+        terms: &EngineTerms,
+        again: Again,
+    ) -> Result<Result<(), Skew>, StoreError> {
         let mut tx = self.begin("record_answers").await?;
         let keys = question.slices.iter().map(|asked| asked.slice).collect();
         let mut patch = Patch::lock(&mut tx, Step::Validate, None, keys).await?;

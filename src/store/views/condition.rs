@@ -7,7 +7,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use uuid::Uuid;
 
 use crate::store::tx::{Rows as _, Tx};
-use crate::store::{Place, Store, StoreError};
+use crate::store::{Place, Store, StoreError, session};
 
 /// The server of the database.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub struct OrgCondition {
 
 /// Connects once and lets go: where that fails, the error tells why, which a pool's would not.
 pub async fn reach(place: &Place) -> Result<(), StoreError> {
-    let failed = |source| StoreError::Database { transaction: "reach", source };
+    let failed = |source| session::told("reach", source);
     let connection = place.options()?.connect().await.map_err(failed)?;
     connection.close().await.map_err(failed)
 }

@@ -126,7 +126,8 @@ async fn a_block_is_heeded_by_who_looked_before_it_was_put() {
         let block =
             Block { hurdle: Hurdle::Call(refused), code: "forbidden".to_owned(), detail: String::new() };
         lane.engine.block_org(&lane.org.name, &block).await.unwrap();
-        let claim = lane.engine.claim_slices(&lane.org, Reach::FirstAndDryRuns, lane.terms.lease, false).await;
+        let claim =
+            lane.engine.claim_slices(&lane.org, Reach::FirstAndDryRuns, lane.terms.lease, false).await;
         assert_eq!(matches!(claim.unwrap(), Claim::Claimed(..)), is_asked, "{refused:?}");
     }
 }

@@ -5,6 +5,8 @@ pub mod books;
 pub mod budget;
 pub mod calls;
 pub mod cluster;
+pub mod disk;
+pub mod pooler;
 pub mod postgres;
 pub mod problem;
 pub mod process;

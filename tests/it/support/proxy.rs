@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use genesys_purge::store::Place;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -43,6 +43,8 @@ enum Greeting {
     Passed,
     /// The settings that come with it are left out, as some poolers do.
     Stripped,
+    /// It is passed, and later no notification is.
+    Deaf,
 }
 
 impl Proxy {
@@ -54,6 +56,11 @@ impl Proxy {
     /// An open one that leaves out the settings with which sessions begin.
     pub async fn stripping(database: &TestDatabase) -> Self {
         Self::with(Greeting::Stripped, database).await
+    }
+
+    /// An open one that passes no notifications on.
+    pub async fn deaf(database: &TestDatabase) -> Self {
+        Self::with(Greeting::Deaf, database).await
     }
 
     async fn with(greeting: Greeting, database: &TestDatabase) -> Self {
@@ -103,8 +110,14 @@ async fn carry(
         if greeting == Greeting::Stripped && strip(&mut here, there).await.is_err() {
             return;
         }
+        let passing = async {
+            match greeting {
+                Greeting::Deaf => drop(pass_without_notifications(&mut here, there).await),
+                _ => drop(copy_bidirectional(&mut here, there).await),
+            }
+        };
         tokio::select! {
-            _ = copy_bidirectional(&mut here, there) => return,
+            () = passing => return,
             _ = way.wait_for(|turn| turn.number > at_first.number) => {}
         }
     }
@@ -115,6 +128,32 @@ async fn carry(
     }
     let _ = way.wait_for(|turn| turn.way == Way::Cut).await;
     drop(there);
+}
+
+/// Passes on what both say, but for notifications. What the server says is a letter, a length, and as much.
+async fn pass_without_notifications(here: &mut TcpStream, there: &mut UnixStream) -> std::io::Result<()> {
+    let ((mut from_here, to_here), (from_there, mut to_there)) = (here.split(), there.split());
+    tokio::select! {
+        passed = copy(&mut from_here, &mut to_there) => passed.map(drop),
+        broken = pass_back(from_there, to_here) => broken,
+    }
+}
+
+async fn pass_back(
+    mut from: tokio::net::unix::ReadHalf<'_>,
+    mut to: tokio::net::tcp::WriteHalf<'_>,
+) -> std::io::Result<()> {
+    const LENGTH: usize = 4;
+    loop {
+        let mut head = [0; 1 + LENGTH];
+        from.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+        let mut rest = vec![0; length as usize - LENGTH];
+        from.read_exact(&mut rest).await?;
+        if head[0] != b'A' {
+            to.write_all(&[&head[..], &rest].concat()).await?;
+        }
+    }
 }
 
 /// Takes what comes, until the other side closes.

@@ -35,6 +35,10 @@ impl LookKind {
 impl Store {
     /// Claims the look that has been due longest.
     pub async fn claim_look(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Look>, StoreError> {
+        self.retried(|| self.try_claim_look(org, lease)).await
+    }
+
+    async fn try_claim_look(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Look>, StoreError> {
         let mut tx = self.begin("claim_look").await?;
         let row = claim::due(&mut tx, &org.name, &LOOKS, lease).await?;
         let Some(row) = row else { return Ok(Claim::Nothing) };

@@ -108,6 +108,18 @@ impl Store {
         own_time: Timestamp,
         terms: &EngineTerms,
     ) -> Result<Result<(), Skew>, StoreError> {
+        self.retried(|| self.try_record_look(org, look, answers, unanswered.clone(), own_time, terms)).await
+    }
+
+    async fn try_record_look(
+        &self,
+        org: &str,
+        look: &Look,
+        answers: &Answers,
+        unanswered: Option<Unanswered>,
+        own_time: Timestamp,
+        terms: &EngineTerms,
+    ) -> Result<Result<(), Skew>, StoreError> {
         let tx = self.begin("record_look").await?;
         let mut settling = Settling::open(tx, org, look, answers, unanswered, terms).await?;
         let mut gone_late = Vec::new();

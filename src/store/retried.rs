@@ -1,0 +1,26 @@
+//! Transactions that the server rolled back for the sake of others are done again, as often as is sensible: nothing of them
+//! was done.
+
+use super::{Store, StoreError};
+
+/// What collides so often in a row has another reason.
+const TRIES: usize = 5;
+
+impl Store {
+    /// Does a transaction, again where it lost to another: a deadlock, or a failure to serialize.
+    pub(super) async fn retried<T, F>(&self, mut transact: impl FnMut() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        for _ in 1..TRIES {
+            let error = match transact().await {
+                Err(error) => error,
+                done => return done,
+            };
+            let Some(cause) = error.collision() else { return Err(error) };
+            self.meters.transaction_retried(cause);
+            tracing::info!(%error, "a transaction lost to another, and is done again");
+        }
+        transact().await
+    }
+}
