@@ -22,7 +22,7 @@ const PER_MINUTE: u32 = 600;
 async fn org(conversations: u32) -> TestService {
     let setup = Setup::new()
         .sandbox(|settings| {
-            settings.conversations = conversations.into();
+            settings.conversations = conversations;
             settings.requests_per_minute = PER_MINUTE;
             settings.max_concurrent_jobs = SLOTS;
             settings.job_duration = JobDuration { base_ms: 1500, jitter_ms: 500 };

@@ -81,7 +81,7 @@ impl Schema {
             let known = before.columns.get(&(table.clone(), name.clone()));
             match known {
                 Some(known) if known != column => {
-                    found.push(format!("{table}.{name} was {known:?}, is {column:?}"))
+                    found.push(format!("{table}.{name} was {known:?}, is {column:?}"));
                 }
                 None if before.has_table(table) && column.is_needed && !column.is_filled => {
                     found.push(format!(

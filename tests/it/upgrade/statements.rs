@@ -2,7 +2,7 @@
 //! on the new schema.
 
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Column as _, Executor as _, SqlSafeStr as _, Statement as _, TypeInfo as _};
+use sqlx::{AssertSqlSafe, Column as _, Executor as _, SqlSafeStr as _, Statement as _, TypeInfo};
 
 use super::MIGRATIONS;
 use crate::support::postgres::TestDatabase;
@@ -38,7 +38,7 @@ async fn meaning(connection: &mut PgConnection, text: &'static str) -> String {
         Err(error) => return error.to_string(),
     };
     let parameters = prepared.parameters().unwrap().unwrap_left();
-    let parameters: Vec<&str> = parameters.iter().map(|parameter| parameter.name()).collect();
+    let parameters: Vec<&str> = parameters.iter().map(TypeInfo::name).collect();
     let columns =
         prepared.columns().iter().map(|column| format!("{} {}", column.name(), column.type_info().name()));
     format!("({}) -> ({})", parameters.join(", "), columns.collect::<Vec<_>>().join(", "))
