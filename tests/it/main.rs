@@ -22,6 +22,7 @@ mod keys;
 mod learned;
 mod limits;
 mod lost_rows;
+mod machine;
 mod main_job;
 mod manners;
 mod metrics;
