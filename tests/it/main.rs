@@ -24,6 +24,7 @@ mod learned;
 mod limits;
 mod looks;
 mod lost_rows;
+mod machine;
 mod main_job;
 mod manners;
 mod metrics;
