@@ -114,13 +114,15 @@ impl Walk<'_> {
         })
     }
 
-    /// Claims the next look; tells whether there was one.
+    /// Claims the next looks; tells whether there was one.
     pub async fn look(&mut self) -> bool {
         let at = self.truth.now();
-        let claim = self.ground.store.claim_look(&self.org, TERMS.lease).await.unwrap();
-        let Claim::Claimed(look, _) = claim else { return false };
-        let facts = self.observe(&look.ids);
-        self.looks.push(Asked { what: look, at, facts });
+        let claim = self.ground.store.claim_looks(&self.org, TERMS.lease).await.unwrap();
+        let Claim::Claimed(looks, _) = claim else { return false };
+        for look in looks {
+            let facts = self.observe(&look.ids);
+            self.looks.push(Asked { what: look, at, facts });
+        }
         true
     }
 

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use genesys_purge::app::World;
 use genesys_purge::domain::keys::{Caller, Reach, Scope, format_key};
+use genesys_purge::domain::missing::Tolerance;
 use genesys_purge::domain::retention::{Policy, UnknownAge};
 use genesys_purge::domain::rewind::Promotion;
 use genesys_purge::domain::terms::EngineTerms;
+use genesys_purge::store::keys::By;
 use genesys_purge::store::orgs::enroll::Enroller;
 use genesys_purge::store::{Store, Urgency};
 use sqlx::postgres::PgConnection;
@@ -32,6 +34,7 @@ pub const TERMS: EngineTerms = EngineTerms {
     verify_timeout: Duration::from_mins(10),
     resubmit_after: Duration::from_mins(1),
     max_attempts: 2,
+    missing: Tolerance { percent: 100, from: 1 },
     shutdown_grace: Duration::ZERO,
 };
 
@@ -63,6 +66,10 @@ impl Ground {
         // Triggers keep what is append-only from being emptied, but not in sessions that only repeat what others did.
         let emptying = format!("set session_replication_role = replica; truncate {tables}");
         Self { store, connection, key_id, emptying }
+    }
+
+    pub fn by(&self) -> By<'static> {
+        By { key_id: self.key_id, name: "walker", request_id: "walk" }
     }
 
     /// Nothing but an org that nobody has asked anything of.

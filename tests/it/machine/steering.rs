@@ -61,7 +61,7 @@ impl Walk<'_> {
         let id = self.purges[number].id;
         let state = self.seen.purges.get(&id).map_or("queued", |purge| purge.state.as_str());
         let is_allowed = ALLOWED.iter().any(|(one, states)| *one == act && states.contains(&state));
-        let steered = self.ground.store.steer_purge(&Reach::all(), id, act, "walker", "walk").await;
+        let steered = self.ground.store.steer_purge(&Reach::all(), id, act, self.ground.by()).await;
         let is_done = matches!(steered.unwrap().unwrap(), Steered::Done { .. });
         assert_eq!(is_done, is_allowed, "{act} of a purge that is {state}");
         if !is_done {
@@ -107,16 +107,16 @@ impl Walk<'_> {
     pub async fn release(&mut self, hold: u8) {
         let Some(number) = chosen(hold, self.truth.holds.len()) else { return };
         let hold = self.truth.holds.remove(number);
-        self.ground.store.release_hold(&Reach::all(), hold.id, "walker", "walk").await.unwrap().unwrap();
+        self.ground.store.release_hold(&Reach::all(), hold.id, self.ground.by()).await.unwrap().unwrap();
     }
 
     pub async fn stop(&mut self) {
-        self.ground.store.stop_org(&Reach::all(), ORG, "walker", None, "walk").await.unwrap().unwrap();
+        self.ground.store.stop_org(&Reach::all(), ORG, self.ground.by(), None).await.unwrap().unwrap();
         self.is_stopped = true;
     }
 
     pub async fn go_on(&mut self) {
-        self.ground.store.resume_org(&Reach::all(), ORG, "walker", "walk").await.unwrap();
+        self.ground.store.resume_org(&Reach::all(), ORG, self.ground.by()).await.unwrap();
         self.is_stopped = false;
     }
 

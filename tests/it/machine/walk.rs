@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use genesys_purge::domain::facts::Facts;
+use genesys_purge::domain::search::ConflictLimit;
 use genesys_purge::domain::terms::OrgTerms;
 use genesys_purge::store::jobs::intend::Intent;
 use genesys_purge::store::jobs::looks::Look;
@@ -92,6 +93,7 @@ impl<'a> Walk<'a> {
             slots: plan.slots,
             per_minute: 0,
             mixes_purges: plan.mixes_purges,
+            conflict_limit: ConflictLimit { percent: 100, jobs: 1 },
         };
         Self {
             ground,

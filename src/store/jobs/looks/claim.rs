@@ -44,18 +44,15 @@ impl Store {
         self.retried(|| self.try_claim_looks(org, lease)).await
     }
 
-    async fn try_claim_looks(
-        &self,
-        org: &OrgTerms,
-        lease: Duration,
-    ) -> Result<Claim<Vec<Look>>, StoreError> {
+    async fn try_claim_looks(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Vec<Look>>, StoreError> {
         let mut tx = self.begin("claim_look").await?;
         let row = claim::due(&mut tx, &org.name, &LOOKS, lease, None).await?;
         let Some(row) = row else { return Ok(Claim::Nothing) };
         let first = read(&mut tx, row).await?;
         let is_alone = first.row.blind > 0;
         // One place is left for a control.
-        let mut room = if is_alone { 0 } else { org.details_batch.saturating_sub(1 + first.wanted.ids.len()) };
+        let mut room =
+            if is_alone { 0 } else { org.details_batch.saturating_sub(1 + first.wanted.ids.len()) };
         let mut claimed = vec![first];
         while room > 0 && claimed.len() < JOBS_A_CALL {
             let row = claim::due(&mut tx, &org.name, &LOOKS, lease, Some(room)).await?;
