@@ -6,7 +6,7 @@ use std::time::Duration;
 use genesys_purge::domain::facts::Facts;
 use genesys_purge::domain::reason::Reason;
 use genesys_purge::store::StoreError;
-use genesys_purge::store::jobs::looks::Unanswered;
+use genesys_purge::store::jobs::looks::{LookKind, Unanswered};
 use genesys_purge::store::slices::claim::{Claim, Reach};
 use genesys_purge::store::slices::validated::{Again, Answers};
 use uuid::Uuid;
@@ -131,6 +131,9 @@ impl Walk<'_> {
         let Some(number) = chosen(look, self.looks.len()) else { return false };
         let Asked { what: look, at, facts } = self.looks.remove(number);
         let Some(answers) = self.answers(&facts, told) else { return false };
+        if look.kind == LookKind::Late {
+            self.untold.extend(look.ids.iter().filter(|id| !answers.told.contains(id)));
+        }
         let is_whole = answers.failed.is_empty();
         let unanswered =
             (!is_whole).then(|| Unanswered { again: Duration::from_secs(5), error: None, is_held_up: false });

@@ -95,7 +95,7 @@ impl Walk<'_> {
         let reason = || Reason::upstream(Some("bad.request"), "not these");
         let protected = self.protected(&intent.ids);
         match reply {
-            Reply::Throttled => self.refused(&intent, &Refusal::Again(Duration::from_secs(30))).await,
+            Reply::Throttled => self.refused(&intent, &Refusal::Again(Duration::ZERO)).await,
             Reply::UnnamedConflict => self.refused(&intent, &Refusal::UnnamedConflict).await,
             Reply::Conflict(bits) => {
                 let chosen = self.truth.chosen(bits);

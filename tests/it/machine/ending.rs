@@ -7,8 +7,9 @@ use genesys_purge::domain::act::Act;
 use genesys_purge::domain::outcome::Outcome;
 use uuid::Uuid;
 
+use super::steps::{Polled, Reply};
 use super::truth::Kind;
-use super::walk::{Tally, Walk};
+use super::walk::{Named, Tally, Walk};
 use crate::support::books::assert_books_of;
 
 /// Nothing takes so many turns.
@@ -41,12 +42,14 @@ impl Walk<'_> {
     }
 
     async fn run_out(&mut self) {
+        let reply = Reply::Yes { deletes: u8::MAX };
+        let polled = Polled::Ended { is_completed: true, is_late: false };
         let (mut turns, mut quiet) = (0, 0);
         // What became due while the first quiet turn went on is found by the second.
         while quiet < 2 {
             turns += 1;
             assert!(turns < TURNS, "it goes on for ever: {:?}", self.seen);
-            let has_moved = self.turn(true).await | self.expire().await;
+            let has_moved = self.turn(reply, polled).await | self.expire().await;
             self.check("expire").await;
             let next = self.until_next_due().await;
             quiet = if has_moved || next.is_some() { 0 } else { quiet + 1 };
@@ -61,18 +64,8 @@ impl Walk<'_> {
     }
 
     async fn judge(&mut self) {
-        let told: Vec<(Uuid, Uuid)> = sqlx::query_as(
-            "select d.purge_id, s.ids[at + 1]
-             from decisions d
-             join slices s using (purge_id, slice_no)
-             cross join unnest(d.positions) as at
-             where d.code = 'gone_late'",
-        )
-        .fetch_all(&mut self.ground.connection)
-        .await
-        .unwrap();
+        let told = self.decided("gone_late").await;
         self.tally.gone_late = told.len();
-        let told: BTreeSet<(Uuid, Uuid)> = told.into_iter().collect();
         for suspicion in &self.suspicions {
             let deleted = self.truth.deleted.get(&suspicion.id);
             let is_lie = deleted.is_some_and(|job| suspicion.jobs.contains(job));
@@ -82,11 +75,44 @@ impl Walk<'_> {
         for (purge, id) in &told {
             assert_eq!(self.truth.kinds[id], Kind::Gone, "{id} of {purge} is told to be gone after all");
         }
+        for (purge, id) in self.decided("timed_out").await {
+            let seen = &self.seen.purges[&purge];
+            let at = seen.ids.iter().position(|one| *one == id).unwrap();
+            let is_failed = seen.cells[at].outcome == Outcome::Failed;
+            let is_ours = self.was_named_by(purge, id, self.truth.deleted.get(&id).copied());
+            let is_told = told.contains(&(purge, id)) || self.untold.contains(&id);
+            assert!(
+                !is_failed || !is_ours || is_told,
+                "nobody was told that {id} of {purge} is gone after all"
+            );
+        }
         for (purge, seen) in &self.seen.purges {
             for (id, cell) in seen.ids.iter().zip(&seen.cells) {
                 self.judge_one(*purge, *id, cell.outcome);
             }
         }
+    }
+
+    /// What was decided for this reason in the last run of each purge, or in any where it is told beside the outcome.
+    async fn decided(&mut self, code: &str) -> BTreeSet<(Uuid, Uuid)> {
+        let decided: Vec<(Uuid, Uuid)> = sqlx::query_as(
+            "select d.purge_id, s.ids[at + 1]
+             from decisions d
+             join slices s using (purge_id, slice_no)
+             join purges p on p.id = d.purge_id and (p.run = d.run or d.from_outcome = d.to_outcome)
+             cross join unnest(d.positions) as at
+             where d.code = $1",
+        )
+        .bind(code)
+        .fetch_all(&mut self.ground.connection)
+        .await
+        .unwrap();
+        decided.into_iter().collect()
+    }
+
+    fn was_named_by(&self, purge: Uuid, id: Uuid, job: Option<Uuid>) -> bool {
+        let is_it = |named: &Named| (named.purge, named.id) == (purge, id) && Some(named.job) == job;
+        self.named.iter().any(is_it)
     }
 
     fn judge_one(&self, purge: Uuid, id: Uuid, outcome: Outcome) {

@@ -13,7 +13,6 @@ use genesys_purge::store::orgs::enroll::Enroller;
 use genesys_purge::store::{Store, Urgency};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
-use uuid::Uuid;
 
 use crate::support::postgres::{TestDatabase, new_id};
 
@@ -41,7 +40,7 @@ pub const TERMS: EngineTerms = EngineTerms {
 pub struct Ground {
     pub store: Store,
     pub connection: PgConnection,
-    pub key_id: Uuid,
+    pub by: By<'static>,
     emptying: String,
 }
 
@@ -54,22 +53,19 @@ impl Ground {
         let caller = Caller { name: "walker".to_owned(), scopes: Scope::ALL.to_vec(), reach: Reach::all() };
         store.create_key(&key, &caller).await.unwrap();
         let (key_id, _) = store.find_caller(&key, Urgency::Ordinary).await.unwrap().unwrap();
+        let by = By { key_id, name: "walker", request_id: "walk" };
         let mut connection = database.connect().await;
         let tables: String = sqlx::query_scalar(
             "select string_agg(quote_ident(tablename), ', ') from pg_tables
              where schemaname = 'public'
-               and tablename not in ('_sqlx_migrations', 'api_keys', 'service_secrets', 'database_history', 'rewinds')",
+               and tablename not in ('_sqlx_migrations', 'api_keys', 'service_secrets', 'database_history', 'rewinds', 'schema_floor')",
         )
         .fetch_one(&mut connection)
         .await
         .unwrap();
         // Triggers keep what is append-only from being emptied, but not in sessions that only repeat what others did.
         let emptying = format!("set session_replication_role = replica; truncate {tables}");
-        Self { store, connection, key_id, emptying }
-    }
-
-    pub fn by(&self) -> By<'static> {
-        By { key_id: self.key_id, name: "walker", request_id: "walk" }
+        Self { store, connection, by, emptying }
     }
 
     /// Nothing but an org that nobody has asked anything of.

@@ -42,7 +42,7 @@ impl Walk<'_> {
             reference: None,
             labels: json!({}),
             is_dry_run,
-            key_id: self.ground.key_id,
+            key_id: self.ground.by.key_id,
             requested_by: "walker".to_owned(),
             request_id: "walk".to_owned(),
         };
@@ -61,11 +61,21 @@ impl Walk<'_> {
         let id = self.purges[number].id;
         let state = self.seen.purges.get(&id).map_or("queued", |purge| purge.state.as_str());
         let is_allowed = ALLOWED.iter().any(|(one, states)| *one == act && states.contains(&state));
-        let steered = self.ground.store.steer_purge(&Reach::all(), id, act, self.ground.by()).await;
+        let steered = self.ground.store.steer_purge(&Reach::all(), id, act, self.ground.by).await;
         let is_done = matches!(steered.unwrap().unwrap(), Steered::Done { .. });
         assert_eq!(is_done, is_allowed, "{act} of a purge that is {state}");
         if !is_done {
             return;
+        }
+        if matches!(act, Act::Cancel | Act::Pause) {
+            let waiting: i64 = sqlx::query_scalar(
+                "select count(*) from jobs j join job_parts on job_id = j.id where state = 'waiting' and purge_id = $1",
+            )
+            .bind(id)
+            .fetch_one(&mut self.ground.connection)
+            .await
+            .unwrap();
+            assert_eq!(waiting, 0, "after {act} a waiting job carries something of the purge");
         }
         let purge = &mut self.purges[number];
         match act {
@@ -86,7 +96,7 @@ impl Walk<'_> {
             conversation_ids: ids.iter().copied().collect(),
             orgs: vec![ORG.to_owned()],
             external_id: None,
-            key_id: self.ground.key_id,
+            key_id: self.ground.by.key_id,
             created_by: "walker".to_owned(),
             request_id: "walk".to_owned(),
         };
@@ -107,16 +117,16 @@ impl Walk<'_> {
     pub async fn release(&mut self, hold: u8) {
         let Some(number) = chosen(hold, self.truth.holds.len()) else { return };
         let hold = self.truth.holds.remove(number);
-        self.ground.store.release_hold(&Reach::all(), hold.id, self.ground.by()).await.unwrap().unwrap();
+        self.ground.store.release_hold(&Reach::all(), hold.id, self.ground.by).await.unwrap().unwrap();
     }
 
     pub async fn stop(&mut self) {
-        self.ground.store.stop_org(&Reach::all(), ORG, self.ground.by(), None).await.unwrap().unwrap();
+        self.ground.store.stop_org(&Reach::all(), ORG, self.ground.by, None).await.unwrap().unwrap();
         self.is_stopped = true;
     }
 
     pub async fn go_on(&mut self) {
-        self.ground.store.resume_org(&Reach::all(), ORG, self.ground.by()).await.unwrap();
+        self.ground.store.resume_org(&Reach::all(), ORG, self.ground.by).await.unwrap();
         self.is_stopped = false;
     }
 

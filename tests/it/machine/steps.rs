@@ -68,9 +68,10 @@ pub enum Step {
     /// Leases that ended are looked for.
     Expire,
     Pass(Pass),
-    /// Whatever is due is done once, as the engine does it when nothing goes wrong.
+    /// Whatever is due is done once, as a dispatcher does it, and upstream answers like this.
     Turn {
-        jobs_end: bool,
+        reply: Reply,
+        polled: Polled,
     },
 }
 
@@ -94,7 +95,7 @@ pub enum Reply {
     Yes {
         deletes: u8,
     },
-    /// Not now: nothing was done.
+    /// Nothing was done: it may go again at once.
     Throttled,
     /// These are protected.
     Conflict(u8),
@@ -161,12 +162,12 @@ pub fn plan() -> impl Strategy<Value = Plan> {
 
 fn step() -> impl Strategy<Value = Step> {
     let acts = prop_oneof![
-        2 => Just(Act::Pause), 3 => Just(Act::Resume), 2 => Just(Act::Cancel), 4 => Just(Act::Retry),
+        3 => Just(Act::Pause), 3 => Just(Act::Resume), 2 => Just(Act::Cancel), 4 => Just(Act::Retry),
     ];
     let n = any::<u8>;
     let begins = prop_oneof![
         6 => (ids(), prop::bool::weighted(0.15)).prop_map(|(ids, is_dry_run)| Step::Accept { ids, is_dry_run }),
-        4 => (n(), acts).prop_map(|(purge, act)| Step::Act { purge, act }),
+        6 => (n(), acts).prop_map(|(purge, act)| Step::Act { purge, act }),
         2 => few().prop_map(|ids| Step::Hold { ids }),
         2 => n().prop_map(|hold| Step::Release { hold }),
         1 => Just(Step::Stop),
@@ -178,8 +179,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => any::<bool>().prop_map(|is_first| Step::Ask { is_first }),
         6 => (n(), told()).prop_map(|(question, told)| Step::Answer { question, told }),
         6 => Just(Step::Pack),
-        6 => Just(Step::Intend),
-        6 => (n(), reply()).prop_map(|(intent, reply)| Step::Call { intent, reply }),
+        8 => Just(Step::Intend),
+        8 => (n(), reply()).prop_map(|(intent, reply)| Step::Call { intent, reply }),
         5 => polled().prop_map(Step::Poll),
         6 => Just(Step::Look),
         6 => (n(), told()).prop_map(|(look, told)| Step::See { look, told }),
@@ -194,7 +195,7 @@ fn step() -> impl Strategy<Value = Step> {
         20 => begins,
         52 => works,
         12 => passes.prop_map(Step::Pass),
-        14 => any::<bool>().prop_map(|jobs_end| Step::Turn { jobs_end }),
+        20 => (reply(), polled()).prop_map(|(reply, polled)| Step::Turn { reply, polled }),
     ]
 }
 
@@ -225,7 +226,7 @@ fn deletes() -> impl Strategy<Value = u8> {
 fn reply() -> impl Strategy<Value = Reply> {
     prop_oneof![
         10 => deletes().prop_map(|deletes| Reply::Yes { deletes }),
-        1 => Just(Reply::Throttled),
+        2 => Just(Reply::Throttled),
         1 => few().prop_map(Reply::Conflict),
         1 => Just(Reply::UnnamedConflict),
         1 => Just(Reply::Invalid),

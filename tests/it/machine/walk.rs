@@ -77,6 +77,8 @@ pub struct Walk<'a> {
     pub looks: Vec<Asked<Look>>,
     pub intents: Vec<Intended>,
     pub named: BTreeSet<Named>,
+    /// Ids of which a look after the end of a job that was given up was not told.
+    pub untold: BTreeSet<Uuid>,
     pub is_stopped: bool,
     pub seen: Seen,
     pub suspicions: Vec<Suspicion>,
@@ -104,6 +106,7 @@ impl<'a> Walk<'a> {
             looks: Vec::new(),
             intents: Vec::new(),
             named: BTreeSet::new(),
+            untold: BTreeSet::new(),
             is_stopped: false,
             seen: Seen::default(),
             suspicions: Vec::new(),
@@ -156,27 +159,25 @@ impl<'a> Walk<'a> {
                 self.expire().await;
             }
             Step::Pass(pass) => self.pass(pass).await,
-            Step::Turn { jobs_end } => {
-                self.turn(jobs_end).await;
+            Step::Turn { reply, polled } => {
+                self.turn(reply, polled).await;
             }
         }
         self.check(&format!("{step:?}")).await;
     }
 
     /// Does once whatever is due, as a dispatcher does; tells whether there was anything.
-    pub async fn turn(&mut self, jobs_end: bool) -> bool {
+    pub async fn turn(&mut self, reply: Reply, polled: Polled) -> bool {
         let mut has_moved = self.sweep().await;
         self.check("sweep").await;
         while self.intend().await {
             has_moved = true;
             self.check("intend").await;
             while !self.intents.is_empty() {
-                self.call(0, Reply::Yes { deletes: u8::MAX }).await;
+                self.call(0, reply).await;
                 self.check("call").await;
             }
         }
-        let polled =
-            if jobs_end { Polled::Ended { is_completed: true, is_late: false } } else { Polled::Working };
         while self.poll(polled).await {
             has_moved = true;
             self.check("poll").await;
