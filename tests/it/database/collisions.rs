@@ -69,13 +69,17 @@ async fn what_lost_to_another_is_done_again_whatever_table_it_was_about() {
 
 #[tokio::test]
 async fn a_real_deadlock_ends_well() {
-    let test = Setup::new().role(Role::Api).start().await;
+    let mut test = Setup::new().role(Role::Api).start().await;
+    test.stop_service().await;
+    let name = test.database.name().to_owned();
+    // Whoever waits looks once, after this time, whether it is for ever. So the rival is not the first to look.
+    test.sql(&format!("alter database {name} set deadlock_timeout = '4s'")).await;
+    test.start_service().await;
     let mut rival = test.database.connect().await;
-    rival.execute("begin; select from limiters where org = 'default' for update").await.unwrap();
+    rival.execute("set deadlock_timeout = '1h'; begin; select from limiters where org = 'default' for update").await.unwrap();
     // It has the lock of the org, and waits for that of the limiter.
     let stopping = tokio::spawn(test.request(Method::POST, "/orgs/default/stop").json(&json!({})).send());
     test.until_waiting(1).await;
-    // The server ends the wait that is older.
     rival.execute("select from orgs where name = 'default' for update").await.unwrap();
     rival.execute("commit").await.unwrap();
     let stopped = stopping.await.unwrap().unwrap();
