@@ -81,15 +81,17 @@ impl Walk<'_> {
     }
 
     async fn look_through(&mut self) -> Seen {
+        type PurgeRow = (Uuid, String, String, Vec<Uuid>, Vec<u8>, bool);
+        type JobRow = (Uuid, String, bool, bool, Vec<Uuid>, Vec<Uuid>);
         let connection = &mut self.ground.connection;
-        let purges: Vec<(Uuid, String, String, Vec<Uuid>, Vec<u8>, bool)> = sqlx::query_as(
+        let purges: Vec<PurgeRow> = sqlx::query_as(
             "select p.id, p.state::text, s.state::text, s.ids, s.outcomes, p.retry_from is not null
              from purges p join slices s on s.purge_id = p.id",
         )
         .fetch_all(&mut *connection)
         .await
         .unwrap();
-        let jobs: Vec<(Uuid, String, bool, bool, Vec<Uuid>, Vec<Uuid>)> = sqlx::query_as(
+        let jobs: Vec<JobRow> = sqlx::query_as(
             "select id, state::text, next_step is not distinct from 'late', takes_slot, coalesce(ids, '{}'),
                     array(select conversation_id from reservations where job_id = j.id)
              from jobs j",

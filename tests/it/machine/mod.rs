@@ -32,7 +32,7 @@ use steps::plan;
 use walk::Walk;
 
 /// So many walks take a few seconds.
-const WALKS: u32 = 10;
+const WALKS: u32 = 8;
 
 fn number_of<T: std::str::FromStr>(name: &str) -> Option<T> {
     let environment = Environment::of_process();

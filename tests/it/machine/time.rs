@@ -86,13 +86,13 @@ impl Walk<'_> {
                 moments.iter().map(|moment| format!("{moment} = {moment} - {back}")).collect();
             format!("update {table} set {};", set.join(", "))
         };
-        let mut moving: String = MOMENTS.iter().map(of_table).collect();
-        moving += &format!(
+        let of_rows: String = MOMENTS.iter().map(of_table).collect();
+        let of_silence = format!(
             "update slices set silent_since = (select array_agg(at - {back} order by n)
                                                from unnest(silent_since) with ordinality as since (at, n))
              where silent_since is not null"
         );
-        self.ground.connection.execute(AssertSqlSafe(moving)).await.unwrap();
+        self.ground.connection.execute(AssertSqlSafe(of_rows + &of_silence)).await.unwrap();
         let back = SignedDuration::try_from(time).unwrap();
         for question in &mut self.questions {
             question.what.asked_at -= back;
