@@ -45,36 +45,30 @@ impl Walk<'_> {
         let Some(number) = chosen(question, self.questions.len()) else { return false };
         let Asked { what: question, at, facts } = self.questions.remove(number);
         let Some(answers) = self.answers(&facts, told) else { return false };
-        let is_counted = self
-            .is_leased(
-                &question.slices.iter().map(|asked| (asked.slice.purge, asked.epoch)).collect::<Vec<_>>(),
-            )
-            .await;
+        // Who has lost the lease of a slice changes nothing of it.
+        let mut counted = Vec::new();
+        for asked in &question.slices {
+            if self.is_leased(asked.slice.purge, asked.epoch).await {
+                counted.extend(asked.conversations.iter().map(|(_, id)| *id));
+            }
+        }
         let again = Again { wait: Duration::from_secs(5), is_fruitless: false };
         let recorded =
             self.ground.store.record_answers(ORG, &question, &answers, own_time(), &TERMS, again).await;
         recorded.unwrap().unwrap();
-        if is_counted {
-            self.learn(at, &facts, &answers);
-        }
-        is_counted
+        let facts: Vec<_> = facts.into_iter().filter(|(id, _)| counted.contains(id)).collect();
+        self.learn(at, &facts, &answers);
+        !counted.is_empty()
     }
 
-    /// All of these slices are still leased to who asked.
-    async fn is_leased(&mut self, slices: &[(Uuid, i64)]) -> bool {
-        for (purge, epoch) in slices {
-            let found: bool =
-                sqlx::query_scalar("select exists (select from slices where purge_id = $1 and epoch = $2)")
-                    .bind(purge)
-                    .bind(epoch)
-                    .fetch_one(&mut self.ground.connection)
-                    .await
-                    .unwrap();
-            if !found {
-                return false;
-            }
-        }
-        true
+    /// The slice is still leased to who asked.
+    async fn is_leased(&mut self, purge: Uuid, epoch: i64) -> bool {
+        sqlx::query_scalar("select exists (select from slices where purge_id = $1 and epoch = $2)")
+            .bind(purge)
+            .bind(epoch)
+            .fetch_one(&mut self.ground.connection)
+            .await
+            .unwrap()
     }
 
     fn learn(&mut self, at: Duration, facts: &[(Uuid, Option<Facts>)], answers: &Answers) {
