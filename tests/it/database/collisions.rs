@@ -76,7 +76,10 @@ async fn a_real_deadlock_ends_well() {
     test.sql(&format!("alter database {name} set deadlock_timeout = '4s'")).await;
     test.start_service().await;
     let mut rival = test.database.connect().await;
-    rival.execute("set deadlock_timeout = '1h'; begin; select from limiters where org = 'default' for update").await.unwrap();
+    rival
+        .execute("set deadlock_timeout = '1h'; begin; select from limiters where org = 'default' for update")
+        .await
+        .unwrap();
     // It has the lock of the org, and waits for that of the limiter.
     let stopping = tokio::spawn(test.request(Method::POST, "/orgs/default/stop").json(&json!({})).send());
     test.until_waiting(1).await;
