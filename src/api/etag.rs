@@ -26,6 +26,7 @@ pub(super) const TAGGED: &[&str] = &[
     "/openapi.yaml",
     "/orgs/{org}",
     "/purges/{id}",
+    "/webhook-deliveries/{id}",
 ];
 
 /// So much of the digest is enough to tell states apart.

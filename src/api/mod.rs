@@ -7,6 +7,7 @@ mod broken;
 mod checks;
 mod compress;
 mod conversations;
+mod deliveries;
 mod docs_page;
 mod etag;
 mod examples;

@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 use super::openapi::Documents;
 use super::state::{ApiState, Calls};
 use super::{
-    auth, compress, conversations, docs_page, etag, general, head, health, holds, jobs, measure, metrics,
-    negotiate, openapi, orgs, patience, problem, purges, request_id, unbuilt,
+    auth, compress, conversations, deliveries, docs_page, etag, general, head, health, holds, jobs, measure,
+    metrics, negotiate, openapi, orgs, patience, problem, purges, request_id, unbuilt,
 };
 use crate::domain::keys::Scope;
 use crate::store::Urgency::{self, Ordinary, Protecting};
@@ -78,6 +78,13 @@ const GROUPS: &[Group] = &[
         calls: steering,
     },
     Group {
+        whom: Whom::Keys(Scope::WebhooksWrite),
+        is_operational: false,
+        is_patient: false,
+        urgency: Ordinary,
+        calls: delivering,
+    },
+    Group {
         whom: Whom::Keys(Scope::Admin),
         is_operational: false,
         is_patient: false,
@@ -129,6 +136,14 @@ fn steering() -> OpenApiRouter<ApiState> {
         .routes(routes!(purges::steer::pause_purge))
         .routes(routes!(purges::steer::resume_purge))
         .routes(routes!(purges::steer::retry_purge))
+}
+
+fn delivering() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(deliveries::list::list_webhook_deliveries))
+        .routes(routes!(deliveries::get::get_webhook_delivery))
+        .routes(routes!(deliveries::redeliver::redeliver))
+        .routes(routes!(deliveries::redeliver::redeliver_dead))
 }
 
 fn braking() -> OpenApiRouter<ApiState> {

@@ -27,8 +27,6 @@ const CALLS: &[(MethodFilter, &str, Scope)] = &[
     (MethodFilter::DELETE, "/webhook-endpoints/{id}", Scope::WebhooksWrite),
     (POST, "/webhook-endpoints/{id}/test", Scope::WebhooksWrite),
     (POST, "/webhook-endpoints/{id}/rotate-secret", Scope::WebhooksWrite),
-    (GET, "/webhook-deliveries", Scope::WebhooksWrite),
-    (POST, "/webhook-deliveries/{id}/redeliver", Scope::WebhooksWrite),
     (GET, "/audit", Scope::Admin),
     (GET, "/audit/verify", Scope::Admin),
     (GET, "/admin", Scope::Admin),

@@ -1,8 +1,9 @@
-//! `webhooks secret`: what the operator's receiver checks signatures with.
+//! `webhooks`: what the operator's receiver checks signatures with; what became of webhooks, and sending them again.
 
 use std::process::ExitCode;
 
 use super::output;
+use super::purge::{ListArgs, RedeliverArgs, list_webhooks, redeliver_webhooks};
 use super::setting::Setting;
 use crate::app::retention_secret;
 
@@ -10,10 +11,21 @@ use crate::app::retention_secret;
 pub(super) enum Action {
     /// Print the secret of RETENTION_WEBHOOK_URL.
     Secret,
+    /// List webhooks, newest first, as a caller of a running service: a line each.
+    List(ListArgs),
+    /// Send a webhook again, or all that were given up since a time, as a caller of a running service.
+    Redeliver(RedeliverArgs),
 }
 
 pub(super) async fn run(setting: &Setting, action: Action) -> anyhow::Result<ExitCode> {
-    let Action::Secret = action;
+    match action {
+        Action::Secret => secret(setting).await,
+        Action::List(args) => list_webhooks(setting, &args).await,
+        Action::Redeliver(args) => redeliver_webhooks(setting, &args).await,
+    }
+}
+
+async fn secret(setting: &Setting) -> anyhow::Result<ExitCode> {
     let settings = setting.settings()?;
     let (database, store) = setting.database(&settings).await?;
     let secret = retention_secret(&settings, &setting.world, &store).await;

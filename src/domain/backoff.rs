@@ -28,12 +28,18 @@ pub fn unreadable(tries: u32) -> Option<Duration> {
     (tries < TRIES_TO_READ).then(|| step(tries, 1.0))
 }
 
-/// A failed delivery's next attempt, after `attempt` attempts; `None` when the schedule is used up.
+/// A failed delivery's next attempt, after `attempt` attempts; `None` when the schedule is used up. Where its receiver asked for
+/// a longer wait, that is what it gets.
 ///
 /// Up to a fifth is added at random, so that deliveries that failed together don't come back together.
-pub fn delivery(schedule: &[Duration], attempt: u32, jitter: f64) -> Option<Duration> {
+pub fn delivery(
+    schedule: &[Duration],
+    attempt: u32,
+    asked: Option<Duration>,
+    jitter: f64,
+) -> Option<Duration> {
     let wait = schedule.get(usize::try_from(attempt).unwrap_or(usize::MAX).checked_sub(1)?)?;
-    Some(wait.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 5.0))
+    Some(asked.unwrap_or_default().max(*wait).mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 5.0))
 }
 
 fn exponential(tries: u32, longest: Duration, jitter: f64) -> Duration {
@@ -64,10 +70,21 @@ mod tests {
     #[test]
     fn a_delivery_follows_its_schedule_and_is_dead_at_its_end() {
         let schedule = [Duration::from_secs(5), Duration::from_mins(5)];
-        assert_eq!(delivery(&schedule, 1, 0.0), Some(Duration::from_secs(5)));
-        assert_eq!(delivery(&schedule, 1, 1.0), Some(Duration::from_secs(6)));
-        assert_eq!(delivery(&schedule, 2, 0.0), Some(Duration::from_mins(5)));
-        assert_eq!(delivery(&schedule, 3, 0.0), None);
-        assert_eq!(delivery(&schedule, 0, 0.0), None);
+        let table = [
+            (1, None, 0.0, Some(5)),
+            (1, None, 1.0, Some(6)),
+            (2, None, 0.0, Some(300)),
+            (3, None, 0.0, None),
+            (0, None, 0.0, None),
+            (1, Some(60), 0.0, Some(60)),
+            (1, Some(60), 1.0, Some(72)),
+            (1, Some(1), 0.0, Some(5)),
+            (2, Some(60), 0.0, Some(300)),
+            (3, Some(60), 0.0, None),
+        ];
+        for (attempt, asked, jitter, expected) in table {
+            let wait = delivery(&schedule, attempt, asked.map(Duration::from_secs), jitter);
+            assert_eq!(wait, expected.map(Duration::from_secs), "{attempt} {asked:?} {jitter}");
+        }
     }
 }

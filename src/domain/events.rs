@@ -50,6 +50,8 @@ words! {
         SliceParked = "slice_parked",
         /// It can be read again, and goes on.
         SliceUnparked = "slice_unparked",
+        /// Somebody had webhooks sent again.
+        WebhooksRedelivered = "webhooks_redelivered",
     }
 }
 

@@ -13,6 +13,7 @@ words! {
         PurgesApprove = "purges:approve",
         /// Make and release legal holds.
         HoldsWrite = "holds:write",
+        /// List webhook deliveries, and have them sent again.
         WebhooksWrite = "webhooks:write",
         /// Stop orgs, read audit, metrics and settings.
         Admin = "admin",

@@ -1,4 +1,4 @@
-//! The states of purges, slices and jobs, and which follows which.
+//! The states of purges, slices, jobs and deliveries, and which follows which.
 //!
 //! The same tables stand in docs/architecture.md; a test holds the two together.
 
@@ -92,6 +92,18 @@ words! {
     }
 }
 
+words! {
+    /// Where a delivery stands.
+    DeliveryState, "state of a delivery" {
+        /// It is sent when it is due.
+        Pending = "pending",
+        /// Its receiver took it.
+        Delivered = "delivered",
+        /// It was given up.
+        Dead = "dead",
+    }
+}
+
 impl PurgeState {
     /// Nothing changes in it any more, except by a retry.
     pub const fn is_final(self) -> bool {
@@ -145,6 +157,17 @@ impl JobState {
     }
 }
 
+impl DeliveryState {
+    /// The states that may follow this one.
+    pub const fn followers(self) -> &'static [Self] {
+        match self {
+            Self::Pending => &[Self::Delivered, Self::Dead],
+            // Somebody had it sent again.
+            Self::Delivered | Self::Dead => &[Self::Pending],
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +209,11 @@ mod tests {
             .map(|s| (s.to_string(), words(s.followers().iter().map(|f| f.as_str()).collect())))
             .collect();
         assert_eq!(documented("Job"), jobs);
+        let deliveries: Vec<_> = DeliveryState::ALL
+            .iter()
+            .map(|s| (s.to_string(), words(s.followers().iter().map(|f| f.as_str()).collect())))
+            .collect();
+        assert_eq!(documented("Delivery"), deliveries);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::{
     failure::{Detail, Failure, name, one_line},
     json::{Object, each_element, each_field, text},
-    secrets::Secrets,
 };
+use crate::domain::secrets::Secrets;
 
 /// The calls to upstream, whatever its driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

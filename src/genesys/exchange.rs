@@ -16,10 +16,10 @@ use super::{
     failure::{name, with_causes},
     permit::Deadline,
     retry_after,
-    secrets::Secrets,
     upstream::Lane,
 };
 use crate::crash::{self, Side};
+use crate::domain::secrets::Secrets;
 
 /// The largest body that is read of most calls, after decompression, and of every failure.
 const LONGEST: usize = 256 * 1024;

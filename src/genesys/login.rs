@@ -18,8 +18,8 @@ use super::{
     failure::{Detail, Failure, name},
     json::{Object, each_element, text},
     permit::Deadline,
-    secrets::Secrets,
 };
+use crate::domain::secrets::Secrets;
 
 /// No token is longer: what is sent with every call has to fit into the head of a request.
 const LONGEST_TOKEN: usize = 16 * 1024;

@@ -19,7 +19,6 @@ mod json;
 mod login;
 mod permit;
 mod retry_after;
-mod secrets;
 mod session;
 #[cfg(test)]
 mod testing;

@@ -1,8 +1,4 @@
-//! How long an upstream that throttles asks to wait.
-//!
-//! `Retry-After` comes in every form: seconds, fractions, negative, absurd, dates of the past and of the far
-//! future, twice, or as junk. Each gives a wait within [`SHORTEST`] and [`LONGEST`], or none at all; none gives
-//! an instant retry.
+//! How long an upstream that throttles asks to wait: by its header, else by its message.
 //!
 //! Invariant: a pure function; the time it measures dates from is handed in.
 
@@ -10,10 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// The first step of the callers' backoff: a throttled call never comes again sooner.
-pub(super) const SHORTEST: Duration = Duration::from_secs(1);
-/// No wait that one header asks for keeps an org from work for longer.
-pub(super) const LONGEST: Duration = Duration::from_hours(1);
+use crate::domain::retry_after::{self, SHORTEST};
+
+/// No wait that one answer asks for keeps an org from work for longer.
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// What stands before the number in the message of a throttled call: `Retry the request in [12] seconds`.
 const BEFORE_NUMBER: &str = "retry the request in [";
@@ -25,54 +21,14 @@ pub(super) fn wait<'a>(
     message: Option<&str>,
     answered_at: Timestamp,
 ) -> Option<Duration> {
-    retry_after
-        .into_iter()
-        .flat_map(|value| waits_in(value, answered_at))
-        .max()
-        .or_else(|| message.and_then(seconds_in_message))
-}
-
-/// The readable waits in one header line, which may be several that a proxy has joined by commas.
-fn waits_in(value: &str, answered_at: Timestamp) -> Vec<Duration> {
-    let parts: Vec<&str> = value.split(',').collect();
-    let mut waits = Vec::new();
-    let mut index = 0;
-    while index < parts.len() {
-        if let Some(seconds) = seconds(parts[index]) {
-            waits.push(seconds);
-        } else if let Some(rest) = parts.get(index + 1) {
-            // The usual form of a date has a comma of its own, after the day of the week.
-            if let Some(wait) = until(&format!("{},{rest}", parts[index]), answered_at) {
-                waits.push(wait);
-                index += 1;
-            }
-        }
-        index += 1;
-    }
-    if waits.is_empty() { until(value, answered_at).into_iter().collect() } else { waits }
-}
-
-/// Decimal seconds, signed or not. `f64` also reads "inf" and "1e9", which are junk here.
-fn seconds(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    if text.is_empty() || !text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '+')) {
-        return None;
-    }
-    let seconds: f64 = text.parse().ok()?;
-    Some(Duration::from_secs_f64(seconds.clamp(SHORTEST.as_secs_f64(), LONGEST.as_secs_f64())))
-}
-
-/// An HTTP date in any of its three forms (RFC 9110, section 5.6.7).
-fn until(text: &str, answered_at: Timestamp) -> Option<Duration> {
-    let date = Timestamp::try_from(httpdate::parse_http_date(text.trim()).ok()?).ok()?;
-    let wait = Duration::try_from(date.duration_since(answered_at)).unwrap_or_default();
-    Some(wait.clamp(SHORTEST, LONGEST))
+    let asked = retry_after::wait(retry_after, answered_at, LONGEST);
+    asked.or_else(|| message.and_then(seconds_in_message))
 }
 
 fn seconds_in_message(message: &str) -> Option<Duration> {
     let message = message.to_ascii_lowercase();
     let after = &message[message.find(BEFORE_NUMBER)? + BEFORE_NUMBER.len()..];
-    seconds(after.split_once(']')?.0)
+    retry_after::seconds(after.split_once(']')?.0).map(|wait| wait.clamp(SHORTEST, LONGEST))
 }
 
 #[cfg(test)]
@@ -81,53 +37,6 @@ mod tests {
 
     fn at() -> Timestamp {
         "2026-03-01T12:00:00Z".parse().unwrap()
-    }
-
-    fn wait_of(values: &[&str]) -> Option<f64> {
-        wait(values.iter().copied(), None, at()).map(|wait| wait.as_secs_f64())
-    }
-
-    #[test]
-    fn every_form_of_retry_after_gives_a_sane_wait_or_none() {
-        let cases: &[(&[&str], Option<f64>)] = &[
-            (&["17"], Some(17.0)),
-            (&[" 17 "], Some(17.0)),
-            (&["+17"], Some(17.0)),
-            (&["0"], Some(1.0)),
-            (&["-5"], Some(1.0)),
-            (&["0.2"], Some(1.0)),
-            (&["2.5"], Some(2.5)),
-            (&["3600"], Some(3600.0)),
-            (&["3601"], Some(3600.0)),
-            (&["99999999999999999999999999999999"], Some(3600.0)),
-            (&["Sun, 01 Mar 2026 12:00:30 GMT"], Some(30.0)),
-            (&["Sunday, 01-Mar-26 12:00:30 GMT"], Some(30.0)),
-            (&["Sun Mar  1 12:00:30 2026"], Some(30.0)),
-            (&["Sun, 01 Mar 2026 11:00:00 GMT"], Some(1.0)),
-            (&["Sun, 01 Mar 2026 12:00:00 GMT"], Some(1.0)),
-            (&["Wed, 01 Mar 2028 12:00:00 GMT"], Some(3600.0)),
-            (&["5", "40"], Some(40.0)),
-            (&["40", "5"], Some(40.0)),
-            (&["5, 40"], Some(40.0)),
-            (&["5", "soon"], Some(5.0)),
-            (&["soon, 5"], Some(5.0)),
-            (&["5, Sun, 01 Mar 2026 12:00:30 GMT"], Some(30.0)),
-            (&["Sun, 01 Mar 2026 12:00:30 GMT, Sun, 01 Mar 2026 12:00:20 GMT"], Some(30.0)),
-            (&[], None),
-            (&[""], None),
-            (&[","], None),
-            (&["soon"], None),
-            (&["inf"], None),
-            (&["NaN"], None),
-            (&["1e3"], None),
-            (&["5s"], None),
-            (&["1-2"], None),
-            (&["."], None),
-            (&["Sun, 99 Mar 2026 12:00:30 GMT"], None),
-        ];
-        for (values, expected) in cases {
-            assert_eq!(wait_of(values), *expected, "{values:?}");
-        }
     }
 
     #[test]

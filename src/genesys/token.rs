@@ -21,10 +21,10 @@ use super::{
     error_answer::Call,
     failure::{Detail, Failure},
     login::{Grant, Login, LoginFailure},
-    secrets::Secrets,
     upstream::{LoginTrouble, NotReady, TokenLife},
 };
 use crate::domain::backoff;
+use crate::domain::secrets::Secrets;
 
 /// How long before its end a token is renewed: longer than any call, or row of calls under one token, takes.
 const RENEWAL_MARGIN: Duration = Duration::from_mins(5);

@@ -2,10 +2,11 @@
 
 use super::{
     CONVERSATIONS, DATABASE_ERRORS, DATABASE_REWINDS, HTTP_IN_FLIGHT, LEASES_EXPIRED, Meters,
-    PERMITS_REFUSED, TRANSACTION_RETRIES, WEBHOOK_ATTEMPTS,
+    PERMITS_REFUSED, TRANSACTION_RETRIES, WEBHOOK_ATTEMPTS, WEBHOOKS_REDELIVERED,
 };
 use crate::domain::outcome::Outcome;
 use crate::domain::rewind::Rewind;
+use crate::domain::state::DeliveryState;
 
 /// What a lease may be of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,9 @@ impl Meters {
         for result in ATTEMPT_RESULTS {
             self.add(&WEBHOOK_ATTEMPTS, [result.into()], 0);
         }
+        for state in DeliveryState::ALL {
+            self.webhooks_redelivered(*state, 0);
+        }
         for kind in Rewind::ALL {
             self.add(&DATABASE_REWINDS, [kind.as_str().into()], 0);
         }
@@ -88,6 +92,11 @@ impl Meters {
     /// So many leases ended without a result.
     pub fn leases_expired(&self, org: &str, of: Leased, number: u64) {
         self.add(&LEASES_EXPIRED, [org.to_owned().into(), of.as_str().into()], number);
+    }
+
+    /// So many deliveries that were in this state are sent again because somebody asked for it.
+    pub fn webhooks_redelivered(&self, was: DeliveryState, number: u64) {
+        self.add(&WEBHOOKS_REDELIVERED, [was.as_str().into()], number);
     }
 
     /// The database went back in time.

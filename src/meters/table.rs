@@ -93,6 +93,12 @@ pub const WEBHOOK_ATTEMPTS: Meter =
 /// How long they took.
 pub const WEBHOOK_ATTEMPT_DURATION: Meter =
     meter("genesys_purge_webhook_attempt_duration_seconds", CALLS, &[], "Attempts to deliver a webhook.");
+pub const WEBHOOKS_REDELIVERED: Meter = meter(
+    "genesys_purge_webhooks_redelivered_total",
+    Counter,
+    &["state"],
+    "Webhooks that somebody had sent again, by the state in which they were.",
+);
 /// Calls that had to wait.
 pub const PERMITS_REFUSED: Meter = meter(
     "genesys_purge_permits_refused_total",
@@ -233,6 +239,7 @@ pub const TABLE: &[&Meter] = &[
     &ORG_STOPPED,
     &WEBHOOK_ATTEMPTS,
     &WEBHOOK_ATTEMPT_DURATION,
+    &WEBHOOKS_REDELIVERED,
     &DELIVERIES,
     &OLDEST_DELIVERY,
     &DATABASE_UP,

@@ -9,7 +9,7 @@ use sqlx::{Decode, Postgres, Type};
 
 use crate::domain::events::EventType;
 use crate::domain::outcome::Outcome;
-use crate::domain::state::{JobResult, JobState, JobStep, PurgeState, SliceState};
+use crate::domain::state::{DeliveryState, JobResult, JobState, JobStep, PurgeState, SliceState};
 
 type Unreadable = Box<dyn Error + Send + Sync>;
 
@@ -36,6 +36,7 @@ words_of! {
     "job_state": JobState,
     "job_result": JobResult,
     "job_step": JobStep,
+    "delivery_state": DeliveryState,
     "text": EventType,
 }
 

@@ -9,11 +9,11 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{SendError, Sender, SigningSecret};
+use super::{Destination, SendError, Sender, Sent, SigningSecret};
 use crate::crash::{self, Side};
 use crate::domain::backoff;
 use crate::meters::Meters;
-use crate::store::deliveries::{Attempt, Delivery};
+use crate::store::deliveries::{Attempt, Delivery, End};
 use crate::store::{Store, StoreError};
 
 /// So many are sent at the same time.
@@ -44,7 +44,9 @@ pub struct Courier {
 struct Errand {
     store: Store,
     sender: Sender,
-    receiver: Receiver,
+    destination: Destination,
+    timeout: Duration,
+    schedule: Vec<Duration>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     jitter: Jitter,
     meters: Meters,
@@ -59,7 +61,10 @@ impl Courier {
         jitter: Jitter,
         meters: Meters,
     ) -> Result<Self, SendError> {
-        let errand = Errand { store, sender: Sender::new()?, receiver, clock, jitter, meters };
+        let Receiver { url, secret, timeout, schedule } = receiver;
+        let destination = Destination::new(url, secret, timeout);
+        let sender = Sender::new()?;
+        let errand = Errand { store, sender, destination, timeout, schedule, clock, jitter, meters };
         Ok(Self { errand: Arc::new(errand), wake: Arc::new(Notify::new()) })
     }
 
@@ -90,7 +95,7 @@ impl Courier {
 impl Errand {
     /// Sends what is due, and tells how long until something else is.
     async fn round(self: &Arc<Self>, cut: &CancellationToken) -> Result<Duration, StoreError> {
-        let (due, next) = self.store.claim_deliveries(AT_ONCE, self.receiver.timeout * 2).await?;
+        let (due, mut next) = self.store.claim_deliveries(AT_ONCE, self.timeout * 2).await?;
         let was_full = i64::try_from(due.len()).is_ok_and(|number| number == AT_ONCE);
         let mut attempts = JoinSet::new();
         for delivery in due {
@@ -98,13 +103,17 @@ impl Errand {
             attempts.spawn(async move {
                 match cut.run_until_cancelled(errand.attempt(&delivery)).await {
                     Some(done) => done,
-                    None => errand.store.give_back_delivery(&delivery).await,
+                    None => errand.store.give_back_delivery(&delivery).await.map(|()| None),
                 }
             });
         }
         while let Some(attempt) = attempts.join_next().await {
-            if let Ok(Err(error)) = attempt {
-                tracing::error!(%error, "a delivery's attempt could not be recorded; it is repeated");
+            match attempt {
+                Ok(Ok(again)) => next = next.into_iter().chain(again).min(),
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "a delivery's attempt could not be recorded; it is repeated");
+                }
+                Err(_) => {}
             }
         }
         if was_full {
@@ -113,37 +122,45 @@ impl Errand {
         Ok(next.unwrap_or(FALLBACK).clamp(Duration::from_millis(10), FALLBACK))
     }
 
-    async fn attempt(&self, delivery: &Delivery) -> Result<(), StoreError> {
+    /// Sends once, and tells how long until it is sent again.
+    async fn attempt(&self, delivery: &Delivery) -> Result<Option<Duration>, StoreError> {
         let id = delivery.event_id.to_string();
-        let Receiver { url, secret, timeout, schedule } = &self.receiver;
         let timed = self.meters.webhook_attempt();
         crash::pass("deliver", Side::Before);
-        let sent = self.sender.send(url, secret, &id, (self.clock)(), &delivery.payload, *timeout).await;
+        let sent = self.sender.send(&self.destination, &id, (self.clock)(), &delivery.payload).await;
         crash::pass("deliver", Side::After);
-        let attempt = match sent {
+        let latency = timed.elapsed();
+        let Sent { taken, answer } = sent;
+        let end = match taken {
             Ok(status) => {
                 timed.end("delivered");
-                Attempt::Delivered(status)
+                End::Delivered(status)
             }
             Err(error) => {
-                let again = backoff::delivery(schedule, delivery.attempt, (self.jitter)());
+                let asked = answer.as_ref().and_then(|answer| answer.retry_after);
+                let again = self.again(delivery, &error, asked);
                 let is_dead = again.is_none();
                 timed.end(if is_dead { "dead" } else { "failed" });
                 tracing::warn!(delivery = %delivery.id, attempt = delivery.attempt, is_dead, %error, "a webhook was not taken");
-                Attempt::Failed { again, status: status(&error), error: error.to_string() }
+                let status = answer.as_ref().map(|answer| answer.status);
+                End::Failed { again, status, error: error.to_string() }
             }
         };
+        let attempt = Attempt { end, latency, response: answer.map(|answer| answer.body) };
         self.store.record_attempt(delivery, &attempt).await
     }
-}
 
-fn status(error: &SendError) -> Option<u16> {
-    match error {
-        SendError::Status { status, .. } => Some(*status),
-        SendError::Gone => Some(410),
-        SendError::Timeout(_)
-        | SendError::Transport(_)
-        | SendError::Unsendable(_)
-        | SendError::NoHttps(_) => None,
+    /// When a failed one is sent again; a receiver that is gone is sent nothing.
+    fn again(&self, delivery: &Delivery, error: &SendError, asked: Option<Duration>) -> Option<Duration> {
+        match error {
+            SendError::Gone => None,
+            SendError::Status { .. }
+            | SendError::Timeout(_)
+            | SendError::Transport(_)
+            | SendError::Unsendable(_)
+            | SendError::NoHttps(_) => {
+                backoff::delivery(&self.schedule, delivery.tries, asked, (self.jitter)())
+            }
+        }
     }
 }

@@ -6,5 +6,5 @@ pub mod deliver;
 mod send;
 mod sign;
 
-pub use send::{SendError, Sender};
+pub use send::{Destination, SendError, Sender, Sent};
 pub use sign::{SecretError, SigningSecret, new_secret};

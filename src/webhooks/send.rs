@@ -1,23 +1,33 @@
 //! One delivery of one payload to one receiver.
 //!
 //! Invariant: one call of [`Sender::send`] makes one POST, and follows no redirect: a signed payload goes to the
-//! address that it was meant for or nowhere.
+//! address that it was meant for or nowhere. Nothing of an answer leaves this file with a secret in it.
 
 use std::{error::Error, time::Duration};
 
 use jiff::Timestamp;
 use reqwest::{
     Client, Response, StatusCode, Url,
-    header::{CONTENT_TYPE, HeaderValue},
+    header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect, retry,
 };
 
 use super::sign::SigningSecret;
+use crate::domain::retry_after;
+use crate::domain::secrets::Secrets;
 
 /// The longest piece of a receiver's answer that an error shows, in characters.
 const MAX_EXCERPT: usize = 200;
-/// How much of an answer is read for it, in bytes: enough for so many characters of UTF-8.
-const MAX_READ: usize = 4 * MAX_EXCERPT;
+/// The longest piece of it that is kept, in bytes.
+const MAX_BODY: usize = 4 * 1024;
+/// So much of it is looked at: a secret may begin within what is kept and end behind it.
+const MAX_LOOKED_AT: usize = 2 * MAX_BODY;
+/// No more of an answer is read, however much comes.
+const MAX_READ: usize = 64 * 1024;
+/// No wait that a receiver asks for is longer.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+/// A piece of a receiver's URL that is so long may be a token.
+const SHORTEST_TOKEN: usize = 12;
 /// Connecting may not use up the time that the receiver has for its work.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Receivers get few calls, in bursts.
@@ -30,7 +40,7 @@ pub enum SendError {
     #[error("the receiver answered 410: it is gone")]
     Gone,
     /// The receiver did not accept it.
-    #[error("the receiver answered {status}{}", said(excerpt))]
+    #[error("the receiver answered {status}{}", said(*status, excerpt))]
     Status {
         /// Its status; one of 3xx is a redirect that was not followed.
         status: u16,
@@ -50,8 +60,64 @@ pub enum SendError {
     NoHttps(String),
 }
 
-fn said(excerpt: &str) -> String {
-    if excerpt.is_empty() { String::new() } else { format!(": {excerpt}") }
+fn said(status: u16, excerpt: &str) -> String {
+    match (status, excerpt) {
+        (300..400, _) => ": redirects are not followed".to_owned(),
+        (_, "") => String::new(),
+        (_, excerpt) => format!(": {excerpt}"),
+    }
+}
+
+/// Where payloads go, and what signs them.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    url: Url,
+    secret: SigningSecret,
+    /// From the begin of a connection to the last byte of the answer.
+    timeout: Duration,
+    /// What its answers may give away.
+    secrets: Secrets,
+}
+
+impl Destination {
+    pub fn new(url: Url, secret: SigningSecret, timeout: Duration) -> Self {
+        let mut secrets = Secrets::default();
+        secrets.add(&secret.expose());
+        if let Some(password) = url.password() {
+            secrets.add_client(url.username(), password);
+        }
+        let segments = url.path_segments().into_iter().flatten().map(str::to_owned);
+        let values = url.query_pairs().map(|(_, value)| value.into_owned());
+        for token in segments.chain(values).filter(|token| token.len() >= SHORTEST_TOKEN) {
+            secrets.add(&token);
+        }
+        Self { url, secret, timeout, secrets }
+    }
+}
+
+/// What came of a POST.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// The receiver's 2xx status: delivered, whatever becomes of the rest of its answer.
+    pub taken: Result<u16, SendError>,
+    /// `None`: it did not answer.
+    pub answer: Option<Answer>,
+}
+
+/// How a receiver answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    /// How its body begins, at most 4 KiB, without secrets.
+    pub body: String,
+    /// How long it asks to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+impl From<SendError> for Sent {
+    fn from(error: SendError) -> Self {
+        Self { taken: Err(error), answer: None }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -96,24 +162,33 @@ impl Sender {
         })
     }
 
-    /// Posts a payload, signed. `Ok` is the receiver's 2xx status: delivered. `timeout` is for all of it.
-    pub async fn send(
+    /// Posts a payload, signed.
+    pub async fn send(&self, to: &Destination, id: &str, timestamp: Timestamp, payload: &str) -> Sent {
+        match self.answered(to, id, timestamp, payload).await {
+            Ok(response) => {
+                let answer = read(response, timestamp, &to.secrets).await;
+                Sent { taken: verdict(&answer), answer: Some(answer) }
+            }
+            Err(error) => error.into(),
+        }
+    }
+
+    /// The head of the answer.
+    async fn answered(
         &self,
-        url: &Url,
-        secret: &SigningSecret,
+        to: &Destination,
         id: &str,
         timestamp: Timestamp,
         payload: &str,
-        timeout: Duration,
-    ) -> Result<u16, SendError> {
-        let client = self.client(url)?;
+    ) -> Result<Response, SendError> {
+        let client = self.client(&to.url)?;
         let id_header =
             HeaderValue::from_str(id).map_err(|_| SendError::Unsendable("the id can't stand in a header"))?;
-        let signature = HeaderValue::from_str(&secret.sign(id, timestamp, payload))
+        let signature = HeaderValue::from_str(&to.secret.sign(id, timestamp, payload))
             .map_err(|_| SendError::Unsendable("the signature can't stand in a header"))?;
         let sent = client
-            .post(url.clone())
-            .timeout(timeout)
+            .post(to.url.clone())
+            .timeout(to.timeout)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header("webhook-id", id_header)
             .header("webhook-timestamp", timestamp.as_second())
@@ -121,16 +196,21 @@ impl Sender {
             .body(payload.to_owned())
             .send()
             .await;
-        match sent {
-            Ok(response) if response.status().is_success() => Ok(response.status().as_u16()),
-            Ok(response) if response.status() == StatusCode::GONE => Err(SendError::Gone),
-            Ok(response) => {
-                let status = response.status().as_u16();
-                Err(SendError::Status { status, excerpt: excerpt(response).await })
+        sent.map_err(|error| {
+            if error.is_timeout() && !error.is_connect() {
+                SendError::Timeout(to.timeout)
+            } else {
+                SendError::Transport(causes(&error.without_url()))
             }
-            Err(error) if error.is_timeout() && !error.is_connect() => Err(SendError::Timeout(timeout)),
-            Err(error) => Err(SendError::Transport(causes(&error.without_url()))),
-        }
+        })
+    }
+}
+
+fn verdict(answer: &Answer) -> Result<u16, SendError> {
+    match StatusCode::from_u16(answer.status) {
+        Ok(status) if status.is_success() => Ok(answer.status),
+        Ok(StatusCode::GONE) => Err(SendError::Gone),
+        _ => Err(SendError::Status { status: answer.status, excerpt: excerpt(&answer.body) }),
     }
 }
 
@@ -145,16 +225,33 @@ fn builder() -> reqwest::ClientBuilder {
         .pool_idle_timeout(IDLE_TIMEOUT)
 }
 
-/// How an answer begins, as far as it comes: the status alone is already a reason.
-async fn excerpt(mut response: Response) -> String {
-    let mut body = Vec::new();
-    while body.len() < MAX_READ
+/// An answer, as far as it comes and is wanted: its status alone is already a verdict.
+async fn read(mut response: Response, now: Timestamp, secrets: &Secrets) -> Answer {
+    let (status, retry_after) = (response.status().as_u16(), wait(response.headers(), now));
+    let (mut begin, mut length) = (Vec::new(), 0);
+    while length < MAX_READ
         && let Ok(Some(chunk)) = response.chunk().await
     {
-        body.extend_from_slice(&chunk[..chunk.len().min(MAX_READ - body.len())]);
+        length += chunk.len();
+        begin.extend_from_slice(&chunk[..chunk.len().min(MAX_LOOKED_AT - begin.len())]);
     }
-    let text = String::from_utf8_lossy(&body);
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    // Postgres knows no text with a NUL.
+    let mut body = secrets.strike(&String::from_utf8_lossy(&begin)).replace('\0', "\u{fffd}");
+    body.truncate(body.floor_char_boundary(MAX_BODY));
+    Answer { status, body, retry_after }
+}
+
+/// The wait that an answer asks for; its dates are measured with the receiver's clock, where it tells it.
+fn wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?.trim()).ok());
+    let answered_at = date.and_then(|date| Timestamp::try_from(date).ok()).unwrap_or(now);
+    let values = headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
+    retry_after::wait(values, answered_at, LONGEST_WAIT)
+}
+
+/// How a body begins, on one line.
+fn excerpt(body: &str) -> String {
+    let words = body.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ").chars().take(MAX_EXCERPT).collect()
 }
 

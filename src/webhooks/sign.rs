@@ -51,6 +51,11 @@ impl SigningSecret {
         if KEY_BYTES.contains(&key.len()) { Ok(Self { key }) } else { Err(SecretError::Length(key.len())) }
     }
 
+    /// As its receiver was told it: what an answer must not give away.
+    pub(super) fn expose(&self) -> String {
+        format!("{PREFIX}{}", BASE64_STANDARD.encode(&self.key))
+    }
+
     /// The value of `webhook-signature` for a payload under this id and time.
     pub fn sign(&self, id: &str, timestamp: Timestamp, payload: &str) -> String {
         Webhook::from_bytes(self.key.clone())

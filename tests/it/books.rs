@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use genesys_purge::domain::outcome::Outcome;
-use genesys_purge::domain::state::{JobResult, JobState, JobStep, PurgeState, SliceState};
+use genesys_purge::domain::state::{DeliveryState, JobResult, JobState, JobStep, PurgeState, SliceState};
 use genesys_purge::sandbox::{Expected, Kind};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
@@ -142,7 +142,7 @@ async fn the_words_of_the_database_are_those_of_the_code() {
         ("job_state", words(JobState::ALL)),
         ("job_result", words(JobResult::ALL)),
         ("job_step", words(JobStep::ALL)),
-        ("delivery_state", words(&["pending", "delivered", "dead"])),
+        ("delivery_state", words(DeliveryState::ALL)),
     ];
     for (name, words) in &expected {
         let sql = format!("select enum_range(null::{name})::text[]");

@@ -12,3 +12,4 @@ mod refusals;
 mod serve;
 mod shell;
 mod unsure;
+mod webhooks;

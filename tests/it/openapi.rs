@@ -6,7 +6,7 @@ use genesys_purge::api;
 use genesys_purge::app::Role;
 use genesys_purge::domain::events::EventType;
 use genesys_purge::domain::outcome::Outcome;
-use genesys_purge::domain::state::{JobResult, JobState, PurgeState};
+use genesys_purge::domain::state::{DeliveryState, JobResult, JobState, PurgeState};
 use serde_json::{Value, json};
 
 use crate::support::Setup;
@@ -38,6 +38,10 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/purges/{id}/resume", &["post"]),
     ("/purges/{id}/retry", &["post"]),
     ("/purges/{id}/report", &["get"]),
+    ("/webhook-deliveries", &["get"]),
+    ("/webhook-deliveries/redeliver", &["post"]),
+    ("/webhook-deliveries/{id}", &["get"]),
+    ("/webhook-deliveries/{id}/redeliver", &["post"]),
 ];
 
 #[test]
@@ -83,6 +87,7 @@ fn the_words_of_the_document_are_those_of_the_answers() {
         ("JobState", words(JobState::ALL)),
         ("JobResult", words(JobResult::ALL)),
         ("Outcome", words(Outcome::ALL)),
+        ("DeliveryState", words(DeliveryState::ALL)),
         ("EventType", words(EventType::ALL)),
     ];
     for (name, words) in expected {

@@ -24,8 +24,6 @@ const UNBUILT: &[(&str, &str, Scope)] = &[
     ("DELETE", "/webhook-endpoints/1", Scope::WebhooksWrite),
     ("POST", "/webhook-endpoints/1/test", Scope::WebhooksWrite),
     ("POST", "/webhook-endpoints/1/rotate-secret", Scope::WebhooksWrite),
-    ("GET", "/webhook-deliveries", Scope::WebhooksWrite),
-    ("POST", "/webhook-deliveries/1/redeliver", Scope::WebhooksWrite),
     ("GET", "/audit", Scope::Admin),
     ("GET", "/audit/verify", Scope::Admin),
     ("GET", "/admin", Scope::Admin),

@@ -68,6 +68,7 @@ async fn every_migration_runs_over_what_its_predecessors_left_and_the_work_goes_
             ("purges?label=team:a", 1),
             ("purges?label=team:b", 1),
             ("holds?limit=9", 2),
+            ("webhook-deliveries?purge=01900000-0000-7000-8000-000000000003", 1),
         ] {
             let request = test.request_as(&key, Method::GET, &format!("/{list}"));
             let (_, found) = read(request.send().await.unwrap()).await;
@@ -75,6 +76,8 @@ async fn every_migration_runs_over_what_its_predecessors_left_and_the_work_goes_
             assert_eq!(found.len(), number, "what was there before is found: {list} {found:?}");
         }
     }
+    let tried = test.get("/webhook-deliveries/01900000-0000-7000-8000-0000000000c1").await;
+    assert_eq!(tried["attempts"].as_array().unwrap().last().unwrap()["response"], "oops", "{tried}");
     test.receiver.wait_for(6, |hook| hook.body["purgeId"].is_string() && hook.body["run"].is_u64()).await;
     let late = "2b4e28ba-2fa1-4d2b-883f-0016d3cca427";
     let story = test.get(&format!("/conversations/{late}")).await;

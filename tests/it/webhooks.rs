@@ -1,5 +1,8 @@
 //! Webhooks to the operator's receiver: signed, the same bytes at every attempt, delivered or visibly dead.
 
+mod listed;
+mod redelivered;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -165,7 +168,7 @@ async fn every_answer_but_a_2xx_is_a_failure_and_the_end_of_the_schedule_is_a_vi
     let elsewhere = Receiver::start().await;
     let receiver = Receiver::leading_to(Some(elsewhere.url.clone())).await;
     let test = impatient("50ms,50ms,50ms").env("RETENTION_WEBHOOK_URL", &receiver.url).start().await;
-    receiver.answer_next(&[Answer::Status(410), Answer::Status(307), Answer::Silence, Answer::Status(404)]);
+    receiver.answer_next(&[Answer::Status(503), Answer::Status(307), Answer::Silence, Answer::Status(404)]);
     let held = test.ids_of(Kind::Eligible)[0];
     test.post("/holds", &json!({ "matter": "M", "conversationIds": [held] })).await;
     test.finished(test.purge(&[held]).await).await;
@@ -175,7 +178,7 @@ async fn every_answer_but_a_2xx_is_a_failure_and_the_end_of_the_schedule_is_a_vi
     assert_eq!((dead.attempt, dead.last_status), (4, Some(404)), "{:?}", dead.last_error);
     assert_eq!(dead.last_error.as_deref(), Some("the receiver answered 404"));
     let hooks = receiver.hooks();
-    assert_eq!(hooks.len(), 4, "410, redirect and silence were all tried again: {hooks:#?}");
+    assert_eq!(hooks.len(), 4, "503, redirect and silence were all tried again: {hooks:#?}");
     assert!(hooks.iter().all(|hook| hook.text == first.text && hook.id == first.id));
     assert_eq!(elsewhere.hooks().len(), 0, "a redirect is not followed");
 }
@@ -183,22 +186,22 @@ async fn every_answer_but_a_2xx_is_a_failure_and_the_end_of_the_schedule_is_a_vi
 #[tokio::test]
 async fn what_went_wrong_last_is_told_of_each_kind_of_failure() {
     let table = [
-        (Answer::Status(410), Some(410), "the receiver answered 410: it is gone"),
-        (Answer::Status(302), Some(302), "the receiver answered 302"),
-        (Answer::Status(500), Some(500), "the receiver answered 500"),
-        (Answer::Silence, None, "no answer within 0.4 s"),
+        (Answer::Status(410), "dead", Some(410), "the receiver answered 410: it is gone"),
+        (Answer::Status(302), "pending", Some(302), "the receiver answered 302: redirects are not followed"),
+        (Answer::Saying(500, "oh\nno"), "pending", Some(500), "the receiver answered 500: oh no"),
+        (Answer::Silence, "pending", None, "no answer within 0.4 s"),
     ];
     let test = impatient("1h").start().await;
     let held = test.ids_of(Kind::Eligible)[0];
     test.post("/holds", &json!({ "matter": "M", "conversationIds": [held] })).await;
-    for (number, (answer, status, error)) in table.into_iter().enumerate() {
+    for (number, (answer, state, status, error)) in table.into_iter().enumerate() {
         test.receiver.answer_next(&[answer]);
         test.finished(test.purge(&[held]).await).await;
         let hook = test.receiver.wait_for(number + 1, |_| true).await.remove(number);
         eventually("the attempt is recorded", async || delivery(&test, &hook.id).await.last_error.is_some())
             .await;
         let failed = delivery(&test, &hook.id).await;
-        assert_eq!((failed.state.as_str(), failed.attempt, failed.last_status), ("pending", 1, status));
+        assert_eq!((failed.state.as_str(), failed.attempt, failed.last_status), (state, 1, status));
         assert_eq!(failed.last_error.as_deref(), Some(error));
     }
 }

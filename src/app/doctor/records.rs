@@ -128,7 +128,9 @@ fn deliveries(dead: i64) -> Finding {
         0 => Finding::ok("deliveries", "none was given up"),
         dead => {
             let detail = format!("{} were given up: their receiver never took them", counted(dead));
-            Finding::warn("deliveries", detail, "docs/operations.md, \"Webhooks\", tells how to find them")
+            let remedy = "genesys-purge webhooks list --state dead; once the receiver is healthy: \
+                          genesys-purge webhooks redeliver --failed-since TIME";
+            Finding::warn("deliveries", detail, remedy)
         }
     }
 }

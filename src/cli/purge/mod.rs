@@ -1,9 +1,10 @@
-//! `purge submit | watch`: a caller of the service for the shell.
+//! `purge submit | watch` and `webhooks list | redeliver`: a caller of the service for the shell.
 //!
 //! Invariant: these commands know a URL and a key, and nothing of what is behind: they would work on any machine. The
 //! key is never an argument, never printed, and goes to that URL alone.
 
 mod body;
+mod deliveries;
 mod display;
 mod problem;
 mod progress;
@@ -23,6 +24,8 @@ use super::setting::Setting;
 use super::signals::Signals;
 use problem::Trouble;
 use service::Service;
+
+pub(super) use deliveries::{ListArgs, RedeliverArgs};
 
 /// What the exit code says; told by `--help` and docs/operations.md.
 const EXIT_CODES: &str = "\
@@ -86,7 +89,7 @@ struct Watching {
 }
 
 pub(super) async fn run(setting: &Setting, action: Action) -> anyhow::Result<ExitCode> {
-    let done = match action {
+    ended(match action {
         Action::Submit(args) => submit::run(setting, args).await,
         Action::Watch(args) => {
             let service = Service::new(setting, &args.connection)?;
@@ -99,7 +102,19 @@ pub(super) async fn run(setting: &Setting, action: Action) -> anyhow::Result<Exi
             let mut signals = Signals::listen()?;
             watch.until_final(args.id, &mut signals).await
         }
-    };
+    })
+}
+
+pub(super) async fn list_webhooks(setting: &Setting, args: &ListArgs) -> anyhow::Result<ExitCode> {
+    ended(deliveries::list(setting, args).await)
+}
+
+pub(super) async fn redeliver_webhooks(setting: &Setting, args: &RedeliverArgs) -> anyhow::Result<ExitCode> {
+    ended(deliveries::redeliver(setting, args).await)
+}
+
+/// How the command ends: trouble is told, and has an exit code of its own.
+fn ended(done: Result<ExitCode, Trouble>) -> anyhow::Result<ExitCode> {
     match done {
         Ok(code) => Ok(code),
         Err(Trouble::Ours(error) | Trouble::Unreadable(error)) => Err(error),

@@ -1,14 +1,22 @@
 //! Deliveries: events on their way to a receiver.
 
+pub mod list;
+pub mod read;
+pub mod redeliver;
+
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::{Store, StoreError};
+use crate::domain::state::DeliveryState;
 use crate::store::tx::{Rows as _, Writes as _};
 
 /// The notification that tells of new deliveries; no org can have this name.
 pub(super) const WAKE: &str = "#deliveries";
+
+/// The endpoint of every delivery: the operator's own receiver.
+pub(super) const RETENTION: &str = "retention";
 
 /// True for the notification that tells of new deliveries.
 pub fn is_wake(payload: &str) -> bool {
@@ -26,11 +34,22 @@ pub struct Delivery {
     pub payload: String,
     /// Attempts that were recorded so far, and this one.
     pub attempt: u32,
+    /// Those among them that count for the schedule.
+    pub tries: u32,
+}
+
+/// An attempt, as it is recorded.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    pub end: End,
+    pub latency: Duration,
+    /// How the receiver's answer begins, where there was one.
+    pub response: Option<String>,
 }
 
 /// How an attempt went.
 #[derive(Debug, Clone)]
-pub enum Attempt {
+pub enum End {
     /// Taken, with this status.
     Delivered(u16),
     /// Not taken; again after this time, or never (`None`): the delivery is dead.
@@ -77,7 +96,7 @@ impl Store {
                 epoch = d.epoch + 1
             from due
             where d.id = due.id
-            returning d.id, d.epoch, d.event_id, d.payload, d.attempt",
+            returning d.id, d.epoch, d.event_id, d.payload, d.attempt, d.schedule_from",
             limit,
             lease.as_secs_f64()
         )
@@ -96,12 +115,17 @@ impl Store {
         tx.commit().await?;
         let deliveries = rows
             .into_iter()
-            .map(|row| Delivery {
-                id: row.id,
-                epoch: row.epoch,
-                event_id: row.event_id,
-                payload: row.payload,
-                attempt: u32::try_from(row.attempt).unwrap_or(u32::MAX).saturating_add(1),
+            .map(|row| {
+                let attempt = row.attempt.saturating_add(1);
+                let number = |of: i32| u32::try_from(of).unwrap_or_default();
+                Delivery {
+                    id: row.id,
+                    epoch: row.epoch,
+                    event_id: row.event_id,
+                    payload: row.payload,
+                    attempt: number(attempt),
+                    tries: number(attempt - row.schedule_from),
+                }
             })
             .collect();
         Ok((deliveries, next.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default())))
@@ -134,40 +158,67 @@ impl Store {
         tx.commit().await
     }
 
-    /// Records an attempt; one whose lease was lost changes nothing.
-    pub async fn record_attempt(&self, delivery: &Delivery, attempt: &Attempt) -> Result<(), StoreError> {
+    /// Records an attempt, and tells how long until the next; one whose lease was lost changes nothing. Where somebody wanted
+    /// the delivery sent again while it was under way, a failure is no reason to wait, nor to give up.
+    pub async fn record_attempt(
+        &self,
+        delivery: &Delivery,
+        attempt: &Attempt,
+    ) -> Result<Option<Duration>, StoreError> {
         self.retried(|| self.try_record_attempt(delivery, attempt)).await
     }
 
-    async fn try_record_attempt(&self, delivery: &Delivery, attempt: &Attempt) -> Result<(), StoreError> {
-        let (state, again, status, error) = match attempt {
-            Attempt::Delivered(status) => ("delivered", None, Some(*status), None),
-            Attempt::Failed { again: Some(again), status, error } => {
-                ("pending", Some(*again), *status, Some(error))
+    async fn try_record_attempt(
+        &self,
+        delivery: &Delivery,
+        attempt: &Attempt,
+    ) -> Result<Option<Duration>, StoreError> {
+        let (state, again, status, error) = match &attempt.end {
+            End::Delivered(status) => (DeliveryState::Delivered, None, Some(*status), None),
+            End::Failed { again: Some(again), status, error } => {
+                (DeliveryState::Pending, Some(*again), *status, Some(error))
             }
-            Attempt::Failed { again: None, status, error } => ("dead", None, *status, Some(error)),
+            End::Failed { again: None, status, error } => (DeliveryState::Dead, None, *status, Some(error)),
         };
         let mut tx = self.begin("record_attempt").await?;
-        let done = sqlx::query!(
-            "-- record_attempt
+        let recorded = sqlx::query!(
+            r#"-- record_attempt
             update deliveries
-            set state = $3::text::delivery_state, attempt = attempt + 1, run_at = clock_timestamp() + make_interval(secs => $4),
-                last_status = $5, last_error = $6, lease_until = null,
+            set state = case when $3::text = 'dead' and schedule_from > attempt then 'pending' else $3::text::delivery_state end,
+                run_at = clock_timestamp()
+                    + make_interval(secs => case when schedule_from > attempt then 0 else $4::float8 end),
+                attempt = attempt + 1, last_status = $5, last_error = $6, lease_until = null,
                 delivered_at = case when $3 = 'delivered' then clock_timestamp() end
-            where id = $1 and epoch = $2",
+            where id = $1 and epoch = $2
+            returning attempt, state as "state: DeliveryState",
+                      extract(epoch from run_at - clock_timestamp())::float8 as "wait!""#,
             delivery.id,
             delivery.epoch,
-            state,
+            state.as_str(),
             again.unwrap_or_default().as_secs_f64(),
             status.map(i32::from),
             error
         )
-        .run(&mut tx)
+        .maybe(&mut tx)
+        .await?;
+        let Some(recorded) = recorded else {
+            return Err(StoreError::LeaseLost { what: "delivery", id: delivery.id });
+        };
+        sqlx::query!(
+            "-- log_attempt
+            insert into delivery_attempts (delivery_id, attempt, at, status, latency_seconds, response, error)
+            values ($1, $2, clock_timestamp() - make_interval(secs => $4), $3, $4, $5, $6)",
+            delivery.id,
+            recorded.attempt,
+            status.map(i32::from),
+            attempt.latency.as_secs_f64(),
+            attempt.response,
+            error
+        )
+        .exactly(&mut tx, 1)
         .await?;
         tx.commit().await?;
-        if done == 0 {
-            return Err(StoreError::LeaseLost { what: "delivery", id: delivery.id });
-        }
-        Ok(())
+        let is_pending = recorded.state == DeliveryState::Pending;
+        Ok(is_pending.then(|| Duration::try_from_secs_f64(recorded.wait).unwrap_or_default()))
     }
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::events::EventType;
 use crate::domain::keys::SERVICE;
+use crate::store::deliveries::{RETENTION, WAKE};
 use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
@@ -121,14 +122,15 @@ async fn owe(store: &Store, tx: &mut Tx, events: &[Uuid], bodies: &[String]) -> 
     sqlx::query!(
         "-- owe_deliveries
         insert into deliveries (id, event_id, endpoint, payload)
-        select id, event_id, 'retention', payload
+        select id, event_id, $4, payload
         from unnest($1::uuid[], $2::uuid[], $3::text[]) as new (id, event_id, payload)",
         &ids,
         events,
-        bodies
+        bodies,
+        RETENTION
     )
     .run(tx)
     .await?;
-    tx.will_wake(crate::store::deliveries::WAKE);
+    tx.will_wake(WAKE);
     Ok(())
 }

@@ -25,9 +25,16 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
+fn destination(url: &str, timeout: Duration) -> Destination {
+    Destination::new(Url::parse(url).unwrap(), secret(), timeout)
+}
+
+async fn sent_to(url: &str, timeout: Duration) -> Sent {
+    Sender::new().unwrap().send(&destination(url, timeout), "0190-event", now(), PAYLOAD).await
+}
+
 async fn send_to(url: &str, timeout: Duration) -> Result<u16, SendError> {
-    let url = Url::parse(url).unwrap();
-    Sender::new().unwrap().send(&url, &secret(), "0190-event", now(), PAYLOAD, timeout).await
+    sent_to(url, timeout).await.taken
 }
 
 async fn receiver(answer: ResponseTemplate) -> MockServer {
@@ -73,7 +80,7 @@ async fn only_a_2xx_is_delivered() {
         let server = receiver(ResponseTemplate::new(status)).await;
         assert_eq!(send_to(&server.uri(), PATIENT).await, Ok(status));
     }
-    for status in [304, 400, 404, 429, 500, 503] {
+    for status in [300, 304, 400, 404, 429, 500, 503] {
         let server = receiver(ResponseTemplate::new(status)).await;
         let expected = SendError::Status { status, excerpt: String::new() };
         assert_eq!(send_to(&server.uri(), PATIENT).await, Err(expected));
@@ -88,7 +95,7 @@ async fn a_redirect_is_a_failure_and_goes_nowhere() {
     let answer = ResponseTemplate::new(308).insert_header("location", elsewhere.uri().as_str());
     let server = receiver(answer).await;
     let error = send_to(&server.uri(), PATIENT).await.unwrap_err();
-    assert_eq!(error.to_string(), "the receiver answered 308");
+    assert_eq!(error.to_string(), "the receiver answered 308: redirects are not followed");
     assert!(elsewhere.received_requests().await.unwrap().is_empty());
 }
 
@@ -148,10 +155,111 @@ async fn a_delivery_that_is_cut_off_is_made_once() {
 #[tokio::test]
 async fn what_cannot_be_sent_is_refused_before_anything_is_written() {
     let sender = Sender::new().unwrap();
-    let ftp = Url::parse("ftp://127.0.0.1/x").unwrap();
-    let error = sender.send(&ftp, &secret(), "id", now(), PAYLOAD, PATIENT).await.unwrap_err();
-    assert!(matches!(error, SendError::Unsendable(_)), "{error:?}");
-    let http = Url::parse("http://127.0.0.1:9/").unwrap();
-    let error = sender.send(&http, &secret(), "a\nb", now(), PAYLOAD, PATIENT).await.unwrap_err();
-    assert!(matches!(error, SendError::Unsendable(_)), "{error:?}");
+    for (url, id) in [("ftp://127.0.0.1/x", "id"), ("http://127.0.0.1:9/", "a\nb")] {
+        let sent = sender.send(&destination(url, PATIENT), id, now(), PAYLOAD).await;
+        assert!(matches!(sent.taken, Err(SendError::Unsendable(_))), "{sent:?}");
+        assert_eq!(sent.answer, None);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_up_to_4_kib_as_text_that_can_be_stored() {
+    let body = [b"a\0b\xff".as_slice(), "é".repeat(5000).as_bytes()].concat();
+    for status in [200, 500] {
+        let server = receiver(ResponseTemplate::new(status).set_body_bytes(body.clone())).await;
+        let answer = sent_to(&server.uri(), PATIENT).await.answer.unwrap();
+        assert_eq!(answer.status, status);
+        assert!(answer.body.starts_with("a\u{fffd}b\u{fffd}éé"), "{}", answer.body);
+        assert!((MAX_BODY - 3..=MAX_BODY).contains(&answer.body.len()), "{}", answer.body.len());
+    }
+}
+
+#[tokio::test]
+async fn what_a_receiver_sends_back_of_its_address_and_secret_is_struck_out() {
+    let told = new_secret([7; 32]);
+    let body = format!(
+        "Cannot POST /hooks/T0KEN-0123456789?key=k3y-abcdefghijkl as me:passw0rd with {told}; {}",
+        told.repeat(100)
+    );
+    let server = receiver(ResponseTemplate::new(404).set_body_string(body)).await;
+    let url = server.uri().replace("http://", "http://me:passw0rd@");
+    let sent = sent_to(&format!("{url}/hooks/T0KEN-0123456789?key=k3y-abcdefghijkl"), PATIENT).await;
+    let kept = "Cannot POST /hooks/[REDACTED]?key=[REDACTED] as me:[REDACTED] with [REDACTED]; [REDACTED]";
+    assert_eq!(sent.answer.unwrap().body, kept);
+    let error = sent.taken.unwrap_err().to_string();
+    assert_eq!(error, format!("the receiver answered 404: {kept}"));
+}
+
+#[tokio::test]
+async fn a_wait_is_asked_for_in_seconds_or_by_a_date_of_the_receivers_clock() {
+    const DAY: u64 = 24 * 3600;
+    let now = "Sun, 01 Mar 2026 12:00:00 GMT";
+    for (asked, expected) in [
+        ("120", Some(120)),
+        ("Sun, 01 Mar 2026 12:05:00 GMT", Some(300)),
+        ("Sun, 01 Mar 2026 11:00:00 GMT", Some(1)),
+        ("9999999", Some(DAY)),
+        ("Thu, 01 Mar 2029 12:05:00 GMT", Some(DAY)),
+        ("soon", None),
+    ] {
+        let answer =
+            ResponseTemplate::new(503).insert_header("retry-after", asked).insert_header("date", now);
+        let server = receiver(answer).await;
+        let sent = sent_to(&server.uri(), PATIENT).await;
+        let wait = sent.answer.unwrap().retry_after;
+        assert_eq!(wait, expected.map(Duration::from_secs), "{asked}");
+    }
+}
+
+/// Answers every request with this, and then with that again and again, until nobody reads any more; how much was written.
+async fn dripping(head: &'static str, piece: &'static [u8]) -> (String, tokio::task::JoinHandle<usize>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let writing = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).await.unwrap() > 0);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut written = 0;
+        while stream.write_all(piece).await.is_ok() {
+            written += piece.len();
+            if piece.is_empty() {
+                // Nothing more comes: until the other side has had enough.
+                let _ = stream.read(&mut request).await;
+                break;
+            }
+        }
+        written
+    });
+    (url, writing)
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_read_so_far_and_no_further() {
+    static PIECE: [u8; 1024] = [b'x'; 1024];
+    for (head, expected) in [("HTTP/1.1 200 OK\r\n\r\n", true), ("HTTP/1.1 500 No\r\n\r\n", false)] {
+        let (url, writing) = dripping(head, &PIECE).await;
+        let sent = sent_to(&url, PATIENT).await;
+        assert_eq!(sent.taken.is_ok(), expected, "{sent:?}");
+        assert_eq!(sent.answer.unwrap().body.len(), MAX_BODY);
+        // The rest is what the system holds of a connection.
+        assert!(writing.await.unwrap() < 16 << 20);
+    }
+}
+
+#[tokio::test]
+async fn the_time_counts_to_the_last_byte_and_the_status_that_came_is_the_verdict() {
+    let timeout = Duration::from_millis(300);
+    for (head, expected) in [("HTTP/1.1 202 OK\r\n\r\n", Ok(202)), ("HTTP/1.1 500 No\r\n\r\n", Err(500))] {
+        let (url, writing) = dripping(head, b"").await;
+        let began = std::time::Instant::now();
+        let sent = sent_to(&url, timeout).await;
+        assert!(began.elapsed() < Duration::from_secs(20), "it waits for nothing more");
+        let verdict = sent.taken.map_err(|error| match error {
+            SendError::Status { status, .. } => status,
+            error => panic!("{error}"),
+        });
+        assert_eq!(verdict, expected);
+        writing.await.unwrap();
+    }
 }

@@ -34,20 +34,31 @@ impl Shell {
         path
     }
 
+    /// A command of `purge`.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        self.command_of("purge", arguments)
+    }
+
+    fn command_of(&self, name: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command
             .env_clear()
             .env("PURGE_URL", &self.url)
             .env("PURGE_API_KEY", &self.key)
             .current_dir(self.folder.path())
-            .arg("purge")
+            .arg(name)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         command
+    }
+
+    /// A command of `webhooks`.
+    pub async fn webhooks(&self, arguments: &[&str]) -> Said {
+        let output = timeout(LONG, self.command_of("webhooks", arguments).output()).await;
+        self.said(&output.expect("it ends").unwrap())
     }
 
     pub async fn run(&self, arguments: &[&str]) -> Said {

@@ -75,6 +75,7 @@ async fn a_key_of_one_org_sees_nothing_of_the_others() {
 struct Names {
     purge: String,
     hold: String,
+    delivery: String,
     conversation: String,
     jobs: Vec<String>,
     org: &'static str,
@@ -88,9 +89,12 @@ impl Names {
             _ if template.starts_with("/purges/{id}") => vec![self.purge.clone()],
             _ if template.starts_with("/holds/{id}") => vec![self.hold.clone()],
             "/jobs/{id}" => self.jobs.clone(),
+            _ if template.starts_with("/webhook-deliveries/{id}") => vec![self.delivery.clone()],
             "/conversations/{conversationId}" => vec![self.conversation.clone()],
             _ if template.starts_with("/orgs/{org}") => vec![self.org.to_owned()],
-            "/purges" | "/holds" | "/orgs" => vec![self.org.to_owned()],
+            "/purges" | "/holds" | "/orgs" | "/webhook-deliveries" | "/webhook-deliveries/redeliver" => {
+                vec![self.org.to_owned()]
+            }
             _ => panic!("say here what {template} names"),
         };
         let fill = |named: String| {
@@ -109,6 +113,7 @@ impl Names {
         let named = [
             format!("?cursor={}", self.conversation),
             format!("?org={}", self.org),
+            format!("?purge={}", self.purge),
             format!("?reference={}", self.tag),
             format!("?label=team:{}", self.tag),
             format!("?label=team:{}&reference={}&state=completed", self.tag, self.tag),
@@ -125,6 +130,7 @@ impl Names {
             json!({ "reason": "r" }),
             json!({ "org": self.org, "matter": "M", "conversationIds": [NOBODY] }),
             json!({ "org": self.org, "conversationIds": [NOBODY] }),
+            json!({ "since": "2020-01-01T00:00:00Z", "state": "dead" }),
         ];
         [None].into_iter().chain(bodies.map(|body| Some(body.to_string()))).collect()
     }
@@ -141,9 +147,14 @@ async fn what_is_of_another_org_is_answered_by_every_call_exactly_as_what_there_
     let (_, hold) = test.post("/holds", &hold).await;
     let job = &test.jobs(purge).await[0];
     let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let deliveries = test.get("/webhook-deliveries").await;
+    // Dead, so that a call that reached it would change it.
+    test.receiver.wait_for(2, |_| true).await;
+    test.sql("update deliveries set state = 'dead', delivered_at = null").await;
     let foreign = Names {
         purge: purge.to_string(),
         hold: text(&hold["id"]),
+        delivery: text(&deliveries["items"][0]["id"]),
         conversation: ids[0].to_string(),
         jobs: vec![text(&job["id"]), text(&job["jobId"])],
         org: "default",
@@ -153,6 +164,7 @@ async fn what_is_of_another_org_is_answered_by_every_call_exactly_as_what_there_
     let nothing = Names {
         purge: nobody(),
         hold: nobody(),
+        delivery: nobody(),
         conversation: nobody(),
         jobs: vec![nobody(), nobody()],
         org: "nowhere",
@@ -205,5 +217,6 @@ async fn what_is_of_another_org_is_answered_by_every_call_exactly_as_what_there_
     assert!(asked > 500, "{asked}");
     assert_eq!(test.get(&format!("/holds/{}", foreign.hold)).await["active"], true);
     assert_eq!(test.get("/orgs/default").await["stopped"], Value::Null);
+    assert_eq!(test.number("select count(*) from deliveries where state = 'dead'").await, 2);
     assert_eq!(test.get("/purges").await["items"].as_array().unwrap().len(), 1, "nothing was accepted");
 }

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
+use futures_util::stream;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// The secret of every test's receiver.
 pub const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -40,6 +41,14 @@ pub struct Hook {
 pub enum Answer {
     /// With this status.
     Status(u16),
+    /// With this status and body.
+    Saying(u16, &'static str),
+    /// With this status, asking to be left alone for so long.
+    RetryAfter(u16, &'static str),
+    /// With this status and a body that has no end.
+    Endless(u16),
+    /// With this status, once it is told to.
+    Held(u16),
     /// Never.
     Silence,
 }
@@ -62,6 +71,8 @@ pub struct Receiver {
     answers: Arc<Mutex<Vec<Answer>>>,
     /// What stands in `Location` of every answer.
     location: Option<String>,
+    /// A permit for each answer that is held back and may go.
+    let_go: Arc<Semaphore>,
 }
 
 impl Receiver {
@@ -93,6 +104,7 @@ impl Receiver {
             hooks: watch::Sender::default(),
             answers: Arc::default(),
             location,
+            let_go: Arc::new(Semaphore::new(0)),
         };
         let router = Router::new().route("/hooks", post(take)).with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -103,6 +115,11 @@ impl Receiver {
     pub fn answer_next(&self, answers: &[Answer]) {
         let mut next = self.answers.lock().unwrap();
         next.splice(0..0, answers.iter().rev().copied());
+    }
+
+    /// Lets one answer go that is held back.
+    pub fn let_go(&self) {
+        self.let_go.add_permits(1);
     }
 
     /// What came so far.
@@ -137,8 +154,19 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
     let answer = receiver.answers.lock().unwrap().pop().unwrap_or(Answer::Status(204));
     let location: HeaderMap =
         receiver.location.iter().map(|to| (header::LOCATION, HeaderValue::from_str(to).unwrap())).collect();
+    let with = |status: u16| StatusCode::from_u16(status).unwrap();
     match answer {
-        Answer::Status(status) => (StatusCode::from_u16(status).unwrap(), location).into_response(),
+        Answer::Status(status) => (with(status), location).into_response(),
+        Answer::Saying(status, text) => (with(status), text).into_response(),
+        Answer::RetryAfter(status, wait) => (with(status), [(header::RETRY_AFTER, wait)]).into_response(),
+        Answer::Endless(status) => {
+            let pieces = stream::repeat_with(|| Ok::<_, std::io::Error>("without end. ".repeat(1000)));
+            (with(status), Body::from_stream(pieces)).into_response()
+        }
+        Answer::Held(status) => {
+            receiver.let_go.acquire().await.unwrap().forget();
+            with(status).into_response()
+        }
         Answer::Silence => std::future::pending().await,
     }
 }

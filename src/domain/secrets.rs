@@ -1,6 +1,6 @@
-//! What is not to be kept of what upstream says: our own secrets, which it may send back.
+//! What is not to be kept of what others answer: our own secrets, which they may send back.
 //!
-//! Gateways and logins like to repeat what they were sent, whole or cut, as it stands or as it stood in a header.
+//! Gateways, logins and receivers like to repeat what they were sent, whole or cut, as it stands or as it stood in a header.
 //!
 //! Invariant: a secret is never shown, and what is struck out leaves no long piece of it.
 
@@ -20,26 +20,33 @@ const LONGEST_TEXT: usize = 8 * 1024;
 const STRUCK: &str = "[REDACTED]";
 
 /// Secrets in every form in which they may come back.
-#[derive(Clone, Default)]
-pub(super) struct Secrets(Vec<SecretString>);
+#[derive(Debug, Clone, Default)]
+pub struct Secrets(Vec<SecretString>);
 
 impl Secrets {
     /// The secret of an OAuth client, and what HTTP Basic makes of it.
-    pub(super) fn of_client(id: &str, secret: &str) -> Self {
+    pub fn of_client(id: &str, secret: &str) -> Self {
         let mut secrets = Self::default();
-        secrets.add(secret);
-        secrets.add_coded(&format!("{id}:{secret}"));
+        secrets.add_client(id, secret);
         secrets
     }
 
+    /// These and the same.
+    pub fn add_client(&mut self, id: &str, secret: &str) {
+        self.add(secret);
+        self.add_coded(&format!("{id}:{secret}"));
+    }
+
     /// These and a token.
-    pub(super) fn with_token(&self, token: &str) -> Self {
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
         let mut secrets = self.clone();
         secrets.add(token);
         secrets
     }
 
-    fn add(&mut self, secret: &str) {
+    /// These and one more.
+    pub fn add(&mut self, secret: &str) {
         self.0.push(SecretString::from(secret));
         let escaped: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
         if escaped != secret {
@@ -59,7 +66,7 @@ impl Secrets {
     }
 
     /// The text without them.
-    pub(super) fn strike(&self, text: &str) -> String {
+    pub fn strike(&self, text: &str) -> String {
         let text = &text[..text.floor_char_boundary(LONGEST_TEXT)];
         let mut is_secret = vec![false; text.len()];
         for secret in &self.0 {

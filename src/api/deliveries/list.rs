@@ -1,0 +1,78 @@
+//! `GET /webhook-deliveries`: newest first, of the orgs that the key reaches.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::body::DeliveryBody;
+use super::since;
+use crate::api::auth::Authorized;
+use crate::api::extract::Query;
+use crate::api::page::{self, Page};
+use crate::api::problem::Problem;
+use crate::api::state::ApiState;
+use crate::domain::state::DeliveryState;
+use crate::store::deliveries::list::Wanted;
+
+/// Which deliveries, and which page of them. All filters must be met.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct DeliveriesPage {
+    /// Only those in this state.
+    state: Option<DeliveryState>,
+    /// Only those that tell of this purge: of its end, or of a job that carried some of it.
+    purge: Option<Uuid>,
+    /// Only those that were written at this time or later.
+    since: Option<Timestamp>,
+    /// Only those for this endpoint; `retention` is the operator's own receiver.
+    endpoint: Option<String>,
+    /// Rows a page, 1 to 1000.
+    limit: Option<usize>,
+    /// The `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// What a cursor is bound to.
+#[derive(Serialize)]
+struct Filters<'a> {
+    state: Option<DeliveryState>,
+    purge: Option<Uuid>,
+    since: Option<Timestamp>,
+    endpoint: Option<&'a str>,
+}
+
+/// List webhook deliveries, newest first.
+///
+/// What is of no org is shown to keys that reach every org alone. A page with few or no rows may still have a `nextCursor`: of
+/// the many deliveries of a purge so many are looked through at a time for those in a state. A purge that the key does not
+/// reach is one that does not exist: it has no deliveries.
+#[utoipa::path(
+    get, path = "/webhook-deliveries", tag = "webhooks",
+    params(DeliveriesPage),
+    responses(
+        (status = 200, description = "A page of deliveries.", body = Page<DeliveryBody>),
+    )
+)]
+pub(in crate::api) async fn list_webhook_deliveries(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    Query(page): Query<DeliveriesPage>,
+) -> Result<Json<Page<DeliveryBody>>, Problem> {
+    let limit = page::limit(page.limit)?;
+    let endpoint = page.endpoint.as_deref();
+    let filters = Filters { state: page.state, purge: page.purge, since: page.since, endpoint };
+    let list = page::list("webhook-deliveries", &filters);
+    let before = page::after(&list, page.cursor.as_deref())?;
+    let wanted = Wanted {
+        state: page.state,
+        purge: page.purge,
+        since: page.since.map(since),
+        endpoint: page.endpoint,
+    };
+    let (rows, next) = state.store.list_deliveries(&caller.reach, &wanted, before, limit).await?;
+    let next_cursor = next.and_then(|next| page::cursor(&list, next));
+    Ok(Json(Page { items: rows.into_iter().map(DeliveryBody::from).collect(), next_cursor }))
+}

@@ -1,0 +1,118 @@
+//! `POST /webhook-deliveries/{id}/redeliver`, and `/redeliver` of all that are dead since a time.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::body::DeliveryBody;
+use super::{since, unknown};
+use crate::api::auth::Authorized;
+use crate::api::extract::{JsonBody, NoBody, NoQuery, PathId};
+use crate::api::key_id::KeyId;
+use crate::api::page;
+use crate::api::problem::Problem;
+use crate::api::request_id::RequestId;
+use crate::api::state::ApiState;
+use crate::domain::state::DeliveryState;
+use crate::store::keys::By;
+
+/// The list of what is sent again, to which a cursor belongs.
+const LIST: &str = "redeliver";
+
+/// Which deliveries are sent again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct RedeliverOrder {
+    /// Those that were written at this time or later.
+    since: Timestamp,
+    /// Those that were given up.
+    state: Redeliverable,
+    /// The `nextCursor` of the answer before, to the same order.
+    cursor: Option<String>,
+}
+
+/// What is sent again without being named.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::api) enum Redeliverable {
+    Dead,
+}
+
+/// How many deliveries are sent again.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct RedeliveredBody {
+    redelivered: u64,
+    /// There may be more: the same order with this `cursor` goes on. Null: these were all.
+    next_cursor: Option<String>,
+}
+
+/// Send a webhook again.
+///
+/// It is sent now, under the same `webhook-id`, and its schedule begins anew, whether it was dead, delivered or pending. Where an
+/// attempt is under way nobody sends beside it; if it fails, the delivery is sent again at once.
+#[utoipa::path(
+    post, path = "/webhook-deliveries/{id}/redeliver", tag = "webhooks",
+    params(("id" = uuid::Uuid, Path, description = "The delivery.")),
+    responses(
+        (status = 202, description = "It is due.", body = DeliveryBody),
+        (status = 404, description = "`not_found`"),
+    )
+)]
+pub(in crate::api) async fn redeliver(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    KeyId(key_id): KeyId,
+    RequestId(request_id): RequestId,
+    PathId(id): PathId,
+    _: NoQuery,
+    _: NoBody,
+) -> Result<(StatusCode, Json<DeliveryBody>), Problem> {
+    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let redelivered = state.store.redeliver(&caller.reach, id, by).await?.ok_or_else(unknown)?;
+    let was = redelivered.was;
+    tracing::info!(delivery = %id, %was, by = caller.name, "a webhook is sent again");
+    state.metrics.meters().webhooks_redelivered(was, 1);
+    Ok((StatusCode::ACCEPTED, Json(redelivered.delivery.into())))
+}
+
+/// Send again every webhook that was given up since a time.
+///
+/// Each is sent now, under the same `webhook-id`, and its schedule begins anew. One request has 10,000 of them sent at most, the
+/// oldest first; `nextCursor` leads to the next. One that dies again meanwhile is not among those.
+#[utoipa::path(
+    post, path = "/webhook-deliveries/redeliver", tag = "webhooks",
+    request_body = RedeliverOrder,
+    responses(
+        (status = 202, description = "They are due.", body = RedeliveredBody),
+        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`"),
+        (status = 413, description = "`body_too_large`"),
+        (status = 415, description = "`unsupported_media_type`"),
+        (status = 422, description = "`invalid_request`"),
+    )
+)]
+pub(in crate::api) async fn redeliver_dead(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    KeyId(key_id): KeyId,
+    RequestId(request_id): RequestId,
+    _: NoQuery,
+    request: Request,
+) -> Result<(StatusCode, Json<RedeliveredBody>), Problem> {
+    let order = JsonBody::<RedeliverOrder>::if_any(request, &state).await?;
+    let RedeliverOrder { since: from, state: Redeliverable::Dead, cursor } =
+        order.ok_or_else(|| Problem::invalid_field("", "expected an object"))?;
+    let list = page::list(LIST, &from);
+    let after = page::after(&list, cursor.as_deref())
+        .map_err(|_| Problem::invalid_field("/cursor", "is not a nextCursor of this order"))?;
+    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let done = state.store.redeliver_dead(&caller.reach, since(from), after, by).await?;
+    let (redelivered, next) = done;
+    tracing::info!(redelivered, since = %from, by = caller.name, "dead webhooks are sent again");
+    state.metrics.meters().webhooks_redelivered(DeliveryState::Dead, redelivered);
+    let next_cursor = next.and_then(|next| page::cursor(&list, next));
+    Ok((StatusCode::ACCEPTED, Json(RedeliveredBody { redelivered, next_cursor })))
+}
