@@ -1,5 +1,5 @@
 //! Lists deliveries, newest first, by indexes in which the org or the purge stands first; see
-//! `migrations/0019_webhook_deliveries.sql`. No planner takes `org is null` for one value of the index, so those of no org are
+//! `migrations/0022_webhook_deliveries.sql`. No planner takes `org is null` for one value of the index, so those of no org are
 //! ordered by it as well.
 
 use jiff::Timestamp;

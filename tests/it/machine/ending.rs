@@ -13,7 +13,7 @@ use super::walk::{Named, Tally, Walk};
 use crate::support::books::assert_books_of;
 
 /// Nothing takes so many turns.
-const TURNS: usize = 500;
+const TURNS: u64 = 500;
 
 impl Walk<'_> {
     /// Lets everything run out, and judges.
@@ -54,7 +54,8 @@ impl Walk<'_> {
             let next = self.until_next_due().await;
             quiet = if has_moved || next.is_some() { 0 } else { quiet + 1 };
             if let Some(time) = next.filter(|_| !has_moved) {
-                self.move_on(time).await;
+                // Ever more of it, since deletions may have taken hours to show, and so long is looked again.
+                self.move_on(time.max(Duration::from_secs(turns))).await;
             }
         }
         for (id, purge) in &self.seen.purges {
