@@ -184,8 +184,10 @@ impl<'a> Walk<'a> {
         }
         while self.look().await {
             self.check("look").await;
-            has_moved |= self.see(u8::MAX, Told::Whole).await;
-            self.check("see").await;
+            while !self.looks.is_empty() {
+                has_moved |= self.see(u8::MAX, Told::Whole).await;
+                self.check("see").await;
+            }
         }
         for is_first in [true, false] {
             while self.ask(is_first).await {
