@@ -170,7 +170,11 @@ impl<'a> Walk<'a> {
     pub async fn turn(&mut self, reply: Reply, polled: Polled) -> bool {
         let mut has_moved = self.sweep().await;
         self.check("sweep").await;
-        while self.intend().await {
+        // What upstream refuses for now may be due again at once.
+        for _ in 0..self.org.slots {
+            if !self.intend().await {
+                break;
+            }
             has_moved = true;
             self.check("intend").await;
             while !self.intents.is_empty() {
