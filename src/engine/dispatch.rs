@@ -229,8 +229,10 @@ impl Dispatcher {
             timed.end(ending(&intended, matches!(intended, Ok(Intended::Nothing | Intended::NoPermit))));
             match intended? {
                 Intended::Intent(intent) => {
-                    let (org, held) = (Arc::clone(&self.org), Held::submit(&self.org, &intent));
-                    self.spawn(worker, "submit", held, async move { org.submit(&intent).await });
+                    let (org, lease) = (Arc::clone(&self.org), intent.lease);
+                    let body_sha256 = org.upstream.body_digest(&intent.ids);
+                    let held = Held::Submit { lease, body_sha256 };
+                    self.spawn(worker, "submit", held, async move { org.submit(&intent, body_sha256).await });
                     round.has_moved = true;
                     round.calls += 1;
                     free -= 1;

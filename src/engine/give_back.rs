@@ -4,7 +4,6 @@ use serde_json::json;
 
 use super::OrgEngine;
 use crate::store::StoreError;
-use crate::store::jobs::intend::Intent;
 use crate::store::jobs::lease::JobLease;
 use crate::store::slices::SliceKey;
 use crate::store::slices::claim::Question;
@@ -20,10 +19,6 @@ pub(super) enum Held {
 }
 
 impl Held {
-    pub(super) fn submit(org: &OrgEngine, intent: &Intent) -> Self {
-        Self::Submit { lease: intent.lease, body_sha256: org.upstream.body_digest(&intent.ids) }
-    }
-
     pub(super) fn slices(question: &Question) -> Self {
         Self::Slices(question.slices.iter().map(|asked| (asked.slice, asked.epoch)).collect())
     }

@@ -16,10 +16,9 @@ use crate::store::orgs::hurdle::Hurdle;
 use crate::store::orgs::limiter::Call;
 
 impl OrgEngine {
-    /// Calls, and records what came back.
-    pub(super) async fn submit(&self, intent: &Intent) -> Result<(), StoreError> {
+    /// Calls, and records what came back; `body_sha256` is of the body that is sent.
+    pub(super) async fn submit(&self, intent: &Intent, body_sha256: [u8; 32]) -> Result<(), StoreError> {
         let org = &self.terms.name;
-        let body_sha256 = self.upstream.body_digest(&intent.ids);
         let permit = Permit::until(intent.call_before, intent.wall_deadline);
         let answer = self.call("submit", self.upstream.submit(&intent.ids, permit)).await;
         match answer.result {
