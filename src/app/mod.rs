@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use listen::Waiting;
 
 pub use database::{Database, DatabaseError};
-pub use terms::{engine_terms, org_terms, policy, promotion};
+pub use terms::{address_rules, engine_terms, org_terms, policy, promotion};
 pub use world::World;
 
 use crate::api::{
@@ -346,6 +346,7 @@ async fn start_deliveries(
         secret: SigningSecret::parse(&secret)?,
         timeout: settings.webhooks.timeout,
         schedule: settings.webhooks.retry_schedule.clone(),
+        rules: address_rules(settings),
     };
     let chance = Chance::new(world.seed());
     let jitter = Arc::new(move || chance.fraction());

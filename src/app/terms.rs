@@ -1,6 +1,7 @@
 //! Settings in the words of the domain.
 
 use crate::config::{OrgSettings, Promotion, Settings, UnknownAge};
+use crate::domain::address::AddressRules;
 use crate::domain::missing::Tolerance;
 use crate::domain::retention::{self, Policy};
 use crate::domain::rewind;
@@ -38,6 +39,11 @@ pub fn org_terms(name: &str, org: &OrgSettings) -> OrgTerms {
         mixes_purges: org.mix_purges,
         conflict_limit: ConflictLimit { percent: org.max_conflict_percent, jobs: org.conflict_jobs },
     }
+}
+
+pub fn address_rules(settings: &Settings) -> AddressRules {
+    let webhooks = &settings.webhooks;
+    AddressRules::new(webhooks.allowed_ports.clone(), webhooks.allowed_networks.clone())
 }
 
 pub fn promotion(settings: &Settings) -> rewind::Promotion {

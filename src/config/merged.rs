@@ -82,7 +82,7 @@ fn holds_no_secret(key: &[&str]) -> bool {
         key,
         ["server" | "intake" | "engine" | "retention" | "approval" | "telemetry", _, ..]
             | ["database", "max_connections"]
-            | ["webhooks", "timeout" | "retry_schedule" | "allowed_networks", ..]
+            | ["webhooks", "timeout" | "retry_schedule" | "allowed_networks" | "allowed_ports", ..]
             | [
                 "orgs",
                 _,

@@ -27,6 +27,7 @@ mod intake;
 mod layer;
 mod layers;
 mod merged;
+mod networks;
 mod orgs;
 mod plain_names;
 mod retention;

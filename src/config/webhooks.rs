@@ -3,17 +3,19 @@
 //! Invariant: the receiver's URL may carry a token in its path, so it is never shown as a whole.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use ipnet::IpNet;
 use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use super::merged::Merged;
-use super::{ConfigError, NotBuiltYet, values};
+use super::{ConfigError, networks, values};
 
 const LONGEST_SCHEDULE: usize = 50;
 
@@ -33,8 +35,12 @@ pub struct WebhookSettings {
     /// The waits before the second, third, ... attempt; after the last the delivery is dead.
     #[serde(deserialize_with = "retry_schedule")]
     pub retry_schedule: Vec<Duration>,
-    /// Private networks that receivers named by callers may be in.
-    pub allowed_networks: NotBuiltYet,
+    /// Networks that receivers named by callers may be in, although not everybody reaches them.
+    #[serde(deserialize_with = "networks::networks")]
+    pub allowed_networks: Vec<IpNet>,
+    /// Ports that receivers named by callers may listen on.
+    #[serde(deserialize_with = "networks::ports")]
+    pub allowed_ports: Vec<RangeInclusive<u16>>,
 }
 
 /// Where a receiver listens. Debug output ends at the host.
@@ -78,15 +84,17 @@ fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ReceiverUrl>
 /// the day on which it is given one. The lengths are those of Standard Webhooks.
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
     let secret = values::optional_secret(deserializer)?;
+    let bytes = |encoded: &str| BASE64_STANDARD.decode(encoded).map_or(0, |key| key.len());
     let is_lawful = |secret: &SecretString| {
-        let key =
-            secret.expose_secret().strip_prefix("whsec_").map(|encoded| BASE64_STANDARD.decode(encoded));
-        key.is_some_and(|key| key.is_ok_and(|key| (24..=64).contains(&key.len())))
+        let secret = secret.expose_secret();
+        let is_shared = secret.strip_prefix("whsec_").is_some_and(|key| (24..=64).contains(&bytes(key)));
+        let is_private = secret.strip_prefix("whsk_").is_some_and(|key| bytes(key) == 64);
+        is_shared || is_private
     };
     match secret {
-        Some(secret) if !is_lawful(&secret) => {
-            Err(D::Error::custom("expected \"whsec_\" and 24 to 64 bytes as base64"))
-        }
+        Some(secret) if !is_lawful(&secret) => Err(D::Error::custom(
+            "expected \"whsec_\" and 24 to 64 bytes as base64, or \"whsk_\" and an Ed25519 key pair of 64 bytes",
+        )),
         secret => Ok(secret),
     }
 }

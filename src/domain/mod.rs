@@ -5,6 +5,7 @@
 //! Invariant: domain never waits, never reads a clock, never does IO, and names no other folder of this crate.
 
 pub mod act;
+pub mod address;
 pub mod ahead;
 pub mod backoff;
 pub mod breaker;

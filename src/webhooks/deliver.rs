@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Destination, SendError, Sender, Sent, SigningSecret};
 use crate::crash::{self, Side};
+use crate::domain::address::AddressRules;
 use crate::domain::backoff;
 use crate::meters::Meters;
 use crate::store::deliveries::{Attempt, Delivery, End};
@@ -30,6 +31,8 @@ pub struct Receiver {
     pub timeout: Duration,
     /// The waits between attempts.
     pub schedule: Vec<Duration>,
+    /// Where receivers that callers name may be.
+    pub rules: AddressRules,
 }
 
 /// A source of fractions in 0..1.
@@ -61,9 +64,9 @@ impl Courier {
         jitter: Jitter,
         meters: Meters,
     ) -> Result<Self, SendError> {
-        let Receiver { url, secret, timeout, schedule } = receiver;
-        let destination = Destination::new(url, secret, timeout);
-        let sender = Sender::new()?;
+        let Receiver { url, secret, timeout, schedule, rules } = receiver;
+        let destination = Destination::of_operator(url, vec![secret], timeout);
+        let sender = Sender::new(rules)?;
         let errand = Errand { store, sender, destination, timeout, schedule, clock, jitter, meters };
         Ok(Self { errand: Arc::new(errand), wake: Arc::new(Notify::new()) })
     }
@@ -158,6 +161,7 @@ impl Errand {
             | SendError::Timeout(_)
             | SendError::Transport(_)
             | SendError::Unsendable(_)
+            | SendError::NotAllowed
             | SendError::NoHttps(_) => {
                 backoff::delivery(&self.schedule, delivery.tries, asked, (self.jitter)())
             }

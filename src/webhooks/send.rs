@@ -1,9 +1,10 @@
 //! One delivery of one payload to one receiver.
 //!
 //! Invariant: one call of [`Sender::send`] makes one POST, and follows no redirect: a signed payload goes to the
-//! address that it was meant for or nowhere. Nothing of an answer leaves this file with a secret in it.
+//! address that it was meant for or nowhere, and to one that a caller named only where the rules allow it. Nothing of an
+//! answer leaves this file with a secret in it.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use reqwest::{
@@ -12,7 +13,9 @@ use reqwest::{
     redirect, retry,
 };
 
+use super::guard::{Guard, Lookup, NotAllowed, SystemLookup};
 use super::sign::SigningSecret;
+use crate::domain::address::AddressRules;
 use crate::domain::retry_after;
 use crate::domain::secrets::Secrets;
 
@@ -55,6 +58,9 @@ pub enum SendError {
     /// It can't be sent as it is.
     #[error("can't be sent: {0}")]
     Unsendable(&'static str),
+    /// A caller named it, and it is, or stands for, an address that callers may not name.
+    #[error("the address is not allowed")]
+    NotAllowed,
     /// This machine can't verify any receiver's certificate.
     #[error("https receivers can't be reached from this machine: {0}")]
     NoHttps(String),
@@ -72,27 +78,53 @@ fn said(status: u16, excerpt: &str) -> String {
 #[derive(Debug, Clone)]
 pub struct Destination {
     url: Url,
-    secret: SigningSecret,
+    /// All of them sign: while a receiver changes its secret, it knows one or the other.
+    secrets: Vec<SigningSecret>,
     /// From the begin of a connection to the last byte of the answer.
     timeout: Duration,
+    is_guarded: bool,
     /// What its answers may give away.
-    secrets: Secrets,
+    confidential: Secrets,
 }
 
 impl Destination {
-    pub fn new(url: Url, secret: SigningSecret, timeout: Duration) -> Self {
-        let mut secrets = Secrets::default();
-        secrets.add(&secret.expose());
-        if let Some(password) = url.password() {
-            secrets.add_client(url.username(), password);
-        }
-        let segments = url.path_segments().into_iter().flatten().map(str::to_owned);
-        let values = url.query_pairs().map(|(_, value)| value.into_owned());
-        for token in segments.chain(values).filter(|token| token.len() >= SHORTEST_TOKEN) {
-            secrets.add(&token);
-        }
-        Self { url, secret, timeout, secrets }
+    /// The operator's own receiver, from the configuration: it may be anywhere.
+    pub fn of_operator(url: Url, secrets: Vec<SigningSecret>, timeout: Duration) -> Self {
+        let confidential = confidential(&url, &secrets);
+        Self { url, secrets, timeout, is_guarded: false, confidential }
     }
+
+    /// A receiver that a caller named: it is where the sender's rules allow it, or it gets nothing.
+    pub fn of_caller(url: Url, secrets: Vec<SigningSecret>, timeout: Duration) -> Self {
+        Self { is_guarded: true, ..Self::of_operator(url, secrets, timeout) }
+    }
+
+    /// The value of `webhook-signature`.
+    fn signature(&self, id: &str, timestamp: Timestamp, payload: &str) -> Result<HeaderValue, SendError> {
+        let signatures: Vec<String> =
+            self.secrets.iter().map(|secret| secret.sign(id, timestamp, payload)).collect();
+        if signatures.is_empty() {
+            return Err(SendError::Unsendable("there is no secret to sign it with"));
+        }
+        HeaderValue::from_str(&signatures.join(" "))
+            .map_err(|_| SendError::Unsendable("the signature can't stand in a header"))
+    }
+}
+
+fn confidential(url: &Url, signing: &[SigningSecret]) -> Secrets {
+    let mut secrets = Secrets::default();
+    for secret in signing {
+        secrets.add(&secret.expose());
+    }
+    if let Some(password) = url.password() {
+        secrets.add_client(url.username(), password);
+    }
+    let segments = url.path_segments().into_iter().flatten().map(str::to_owned);
+    let values = url.query_pairs().map(|(_, value)| value.into_owned());
+    for token in segments.chain(values).filter(|token| token.len() >= SHORTEST_TOKEN) {
+        secrets.add(&token);
+    }
+    secrets
 }
 
 /// What came of a POST.
@@ -122,20 +154,28 @@ impl From<SendError> for Sent {
 
 #[derive(Debug, Clone)]
 pub struct Sender {
+    /// To wherever the configuration says.
+    open: Clients,
+    /// To nothing but what the rules allow.
+    guarded: Clients,
+    rules: Arc<AddressRules>,
+}
+
+#[derive(Debug, Clone)]
+struct Clients {
     http: Client,
     /// A machine without CA certificates can still deliver to receivers without TLS.
     https: Result<Client, String>,
 }
 
-impl Sender {
-    /// A sender; fails only where the HTTP library itself can't be set up.
-    pub fn new() -> Result<Self, SendError> {
+impl Clients {
+    fn new(builder: impl Fn() -> reqwest::ClientBuilder) -> Result<Self, SendError> {
         let http =
             builder().tls_certs_only([]).build().map_err(|error| SendError::Transport(causes(&error)))?;
         Ok(Self { http, https: builder().build().map_err(|error| causes(&error)) })
     }
 
-    fn client(&self, url: &Url) -> Result<&Client, SendError> {
+    fn of(&self, url: &Url) -> Result<&Client, SendError> {
         match (url.scheme(), &self.https) {
             ("http", _) => Ok(&self.http),
             ("https", Ok(https)) => Ok(https),
@@ -143,21 +183,46 @@ impl Sender {
             _ => Err(SendError::Unsendable("the address is neither https nor http")),
         }
     }
+}
+
+impl Sender {
+    /// A sender; the rules are those for [`Destination::of_caller`]. Fails only where the HTTP library itself can't be
+    /// set up.
+    pub fn new(rules: AddressRules) -> Result<Self, SendError> {
+        Self::with_lookup(rules, Arc::new(SystemLookup::default()))
+    }
+
+    /// A sender that looks the names of callers up elsewhere than in the system.
+    pub fn with_lookup(rules: AddressRules, lookup: Arc<dyn Lookup>) -> Result<Self, SendError> {
+        let rules = Arc::new(rules);
+        let guard = Arc::new(Guard { rules: Arc::clone(&rules), lookup });
+        Ok(Self {
+            open: Clients::new(builder)?,
+            guarded: Clients::new(|| builder().dns_resolver(Arc::clone(&guard)))?,
+            rules,
+        })
+    }
+
+    /// The client that may go there. An address that stands in the URL itself is looked up by nobody, so it is checked
+    /// here.
+    fn client(&self, to: &Destination) -> Result<&Client, SendError> {
+        if !to.is_guarded {
+            return self.open.of(&to.url);
+        }
+        self.rules.check(&to.url).map_err(|_| SendError::NotAllowed)?;
+        self.guarded.of(&to.url)
+    }
 
     /// Whether somebody answers there: a `HEAD` without a payload, an id or a signature, which no receiver can take for
     /// an event. Any answer will do; its status.
     pub async fn probe(&self, url: &Url, timeout: Duration) -> Result<u16, SendError> {
-        let sent = self.client(url)?.head(url.clone()).timeout(timeout).send().await;
+        let sent = self.open.of(url)?.head(url.clone()).timeout(timeout).send().await;
         sent.map(|response| response.status().as_u16()).map_err(|error| {
-            // For a person: what happened at last, without the layers that it came through.
-            let mut last: &dyn Error = &error;
-            while let Some(cause) = last.source() {
-                last = cause;
-            }
             if error.is_timeout() {
                 SendError::Timeout(timeout)
             } else {
-                SendError::Transport(last.to_string())
+                // For a person: what happened at last, without the layers that it came through.
+                SendError::Transport(chain(&error).last().map(ToString::to_string).unwrap_or_default())
             }
         })
     }
@@ -166,7 +231,7 @@ impl Sender {
     pub async fn send(&self, to: &Destination, id: &str, timestamp: Timestamp, payload: &str) -> Sent {
         match self.answered(to, id, timestamp, payload).await {
             Ok(response) => {
-                let answer = read(response, timestamp, &to.secrets).await;
+                let answer = read(response, timestamp, &to.confidential).await;
                 Sent { taken: verdict(&answer), answer: Some(answer) }
             }
             Err(error) => error.into(),
@@ -181,11 +246,10 @@ impl Sender {
         timestamp: Timestamp,
         payload: &str,
     ) -> Result<Response, SendError> {
-        let client = self.client(&to.url)?;
+        let client = self.client(to)?;
         let id_header =
             HeaderValue::from_str(id).map_err(|_| SendError::Unsendable("the id can't stand in a header"))?;
-        let signature = HeaderValue::from_str(&to.secret.sign(id, timestamp, payload))
-            .map_err(|_| SendError::Unsendable("the signature can't stand in a header"))?;
+        let signature = to.signature(id, timestamp, payload)?;
         let sent = client
             .post(to.url.clone())
             .timeout(to.timeout)
@@ -197,7 +261,9 @@ impl Sender {
             .send()
             .await;
         sent.map_err(|error| {
-            if error.is_timeout() && !error.is_connect() {
+            if chain(&error).any(|cause| cause.is::<NotAllowed>()) {
+                SendError::NotAllowed
+            } else if error.is_timeout() && !error.is_connect() {
                 SendError::Timeout(to.timeout)
             } else {
                 SendError::Transport(causes(&error.without_url()))
@@ -220,6 +286,8 @@ fn builder() -> reqwest::ClientBuilder {
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .no_proxy()
+        // What is read of an answer is bounded by what came over the wire, and unpacked by nobody.
+        .no_gzip()
         .http1_only()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
@@ -256,14 +324,14 @@ fn excerpt(body: &str) -> String {
 }
 
 /// An error's own words and those of its causes, on one line.
-fn causes(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    line.chars().take(MAX_EXCERPT).collect()
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let words: Vec<String> = chain(error).map(ToString::to_string).collect();
+    words.join(": ").chars().take(MAX_EXCERPT).collect()
+}
+
+/// An error and its causes.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 #[cfg(test)]

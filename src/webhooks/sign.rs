@@ -1,40 +1,65 @@
 //! Secrets of webhook receivers, and signatures by them.
 //!
+//! The specification knows two kinds. With `whsec_` both sides have one secret (HMAC-SHA256, `v1`). With `whsk_` we have
+//! a pair of keys, and its receiver, who is told `whpk_` alone, can check what we sent and forge nothing (Ed25519,
+//! `v1a`).
+//!
 //! Invariant: a secret is shown by nobody but whoever holds its text; it stands in no error and no debug output.
 
 use std::fmt;
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use standardwebhooks::Webhook;
 
-/// What every secret begins with (Standard Webhooks, "Signature scheme").
-const PREFIX: &str = "whsec_";
-/// The lengths of a key that the specification allows, in bytes.
-const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+/// What secrets begin with (Standard Webhooks, "Signature scheme").
+const SHARED: &str = "whsec_";
+const PRIVATE: &str = "whsk_";
+const PUBLIC: &str = "whpk_";
+/// The lengths of a shared secret that the specification allows, in bytes.
+const SHARED_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+/// A private key is the seed and the public key behind it, as libraries for Ed25519 keep it.
+const SEED_BYTES: usize = 32;
 
-/// A new secret, in the form that its receiver is told.
+/// A new secret that its receiver is told as it is.
 pub fn new_secret(random_bytes: [u8; 32]) -> String {
-    format!("{PREFIX}{}", BASE64_STANDARD.encode(random_bytes))
+    format!("{SHARED}{}", BASE64_STANDARD.encode(random_bytes))
+}
+
+/// A new private key; its receiver is told [`SigningSecret::public_key`].
+pub fn new_private_key(random_bytes: [u8; 32]) -> String {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&random_bytes).expect("any 32 bytes are a seed");
+    let bytes = [&random_bytes, pair.public_key().as_ref()].concat();
+    format!("{PRIVATE}{}", BASE64_STANDARD.encode(bytes))
 }
 
 /// Why a text is not the secret of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    #[error("a webhook secret begins with `whsec_`")]
+    #[error("a webhook secret begins with `whsec_` or `whsk_`")]
     Prefix,
     /// The rest can't be decoded.
-    #[error("what follows `whsec_` in a webhook secret must be base64 (with its padding)")]
-    Base64,
+    #[error("what follows `{0}` in a webhook secret must be base64 (with its padding)")]
+    Base64(&'static str),
     /// Too short to be safe, or longer than receivers have to accept.
     #[error("a webhook secret holds 24 to 64 bytes in base64, and this one holds {0}")]
     Length(usize),
+    /// Not both halves, or halves of two keys.
+    #[error(
+        "what follows `whsk_` in a webhook secret must be an Ed25519 key pair: seed and public key, 64 bytes"
+    )]
+    KeyPair,
 }
 
 /// A secret that can sign.
 #[derive(Clone)]
-pub struct SigningSecret {
-    key: Vec<u8>,
+pub struct SigningSecret(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Shared(Vec<u8>),
+    Private { pair: Ed25519KeyPair, text: String },
 }
 
 impl fmt::Debug for SigningSecret {
@@ -44,69 +69,54 @@ impl fmt::Debug for SigningSecret {
 }
 
 impl SigningSecret {
-    /// Reads a secret as an operator or [`new_secret`] wrote it.
+    /// Reads a secret as an operator, [`new_secret`] or [`new_private_key`] wrote it.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
-        let encoded = text.strip_prefix(PREFIX).ok_or(SecretError::Prefix)?;
-        let key = BASE64_STANDARD.decode(encoded).map_err(|_| SecretError::Base64)?;
-        if KEY_BYTES.contains(&key.len()) { Ok(Self { key }) } else { Err(SecretError::Length(key.len())) }
+        if let Some(encoded) = text.strip_prefix(SHARED) {
+            let key = BASE64_STANDARD.decode(encoded).map_err(|_| SecretError::Base64(SHARED))?;
+            let length = key.len();
+            let is_lawful = SHARED_BYTES.contains(&length);
+            return if is_lawful { Ok(Self(Kind::Shared(key))) } else { Err(SecretError::Length(length)) };
+        }
+        let encoded = text.strip_prefix(PRIVATE).ok_or(SecretError::Prefix)?;
+        let key = BASE64_STANDARD.decode(encoded).map_err(|_| SecretError::Base64(PRIVATE))?;
+        let (seed, public) = key.split_at_checked(SEED_BYTES).ok_or(SecretError::KeyPair)?;
+        let pair =
+            Ed25519KeyPair::from_seed_and_public_key(seed, public).map_err(|_| SecretError::KeyPair)?;
+        Ok(Self(Kind::Private { pair, text: text.to_owned() }))
     }
 
-    /// As its receiver was told it: what an answer must not give away.
+    /// What a receiver checks signatures with that can't sign itself; `None`: it is told the secret.
+    pub fn public_key(&self) -> Option<String> {
+        match &self.0 {
+            Kind::Shared(_) => None,
+            Kind::Private { pair, .. } => {
+                Some(format!("{PUBLIC}{}", BASE64_STANDARD.encode(pair.public_key())))
+            }
+        }
+    }
+
+    /// As its holder was told it: what an answer must not give away.
     pub(super) fn expose(&self) -> String {
-        format!("{PREFIX}{}", BASE64_STANDARD.encode(&self.key))
+        match &self.0 {
+            Kind::Shared(key) => format!("{SHARED}{}", BASE64_STANDARD.encode(key)),
+            Kind::Private { text, .. } => text.clone(),
+        }
     }
 
-    /// The value of `webhook-signature` for a payload under this id and time.
+    /// Its signature of a payload under this id and time, as it stands in `webhook-signature`.
     pub fn sign(&self, id: &str, timestamp: Timestamp, payload: &str) -> String {
-        Webhook::from_bytes(self.key.clone())
-            .and_then(|webhook| webhook.sign(id, timestamp.as_second(), payload.as_bytes()))
-            .expect("any bytes are a key, and a `str` is the UTF-8 that is asked for")
+        match &self.0 {
+            Kind::Shared(key) => Webhook::from_bytes(key.clone())
+                .and_then(|webhook| webhook.sign(id, timestamp.as_second(), payload.as_bytes()))
+                .expect("any bytes are a key, and a `str` is the UTF-8 that is asked for"),
+            Kind::Private { pair, .. } => {
+                let signed = format!("{id}.{}.{payload}", timestamp.as_second());
+                format!("v1a,{}", BASE64_STANDARD.encode(pair.sign(signed.as_bytes())))
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_signature_is_the_one_of_the_specification() {
-        // The example in the specification and in the tests of its libraries.
-        let secret = SigningSecret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let timestamp = Timestamp::from_second(1_614_265_330).unwrap();
-        let signature = secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", timestamp, r#"{"test": 2432232314}"#);
-        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-    }
-
-    #[test]
-    fn a_new_secret_can_be_read_again() {
-        let text = new_secret([7; 32]);
-        assert!(text.starts_with("whsec_"));
-        assert_eq!(SigningSecret::parse(&text).unwrap().key, [7; 32]);
-    }
-
-    #[test]
-    fn what_is_no_secret_is_refused_with_its_reason() {
-        let of = |bytes: usize| format!("whsec_{}", BASE64_STANDARD.encode(vec![1; bytes]));
-        let cases = [
-            (String::new(), Err(SecretError::Prefix)),
-            ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into(), Err(SecretError::Prefix)),
-            ("WHSEC_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into(), Err(SecretError::Prefix)),
-            ("whsec_".into(), Err(SecretError::Length(0))),
-            ("whsec_not base64!".into(), Err(SecretError::Base64)),
-            ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n".into(), Err(SecretError::Base64)),
-            (of(23), Err(SecretError::Length(23))),
-            (of(24), Ok(())),
-            (of(64), Ok(())),
-            (of(65), Err(SecretError::Length(65))),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(SigningSecret::parse(&text).map(drop), expected, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_secret_is_not_debugged() {
-        let secret = SigningSecret::parse(&new_secret([7; 32])).unwrap();
-        assert_eq!(format!("{secret:?}"), "SigningSecret([REDACTED])");
-    }
-}
+#[path = "sign_tests.rs"]
+mod tests;

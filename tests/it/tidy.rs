@@ -68,6 +68,11 @@ const CRATES: &[(&str, &[&str])] = &[
     ("metrics_exporter_prometheus", &["meters"]),
     // The words of the contract are described where they are defined.
     ("utoipa", &["api", "domain"]),
+    // What may be connected to is decided once.
+    ("iprfc", &["domain/address.rs"]),
+    ("ipnet", &["domain/address.rs", "config/networks.rs", "config/webhooks.rs"]),
+    ("url", &["domain/address.rs"]),
+    ("aws_lc_rs", &["webhooks"]),
     // The demo plays the caller; config checks URLs with the type that will call them.
     ("reqwest", &["genesys", "webhooks", "config", "cli/demo", "cli/purge"]),
     ("anyhow", &["cli"]),
@@ -97,7 +102,11 @@ const NOT_IN_DOMAIN: &[&str] = &[
     "std::time::SystemTime",
     "std::fs",
     "std::io",
-    "std::net",
+    // Addresses are plain values.
+    "std::net::TcpListener",
+    "std::net::TcpStream",
+    "std::net::ToSocketAddrs",
+    "std::net::UdpSocket",
     "std::env",
     "std::process",
     "std::thread",

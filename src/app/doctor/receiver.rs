@@ -5,6 +5,7 @@ use super::finding::Finding;
 use super::{LONGEST, Practice, asked};
 use crate::app::RETENTION_SECRET;
 use crate::config::Settings;
+use crate::domain::address::AddressRules;
 use crate::webhooks::Sender;
 
 pub(super) async fn examine(
@@ -20,7 +21,7 @@ pub(super) async fn examine(
     } else {
         let receiver = format!("{url:?}");
         let remedy = "check RETENTION_WEBHOOK_URL and the way there; deliveries are tried for days";
-        let probed = match Sender::new() {
+        let probed = match Sender::new(AddressRules::default()) {
             Ok(sender) => sender.probe(url.expose(), LONGEST).await,
             Err(error) => Err(error),
         };

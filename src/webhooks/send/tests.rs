@@ -26,11 +26,14 @@ fn now() -> Timestamp {
 }
 
 fn destination(url: &str, timeout: Duration) -> Destination {
-    Destination::new(Url::parse(url).unwrap(), secret(), timeout)
+    Destination::of_operator(Url::parse(url).unwrap(), vec![secret()], timeout)
 }
 
 async fn sent_to(url: &str, timeout: Duration) -> Sent {
-    Sender::new().unwrap().send(&destination(url, timeout), "0190-event", now(), PAYLOAD).await
+    Sender::new(AddressRules::default())
+        .unwrap()
+        .send(&destination(url, timeout), "0190-event", now(), PAYLOAD)
+        .await
 }
 
 async fn send_to(url: &str, timeout: Duration) -> Result<u16, SendError> {
@@ -154,7 +157,7 @@ async fn a_delivery_that_is_cut_off_is_made_once() {
 
 #[tokio::test]
 async fn what_cannot_be_sent_is_refused_before_anything_is_written() {
-    let sender = Sender::new().unwrap();
+    let sender = Sender::new(AddressRules::default()).unwrap();
     for (url, id) in [("ftp://127.0.0.1/x", "id"), ("http://127.0.0.1:9/", "a\nb")] {
         let sent = sender.send(&destination(url, PATIENT), id, now(), PAYLOAD).await;
         assert!(matches!(sent.taken, Err(SendError::Unsendable(_))), "{sent:?}");

@@ -26,6 +26,7 @@ pub const PROOFS: &[(&str, &str, &str)] = &[
         "every histogram of the table has bounds",
         "the one error, that there are none, is what a test of the table looks for",
     ),
+    ("src/webhooks/sign.rs", "any 32 bytes are a seed", "RFC 8032, 5.1.5: it is hashed before it is used"),
     (
         "src/webhooks/sign.rs",
         "any bytes are a key, and a `str` is the UTF-8 that is asked for",
