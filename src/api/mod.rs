@@ -9,6 +9,7 @@ mod compress;
 mod conversations;
 mod deliveries;
 mod docs_page;
+mod endpoints;
 mod etag;
 mod examples;
 mod extract;
@@ -39,18 +40,20 @@ mod serve;
 mod state;
 mod tempo;
 mod terms;
+mod told;
 mod trace_context;
 mod unbuilt;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use endpoints::body::Signing;
 pub use followed::Followed;
 pub use metrics::desk::MetricsDesk;
 pub use quotas::Quotas;
 pub use room::Room;
 pub use routes::{document_json, document_yaml};
-pub use state::{ApiState, Calls};
+pub use state::{ApiState, Calls, Hooks};
 pub use terms::{ConnectionTerms, IntakeTerms, QuotaTerms};
 
 /// Serves the API until it is told to stop; requests that are under way then may end.

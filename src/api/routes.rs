@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use super::openapi::Documents;
 use super::state::{ApiState, Calls};
 use super::{
-    auth, compress, conversations, deliveries, docs_page, etag, general, head, health, holds, jobs, measure,
+    auth, compress, conversations, deliveries, docs_page, endpoints, etag, general, head, health, holds, jobs, measure,
     metrics, negotiate, openapi, orgs, patience, problem, purges, request_id, unbuilt,
 };
 use crate::domain::keys::Scope;
@@ -144,6 +144,14 @@ fn delivering() -> OpenApiRouter<ApiState> {
         .routes(routes!(deliveries::get::get_webhook_delivery))
         .routes(routes!(deliveries::redeliver::redeliver))
         .routes(routes!(deliveries::redeliver::redeliver_dead))
+        .routes(routes!(endpoints::list::list_webhook_endpoints, endpoints::create::create_webhook_endpoint))
+        .routes(routes!(
+            endpoints::get::get_webhook_endpoint,
+            endpoints::change::change_webhook_endpoint,
+            endpoints::delete::delete_webhook_endpoint
+        ))
+        .routes(routes!(endpoints::test::test_webhook_endpoint))
+        .routes(routes!(endpoints::rotate::rotate_webhook_secret))
 }
 
 fn braking() -> OpenApiRouter<ApiState> {
@@ -228,6 +236,7 @@ fn document() -> Result<OpenApi, serde_json::Error> {
         general::tell(&mut part, scope);
         whole.merge(part);
     }
+    super::told::add(&mut whole);
     super::examples::add(&mut whole)?;
     Ok(whole)
 }

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::endpoints::body::Signing;
 use super::followed::Followed;
 use super::metrics::desk::MetricsDesk;
 use super::quotas::Quotas;
 use super::room::Room;
 use super::terms::{ConnectionTerms, IntakeTerms};
+use crate::domain::address::AddressRules;
 use crate::domain::terms::OrgTerms;
 use crate::store::Store;
 use crate::store::purges::load::Purge;
+use crate::webhooks::Pinger;
 
 #[derive(Clone)]
 pub struct ApiState {
@@ -34,7 +38,18 @@ pub struct ApiState {
     /// Makes the ids of requests that bring none.
     pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
     pub metrics: Arc<MetricsDesk>,
+    pub hooks: Hooks,
     pub calls: Calls,
+}
+
+/// What endpoints need.
+#[derive(Clone)]
+pub struct Hooks {
+    /// Where they may be.
+    pub rules: Arc<AddressRules>,
+    pub new_secret: Arc<dyn Fn(Signing) -> String + Send + Sync>,
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    pub pinger: Pinger,
 }
 
 /// Which calls a process answers.

@@ -20,7 +20,7 @@ const DEAF: &str = "notifications of the database do not come through, as behind
 #[derive(Clone)]
 pub(super) struct Waiting {
     pub(super) wakes: Wakes,
-    pub(super) deliveries: Option<Arc<Notify>>,
+    pub(super) deliveries: Arc<Notify>,
 }
 
 impl Waiting {
@@ -38,9 +38,7 @@ impl Waiting {
     }
 
     fn wake_deliveries(&self) {
-        if let Some(deliveries) = &self.deliveries {
-            deliveries.notify_one();
-        }
+        self.deliveries.notify_one();
     }
 }
 

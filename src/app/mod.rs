@@ -17,6 +17,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Url;
+use secrecy::ExposeSecret as _;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,7 +30,8 @@ pub use terms::{address_rules, engine_terms, org_terms, policy, promotion};
 pub use world::World;
 
 use crate::api::{
-    self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, MetricsDesk, QuotaTerms, Quotas, Room,
+    self, ApiState, Calls, ConnectionTerms, Followed, Hooks, IntakeTerms, MetricsDesk, QuotaTerms, Quotas,
+    Room, Signing,
 };
 use crate::config::{MetricsAccess, OrgSettings, Settings};
 use crate::domain::retention::Policy;
@@ -38,8 +41,9 @@ use crate::meters::Meters;
 use crate::store::orgs::enroll::{Enrolled, Enroller};
 use crate::store::{Deadlines, Place, SchemaAge, Store, StoreError};
 use crate::upkeep;
-use crate::webhooks::deliver::{Courier, Receiver};
-use crate::webhooks::{SecretError, SendError, SigningSecret, new_secret};
+use crate::store::secrets::RETENTION_SECRET;
+use crate::webhooks::deliver::{self, Courier};
+use crate::webhooks::{Pinger, SecretError, SendError, SigningSecret, new_private_key, new_secret};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -101,9 +105,6 @@ const SEND_BUFFER: u32 = 256 * 1024;
 /// More deliveries than these are not counted.
 const MANY: i64 = 1000;
 
-/// The name of the operator's webhook secret among the values that are made once.
-const RETENTION_SECRET: &str = "retention_webhook";
-
 impl Service {
     /// Starts the service on a database whose schema is current.
     pub async fn start(
@@ -147,10 +148,8 @@ impl Service {
         background.spawn(upkeep::ground::run(looks.0, promotion, terms, looks.1, looks.2));
         if let Some(engine) = &engine {
             let courier = start_deliveries(settings, world, &store, &meters).await?;
-            let deliveries = courier.as_ref().map(Courier::wake);
-            if let Some(courier) = courier {
-                background.spawn(courier.run(stop_background.clone(), cut.clone()));
-            }
+            let deliveries = courier.wake();
+            background.spawn(courier.run(stop_background.clone(), cut.clone()));
             let waiting = Waiting { wakes: engine.wakes(), deliveries };
             background.spawn(listen::forward(store.clone(), waiting, stop_background.clone()));
             background.spawn(upkeep::ahead::run(store.clone(), stop_background.clone()));
@@ -166,7 +165,7 @@ impl Service {
         }
         let (address, listener) = bind("server.bind", settings.server.bind)?;
         let calls = if role == Role::Worker { Calls::Operations } else { Calls::All };
-        let state = api_state(settings, world, &store, meters, calls, patience.callers);
+        let state = api_state(settings, world, &store, meters, calls, patience.callers)?;
         let mut health_address = None;
         if let Some(health_bind) = settings.server.health_bind {
             let (address, listener) = bind("server.health_bind", health_bind)?;
@@ -317,7 +316,6 @@ pub async fn retention_secret(
     world: &World,
     store: &Store,
 ) -> Result<String, StoreError> {
-    use secrecy::ExposeSecret as _;
     match &settings.webhooks.secret {
         Some(secret) => Ok(secret.expose_secret().to_owned()),
         None => store.keep_secret(RETENTION_SECRET, &new_secret(world.random_bytes())).await,
@@ -329,28 +327,62 @@ async fn start_deliveries(
     world: &World,
     store: &Store,
     meters: &Meters,
-) -> Result<Option<Courier>, StartError> {
-    let Some(url) = &settings.webhooks.url else {
-        let waiting = store.waiting_deliveries(MANY).await?;
-        if waiting > 0 {
-            tracing::warn!(
-                waiting,
-                "deliveries wait for a receiver, and none is configured (RETENTION_WEBHOOK_URL)"
-            );
-        }
-        return Ok(None);
+) -> Result<Courier, StartError> {
+    let operator = match &settings.webhooks.url {
+        Some(url) => Some(operator(settings, world, store, url.expose().clone()).await?),
+        None => None,
     };
-    let secret = retention_secret(settings, world, store).await?;
-    let receiver = Receiver {
-        url: url.expose().clone(),
-        secret: SigningSecret::parse(&secret)?,
-        timeout: settings.webhooks.timeout,
-        schedule: settings.webhooks.retry_schedule.clone(),
+    let waiting = if operator.is_none() { store.waiting_deliveries(MANY).await? } else { 0 };
+    if waiting > 0 {
+        tracing::warn!(waiting, "deliveries wait for a receiver, and none is configured (RETENTION_WEBHOOK_URL)");
+    }
+    let terms = deliver::Terms {
+        operator,
         rules: address_rules(settings),
+        timeout: settings.webhooks.timeout,
+        patience: deliver::Patience {
+            schedule: settings.webhooks.retry_schedule.clone(),
+            disable_after: settings.webhooks.disable_after,
+        },
     };
     let chance = Chance::new(world.seed());
     let jitter = Arc::new(move || chance.fraction());
-    Ok(Some(Courier::new(store.clone(), receiver, world.clock(), jitter, meters.clone())?))
+    Ok(Courier::new(store.clone(), terms, world.clock(), jitter, meters.clone())?)
+}
+
+/// The operator's receiver. A secret that is not configured is made now, and read anew whenever something is sent: somebody
+/// may put another in its place.
+async fn operator(
+    settings: &Settings,
+    world: &World,
+    store: &Store,
+    url: Url,
+) -> Result<deliver::Operator, StartError> {
+    let secret = retention_secret(settings, world, store).await?;
+    let parsed = SigningSecret::parse(&secret)?;
+    let mut secrets = Vec::new();
+    if settings.webhooks.secret.is_some() {
+        secrets.push(parsed);
+        if let Some(previous) = &settings.webhooks.previous_secret {
+            secrets.push(SigningSecret::parse(previous.expose_secret())?);
+        }
+    }
+    Ok(deliver::Operator { url, secrets })
+}
+
+fn hooks(settings: &Settings, world: &World) -> Result<Hooks, SendError> {
+    let rules = address_rules(settings);
+    let random = world.clone();
+    let new_secret = move |signing: Signing| match signing {
+        Signing::Hmac => new_secret(random.random_bytes()),
+        Signing::Ed25519 => new_private_key(random.random_bytes()),
+    };
+    Ok(Hooks {
+        pinger: Pinger::new(rules.clone(), settings.webhooks.timeout, world.clock())?,
+        rules: Arc::new(rules),
+        new_secret: Arc::new(new_secret),
+        clock: world.clock(),
+    })
 }
 
 fn api_state(
@@ -360,9 +392,9 @@ fn api_state(
     meters: Meters,
     calls: Calls,
     connections: ConnectionTerms,
-) -> ApiState {
+) -> Result<ApiState, StartError> {
     let is_open = settings.telemetry.metrics == MetricsAccess::Open;
-    ApiState {
+    Ok(ApiState {
         store: store.clone(),
         orgs: settings.orgs.iter().map(|(name, org)| org_terms(name, org)).collect(),
         intake: IntakeTerms {
@@ -383,6 +415,7 @@ fn api_state(
         keys: Followed::default(),
         new_id: world.new_id(),
         metrics: Arc::new(MetricsDesk::new(meters, is_open)),
+        hooks: hooks(settings, world)?,
         calls,
-    }
+    })
 }

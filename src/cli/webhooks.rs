@@ -6,11 +6,16 @@ use super::output;
 use super::purge::{ListArgs, RedeliverArgs, list_webhooks, redeliver_webhooks};
 use super::setting::Setting;
 use crate::app::retention_secret;
+use crate::store::secrets::RETENTION_SECRET;
+use crate::webhooks::new_secret;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Action {
     /// Print the secret of RETENTION_WEBHOOK_URL.
     Secret,
+    /// Put another secret in the place of the one that the database keeps for RETENTION_WEBHOOK_URL, and print it. The one before
+    /// signs beside it for 24 hours.
+    RotateSecret,
     /// List webhooks, newest first, as a caller of a running service: a line each.
     List(ListArgs),
     /// Send a webhook again, or all that were given up since a time, as a caller of a running service.
@@ -20,6 +25,7 @@ pub(super) enum Action {
 pub(super) async fn run(setting: &Setting, action: Action) -> anyhow::Result<ExitCode> {
     match action {
         Action::Secret => secret(setting).await,
+        Action::RotateSecret => rotate_secret(setting).await,
         Action::List(args) => list_webhooks(setting, &args).await,
         Action::Redeliver(args) => redeliver_webhooks(setting, &args).await,
     }
@@ -32,5 +38,22 @@ async fn secret(setting: &Setting) -> anyhow::Result<ExitCode> {
     store.close().await;
     database.stop().await?;
     output::line(secret?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn rotate_secret(setting: &Setting) -> anyhow::Result<ExitCode> {
+    let settings = setting.settings()?;
+    anyhow::ensure!(
+        settings.webhooks.secret.is_none(),
+        "the secret is configured (RETENTION_WEBHOOK_SECRET): put the new one there, and the one before in \
+         PURGE__WEBHOOKS__PREVIOUS_SECRET until the receiver knows the new one"
+    );
+    let (database, store) = setting.database(&settings).await?;
+    let fresh = new_secret(setting.world.random_bytes());
+    let rotated = store.rotate_secret(RETENTION_SECRET, &fresh).await;
+    store.close().await;
+    database.stop().await?;
+    rotated?;
+    output::line(fresh)?;
     Ok(ExitCode::SUCCESS)
 }

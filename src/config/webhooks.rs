@@ -29,12 +29,18 @@ pub struct WebhookSettings {
     /// What its deliveries are signed with; where none is set, one is made at the first start.
     #[serde(default, deserialize_with = "secret")]
     pub secret: Option<SecretString>,
+    /// One that signs beside it, as long as a receiver does not know the new one.
+    #[serde(default, deserialize_with = "secret")]
+    pub previous_secret: Option<SecretString>,
     /// How long a receiver may take to answer.
     #[serde(deserialize_with = "values::duration")]
     pub timeout: Duration,
     /// The waits before the second, third, ... attempt; after the last the delivery is dead.
     #[serde(deserialize_with = "retry_schedule")]
     pub retry_schedule: Vec<Duration>,
+    /// A registered endpoint that did nothing but fail for so long is disabled.
+    #[serde(deserialize_with = "values::duration")]
+    pub disable_after: Duration,
     /// Networks that receivers named by callers may be in, although not everybody reaches them.
     #[serde(deserialize_with = "networks::networks")]
     pub allowed_networks: Vec<IpNet>,
@@ -66,6 +72,10 @@ impl WebhookSettings {
         if self.timeout * 2 > lease {
             let other = merged.describe(&["engine", "lease"]);
             return Err(merged.refuse(&["webhooks", "timeout"], format!("expected at most half of {other}")));
+        }
+        if self.previous_secret.is_some() && self.secret.is_none() {
+            let detail = "expected beside webhooks.secret alone: what the database keeps, `webhooks rotate-secret` replaces";
+            return Err(merged.refuse(&["webhooks", "previous_secret"], detail));
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use uuid::Uuid;
 
 use super::act::Act;
@@ -52,6 +54,14 @@ words! {
         SliceUnparked = "slice_unparked",
         /// Somebody had webhooks sent again.
         WebhooksRedelivered = "webhooks_redelivered",
+        /// Somebody registered a webhook endpoint.
+        EndpointCreated = "endpoint_created",
+        EndpointChanged = "endpoint_changed",
+        EndpointDeleted = "endpoint_deleted",
+        /// It has another secret; the one before signs beside it for a day.
+        EndpointSecretRotated = "endpoint_secret_rotated",
+        /// It failed for so long, or said itself that it is gone: it is sent nothing more.
+        EndpointDisabled = "endpoint_disabled",
     }
 }
 
@@ -78,32 +88,37 @@ impl EventType {
 }
 
 /// The body of `purge_job_completed`: the fields that receivers written for the tutorial read, and the purges.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = PurgeJobCompletedEvent)]
 pub struct JobCompleted {
     /// Always `purge_job_completed`.
+    #[schema(schema_with = only_job_completed)]
     pub event: EventType,
     /// Genesys' id of the job.
     pub job_id: String,
-    /// `completed` or `failed`.
+    /// `completed` or `failed`, as upstream said it.
     pub state: &'static str,
-    /// As upstream said it; 0 where it said nothing.
+    /// Told to the operator's receiver: as upstream said it, 0 where it said nothing. To an endpoint: the purge's conversations
+    /// that were seen to be gone.
     pub records_processed: i64,
     /// From the submit to the poll that found it ended, with two decimals.
     pub latency_seconds: f64,
     pub timestamp: Timestamp,
     /// How many purges it carried.
     pub purge_count: usize,
-    /// The purge, where it carried one.
+    /// The purge: always told to an endpoint; to the operator's receiver where the job carried one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purge_id: Option<Uuid>,
 }
 
 /// The body of `purge_completed`, `purge_failed` and `purge_canceled`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = PurgeFinishedEvent)]
 pub struct PurgeFinished {
     /// Which of the three.
+    #[schema(schema_with = finals)]
     pub event: EventType,
     pub purge_id: Uuid,
     /// Which run of it ended.
@@ -111,6 +126,11 @@ pub struct PurgeFinished {
     pub org: String,
     /// The caller's own name for it.
     pub reference: Option<String>,
+    /// The caller's labels.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    pub labels: serde_json::Value,
+    /// It only asked what would be purged: nothing was.
+    pub dry_run: bool,
     /// How its conversations ended.
     pub counts: Tally,
     /// When its first question was asked.
@@ -119,6 +139,82 @@ pub struct PurgeFinished {
     pub finished_at: Timestamp,
     /// When this was written.
     pub timestamp: Timestamp,
+}
+
+/// The body of `org_blocked` and `org_unblocked`.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OrgBlockedEvent)]
+pub struct OrgHurdle {
+    /// Which of the two.
+    #[schema(schema_with = hurdles)]
+    pub event: EventType,
+    pub org: String,
+    /// What is in the way: a stable word; null where it is overcome.
+    pub code: Option<String>,
+    /// What is missing, and what to do.
+    pub detail: Option<String>,
+    pub timestamp: Timestamp,
+}
+
+/// The body of `endpoint_disabled`.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = EndpointDisabledEvent)]
+pub struct EndpointDisabled {
+    /// Always `endpoint_disabled`.
+    #[schema(schema_with = only_endpoint_disabled)]
+    pub event: EventType,
+    pub endpoint_id: Uuid,
+    /// Scheme and host of its address: more may be a secret.
+    pub host: String,
+    pub reason: String,
+    /// The first of its unbroken row of failures.
+    pub failing_since: Option<Timestamp>,
+    pub timestamp: Timestamp,
+}
+
+/// The body of `ping`, which tells of nothing that happened.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PingEvent)]
+pub struct Ping {
+    /// Always `ping`.
+    #[schema(schema_with = only_ping)]
+    pub event: &'static str,
+    pub endpoint_id: Uuid,
+    pub timestamp: Timestamp,
+}
+
+impl Ping {
+    pub const fn new(endpoint_id: Uuid, timestamp: Timestamp) -> Self {
+        Self { event: "ping", endpoint_id, timestamp }
+    }
+}
+
+/// One of these words.
+fn one_of(words: &[&str]) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words.iter().copied())).build()
+}
+
+fn only_job_completed() -> Object {
+    one_of(&["purge_job_completed"])
+}
+
+fn finals() -> Object {
+    one_of(&["purge_completed", "purge_failed", "purge_canceled"])
+}
+
+fn hurdles() -> Object {
+    one_of(&["org_blocked", "org_unblocked"])
+}
+
+fn only_endpoint_disabled() -> Object {
+    one_of(&["endpoint_disabled"])
+}
+
+fn only_ping() -> Object {
+    one_of(&["ping"])
 }
 
 /// Seconds with two decimals, as the tutorial's receivers read them.

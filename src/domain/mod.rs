@@ -13,6 +13,7 @@ pub mod clocks;
 pub mod counts;
 pub mod doubt;
 pub mod eligibility;
+pub mod endpoints;
 pub mod events;
 pub mod facts;
 pub mod findings;

@@ -2,7 +2,7 @@
 
 use super::{
     CONVERSATIONS, DATABASE_ERRORS, DATABASE_REWINDS, HTTP_IN_FLIGHT, LEASES_EXPIRED, Meters,
-    PERMITS_REFUSED, TRANSACTION_RETRIES, WEBHOOK_ATTEMPTS, WEBHOOKS_REDELIVERED,
+    PERMITS_REFUSED, TRANSACTION_RETRIES, WEBHOOK_ATTEMPTS, ENDPOINTS_DISABLED, WEBHOOKS_REDELIVERED,
 };
 use crate::domain::outcome::Outcome;
 use crate::domain::rewind::Rewind;
@@ -64,6 +64,7 @@ impl Meters {
         for result in ATTEMPT_RESULTS {
             self.add(&WEBHOOK_ATTEMPTS, [result.into()], 0);
         }
+        self.add(&ENDPOINTS_DISABLED, [], 0);
         for state in DeliveryState::ALL {
             self.webhooks_redelivered(*state, 0);
         }
@@ -92,6 +93,11 @@ impl Meters {
     /// So many leases ended without a result.
     pub fn leases_expired(&self, org: &str, of: Leased, number: u64) {
         self.add(&LEASES_EXPIRED, [org.to_owned().into(), of.as_str().into()], number);
+    }
+
+    /// An endpoint is sent nothing more.
+    pub fn endpoint_disabled(&self) {
+        self.add(&ENDPOINTS_DISABLED, [], 1);
     }
 
     /// So many deliveries that were in this state are sent again because somebody asked for it.

@@ -93,6 +93,12 @@ pub const WEBHOOK_ATTEMPTS: Meter =
 /// How long they took.
 pub const WEBHOOK_ATTEMPT_DURATION: Meter =
     meter("genesys_purge_webhook_attempt_duration_seconds", CALLS, &[], "Attempts to deliver a webhook.");
+pub const ENDPOINTS_DISABLED: Meter = meter(
+    "genesys_purge_webhook_endpoints_disabled_total",
+    Counter,
+    &[],
+    "Webhook endpoints that were disabled because they failed for too long, or said that they are gone.",
+);
 pub const WEBHOOKS_REDELIVERED: Meter = meter(
     "genesys_purge_webhooks_redelivered_total",
     Counter,
@@ -239,6 +245,7 @@ pub const TABLE: &[&Meter] = &[
     &ORG_STOPPED,
     &WEBHOOK_ATTEMPTS,
     &WEBHOOK_ATTEMPT_DURATION,
+    &ENDPOINTS_DISABLED,
     &WEBHOOKS_REDELIVERED,
     &DELIVERIES,
     &OLDEST_DELIVERY,

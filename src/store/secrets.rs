@@ -1,7 +1,12 @@
 //! Values that are made once, at the first start, and must then stay.
 
+use secrecy::SecretString;
+
 use super::{Store, StoreError};
-use crate::store::tx::Rows as _;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
+
+/// The name of the secret of the operator's receiver.
+pub const RETENTION_SECRET: &str = "retention_webhook";
 
 impl Store {
     /// The secret of that name; `fresh` becomes it where there is none yet, whichever process comes first.
@@ -20,4 +25,43 @@ impl Store {
         tx.commit().await?;
         Ok(value)
     }
+
+    /// Puts `fresh` in the place of the secret of that name, which goes on signing beside it for a day.
+    pub async fn rotate_secret(&self, name: &str, fresh: &str) -> Result<(), StoreError> {
+        let mut tx = self.begin_request("rotate_secret").await?;
+        sqlx::query!(
+            "-- keep_previous_secret
+            insert into service_secrets (name, value, until)
+            select name || '_previous', value, clock_timestamp() + interval '24 hours' from service_secrets
+            where name = $1
+            on conflict (name) do update set value = excluded.value, until = excluded.until",
+            name
+        )
+        .run(&mut tx)
+        .await?;
+        sqlx::query!(
+            "-- rotate_secret
+            insert into service_secrets (name, value) values ($1, $2)
+            on conflict (name) do update set value = excluded.value",
+            name,
+            fresh
+        )
+        .run(&mut tx)
+        .await?;
+        tx.commit().await
+    }
+}
+
+/// The secret of that name, and the one before as long as it signs, too.
+pub(super) async fn kept_secrets(tx: &mut Tx, name: &str) -> Result<Vec<SecretString>, StoreError> {
+    let values = sqlx::query_scalar!(
+        "-- kept_secrets
+        select value from service_secrets
+        where name = $1 or (name = $1 || '_previous' and until > clock_timestamp())
+        order by name",
+        name
+    )
+    .all(tx)
+    .await?;
+    Ok(values.into_iter().map(SecretString::from).collect())
 }

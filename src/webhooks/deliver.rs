@@ -1,74 +1,84 @@
-//! Delivers: claims what is due, sends the stored bytes, signed, and records how it went.
+//! Delivers: claims what is due, sends it, and records how it went. One endpoint that is slow or dead delays no other: each is
+//! sent a few deliveries at a time.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use reqwest::Url;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Destination, SendError, Sender, Sent, SigningSecret};
-use crate::crash::{self, Side};
+pub use super::attempt::Jitter;
+use super::attempt::{Errand, Route};
+use super::lines::{Item, Lines};
+use super::{SendError, Sender, SigningSecret};
 use crate::domain::address::AddressRules;
-use crate::domain::backoff;
 use crate::meters::Meters;
-use crate::store::deliveries::{Attempt, Delivery, End};
+use crate::store::deliveries::RETENTION;
+use crate::store::deliveries::claim::{Claimed, Delivery, Target, Wanted};
+use crate::store::deliveries::record::{Attempt, End};
+pub use crate::store::deliveries::record::Patience;
 use crate::store::{Store, StoreError};
 
-/// So many are sent at the same time.
-const AT_ONCE: i64 = 8;
+/// So many are sent at the same time to the operator and to registered endpoints: two to each of as many as there may be leave
+/// room, so that any number of them may say nothing.
+const AT_ONCE: usize = 256;
+
+/// So many to receivers that purges named, of which there may be any number.
+const AT_ONCE_OF_PURGES: usize = 64;
+
+/// So many to one endpoint, until it takes one.
+const AT_ONCE_EACH: usize = 2;
+
+/// So many to one that took the last.
+const AT_ONCE_TRUSTED: usize = 8;
 
 /// A courier that hears nothing looks at least so often.
 const FALLBACK: Duration = Duration::from_secs(10);
 
+/// The operator's own receiver; it may be anywhere.
 #[derive(Debug, Clone)]
-pub struct Receiver {
+pub struct Operator {
     pub url: Url,
-    pub secret: SigningSecret,
-    /// How long it may take.
-    pub timeout: Duration,
-    /// The waits between attempts.
-    pub schedule: Vec<Duration>,
-    /// Where receivers that callers name may be.
-    pub rules: AddressRules,
+    /// As they are configured; none: the database keeps them.
+    pub secrets: Vec<SigningSecret>,
 }
 
-/// A source of fractions in 0..1.
-pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
+/// Where deliveries go, and how.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// The operator's own receiver.
+    pub operator: Option<Operator>,
+    /// Where receivers may be that callers name.
+    pub rules: AddressRules,
+    /// How long a receiver may take.
+    pub timeout: Duration,
+    pub patience: Patience,
+}
 
-/// Carries deliveries to the operator's receiver.
+/// Carries deliveries to their receivers.
 pub struct Courier {
+    store: Store,
     errand: Arc<Errand>,
     wake: Arc<Notify>,
 }
 
-struct Errand {
-    store: Store,
-    sender: Sender,
-    destination: Destination,
-    timeout: Duration,
-    schedule: Vec<Duration>,
-    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    jitter: Jitter,
-    meters: Meters,
-}
-
 impl Courier {
-    /// A courier for one receiver, who records his attempts.
+    /// A courier who records his attempts.
     pub fn new(
         store: Store,
-        receiver: Receiver,
+        terms: Terms,
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
         jitter: Jitter,
         meters: Meters,
     ) -> Result<Self, SendError> {
-        let Receiver { url, secret, timeout, schedule, rules } = receiver;
-        let destination = Destination::of_operator(url, vec![secret], timeout);
+        let Terms { operator, rules, timeout, patience } = terms;
         let sender = Sender::new(rules)?;
-        let errand = Errand { store, sender, destination, timeout, schedule, clock, jitter, meters };
-        Ok(Self { errand: Arc::new(errand), wake: Arc::new(Notify::new()) })
+        let errand = Errand { sender, operator, timeout, patience, clock, jitter, meters };
+        Ok(Self { store, errand: Arc::new(errand), wake: Arc::new(Notify::new()) })
     }
 
     /// What tells it of new deliveries.
@@ -78,93 +88,195 @@ impl Courier {
 
     /// Goes on until it is told to stop; attempts under way are finished, until they are cut.
     pub async fn run(self, stop: CancellationToken, cut: CancellationToken) {
+        let mut round = Round::new(&self);
         while !stop.is_cancelled() {
-            let wait = match self.errand.round(&cut).await {
+            let wait = match round.claim().await {
                 Ok(wait) => wait,
                 Err(error) => {
-                    tracing::error!(%error, "deliveries could not be claimed or recorded");
+                    tracing::error!(%error, "deliveries could not be claimed");
                     FALLBACK
                 }
             };
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.wake.notified() => {}
+                Some(ended) = round.attempts.join_next_with_id() => round.record(ended).await,
                 () = tokio::time::sleep(wait) => {}
             }
         }
+        round.part(cut).await;
     }
 }
 
-impl Errand {
-    /// Sends what is due, and tells how long until something else is.
-    async fn round(self: &Arc<Self>, cut: &CancellationToken) -> Result<Duration, StoreError> {
-        let (due, mut next) = self.store.claim_deliveries(AT_ONCE, self.timeout * 2).await?;
-        let was_full = i64::try_from(due.len()).is_ok_and(|number| number == AT_ONCE);
-        let mut attempts = JoinSet::new();
-        for delivery in due {
-            let (errand, cut) = (Arc::clone(self), cut.clone());
-            attempts.spawn(async move {
-                match cut.run_until_cancelled(errand.attempt(&delivery)).await {
-                    Some(done) => done,
-                    None => errand.store.give_back_delivery(&delivery).await.map(|()| None),
-                }
-            });
+/// What a courier is doing.
+struct Round<'a> {
+    courier: &'a Courier,
+    lines: Lines<Route>,
+    attempts: JoinSet<Attempt>,
+    /// What each task sends.
+    sending: HashMap<Id, Delivery>,
+    /// Endpoints that took what they were sent last.
+    trusted: BTreeSet<String>,
+    /// The endpoint behind which to look next.
+    after: String,
+    /// How long until something is due that was seen in this circle of endpoints.
+    next: Option<Duration>,
+}
+
+impl<'a> Round<'a> {
+    fn new(courier: &'a Courier) -> Self {
+        Self {
+            courier,
+            lines: Lines::default(),
+            attempts: JoinSet::new(),
+            sending: HashMap::new(),
+            trusted: BTreeSet::new(),
+            after: String::new(),
+            next: None,
         }
-        while let Some(attempt) = attempts.join_next().await {
-            match attempt {
-                Ok(Ok(again)) => next = next.into_iter().chain(again).min(),
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "a delivery's attempt could not be recorded; it is repeated");
-                }
-                Err(_) => {}
-            }
-        }
-        if was_full {
-            return Ok(Duration::ZERO);
-        }
-        Ok(next.unwrap_or(FALLBACK).clamp(Duration::from_millis(10), FALLBACK))
     }
 
-    /// Sends once, and tells how long until it is sent again.
-    async fn attempt(&self, delivery: &Delivery) -> Result<Option<Duration>, StoreError> {
-        let id = delivery.event_id.to_string();
-        let timed = self.meters.webhook_attempt();
-        crash::pass("deliver", Side::Before);
-        let sent = self.sender.send(&self.destination, &id, (self.clock)(), &delivery.payload).await;
-        crash::pass("deliver", Side::After);
-        let latency = timed.elapsed();
-        let Sent { taken, answer } = sent;
-        let end = match taken {
-            Ok(status) => {
-                timed.end("delivered");
-                End::Delivered(status)
+    /// Claims as much as there is room for, and begins to send it; tells how long until there may be more.
+    async fn claim(&mut self) -> Result<Duration, StoreError> {
+        let mut is_whole_circle = self.after.is_empty();
+        loop {
+            let room = AT_ONCE.saturating_sub(self.lines.registered());
+            let room_of_purges = AT_ONCE_OF_PURGES.saturating_sub(self.lines.of_purges());
+            if room == 0 && room_of_purges == 0 {
+                return Ok(FALLBACK);
+            }
+            if self.after.is_empty() {
+                self.next = None;
+            }
+            let errand = &self.courier.errand;
+            let wanted = Wanted {
+                room,
+                room_of_purges,
+                at_once: AT_ONCE_EACH,
+                at_once_trusted: AT_ONCE_TRUSTED,
+                trusted: self.trusted.iter().cloned().collect(),
+                under_way: self.lines.claimed().clone(),
+                to_operator: errand.operator.is_some(),
+                after: self.after.clone(),
+                lease: errand.timeout * 2,
+            };
+            let before = Instant::now() + errand.timeout;
+            let Claimed { deliveries, targets, next, more } = self.courier.store.claim_deliveries(&wanted).await?;
+            self.next = self.next.into_iter().chain(next).min();
+            self.begin(deliveries, &targets, before);
+            self.after = more.unwrap_or_default();
+            if self.after.is_empty() {
+                if is_whole_circle {
+                    return Ok(self.next.unwrap_or(FALLBACK).clamp(Duration::from_millis(10), FALLBACK));
+                }
+                is_whole_circle = true;
+            }
+        }
+    }
+
+    fn begin(&mut self, deliveries: Vec<Delivery>, targets: &BTreeMap<String, Target>, before: Instant) {
+        let mut destinations = BTreeMap::new();
+        for delivery in deliveries {
+            let to = destinations.entry(delivery.endpoint.clone()).or_insert_with(|| {
+                let is_operator = delivery.endpoint == RETENTION;
+                Arc::new(self.courier.errand.destination(is_operator, targets.get(&delivery.endpoint)))
+            });
+            let route = Route { to: Arc::clone(to), before };
+            if let Some(item) = self.lines.begin(Item { delivery, with: route }) {
+                self.send(item);
+            }
+        }
+    }
+
+    fn send(&mut self, Item { delivery, with: route }: Item<Route>) {
+        let (errand, sent) = (Arc::clone(&self.courier.errand), delivery.clone());
+        let task = self.attempts.spawn(async move { errand.attempt(&route.to, sent).await });
+        self.sending.insert(task.id(), delivery);
+    }
+
+    /// Records what has ended, all that has, and sends who waited behind it.
+    async fn record(&mut self, first: Result<(Id, Attempt), JoinError>) {
+        let mut ended = Vec::new();
+        let mut next = Some(first);
+        while let Some(one) = next {
+            ended.extend(self.end(one));
+            next = self.attempts.try_join_next_with_id();
+        }
+        match self.courier.store.record_attempts(&ended, &self.courier.errand.patience).await {
+            Ok(recorded) => {
+                if recorded.lost > 0 {
+                    tracing::warn!(lost = recorded.lost, "attempts took longer than their lease; they are repeated");
+                }
+                for (endpoint, why) in recorded.disabled {
+                    self.courier.errand.meters.endpoint_disabled();
+                    tracing::error!(%endpoint, why, "a webhook endpoint is disabled; enable it when it works again");
+                }
+            }
+            Err(error) => tracing::error!(%error, "attempts could not be recorded; they are repeated"),
+        }
+        let mut late = Vec::new();
+        for attempt in &ended {
+            self.trust(attempt);
+            let mut next = self.lines.end(&attempt.delivery);
+            while let Some(item) = next {
+                if Instant::now() < item.with.before {
+                    self.send(item);
+                    break;
+                }
+                // What went before took too long for its lease.
+                next = self.lines.end(&item.delivery);
+                late.push(item.delivery);
+            }
+        }
+        self.give_back(&late).await;
+    }
+
+    fn trust(&mut self, attempt: &Attempt) {
+        let endpoint = &attempt.delivery.endpoint;
+        match attempt.end {
+            End::Delivered(_) if !attempt.delivery.is_of_purge => {
+                self.trusted.insert(endpoint.clone());
+            }
+            End::Delivered(_) => {}
+            End::Failed { .. } => {
+                self.trusted.remove(endpoint);
+            }
+        }
+    }
+
+    /// What came of a task. One that panicked has sent nothing that anybody knows of: it is sent again when its lease is over.
+    fn end(&mut self, ended: Result<(Id, Attempt), JoinError>) -> Option<Attempt> {
+        match ended {
+            Ok((task, attempt)) => {
+                self.sending.remove(&task);
+                Some(attempt)
             }
             Err(error) => {
-                let asked = answer.as_ref().and_then(|answer| answer.retry_after);
-                let again = self.again(delivery, &error, asked);
-                let is_dead = again.is_none();
-                timed.end(if is_dead { "dead" } else { "failed" });
-                tracing::warn!(delivery = %delivery.id, attempt = delivery.attempt, is_dead, %error, "a webhook was not taken");
-                let status = answer.as_ref().map(|answer| answer.status);
-                End::Failed { again, status, error: error.to_string() }
+                let delivery = self.sending.remove(&error.id())?;
+                tracing::error!(delivery = %delivery.id, %error, "an attempt to deliver failed inside");
+                if let Some(item) = self.lines.end(&delivery) {
+                    self.send(item);
+                }
+                None
             }
-        };
-        let attempt = Attempt { end, latency, response: answer.map(|answer| answer.body) };
-        self.store.record_attempt(delivery, &attempt).await
+        }
     }
 
-    /// When a failed one is sent again; a receiver that is gone is sent nothing.
-    fn again(&self, delivery: &Delivery, error: &SendError, asked: Option<Duration>) -> Option<Duration> {
-        match error {
-            SendError::Gone => None,
-            SendError::Status { .. }
-            | SendError::Timeout(_)
-            | SendError::Transport(_)
-            | SendError::Unsendable(_)
-            | SendError::NotAllowed
-            | SendError::NoHttps(_) => {
-                backoff::delivery(&self.schedule, delivery.tries, asked, (self.jitter)())
-            }
+    /// Lets what is under way come to its end, until it is cut; what was not begun is another's.
+    async fn part(mut self, cut: CancellationToken) {
+        let waiting = self.lines.abandon();
+        self.give_back(&waiting).await;
+        while let Some(Some(ended)) = cut.run_until_cancelled(self.attempts.join_next_with_id()).await {
+            self.record(ended).await;
+        }
+        self.attempts.abort_all();
+        let cut: Vec<Delivery> = self.sending.drain().map(|(_, delivery)| delivery).collect();
+        self.give_back(&cut).await;
+    }
+
+    async fn give_back(&self, deliveries: &[Delivery]) {
+        if let Err(error) = self.courier.store.give_back_deliveries(deliveries).await {
+            tracing::warn!(%error, "deliveries that were not sent wait until their lease is over");
         }
     }
 }

@@ -2,11 +2,15 @@
 //!
 //! Invariant: webhooks sends the bytes that were stored, never builds a payload, and does not know what an event means.
 
+mod attempt;
 pub mod deliver;
 mod guard;
+mod lines;
+mod ping;
 mod send;
 mod sign;
 
 pub use guard::{Addresses, Lookup, SystemLookup};
+pub use ping::Pinger;
 pub use send::{Destination, SendError, Sender, Sent};
 pub use sign::{SecretError, SigningSecret, new_private_key, new_secret};

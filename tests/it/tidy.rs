@@ -32,7 +32,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ("webhooks", &["crash", "domain", "meters", "store"]),
     // They meet in Postgres: `api` never calls Genesys, `engine` never knows HTTP from below.
     ("engine", &["domain", "genesys", "meters", "store"]),
-    ("api", &["domain", "evidence", "intake", "meters", "store"]),
+    ("api", &["domain", "evidence", "intake", "meters", "store", "webhooks"]),
     ("upkeep", &["domain", "engine", "meters", "store"]),
     ("telemetry", &["config"]),
     (

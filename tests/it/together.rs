@@ -27,6 +27,7 @@ fn ask(store: &Store, org: &str, key_id: Uuid, number: u128) -> JoinHandle<Told>
         reference: Some(format!("R-{number}")),
         labels: json!({ "number": number.to_string() }),
         is_dry_run: false,
+        webhook: None,
         key_id,
         requested_by: "tester".to_owned(),
         request_id: "request".to_owned(),

@@ -1,13 +1,17 @@
 //! Webhooks to the operator's receiver: signed, the same bytes at every attempt, delivered or visibly dead.
 
+mod endpoints;
+mod failing;
 mod listed;
 mod redelivered;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use genesys_purge::app::World;
 use genesys_purge::sandbox::Kind;
+use genesys_purge::store::Store;
+use genesys_purge::store::deliveries::claim::{Delivery, Wanted};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -27,7 +31,7 @@ async fn purge_some(test: &TestService, number: usize) -> Uuid {
     purge
 }
 
-struct Delivery {
+struct Told {
     state: String,
     attempt: i32,
     last_status: Option<i32>,
@@ -35,7 +39,7 @@ struct Delivery {
 }
 
 /// The delivery of one event.
-async fn delivery(test: &TestService, event: &str) -> Delivery {
+async fn delivery(test: &TestService, event: &str) -> Told {
     let mut connection = test.database.connect().await;
     let (state, attempt, last_status, last_error) = sqlx::query_as(
         "select state::text, attempt, last_status, last_error from deliveries where event_id = $1",
@@ -44,11 +48,11 @@ async fn delivery(test: &TestService, event: &str) -> Delivery {
     .fetch_one(&mut connection)
     .await
     .unwrap();
-    Delivery { state, attempt, last_status, last_error }
+    Told { state, attempt, last_status, last_error }
 }
 
 /// Waits until the delivery of an event is in that state.
-async fn delivery_in(test: &TestService, event: &str, state: &str) -> Delivery {
+async fn delivery_in(test: &TestService, event: &str, state: &str) -> Told {
     eventually("the delivery got there", async || delivery(test, event).await.state == state).await;
     delivery(test, event).await
 }
@@ -94,6 +98,7 @@ async fn receivers_are_told_exactly_the_fields_of_the_contract_in_signed_request
         done.body,
         json!({
             "event": "purge_completed", "purgeId": purge, "run": 1, "org": "default", "reference": "CASE-7",
+            "labels": {}, "dryRun": false,
             "counts": {
                 "total": 3, "duplicates": 1, "pending": 0, "eligible": 0, "submitted": 0, "purged": 3,
                 "already_purged": 0, "on_hold": 0, "retained": 0, "not_found": 0, "active": 0, "failed": 0,
@@ -135,7 +140,7 @@ async fn a_job_that_upstream_calls_failed_and_a_purge_that_failed_are_told_so() 
     assert_eq!((&done.body["purgeId"], &done.body["counts"]["failed"]), (&json!(purge), &json!(2)));
     assert_eq!(done.body["reference"], json!(null), "the field is there even where there is nothing to say");
     let contract =
-        ["event", "purgeId", "run", "org", "reference", "counts", "startedAt", "finishedAt", "timestamp"];
+        ["event", "purgeId", "run", "org", "reference", "labels", "dryRun", "counts", "startedAt", "finishedAt", "timestamp"];
     assert_eq!(fields(&done.body), contract.into());
     assert_books(&test).await;
 }
@@ -253,13 +258,28 @@ async fn deliveries_survive_a_restart() {
     assert_books(&test).await;
 }
 
+/// Claims what is due.
+async fn claim(store: &Store) -> Vec<Delivery> {
+    let wanted = Wanted {
+        room: 8,
+        room_of_purges: 8,
+        at_once: 8,
+        at_once_trusted: 8,
+        trusted: Vec::new(),
+        under_way: BTreeMap::new(),
+        to_operator: true,
+        after: String::new(),
+        lease: Duration::from_secs(30),
+    };
+    store.claim_deliveries(&wanted).await.unwrap().deliveries
+}
+
 /// Claims what is due as a process does that dies before it records anything; the seconds of the lease that it leaves, which
 /// is over at once.
 async fn die_while_sending(test: &TestService) -> i64 {
     let store = test.store().await;
     test.sql("update deliveries set run_at = now() where state = 'pending'").await;
-    let (claimed, _) = store.claim_deliveries(8, Duration::from_secs(30)).await.unwrap();
-    assert_eq!(claimed.len(), 1);
+    assert_eq!(claim(&store).await.len(), 1);
     store.close().await;
     let lease = "select round(extract(epoch from lease_until - now()))::bigint from deliveries";
     let seconds = test.number(lease).await;

@@ -33,6 +33,8 @@ pub(in crate::api) struct PurgeBody {
     finished_at: Option<Timestamp>,
     /// The name of the key that asked for it.
     requested_by: String,
+    /// The webhook endpoint that it named (`webhookUrl`).
+    webhook_endpoint_id: Option<Uuid>,
     /// Why its work waits, where it does.
     blocked_reason: Option<BlockedReason>,
     /// Why the service paused it, where no caller did: `not_found_share`, too much of it is not known upstream. Who resumes it
@@ -41,6 +43,16 @@ pub(in crate::api) struct PurgeBody {
     /// What of it can't be read from the database and waits for an operator, where anything does: nothing of it is submitted,
     /// and the purge is not final before it is repaired. The counts tell how it stood last.
     parked: Option<ParkedBody>,
+}
+
+/// A purge as it was accepted.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct AcceptedPurge {
+    #[serde(flatten)]
+    pub(super) purge: PurgeBody,
+    /// What the receiver at `webhookUrl` checks signatures with; told by this answer and by those to repeats of the request alone.
+    pub(super) webhook_secret: Option<String>,
 }
 
 /// How fast it goes.
@@ -96,6 +108,7 @@ impl From<Purge> for PurgeBody {
             started_at: purge.started_at,
             finished_at: purge.finished_at,
             requested_by: purge.requested_by,
+            webhook_endpoint_id: purge.endpoint,
             blocked_reason: purge.blocked.map(|(code, detail)| BlockedReason { code, detail }),
             paused_reason: purge
                 .paused_for

@@ -10,14 +10,16 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, SchemaType, Type};
 
-use super::body::PurgeBody;
+use super::body::AcceptedPurge;
 use super::fields::Fields;
 use super::{fields, read, repeat};
 use crate::api::auth::{self, Authorized};
-use crate::api::checks::not_yet;
+use crate::api::endpoints;
 use crate::api::extract::{JsonBody, media_type, unique_texts, unsupported};
 use crate::api::incoming;
 use crate::api::key_id::KeyId;
@@ -65,9 +67,15 @@ pub(in crate::api) struct NewPurgeBody {
     #[serde(default, deserialize_with = "unique_texts")]
     #[schema(schema_with = fields::labels)]
     labels: BTreeMap<String, String>,
-    /// Not supported yet.
-    #[schema(schema_with = not_yet)]
+    #[schema(schema_with = webhook_url)]
     webhook_url: Option<String>,
+}
+
+fn webhook_url() -> Object {
+    let mut url = endpoints::fields::url();
+    url.schema_type = SchemaType::from_iter([Type::String, Type::Null]);
+    url.description = Some("Where its end, and that of each of its jobs, is told to.".to_owned());
+    url
 }
 
 /// Accept a purge.
@@ -90,9 +98,10 @@ pub(in crate::api) struct NewPurgeBody {
         ("dryRun" = Option<bool>, Query, description = "Uploads only: only find out what would be purged."),
         ("permanentDelete" = Option<bool>, Query, description = "Uploads only: true or left out."),
         ("expectedCount" = Option<u64>, Query, description = "Uploads only: how many ids are sent, repeats included."),
+        ("webhookUrl" = Option<String>, Query, description = "Uploads only: where its end, and that of each of its jobs, is told to."),
     ),
     responses(
-        (status = 202, description = "Accepted.", body = PurgeBody, headers(("Location" = String, description = "Where to read it."), ("Idempotent-Replayed" = Option<String>, description = "`true`: this answers a repeat."))),
+        (status = 202, description = "Accepted.", body = AcceptedPurge, headers(("Location" = String, description = "Where to read it."), ("Idempotent-Replayed" = Option<String>, description = "`true`: this answers a repeat."))),
         (status = 401, description = "`no_key`: send a key in force; also where it was revoked before the purge was accepted"),
         (status = 408, description = "`request_timeout`: no byte of the body came for too long, or it came too slowly (`intake.min_rate`) or took too long (`intake.upload_timeout`)"),
         (status = 400, description = "`invalid_json`, `invalid_query`, `invalid_idempotency_key`, `broken_body`"),
@@ -168,7 +177,12 @@ async fn take(
     }
     let location = [(header::LOCATION, format!("/purges/{}", purge.id))];
     let replayed = is_repeat.then_some([(repeat::REPLAYED, "true")]);
-    Ok((StatusCode::ACCEPTED, location, replayed, Json(PurgeBody::from(purge.as_accepted()))).into_response())
+    let webhook_secret = match (purge.endpoint, &new.webhook) {
+        (Some(id), _) if is_repeat => state.store.endpoint_secret(&caller.reach, id).await?,
+        (_, webhook) => webhook.as_ref().map(|webhook| webhook.secret.expose_secret().to_owned()),
+    };
+    let accepted = AcceptedPurge { purge: purge.as_accepted().into(), webhook_secret };
+    Ok((StatusCode::ACCEPTED, location, replayed, Json(accepted)).into_response())
 }
 
 /// Accepts the purge, or finds the one that its key stands for, and tells which; a repeat waits here for its first, without

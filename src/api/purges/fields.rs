@@ -6,10 +6,13 @@ use axum::http::StatusCode;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, SchemaType, Type};
 
 use crate::api::checks::{check_text, optional_text, text};
+use crate::api::endpoints::body::Signing;
+use crate::api::endpoints::fields::check_url;
 use crate::api::key_id::KeyId;
 use crate::api::problem::{FieldError, Problem};
 use crate::api::state::ApiState;
 use crate::domain::keys::Caller;
+use crate::store::endpoints::create::OfPurge;
 use crate::store::purges::accept::NewPurge;
 
 /// The fields, as they were sent.
@@ -92,7 +95,8 @@ impl Fields {
                     }
                 }
                 _ => {
-                    let known = "org, reason, reference, label, dryRun, permanentDelete, expectedCount";
+                    let known =
+                        "org, reason, reference, label, dryRun, permanentDelete, expectedCount, webhookUrl";
                     return Err(Problem::invalid_query(&name, format!("is not known; known are {known}")));
                 }
             }
@@ -108,9 +112,6 @@ impl Fields {
         KeyId(key_id): KeyId,
         request_id: String,
     ) -> Result<(NewPurge, Option<u64>), Problem> {
-        if self.webhook_url.is_some() {
-            return Err(Problem::not_supported_yet("webhookUrl"));
-        }
         // All that is wrong is told at once, so that nobody has to send it again and again.
         let mut errors = Vec::new();
         if self.is_permanent == Some(false) {
@@ -130,6 +131,11 @@ impl Fields {
             check_text(&mut errors, "/labels", Some(key), LONGEST_LABEL);
             check_text(&mut errors, "/labels", Some(value), LONGEST_LABEL);
         }
+        let webhook = self.webhook_url.map(|url| OfPurge {
+            id: (state.new_id)(),
+            url: check_url(&mut errors, "/webhookUrl", &url, state),
+            secret: (state.hooks.new_secret)(Signing::Hmac).into(),
+        });
         if !errors.is_empty() {
             return Err(Problem::invalid(errors));
         }
@@ -144,6 +150,7 @@ impl Fields {
                 .collect::<serde_json::Map<_, _>>()
                 .into(),
             is_dry_run: self.is_dry_run,
+            webhook,
             key_id,
             requested_by: caller.name.clone(),
             request_id,

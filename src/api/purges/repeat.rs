@@ -42,6 +42,8 @@ struct Wish<'a> {
     labels: &'a serde_json::Value,
     is_dry_run: bool,
     expected_count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_url: Option<&'a str>,
 }
 
 /// Binds a key to the API key that asks and to what is asked for. The format of the ids does not count, their order does.
@@ -53,6 +55,7 @@ pub(super) fn bind(key: String, new: &NewPurge, expected_count: Option<u64>, spo
         labels: &new.labels,
         is_dry_run: new.is_dry_run,
         expected_count,
+        webhook_url: new.webhook.as_ref().map(|webhook| webhook.url.as_str()),
     };
     let mut hasher = Sha256::new();
     hasher.update(spooled.digest());
@@ -66,6 +69,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::store::endpoints::create::OfPurge;
 
     fn headers(keys: &[&[u8]]) -> HeaderMap {
         keys.iter().map(|key| (HEADER, axum::http::HeaderValue::from_bytes(key).unwrap())).collect()
@@ -92,6 +96,7 @@ mod tests {
             reference: None,
             labels: serde_json::json!({ "a": "1", "b": "2" }),
             is_dry_run: false,
+            webhook: None,
             key_id: Uuid::nil(),
             requested_by: "somebody".to_owned(),
             request_id: "one".to_owned(),
@@ -101,6 +106,8 @@ mod tests {
             bind("k".to_owned(), new, expected, &spooled).fingerprint
         };
         let first = print(&new, None, &ids);
+        let webhook =
+            |url: &str| OfPurge { id: Uuid::nil(), url: url.to_owned(), secret: "made anew each time".into() };
         let again = NewPurge { request_id: "two".to_owned(), ..new.clone() };
         assert_eq!(print(&again, None, &ids), first);
         let others = [
@@ -108,6 +115,8 @@ mod tests {
             NewPurge { reason: None, reference: Some("r".to_owned()), ..new.clone() },
             NewPurge { labels: serde_json::json!({ "a": "1", "b": "3" }), ..new.clone() },
             NewPurge { is_dry_run: true, ..new.clone() },
+            NewPurge { webhook: Some(webhook("https://a.example/1")), ..new.clone() },
+            NewPurge { webhook: Some(webhook("https://a.example/2")), ..new.clone() },
         ];
         for other in others {
             assert_ne!(print(&other, None, &ids), first, "{other:?}");

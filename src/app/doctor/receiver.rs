@@ -3,9 +3,9 @@
 use super::database::Connected;
 use super::finding::Finding;
 use super::{LONGEST, Practice, asked};
-use crate::app::RETENTION_SECRET;
 use crate::config::Settings;
 use crate::domain::address::AddressRules;
+use crate::store::secrets::RETENTION_SECRET;
 use crate::webhooks::Sender;
 
 pub(super) async fn examine(

@@ -28,7 +28,7 @@ pub struct Wanted {
 /// Where a delivery stands in the list.
 pub type Place = (Timestamp, Uuid);
 
-/// So many deliveries of a purge are looked through at once for those in a state.
+/// So many deliveries of a purge or an endpoint are looked through at once for those that are wanted.
 const CANDIDATES: usize = 5000;
 
 impl Store {
@@ -41,13 +41,15 @@ impl Store {
         before: Option<Place>,
         limit: usize,
     ) -> Result<(Vec<DeliveryRow>, Option<Place>), StoreError> {
-        if wanted.endpoint.as_ref().is_some_and(|endpoint| endpoint != RETENTION) {
+        let is_endpoint = |endpoint: &String| endpoint == RETENTION || Uuid::try_parse(endpoint).is_ok();
+        if wanted.endpoint.as_ref().is_some_and(|endpoint| !is_endpoint(endpoint)) {
             return Ok((Vec::new(), None));
         }
         let mut tx = self.begin_request("list_deliveries").await?;
         let (ids, next) = match wanted.purge {
             Some(purge) if !is_there(&mut tx, reach, purge).await? => return Ok((Vec::new(), None)),
             Some(purge) => of_purge(&mut tx, purge, wanted, before, limit).await?,
+            None if wanted.endpoint.is_some() => of_endpoint(&mut tx, reach, wanted, before, limit).await?,
             None => {
                 let found = of_orgs(&mut tx, reach, wanted, before, number(limit.saturating_add(1))).await?;
                 let next = found.get(limit.saturating_sub(1)).filter(|_| found.len() > limit).copied();
@@ -168,10 +170,11 @@ async fn of_purge(
     limit: usize,
 ) -> Result<(Vec<Uuid>, Option<Place>), StoreError> {
     let (before_at, before_id) = before.unzip();
-    let at_once = if wanted.state.is_some() { CANDIDATES.max(limit) } else { limit };
+    let at_once = if wanted.state.is_some() || wanted.endpoint.is_some() { CANDIDATES.max(limit) } else { limit };
     let rows = sqlx::query!(
         r#"-- list_deliveries_of_purge
-        select p.created_at, p.delivery_id, ($7::text is null or d.state::text = $7) as "is_wanted!"
+        select p.created_at, p.delivery_id,
+               ($7::text is null or d.state::text = $7) and ($8::text is null or d.endpoint = $8) as "is_wanted!"
         from (
             select created_at, delivery_id from purge_deliveries
             where purge_id = $1 and created_at >= coalesce($2::timestamptz, '-infinity')
@@ -187,19 +190,62 @@ async fn of_purge(
         before_id,
         number(at_once.saturating_add(1)),
         Uuid::max(),
-        wanted.state.map(DeliveryState::as_str)
+        wanted.state.map(DeliveryState::as_str),
+        wanted.endpoint
     )
     .all(tx)
     .await?;
+    let rows = rows.into_iter().map(|row| ((row.created_at.to_jiff(), row.delivery_id), row.is_wanted));
+    Ok(chosen(&rows.collect::<Vec<_>>(), at_once, limit))
+}
+
+/// Those for one endpoint, within the reach.
+async fn of_endpoint(
+    tx: &mut Tx,
+    reach: &Reach,
+    wanted: &Wanted,
+    before: Option<Place>,
+    limit: usize,
+) -> Result<(Vec<Uuid>, Option<Place>), StoreError> {
+    let (before_at, before_id) = before.unzip();
+    let is_whole = wanted.state.is_none() && reach.is_everywhere();
+    let at_once = if is_whole { limit } else { CANDIDATES.max(limit) };
+    let rows = sqlx::query!(
+        r#"-- list_deliveries_of_endpoint
+        select created_at, id,
+               ($6::text is null or state::text = $6) and ($7::text[] is null or org = any($7)) as "is_wanted!"
+        from deliveries
+        where endpoint = $1 and created_at >= coalesce($2::timestamptz, '-infinity')
+          and (created_at, id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4::uuid, $8))
+        order by created_at desc, id desc
+        limit $5"#,
+        wanted.endpoint,
+        wanted.since.map(ToSqlx::to_sqlx) as _,
+        before_at.map(ToSqlx::to_sqlx) as _,
+        before_id,
+        number(at_once.saturating_add(1)),
+        wanted.state.map(DeliveryState::as_str),
+        reach.orgs(),
+        Uuid::max()
+    )
+    .all(tx)
+    .await?;
+    let rows =
+        rows.into_iter().map(|row| ((row.created_at.to_jiff(), row.id), row.is_wanted));
+    Ok(chosen(&rows.collect::<Vec<_>>(), at_once, limit))
+}
+
+/// Those that are wanted among the rows that were looked at, up to a page of them, and the place to go on before.
+fn chosen(rows: &[(Place, bool)], at_once: usize, limit: usize) -> (Vec<Uuid>, Option<Place>) {
     let (mut ids, mut next) = (Vec::new(), None);
-    for (looked_at, row) in (1..).zip(&rows) {
+    for (looked_at, (place, is_wanted)) in (1..).zip(rows) {
         if looked_at > at_once || ids.len() == limit {
             break;
         }
-        ids.extend(row.is_wanted.then_some(row.delivery_id));
-        next = (looked_at < rows.len()).then(|| (row.created_at.to_jiff(), row.delivery_id));
+        ids.extend(is_wanted.then_some(place.1));
+        next = (looked_at < rows.len()).then_some(*place);
     }
-    Ok((ids, next))
+    (ids, next)
 }
 
 fn number(of: usize) -> i64 {

@@ -92,7 +92,7 @@ pub(super) async fn load(tx: &mut Tx, reach: &Reach, ids: &[Uuid]) -> Result<Vec
         r#"-- deliveries
         select d.id, d.event_id, e.type as "event: EventType", d.org, e.purge_id,
                j.upstream_job_id as "upstream_job_id?", d.endpoint, d.payload, d.state as "state: DeliveryState",
-               d.attempt, d.created_at, d.run_at, d.delivered_at, d.last_status, d.last_error
+               d.attempt, d.created_at, coalesce(d.due_at, d.run_at) as "run_at!: SqlTimestamp", d.delivered_at, d.last_status, d.last_error
         from deliveries d
         join events e on e.id = d.event_id
         left join jobs j on j.id = e.job_id

@@ -60,7 +60,9 @@ impl Store {
         sqlx::query!(
             "-- redeliver
             update deliveries
-            set state = 'pending', delivered_at = null, run_at = clock_timestamp(),
+            set state = 'pending', delivered_at = null,
+                run_at = case when due_at is null then clock_timestamp() else run_at end,
+                due_at = case when due_at is null then null else clock_timestamp() end,
                 schedule_from = attempt + case when lease_until > clock_timestamp() then 1 else 0 end
             where id = $1",
             id
@@ -170,7 +172,9 @@ async fn send_again(tx: &mut Tx, dead: &[Place]) -> Result<BTreeMap<Option<Strin
     let orgs = sqlx::query_scalar!(
         "-- redeliver_dead
         update deliveries d
-        set state = 'pending', run_at = clock_timestamp(), schedule_from = d.attempt
+        set state = 'pending', schedule_from = d.attempt,
+            run_at = case when d.due_at is null then clock_timestamp() else d.run_at end,
+            due_at = case when d.due_at is null then null else clock_timestamp() end
         from (
             select id from deliveries where id = any($1) and state = 'dead' order by id for no key update
         ) locked

@@ -1,13 +1,16 @@
 //! The one function that writes events, and the deliveries that they owe.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use uuid::Uuid;
 
 use crate::domain::events::EventType;
 use crate::domain::keys::SERVICE;
-use crate::store::deliveries::{RETENTION, WAKE};
-use crate::store::tx::{Tx, Writes as _};
+use crate::store::deliveries::owe::{Message, Owed, owe};
+use crate::store::error::ensure_rows;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +30,8 @@ pub(in crate::store) struct NewEvent<'a> {
     pub(in crate::store) job: Option<Uuid>,
     pub(in crate::store) hold: Option<Uuid>,
     pub(in crate::store) payload: serde_json::Value,
-    /// The body for the operator's receiver, where this event is one that it is told.
-    pub(in crate::store) webhook: Option<String>,
+    /// What receivers are told of it, where they are.
+    pub(in crate::store) webhook: Option<Message>,
 }
 
 /// An event in the history of a purge, whose row is locked.
@@ -37,7 +40,7 @@ pub(in crate::store) struct OfPurge {
     pub(in crate::store) event: EventType,
     pub(in crate::store) job: Option<Uuid>,
     pub(in crate::store) payload: serde_json::Value,
-    pub(in crate::store) webhook: Option<String>,
+    pub(in crate::store) webhook: Option<Message>,
 }
 
 /// Writes one event that belongs to no single purge.
@@ -65,10 +68,9 @@ pub(in crate::store) async fn write(
     )
     .run(tx)
     .await?;
-    match event.webhook {
-        Some(body) => owe(store, tx, &[id], &[body]).await,
-        None => Ok(()),
-    }
+    let Some(message) = event.webhook else { return Ok(()) };
+    let org = event.org.map(str::to_owned);
+    owe(store, tx, vec![Owed { event_id: id, event: event.event, org, purge: None, message }]).await
 }
 
 /// Writes events into the histories of purges; at most one for each purge. Each tells the time at which the purge's row was
@@ -84,7 +86,7 @@ pub(in crate::store) async fn write_for_purges(
     }
     events.sort_by_key(|event| event.purge);
     let ids: Vec<Uuid> = events.iter().map(|_| store.new_id()).collect();
-    sqlx::query!(
+    let written = sqlx::query!(
         "-- write_purge_events
         with locked as (
             select id from purges where id = any($2) order by id for no key update
@@ -97,7 +99,8 @@ pub(in crate::store) async fn write_for_purges(
                clock_timestamp()
         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::jsonb[])
              as new (id, purge_id, type, job_id, payload)
-        join counted on counted.id = new.purge_id",
+        join counted on counted.id = new.purge_id
+        returning id, org",
         &ids,
         &events.iter().map(|event| event.purge).collect::<Vec<_>>(),
         &events.iter().map(|event| event.event.to_string()).collect::<Vec<_>>(),
@@ -106,31 +109,14 @@ pub(in crate::store) async fn write_for_purges(
         actor.name,
         actor.request_id
     )
-    .exactly(tx, events.len())
+    .all(tx)
     .await?;
-    let (ids, bodies): (Vec<_>, Vec<_>) =
-        ids.into_iter().zip(events).filter_map(|(id, event)| Some((id, event.webhook?))).unzip();
-    owe(store, tx, &ids, &bodies).await
-}
-
-/// Writes the deliveries that these events owe to the operator's receiver, if there is one.
-async fn owe(store: &Store, tx: &mut Tx, events: &[Uuid], bodies: &[String]) -> Result<(), StoreError> {
-    if events.is_empty() || !store.tells_retention {
-        return Ok(());
-    }
-    let ids: Vec<Uuid> = events.iter().map(|_| store.new_id()).collect();
-    sqlx::query!(
-        "-- owe_deliveries
-        insert into deliveries (id, event_id, endpoint, payload)
-        select id, event_id, $4, payload
-        from unnest($1::uuid[], $2::uuid[], $3::text[]) as new (id, event_id, payload)",
-        &ids,
-        events,
-        bodies,
-        RETENTION
-    )
-    .run(tx)
-    .await?;
-    tx.will_wake(WAKE);
-    Ok(())
+    ensure_rows("write_purge_events", written.len() as u64, events.len())?;
+    let mut orgs: HashMap<Uuid, Option<String>> =
+        written.into_iter().map(|row| (row.id, row.org)).collect();
+    let owed = ids.into_iter().zip(events).filter_map(|(event_id, OfPurge { purge, event, webhook, .. })| {
+        let org = orgs.remove(&event_id).flatten();
+        Some(Owed { event_id, event, org, purge: Some(purge), message: webhook? })
+    });
+    owe(store, tx, owed.collect()).await
 }

@@ -17,7 +17,7 @@ pub struct JobLease {
 }
 
 /// A job under lock.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct LockedJob {
     pub(super) id: Uuid,
     pub(super) state: JobState,

@@ -1,6 +1,7 @@
 //! Jobs: one batch each, from the packing to the knowledge of every id's fate.
 
 pub mod claim;
+mod ended;
 mod ending;
 mod facts;
 pub mod intend;

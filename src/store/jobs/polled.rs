@@ -5,15 +5,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
 use serde_json::Value;
-use uuid::Uuid;
 
+use super::ended::{self, Ending};
 use super::lease::{JobLease, LockedJob, MISSES, lock};
-use crate::domain::events::{EventType, JobCompleted, latency};
 use crate::domain::search::gathered;
 use crate::domain::terms::EngineTerms;
-use crate::store::events::{Actor, NewEvent, OfPurge, write, write_for_purges};
 use crate::store::orgs::pace;
-use crate::store::tx::{Rows as _, Tx, Writes as _};
+use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// A job past its deadline is asked after so rarely.
@@ -116,57 +114,15 @@ impl Store {
         now: Timestamp,
         (is_completed, state, records_processed): (bool, &str, Option<i64>),
     ) -> Result<(), StoreError> {
-        verify(tx, job, now, Some(Ending { is_completed, state, records_processed })).await?;
+        let ending = Ending { is_completed, state, records_processed };
+        verify(tx, job, now, Some(ending)).await?;
+        ended::tell(self, tx, org, job, now, ending).await?;
         let submitted_at = job.submitted_at.unwrap_or(now);
         let took = now.duration_since(submitted_at);
-        let purges = purges_of(tx, job.id).await?;
-        let body = JobCompleted {
-            event: EventType::PurgeJobCompleted,
-            job_id: job.upstream_job_id.clone().unwrap_or_default(),
-            state: if is_completed { "completed" } else { "failed" },
-            records_processed: records_processed.unwrap_or_default(),
-            latency_seconds: latency(took.as_secs_f64()),
-            timestamp: now,
-            purge_count: purges.len(),
-            purge_id: match purges.as_slice() {
-                [only] => Some(*only),
-                _ => None,
-            },
-        };
-        let unreadable =
-            |error: serde_json::Error| StoreError::Unreadable { what: "an event", detail: error.to_string() };
-        let payload = serde_json::to_value(&body).map_err(unreadable)?;
-        let webhook = Some(serde_json::to_string(&body).map_err(unreadable)?);
-        let of_purge = |purge| OfPurge {
-            purge,
-            event: EventType::PurgeJobCompleted,
-            job: Some(job.id),
-            payload: payload.clone(),
-            webhook: None,
-        };
-        let history = purges.iter().copied().map(of_purge).collect();
-        write_for_purges(self, tx, Actor::ENGINE, history).await?;
-        let event = NewEvent {
-            event: EventType::PurgeJobCompleted,
-            org: Some(org),
-            job: Some(job.id),
-            hold: None,
-            payload,
-            webhook,
-        };
-        write(self, tx, now, Actor::ENGINE, event).await?;
         let unsigned = |duration: SignedDuration| Duration::try_from(duration).unwrap_or_default();
         let seen_running = job.seen_running_at.map(|seen| unsigned(seen.duration_since(submitted_at)));
         pace::learn(tx, org, job.named, seen_running, unsigned(took)).await
     }
-}
-
-/// How upstream ended a job.
-#[derive(Clone, Copy)]
-struct Ending<'a> {
-    is_completed: bool,
-    state: &'a str,
-    records_processed: Option<i64>,
 }
 
 /// From now on what became of the job's conversations is asked; `None`: upstream does not know it, or runs it for ever. The
@@ -249,15 +205,5 @@ async fn poll_again(
         is_overdue
     )
     .exactly(tx, 1)
-    .await
-}
-
-async fn purges_of(tx: &mut Tx, job: Uuid) -> Result<Vec<Uuid>, StoreError> {
-    sqlx::query_scalar!(
-        "-- purges_of_job
-        select distinct purge_id from job_parts where job_id = $1 order by purge_id",
-        job
-    )
-    .all(tx)
     .await
 }

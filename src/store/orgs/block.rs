@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::hurdle::Hurdle;
 use super::lock::lock;
-use crate::domain::events::EventType;
+use crate::domain::events::{EventType, OrgHurdle};
+use crate::store::deliveries::owe::{Audience, Message, payload};
 use crate::store::events::{Actor, NewEvent, write};
 use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
@@ -53,8 +54,8 @@ impl Store {
                 detail = block.detail,
                 "the org is blocked; its work waits"
             );
-            let payload = serde_json::json!({ "code": block.code, "detail": block.detail });
-            self.write_org_event(&mut tx, org, EventType::OrgBlocked, Actor::ENGINE, payload).await?;
+            let hurdle = Some((block.code.as_str(), block.detail.as_str()));
+            self.tell_of_block(&mut tx, org, EventType::OrgBlocked, Actor::ENGINE, hurdle).await?;
         }
         tx.commit().await
     }
@@ -93,21 +94,25 @@ impl Store {
         .await?;
         if lifted > 0 {
             tracing::info!(org, "the block of the org is lifted");
-            self.write_org_event(tx, org, EventType::OrgUnblocked, actor, serde_json::json!({})).await?;
+            self.tell_of_block(tx, org, EventType::OrgUnblocked, actor, None).await?;
         }
         Ok(lifted > 0)
     }
 
-    async fn write_org_event(
+    async fn tell_of_block(
         &self,
         tx: &mut Tx,
         org: &str,
         event: EventType,
         actor: Actor<'_>,
-        payload: serde_json::Value,
+        hurdle: Option<(&str, &str)>,
     ) -> Result<(), StoreError> {
         let at = tx.now().await?;
-        let event = NewEvent { event, org: Some(org), job: None, hold: None, payload, webhook: None };
+        let (code, detail) = hurdle.map(|(code, detail)| (code.to_owned(), detail.to_owned())).unzip();
+        let body = OrgHurdle { event, org: org.to_owned(), code, detail, timestamp: at };
+        let webhook = Some(Message::new(&body, Audience::All)?);
+        let payload = payload(&body)?;
+        let event = NewEvent { event, org: Some(org), job: None, hold: None, payload, webhook };
         write(self, tx, at, actor, event).await
     }
 }

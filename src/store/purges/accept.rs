@@ -16,6 +16,7 @@ use super::repeat::{self, Before, RepeatKey};
 use crate::domain::SLICE_SIZE;
 use crate::domain::outcome::Cell;
 use crate::intake::{IntakeError, Spooled};
+use crate::store::endpoints::create::OfPurge;
 use crate::store::error::ensure_rows;
 use crate::store::keys;
 use crate::store::tx::{Tx, Writes as _};
@@ -32,6 +33,8 @@ pub struct NewPurge {
     pub labels: Value,
     /// Only ask what would be purged.
     pub is_dry_run: bool,
+    /// The receiver that it names.
+    pub webhook: Option<OfPurge>,
     /// The id of the key that asks.
     pub key_id: Uuid,
     /// Its name.

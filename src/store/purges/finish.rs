@@ -8,6 +8,7 @@ use crate::domain::counts::{Counts, Tally};
 use crate::domain::events::{EventType, PurgeFinished};
 use crate::domain::outcome::Outcome;
 use crate::domain::state::PurgeState;
+use crate::store::deliveries::owe::{Audience, Message, payload};
 use crate::store::events::{Actor, OfPurge, write_for_purges};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
@@ -25,7 +26,7 @@ pub(in crate::store) async fn finish(
     let rows = sqlx::query!(
         r#"-- load_ended_purges
         select id, state as "state: PurgeState", run, org, reference, started_at, duplicates, purged, already_purged,
-               on_hold, retained, not_found, active, failed, canceled, would_purge
+               on_hold, retained, not_found, active, failed, canceled, would_purge, labels, dry_run
         from purges
         where id = any($1) and finished_at is null and pending + eligible + submitted = 0 and retry_from is null
           and not exists (select from slices_set_aside where purge_id = purges.id)
@@ -55,15 +56,15 @@ pub(in crate::store) async fn finish(
             run: row.run,
             org: row.org,
             reference: row.reference,
+            labels: row.labels,
+            dry_run: row.dry_run,
             counts: Tally::new(&counts, row.duplicates),
             started_at: row.started_at.map(SqlTimestamp::to_jiff),
             finished_at: now,
             timestamp: now,
         };
-        let unreadable =
-            |error: serde_json::Error| StoreError::Unreadable { what: "an event", detail: error.to_string() };
-        let payload = serde_json::to_value(&body).map_err(unreadable)?;
-        let webhook = Some(serde_json::to_string(&body).map_err(unreadable)?);
+        let webhook = Some(Message::new(&body, Audience::All)?);
+        let payload = payload(&body)?;
         ids.push(row.id);
         states.push(ended.to_string());
         events.push(OfPurge { purge: row.id, event, job: None, payload, webhook });

@@ -44,6 +44,8 @@ pub struct Purge {
     pub finished_at: Option<Timestamp>,
     /// The name of the key that asked for it.
     pub requested_by: String,
+    /// The webhook endpoint that it named.
+    pub endpoint: Option<Uuid>,
     /// What of it can't be read.
     pub parked: Option<Parked>,
     /// Why the service paused it, if it did.
@@ -85,6 +87,7 @@ impl Purge {
             started_at: None,
             finished_at: None,
             requested_by: new.requested_by.clone(),
+            endpoint: new.webhook.as_ref().map(|webhook| webhook.id),
             parked: None,
             paused_for: None,
             blocked: None,
@@ -167,7 +170,7 @@ pub(in crate::store) async fn load(
         select p.id, p.state as "state: PurgeState", p.run, p.org, p.reason, p.reference, p.labels, p.dry_run,
                p.created_at, p.started_at, p.finished_at, p.requested_by, p.duplicates, p.pending, p.eligible,
                p.submitted, p.purged, p.already_purged, p.on_hold, p.retained, p.not_found, p.active, p.failed,
-               p.canceled, p.would_purge, p.paused_for, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
+               p.canceled, p.would_purge, (select id from webhook_endpoints where purge_id = p.id) as endpoint, p.paused_for, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
                o.blocked_code, o.blocked_detail, o.stopped_by as "stopped_by?", o.stopped_reason as "stopped_reason?",
                o.rewound_at is not null as "is_rewound!",
                l.broken_detail, t.detail as "login_trouble?", parked.slices as "parked_slices!", parked.conversations as parked_conversations,
@@ -226,6 +229,7 @@ struct Row {
     failed: i64,
     canceled: i64,
     would_purge: i64,
+    endpoint: Option<Uuid>,
     paused_for: Option<String>,
     rate_at: Option<SqlTimestamp>,
     rate_settled: Option<i64>,
@@ -302,6 +306,7 @@ impl TryFrom<Row> for Purge {
             started_at: row.started_at.map(SqlTimestamp::to_jiff),
             finished_at: row.finished_at.map(SqlTimestamp::to_jiff),
             requested_by: row.requested_by,
+            endpoint: row.endpoint,
             parked,
             paused_for: row.paused_for.filter(|_| state == PurgeState::Paused),
             blocked: blocked.filter(|_| !state.is_final()),

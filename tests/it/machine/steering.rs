@@ -42,6 +42,7 @@ impl Walk<'_> {
             reference: None,
             labels: json!({}),
             is_dry_run,
+            webhook: None,
             key_id: self.ground.by.key_id,
             requested_by: "walker".to_owned(),
             request_id: "walk".to_owned(),

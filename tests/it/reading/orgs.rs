@@ -76,6 +76,7 @@ struct Names {
     purge: String,
     hold: String,
     delivery: String,
+    endpoint: String,
     conversation: String,
     jobs: Vec<String>,
     org: &'static str,
@@ -90,9 +91,11 @@ impl Names {
             _ if template.starts_with("/holds/{id}") => vec![self.hold.clone()],
             "/jobs/{id}" => self.jobs.clone(),
             _ if template.starts_with("/webhook-deliveries/{id}") => vec![self.delivery.clone()],
+            _ if template.starts_with("/webhook-endpoints/{id}") => vec![self.endpoint.clone()],
             "/conversations/{conversationId}" => vec![self.conversation.clone()],
             _ if template.starts_with("/orgs/{org}") => vec![self.org.to_owned()],
-            "/purges" | "/holds" | "/orgs" | "/webhook-deliveries" | "/webhook-deliveries/redeliver" => {
+            "/purges" | "/holds" | "/orgs" | "/webhook-deliveries" | "/webhook-deliveries/redeliver"
+            | "/webhook-endpoints" => {
                 vec![self.org.to_owned()]
             }
             _ => panic!("say here what {template} names"),
@@ -148,6 +151,8 @@ async fn what_is_of_another_org_is_answered_by_every_call_exactly_as_what_there_
     let job = &test.jobs(purge).await[0];
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let deliveries = test.get("/webhook-deliveries").await;
+    let theirs = json!({ "url": "https://receiver.example/theirs", "orgs": ["default"] });
+    let (_, endpoint) = test.post("/webhook-endpoints", &theirs).await;
     // Dead, so that a call that reached it would change it.
     test.receiver.wait_for(2, |_| true).await;
     test.sql("update deliveries set state = 'dead', delivered_at = null").await;
@@ -155,6 +160,7 @@ async fn what_is_of_another_org_is_answered_by_every_call_exactly_as_what_there_
         purge: purge.to_string(),
         hold: text(&hold["id"]),
         delivery: text(&deliveries["items"][0]["id"]),
+        endpoint: text(&endpoint["id"]),
         conversation: ids[0].to_string(),
         jobs: vec![text(&job["id"]), text(&job["jobId"])],
         org: "default",
@@ -165,6 +171,7 @@ async fn what_is_of_another_org_is_answered_by_every_call_exactly_as_what_there_
         purge: nobody(),
         hold: nobody(),
         delivery: nobody(),
+        endpoint: nobody(),
         conversation: nobody(),
         jobs: vec![nobody(), nobody()],
         org: "nowhere",
@@ -218,5 +225,6 @@ async fn what_is_of_another_org_is_answered_by_every_call_exactly_as_what_there_
     assert_eq!(test.get(&format!("/holds/{}", foreign.hold)).await["active"], true);
     assert_eq!(test.get("/orgs/default").await["stopped"], Value::Null);
     assert_eq!(test.number("select count(*) from deliveries where state = 'dead'").await, 2);
+    assert_eq!(test.get(&format!("/webhook-endpoints/{}", foreign.endpoint)).await["enabled"], true);
     assert_eq!(test.get("/purges").await["items"].as_array().unwrap().len(), 1, "nothing was accepted");
 }

@@ -90,6 +90,7 @@ impl Lane {
             reference: None,
             labels: json!({}),
             is_dry_run: false,
+            webhook: None,
             key_id: self.by.key_id,
             requested_by: "racer".to_owned(),
             request_id: "race".to_owned(),

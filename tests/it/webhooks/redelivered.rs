@@ -1,6 +1,5 @@
 //! Sent again by hand: under the same id, with a fresh schedule, beside nobody, and each attempt is told.
 
-use std::time::Duration;
 
 use genesys_purge::app::Role;
 use genesys_purge::domain::keys::Scope;
@@ -10,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{delivery, delivery_in, impatient};
+use super::{claim, delivery, delivery_in, impatient};
 use crate::support::problem::{pointers, refused};
 use crate::support::receiver::{Answer, Hook};
 use crate::support::service::read;
@@ -140,7 +139,7 @@ async fn beside_an_attempt_that_is_under_way_nobody_sends_and_no_wish_is_lost() 
     let before = listed(&test, &hook).await;
     redeliver(&test, text(&before["id"])).await;
     let store = test.store().await;
-    let (claimed, _) = store.claim_deliveries(8, Duration::from_secs(30)).await.unwrap();
+    let claimed = claim(&store).await;
     store.close().await;
     assert!(claimed.is_empty(), "it is under lease: {claimed:?}");
     assert_eq!(test.receiver.hooks().len(), 2);

@@ -4,6 +4,7 @@
 //! in the job take, and so that no answer is asked for twice.
 
 mod claim;
+mod ended;
 mod late;
 mod overdue;
 mod recheck;
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
+use self::ended::Carried;
 use self::settling::Settling;
 use super::lease::JobLease;
 use crate::domain::clocks::Skew;
@@ -127,6 +129,7 @@ impl Store {
     ) -> Result<Result<(), Skew>, StoreError> {
         let tx = self.begin("record_look").await?;
         let mut settling = Settling::open(tx, org, look, answers, unanswered, terms).await?;
+        let carried = Carried::of(&settling);
         let mut gone_late = Vec::new();
         match look.kind {
             LookKind::Recheck => {
@@ -139,7 +142,7 @@ impl Store {
             LookKind::Overdue => overdue::record(&mut settling).await?,
             LookKind::Late => gone_late = late::record(&mut settling).await?,
         }
-        settling.write(self, gone_late).await?;
+        settling.write(self, carried, gone_late).await?;
         Ok(Ok(()))
     }
 }

@@ -7,6 +7,7 @@ use jiff_sqlx::ToSqlx as _;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::ended::Carried;
 use super::{BLIND_LOOKS, Look, Unanswered};
 use crate::domain::facts::Presence;
 use crate::domain::outcome::{Marks, Outcome};
@@ -48,6 +49,8 @@ pub(super) struct Settling<'a> {
     pub(super) parts: Parts,
     pub(super) patch: Patch,
     pub(super) now: Timestamp,
+    /// It has let go of everything.
+    is_over: bool,
 }
 
 impl<'a> Settling<'a> {
@@ -66,15 +69,30 @@ impl<'a> Settling<'a> {
         let keys = parts.keys().copied().collect();
         let patch = parts::lock(&mut tx, look.kind.step(), Some(job.id), keys, [&parts]).await?;
         let now = tx.now().await?;
-        Ok(Self { tx, org, look, answers, unanswered, terms, job, parts, patch, now })
+        Ok(Self { tx, org, look, answers, unanswered, terms, job, parts, patch, now, is_over: false })
     }
 
-    /// Writes what was decided, and commits.
-    pub(super) async fn write(mut self, store: &Store, gone_late: Vec<OfPurge>) -> Result<(), StoreError> {
+    /// Writes what was decided, and commits. Receivers hear of a job before they hear of the end of its purge.
+    pub(super) async fn write(
+        mut self,
+        store: &Store,
+        carried: Carried,
+        gone_late: Vec<OfPurge>,
+    ) -> Result<(), StoreError> {
+        let settled = carried.settled(&self, self.is_over)?;
+        if let Some(first) = settled.first().map(|event| event.purge) {
+            self.patch.lock_purges(&mut self.tx, first).await?;
+            write_for_purges(store, &mut self.tx, Actor::ENGINE, settled).await?;
+        }
         self.patch.write(store, &mut self.tx).await?;
         // The purges' rows are locked by now, in their order.
         write_for_purges(store, &mut self.tx, Actor::ENGINE, gone_late).await?;
         self.tx.commit().await
+    }
+
+    /// Everything that the job carries.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+        parts::places(&self.parts)
     }
 
     /// The conversations of the job that stand so.
@@ -224,7 +242,9 @@ impl<'a> Settling<'a> {
             None => JobResult::Lost,
         };
         let error = self.unanswered.as_ref().and_then(|unanswered| unanswered.error.as_ref());
-        ending::finish(&mut self.tx, self.job.id, result, error).await
+        ending::finish(&mut self.tx, self.job.id, result, error).await?;
+        self.is_over = true;
+        Ok(())
     }
 
     /// Looks again after `wait`, or when what stood in the way of this look is over.

@@ -1,0 +1,91 @@
+//! `PATCH /webhook-endpoints/{id}`: what is sent is other from then on, what is left out stays.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
+
+use super::body::EndpointBody;
+use super::{fields, unknown};
+use crate::api::auth::Authorized;
+use crate::api::extract::{JsonBody, NoQuery, PathId};
+use crate::api::key_id::KeyId;
+use crate::api::problem::Problem;
+use crate::api::request_id::RequestId;
+use crate::api::state::ApiState;
+use crate::domain::endpoints::Told;
+use crate::store::endpoints::{Change, Changed};
+use crate::store::keys::By;
+
+/// What is to be other.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = WebhookEndpointChange)]
+pub(in crate::api) struct EndpointChange {
+    #[schema(schema_with = fields::url, required = false)]
+    url: Option<String>,
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(schema_with = fields::description)]
+    description: Option<Option<String>>,
+    /// What it is told of; null: of everything.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<Vec<Told>>, min_items = 1)]
+    events: Option<Option<Vec<Told>>>,
+    /// Of which orgs; null: of all that the key reaches.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<Vec<String>>, min_items = 1)]
+    orgs: Option<Option<Vec<String>>>,
+    /// False: what waits for it is given up, and it is told of nothing more.
+    enabled: Option<bool>,
+}
+
+/// Null is a wish, unlike nothing.
+fn sent<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Change a webhook endpoint.
+///
+/// What is left out stays as it is. One that is enabled again, or gets another address, is tried at once. Whatever waits for one
+/// that is disabled is given up; it can be sent again.
+#[utoipa::path(
+    patch, path = "/webhook-endpoints/{id}", tag = "webhooks",
+    params(("id" = uuid::Uuid, Path, description = "The endpoint.")),
+    request_body = EndpointChange,
+    responses(
+        (status = 200, description = "The endpoint, as it is now.", body = EndpointBody),
+        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`"),
+        (status = 404, description = "`not_found`: also where the key does not reach every org of it"),
+        (status = 413, description = "`body_too_large`"),
+        (status = 415, description = "`unsupported_media_type`"),
+        (status = 422, description = "`invalid_request`"),
+    )
+)]
+pub(in crate::api) async fn change_webhook_endpoint(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    KeyId(key_id): KeyId,
+    RequestId(request_id): RequestId,
+    PathId(id): PathId,
+    _: NoQuery,
+    request: Request,
+) -> Result<Json<EndpointBody>, Problem> {
+    let body = JsonBody::<EndpointChange>::if_any(request, &state).await?;
+    let body = body.ok_or_else(|| Problem::invalid_field("", "expected an object"))?;
+    let mut errors = Vec::new();
+    let url = body.url.map(|url| fields::check_url(&mut errors, "/url", &url, &state));
+    if let Some(description) = &body.description {
+        fields::check_description(&mut errors, description.as_deref());
+    }
+    let events = body.events.map(|events| fields::check_events(&mut errors, events));
+    let orgs = body.orgs.map(|orgs| fields::check_orgs(&mut errors, orgs, &state, &caller));
+    if !errors.is_empty() {
+        return Err(Problem::invalid(errors));
+    }
+    let change = Change { url, description: body.description, events, orgs, enabled: body.enabled };
+    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let changed = state.store.change_endpoint(&caller.reach, id, &Changed::To(change), by).await?;
+    Ok(Json(changed.ok_or_else(unknown)?.into()))
+}

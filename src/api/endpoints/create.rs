@@ -1,0 +1,97 @@
+//! `POST /webhook-endpoints`: register a receiver.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::body::{EndpointWithSecret, Signing};
+use super::fields;
+use crate::api::auth::Authorized;
+use crate::api::extract::{JsonBody, NoQuery};
+use crate::api::key_id::KeyId;
+use crate::api::problem::Problem;
+use crate::api::request_id::RequestId;
+use crate::api::state::ApiState;
+use crate::domain::endpoints::{Interest, Told};
+use crate::store::endpoints::MOST;
+use crate::store::endpoints::create::NewEndpoint;
+use crate::store::keys::By;
+
+/// A receiver to register.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = NewWebhookEndpoint)]
+pub(in crate::api) struct NewEndpointBody {
+    #[schema(schema_with = fields::url)]
+    url: String,
+    #[schema(schema_with = fields::description)]
+    description: Option<String>,
+    /// What it is told of; left out: of everything.
+    #[schema(min_items = 1)]
+    events: Option<Vec<Told>>,
+    /// Of which orgs; left out: of all that the key reaches.
+    #[schema(min_items = 1)]
+    orgs: Option<Vec<String>>,
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    enabled: bool,
+    /// What signs; left out: `hmac`.
+    signing: Option<Signing>,
+    /// A secret of the receiver's own, `whsec_` and 24 to 64 bytes in base64, or `whsk_` and a private key; left out: one is
+    /// made.
+    secret: Option<String>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Register a webhook endpoint.
+///
+/// The answer tells its secret, this once. What happens from then on is sent to it, signed as the Standard Webhooks
+/// specification says.
+#[utoipa::path(
+    post, path = "/webhook-endpoints", tag = "webhooks",
+    request_body = NewEndpointBody,
+    responses(
+        (status = 201, description = "Registered.", body = EndpointWithSecret, headers(("Location" = String, description = "Where to read it."))),
+        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`"),
+        (status = 409, description = "`too_many_endpoints`: delete one that is not needed any more"),
+        (status = 413, description = "`body_too_large`"),
+        (status = 415, description = "`unsupported_media_type`"),
+        (status = 422, description = "`invalid_request`"),
+    )
+)]
+pub(in crate::api) async fn create_webhook_endpoint(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    KeyId(key_id): KeyId,
+    RequestId(request_id): RequestId,
+    _: NoQuery,
+    request: Request,
+) -> Result<impl IntoResponse, Problem> {
+    let body = JsonBody::<NewEndpointBody>::if_any(request, &state).await?;
+    let body = body.ok_or_else(|| Problem::invalid_field("", "expected an object"))?;
+    let mut errors = Vec::new();
+    let url = fields::check_url(&mut errors, "/url", &body.url, &state);
+    fields::check_description(&mut errors, body.description.as_deref());
+    let events = fields::check_events(&mut errors, body.events);
+    let orgs = fields::check_orgs(&mut errors, body.orgs, &state, &caller);
+    let secret = fields::check_secret(&mut errors, body.secret, body.signing, &state);
+    if !errors.is_empty() {
+        return Err(Problem::invalid(errors));
+    }
+    let interest = Interest { events, orgs };
+    let new = NewEndpoint { url, description: body.description, interest, enabled: body.enabled, secret };
+    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let Some(endpoint) = state.store.create_endpoint(&new, by).await? else {
+        let detail = format!("{MOST} endpoints are registered; delete one that is not needed any more");
+        return Err(Problem::new(StatusCode::CONFLICT, "too_many_endpoints", detail));
+    };
+    tracing::info!(endpoint = %endpoint.id, by = caller.name, "a webhook endpoint is registered");
+    let location = [(header::LOCATION, format!("/webhook-endpoints/{}", endpoint.id))];
+    Ok((StatusCode::CREATED, location, Json(EndpointWithSecret::from(endpoint))))
+}

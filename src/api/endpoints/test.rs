@@ -1,0 +1,67 @@
+//! `POST /webhook-endpoints/{id}/test`: is somebody there, and does he take what we sign?
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::unknown;
+use crate::api::auth::Authorized;
+use crate::api::extract::{NoBody, NoQuery, PathId};
+use crate::api::problem::Problem;
+use crate::api::state::ApiState;
+use crate::domain::events::Ping;
+use crate::webhooks::Sent;
+
+/// What came of a `ping`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = WebhookTest)]
+pub(in crate::api) struct TestBody {
+    /// The `webhook-id` of the `ping`.
+    webhook_id: Uuid,
+    /// The receiver took it.
+    delivered: bool,
+    /// How it was answered; null: not at all.
+    status: Option<u16>,
+    latency_seconds: f64,
+    /// How the body of the answer begins, up to 4 KiB; what may be a secret of the receiver's address is struck out.
+    response: Option<String>,
+    /// Why it failed; null: the receiver took it.
+    error: Option<String>,
+}
+
+/// Send a `ping` to a webhook endpoint now.
+///
+/// It is signed like every webhook, is sent once, and is no delivery. An endpoint that is disabled can be tested.
+#[utoipa::path(
+    post, path = "/webhook-endpoints/{id}/test", tag = "webhooks",
+    params(("id" = uuid::Uuid, Path, description = "The endpoint.")),
+    responses(
+        (status = 200, description = "What came of it, whatever it was.", body = TestBody),
+        (status = 404, description = "`not_found`: also where the key does not reach every org of it"),
+    )
+)]
+pub(in crate::api) async fn test_webhook_endpoint(
+    State(state): State<ApiState>,
+    Authorized(caller): Authorized,
+    PathId(id): PathId,
+    _: NoQuery,
+    _: NoBody,
+) -> Result<Json<TestBody>, Problem> {
+    let endpoint = state.store.endpoint(&caller.reach, id).await?.ok_or_else(unknown)?;
+    let webhook_id = (state.new_id)();
+    let ping = Ping::new(endpoint.id, (state.hooks.clock)());
+    let payload = serde_json::to_string(&ping).map_err(|_| Problem::internal())?;
+    let (Sent { taken, answer }, took) =
+        state.hooks.pinger.ping(&endpoint.url, &endpoint.secret, webhook_id, &payload).await;
+    Ok(Json(TestBody {
+        webhook_id,
+        delivered: taken.is_ok(),
+        status: answer.as_ref().map(|answer| answer.status),
+        latency_seconds: took.as_secs_f64(),
+        response: answer.map(|answer| answer.body),
+        error: taken.err().map(|error| error.to_string()),
+    }))
+}

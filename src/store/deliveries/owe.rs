@@ -1,0 +1,142 @@
+//! What an event owes to receivers: a delivery each, written in the transaction of what happened.
+
+use serde::Serialize;
+use sqlx::types::Uuid;
+
+use super::{RETENTION, WAKE};
+use crate::domain::endpoints::{Interest, Told};
+use crate::domain::events::EventType;
+use crate::store::error::word;
+use crate::store::tx::{Rows as _, Tx, Writes as _};
+use crate::store::{Store, StoreError};
+
+/// What is said of an event.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Message {
+    body: String,
+    to: Audience,
+}
+
+/// Who is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Audience {
+    /// The operator's own receiver.
+    Operator,
+    /// Registered endpoints, and that of the purge.
+    Endpoints,
+    All,
+}
+
+impl Message {
+    pub(in crate::store) fn new(body: &impl Serialize, to: Audience) -> Result<Self, StoreError> {
+        let body = serde_json::to_string(body).map_err(unreadable)?;
+        Ok(Self { body, to })
+    }
+}
+
+/// The same as the payload of the event itself.
+pub(in crate::store) fn payload(body: &impl Serialize) -> Result<serde_json::Value, StoreError> {
+    serde_json::to_value(body).map_err(unreadable)
+}
+
+fn unreadable(error: serde_json::Error) -> StoreError {
+    StoreError::Unreadable { what: "an event", detail: error.to_string() }
+}
+
+/// An event that receivers are told of.
+pub(in crate::store) struct Owed {
+    pub(in crate::store) event_id: Uuid,
+    pub(in crate::store) event: EventType,
+    pub(in crate::store) org: Option<String>,
+    pub(in crate::store) purge: Option<Uuid>,
+    pub(in crate::store) message: Message,
+}
+
+/// Writes the deliveries that these events owe.
+pub(in crate::store) async fn owe(store: &Store, tx: &mut Tx, owed: Vec<Owed>) -> Result<(), StoreError> {
+    if owed.is_empty() {
+        return Ok(());
+    }
+    if store.tells_retention {
+        let to_operator: Vec<&Owed> =
+            owed.iter().filter(|owed| owed.message.to != Audience::Endpoints).collect();
+        write(store, tx, to_operator.into_iter().map(|owed| (RETENTION.to_owned(), owed)).collect()).await?;
+    }
+    let to_endpoints: Vec<&Owed> = owed.iter().filter(|owed| owed.message.to != Audience::Operator).collect();
+    if to_endpoints.is_empty() {
+        return Ok(());
+    }
+    let endpoints = listening(tx, &to_endpoints).await?;
+    let pairs = to_endpoints.iter().flat_map(|owed| {
+        let hears = |endpoint: &&Listening| endpoint.hears(owed);
+        endpoints.iter().filter(hears).map(|endpoint| (endpoint.id.to_string(), *owed))
+    });
+    write(store, tx, pairs.collect()).await
+}
+
+/// An endpoint that may be told.
+struct Listening {
+    id: Uuid,
+    purge: Option<Uuid>,
+    interest: Interest,
+}
+
+impl Listening {
+    fn hears(&self, owed: &Owed) -> bool {
+        self.purge.is_none_or(|purge| owed.purge == Some(purge))
+            && self.interest.covers(owed.event, owed.org.as_deref())
+    }
+}
+
+/// The endpoints that are registered, and those of the purges.
+async fn listening(tx: &mut Tx, owed: &[&Owed]) -> Result<Vec<Listening>, StoreError> {
+    let purges: Vec<Uuid> = owed.iter().filter_map(|owed| owed.purge).collect();
+    let rows = sqlx::query!(
+        "-- listening_endpoints
+        select id, purge_id, events, orgs from webhook_endpoints
+        where purge_id is null and deleted_at is null and enabled
+        union all
+        select id, purge_id, events, orgs from webhook_endpoints
+        where purge_id = any($1) and deleted_at is null and enabled",
+        &purges
+    )
+    .all(tx)
+    .await?;
+    let listening = rows.into_iter().map(|row| {
+        let unreadable = || StoreError::Unreadable { what: "endpoint", detail: "it has no id".to_owned() };
+        let events: Option<Vec<Told>> = row
+            .events
+            .map(|events| events.iter().map(|event| word("event of a webhook", event)).collect())
+            .transpose()?;
+        Ok(Listening {
+            id: row.id.ok_or_else(unreadable)?,
+            purge: row.purge_id,
+            interest: Interest { events, orgs: row.orgs },
+        })
+    });
+    listening.collect()
+}
+
+async fn write(store: &Store, tx: &mut Tx, pairs: Vec<(String, &Owed)>) -> Result<(), StoreError> {
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = pairs.iter().map(|_| store.new_id()).collect();
+    sqlx::query!(
+        "-- owe_deliveries
+        insert into deliveries (id, event_id, endpoint, payload, run_at, due_at)
+        select id, event_id, endpoint, payload,
+               case when endpoint = $5 then clock_timestamp() else '9999-01-01' end,
+               case when endpoint = $5 then null else clock_timestamp() end
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as new (id, event_id, endpoint, payload)",
+        &ids,
+        &pairs.iter().map(|(_, owed)| owed.event_id).collect::<Vec<_>>(),
+        &pairs.iter().map(|(endpoint, _)| endpoint.clone()).collect::<Vec<_>>(),
+        &pairs.iter().map(|(_, owed)| owed.message.body.clone()).collect::<Vec<_>>(),
+        RETENTION
+    )
+    .exactly(tx, pairs.len())
+    .await?;
+    tx.will_wake(WAKE);
+    Ok(())
+}

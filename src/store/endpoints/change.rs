@@ -1,0 +1,140 @@
+//! Changes, deletes, and gives another secret to an endpoint.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+
+use super::Endpoint;
+use super::create::note;
+use super::read::load;
+use crate::domain::endpoints::Told;
+use crate::domain::events::EventType;
+use crate::domain::keys::Reach;
+use crate::store::deliveries::WAKE;
+use crate::store::keys::{self, By};
+use crate::store::tx::{Rows as _, Tx, Writes as _};
+use crate::store::{Store, StoreError};
+
+/// What is to be other; `None` leaves it as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    pub url: Option<String>,
+    pub description: Option<Option<String>>,
+    pub events: Option<Option<Vec<Told>>>,
+    pub orgs: Option<Option<Vec<String>>>,
+    pub enabled: Option<bool>,
+}
+
+/// What is done to an endpoint.
+#[derive(Debug, Clone)]
+pub enum Changed {
+    To(Change),
+    /// Another secret; the present one signs beside it for a day.
+    Secret(SecretString),
+    /// It is sent nothing more, and is not seen again.
+    Deleted,
+}
+
+impl Store {
+    /// Does it; the endpoint after it, or `None` where there is none within the reach.
+    pub async fn change_endpoint(
+        &self,
+        reach: &Reach,
+        id: Uuid,
+        changed: &Changed,
+        by: By<'_>,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        let mut tx = self.begin_request("change_endpoint").await?;
+        keys::ensure_in_force(&mut tx, by.key_id).await?;
+        sqlx::query!("-- lock_endpoint\nselect id from webhook_endpoints where id = $1 for no key update", id)
+            .maybe(&mut tx)
+            .await?;
+        let Some(before) = load(&mut tx, reach, Some(id), None, 1).await?.pop() else { return Ok(None) };
+        let event = match changed {
+            Changed::To(change) => {
+                set(&mut tx, &before, change).await?;
+                EventType::EndpointChanged
+            }
+            Changed::Secret(secret) => {
+                rotate(&mut tx, id, secret).await?;
+                EventType::EndpointSecretRotated
+            }
+            Changed::Deleted => {
+                delete(&mut tx, id).await?;
+                EventType::EndpointDeleted
+            }
+        };
+        let after = load(&mut tx, &Reach::all(), Some(id), None, 1).await?.pop();
+        let after = after.unwrap_or_else(|| Endpoint { enabled: false, ..before });
+        note(self, &mut tx, &after, event, by).await?;
+        // Its deliveries are sent, or given up.
+        tx.will_wake(WAKE);
+        tx.commit().await?;
+        Ok(Some(after))
+    }
+}
+
+/// Whoever enables it, or gives it another address, has it tried at once.
+async fn set(tx: &mut Tx, before: &Endpoint, change: &Change) -> Result<(), StoreError> {
+    let url = change.url.as_ref().unwrap_or(&before.url);
+    let description = change.description.as_ref().unwrap_or(&before.description);
+    let events = change.events.as_ref().unwrap_or(&before.interest.events);
+    let events: Option<Vec<String>> =
+        events.as_ref().map(|events| events.iter().map(ToString::to_string).collect());
+    let orgs = change.orgs.as_ref().unwrap_or(&before.interest.orgs);
+    let enabled = change.enabled.unwrap_or(before.enabled);
+    sqlx::query!(
+        "-- set_endpoint
+        update webhook_endpoints
+        set url = $2, description = $3, events = $4, orgs = $5, enabled = $6, updated_at = clock_timestamp(),
+            disabled_at = case when not $6 then coalesce(disabled_at, clock_timestamp()) end,
+            disabled_reason = case when not $6 then disabled_reason end
+        where id = $1",
+        before.id,
+        url,
+        description.as_deref(),
+        events.as_deref(),
+        orgs.as_deref(),
+        enabled
+    )
+    .exactly(tx, 1)
+    .await?;
+    if (enabled && !before.enabled) || *url != before.url {
+        forget_health(tx, before.id).await?;
+    }
+    Ok(())
+}
+
+async fn rotate(tx: &mut Tx, id: Uuid, secret: &SecretString) -> Result<(), StoreError> {
+    sqlx::query!(
+        "-- rotate_endpoint_secret
+        update webhook_endpoints
+        set previous_secret = secret, previous_until = clock_timestamp() + interval '24 hours', secret = $2,
+            updated_at = clock_timestamp()
+        where id = $1",
+        id,
+        secret.expose_secret()
+    )
+    .exactly(tx, 1)
+    .await
+}
+
+async fn delete(tx: &mut Tx, id: Uuid) -> Result<(), StoreError> {
+    sqlx::query!(
+        "-- delete_endpoint
+        update webhook_endpoints
+        set enabled = false, disabled_at = coalesce(disabled_at, clock_timestamp()), deleted_at = clock_timestamp(),
+            updated_at = clock_timestamp(), secret = '', previous_secret = null, previous_until = null
+        where id = $1",
+        id
+    )
+    .exactly(tx, 1)
+    .await?;
+    forget_health(tx, id).await
+}
+
+async fn forget_health(tx: &mut Tx, id: Uuid) -> Result<(), StoreError> {
+    sqlx::query!("-- forget_health\ndelete from endpoint_health where endpoint = $1", id.to_string())
+        .run(tx)
+        .await?;
+    Ok(())
+}

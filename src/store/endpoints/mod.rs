@@ -1,0 +1,67 @@
+//! Webhook endpoints: registered by callers, or named with a purge. Each has a secret, told when it is made.
+
+mod change;
+pub mod create;
+pub mod read;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use crate::domain::endpoints::Interest;
+
+pub use change::{Change, Changed};
+
+/// So many may be registered.
+pub const MOST: i64 = 100;
+
+/// An endpoint, as callers see it.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    pub id: Uuid,
+    pub url: String,
+    pub description: Option<String>,
+    pub interest: Interest,
+    /// The purge that named it.
+    pub purge: Option<Uuid>,
+    pub enabled: bool,
+    /// Why the service disabled it, and when it was.
+    pub disabled: Option<(Timestamp, Option<String>)>,
+    /// Signs what it is sent.
+    pub secret: SecretString,
+    /// Until when the secret before signs beside it.
+    pub previous_until: Option<Timestamp>,
+    pub created_by: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// Attempts in a row that failed, and since when.
+    pub failures: i32,
+    pub failing_since: Option<Timestamp>,
+    /// Nothing is sent before, because so many failed.
+    pub resting_until: Option<Timestamp>,
+}
+
+/// Scheme and host of an endpoint's address: what follows may be a secret.
+pub(super) fn host(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let host = rest[..end].rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host;
+
+    #[test]
+    fn of_an_address_no_more_than_scheme_and_host_is_told() {
+        for (url, expected) in [
+            ("https://receiver.example:8443/hooks/s3cret?token=1", "https://receiver.example:8443"),
+            ("http://me:pass@receiver.example", "http://receiver.example"),
+            ("https://[2001:db8::1]/x", "https://[2001:db8::1]"),
+            ("https://receiver.example?a", "https://receiver.example"),
+        ] {
+            assert_eq!(host(url), expected);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Reads endpoints, as far as the caller reaches every org of theirs.
+
+use jiff_sqlx::Timestamp as SqlTimestamp;
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+
+use super::Endpoint;
+use crate::domain::endpoints::{Interest, Told};
+use crate::domain::keys::Reach;
+use crate::store::error::word;
+use crate::store::tx::{Rows as _, Tx};
+use crate::store::{Store, StoreError, Urgency};
+
+impl Store {
+    pub async fn endpoint(&self, reach: &Reach, id: Uuid) -> Result<Option<Endpoint>, StoreError> {
+        let mut tx = self.single_request("endpoint", Urgency::Ordinary).await?;
+        Ok(load(&mut tx, reach, Some(id), None, 1).await?.pop())
+    }
+
+    /// What signs what it is sent.
+    pub async fn endpoint_secret(&self, reach: &Reach, id: Uuid) -> Result<Option<String>, StoreError> {
+        let endpoint = self.endpoint(reach, id).await?;
+        Ok(endpoint.map(|endpoint| endpoint.secret.expose_secret().to_owned()))
+    }
+
+    /// The registered ones, newest first, from before `before` on.
+    pub async fn endpoints(
+        &self,
+        reach: &Reach,
+        before: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<Endpoint>, StoreError> {
+        let mut tx = self.single_request("endpoints", Urgency::Ordinary).await?;
+        load(&mut tx, reach, None, before, limit).await
+    }
+}
+
+/// The one with this id, whoever named it; or the registered ones.
+pub(super) async fn load(
+    tx: &mut Tx,
+    reach: &Reach,
+    id: Option<Uuid>,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Endpoint>, StoreError> {
+    let rows = sqlx::query!(
+        r#"-- endpoints
+        select e.id, e.url, e.description, e.events, e.orgs, e.purge_id, e.enabled, e.disabled_at, e.disabled_reason,
+               e.secret, case when e.previous_until > clock_timestamp() then e.previous_until end
+                   as "previous_until: SqlTimestamp",
+               e.created_by, e.created_at, e.updated_at, coalesce(h.failures, 0) as "failures!",
+               h.failing_since as "failing_since?",
+               case when h.open_until > clock_timestamp() then h.open_until end as "resting_until: SqlTimestamp"
+        from webhook_endpoints e
+        left join endpoint_health h on h.endpoint = e.id::text
+        where e.deleted_at is null and case when $1::uuid is null then e.purge_id is null else e.id = $1 end
+          and ($2::text[] is null or e.orgs <@ $2) and e.id < coalesce($3::uuid, $5)
+        order by e.id desc
+        limit $4"#,
+        id,
+        reach.orgs(),
+        before,
+        limit,
+        Uuid::max()
+    )
+    .all(tx)
+    .await?;
+    let endpoints = rows.into_iter().map(|row| {
+        let events: Option<Vec<Told>> = row
+            .events
+            .map(|events| events.iter().map(|event| word("event of a webhook", event)).collect())
+            .transpose()?;
+        Ok(Endpoint {
+            id: row.id,
+            url: row.url,
+            description: row.description,
+            interest: Interest { events, orgs: row.orgs },
+            purge: row.purge_id,
+            enabled: row.enabled,
+            disabled: row.disabled_at.map(|at| (at.to_jiff(), row.disabled_reason)),
+            secret: SecretString::from(row.secret),
+            previous_until: row.previous_until.map(SqlTimestamp::to_jiff),
+            created_by: row.created_by,
+            created_at: row.created_at.to_jiff(),
+            updated_at: row.updated_at.to_jiff(),
+            failures: row.failures,
+            failing_since: row.failing_since.map(SqlTimestamp::to_jiff),
+            resting_until: row.resting_until.map(SqlTimestamp::to_jiff),
+        })
+    });
+    endpoints.collect()
+}

@@ -1,0 +1,116 @@
+//! One attempt: the stored bytes, signed, and what came of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use reqwest::Url;
+use secrecy::ExposeSecret as _;
+
+use super::deliver::Operator;
+use super::{Destination, SendError, Sender, Sent, SigningSecret};
+use crate::crash::{self, Side};
+use crate::domain::backoff;
+use crate::meters::Meters;
+use crate::store::deliveries::claim::{Delivery, Target};
+use crate::store::deliveries::record::{Attempt, End, Patience};
+
+/// A source of fractions in 0..1.
+pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
+
+/// What every attempt needs.
+pub(super) struct Errand {
+    pub(super) sender: Sender,
+    /// The operator's receiver.
+    pub(super) operator: Option<Operator>,
+    pub(super) timeout: Duration,
+    pub(super) patience: Patience,
+    pub(super) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    pub(super) jitter: Jitter,
+    pub(super) meters: Meters,
+}
+
+/// Where a delivery goes, and until when its lease lets an attempt begin.
+#[derive(Debug, Clone)]
+pub(super) struct Route {
+    pub(super) to: Arc<Result<Destination, SendError>>,
+    pub(super) before: Instant,
+}
+
+impl Errand {
+    /// Where an endpoint is; the operator's receiver may be anywhere, and callers' where the rules let them.
+    pub(super) fn destination(
+        &self,
+        is_operator: bool,
+        target: Option<&Target>,
+    ) -> Result<Destination, SendError> {
+        let kept = target.iter().flat_map(|target| &target.secrets);
+        let kept: Vec<_> = kept.filter_map(|kept| SigningSecret::parse(kept.expose_secret()).ok()).collect();
+        let operator = self.operator.as_ref().filter(|_| is_operator);
+        let configured = operator.map(|operator| operator.secrets.clone()).filter(|secrets| !secrets.is_empty());
+        let secrets = configured.unwrap_or(kept);
+        if secrets.is_empty() {
+            return Err(SendError::Unsendable("its secret can't be read"));
+        }
+        if let Some(operator) = operator {
+            return Ok(Destination::of_operator(operator.url.clone(), secrets, self.timeout));
+        }
+        let url = target.and_then(|target| Url::parse(&target.url).ok());
+        let url = url.ok_or(SendError::Unsendable("its address can't be read"))?;
+        Ok(Destination::of_caller(url, secrets, self.timeout))
+    }
+
+    /// Sends once.
+    pub(super) async fn attempt(&self, to: &Result<Destination, SendError>, delivery: Delivery) -> Attempt {
+        let timed = self.meters.webhook_attempt();
+        let Sent { taken, answer } = match to {
+            Ok(to) => {
+                let id = delivery.event_id.to_string();
+                crash::pass("deliver", Side::Before);
+                let sent = self.sender.send(to, &id, (self.clock)(), &delivery.payload).await;
+                crash::pass("deliver", Side::After);
+                sent
+            }
+            Err(error) => Sent::from(error.clone()),
+        };
+        let latency = timed.elapsed();
+        let end = match taken {
+            Ok(status) => {
+                timed.end("delivered");
+                End::Delivered(status)
+            }
+            Err(error) => {
+                let asked = answer.as_ref().and_then(|answer| answer.retry_after);
+                let again = self.again(&delivery, &error, asked);
+                let is_dead = again.is_none();
+                timed.end(if is_dead { "dead" } else { "failed" });
+                tracing::warn!(
+                    delivery = %delivery.id, endpoint = delivery.endpoint, attempt = delivery.attempt, is_dead, %error,
+                    "a webhook was not taken"
+                );
+                End::Failed {
+                    again,
+                    status: answer.as_ref().map(|answer| answer.status),
+                    is_gone: error == SendError::Gone,
+                    error: error.to_string(),
+                }
+            }
+        };
+        Attempt { delivery, end, latency, response: answer.map(|answer| answer.body) }
+    }
+
+    /// When a failed one is sent again; a receiver that is gone is sent nothing.
+    fn again(&self, delivery: &Delivery, error: &SendError, asked: Option<Duration>) -> Option<Duration> {
+        match error {
+            SendError::Gone => None,
+            SendError::Status { .. }
+            | SendError::Timeout(_)
+            | SendError::Transport(_)
+            | SendError::Unsendable(_)
+            | SendError::NotAllowed
+            | SendError::NoHttps(_) => {
+                backoff::delivery(&self.patience.schedule, delivery.tries, asked, (self.jitter)())
+            }
+        }
+    }
+}
