@@ -1,5 +1,8 @@
 //! Deliveries to real listeners.
 
+mod guarded;
+mod hostile;
+
 use axum::http::{HeaderMap, HeaderName};
 use standardwebhooks::Webhook;
 use tokio::{
@@ -9,7 +12,7 @@ use tokio::{
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
 use super::*;
-use crate::webhooks::new_secret;
+use crate::webhooks::{new_private_key, new_secret};
 
 const PAYLOAD: &str = r#"{"event": "purge_completed",  "note": "bytes as stored: é"}"#;
 
@@ -75,6 +78,35 @@ async fn a_delivery_carries_the_stored_bytes_and_a_signature_that_verifies() {
         Webhook::new(&new_secret([8; 32])).unwrap().verify(&request.body, &headers).is_err(),
         "another secret"
     );
+}
+
+/// While a receiver changes its secret it may know one or the other, of either kind.
+#[tokio::test]
+async fn every_secret_signs() {
+    let server = receiver(ResponseTemplate::new(204)).await;
+    let (old, new, private) = (new_secret([7; 32]), new_secret([8; 32]), new_private_key([9; 32]));
+    let secrets = [&old, &new, &private].map(|text| SigningSecret::parse(text).unwrap()).to_vec();
+    let to = Destination::of_operator(Url::parse(&server.uri()).unwrap(), secrets.clone(), PATIENT);
+    let at = now();
+    let sender = Sender::new(AddressRules::default()).unwrap();
+    assert_eq!(sender.send(&to, "0190-event", at, PAYLOAD).await.taken, Ok(204));
+
+    let requests = server.received_requests().await.unwrap();
+    let mut headers = HeaderMap::new();
+    for (name, value) in &requests[0].headers {
+        headers.insert(HeaderName::from_bytes(name.as_str().as_bytes()).unwrap(), value.clone());
+    }
+    for secret in [&old, &new] {
+        Webhook::new(secret).unwrap().verify(&requests[0].body, &headers).unwrap();
+    }
+    let signatures: Vec<&str> = headers["webhook-signature"].to_str().unwrap().split(' ').collect();
+    assert_eq!(signatures.len(), 3);
+    assert_eq!(signatures[2], secrets[2].sign("0190-event", at, PAYLOAD));
+
+    let nobody = Destination::of_operator(Url::parse(&server.uri()).unwrap(), vec![], PATIENT);
+    let taken = sender.send(&nobody, "0190-event", at, PAYLOAD).await.taken;
+    assert!(matches!(taken, Err(SendError::Unsendable(_))), "{taken:?}");
+    assert_eq!(server.received_requests().await.unwrap().len(), 1, "nothing goes out unsigned");
 }
 
 #[tokio::test]
