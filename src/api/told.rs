@@ -16,18 +16,29 @@ type Told = (&'static str, &'static str, fn() -> String);
 const TOLD: &[Told] = &[
     ("purge_job_completed", "An upstream job ended that carried some of a purge.", name::<JobCompleted>),
     ("purge_completed", "A purge is final: every conversation ended lawfully.", name::<PurgeFinished>),
-    ("purge_failed", "A purge is final: some conversations should have been purged and were not.", name::<PurgeFinished>),
+    (
+        "purge_failed",
+        "A purge is final: some conversations should have been purged and were not.",
+        name::<PurgeFinished>,
+    ),
     ("purge_canceled", "A purge is final: it was canceled.", name::<PurgeFinished>),
     ("org_blocked", "Genesys refuses an org, whose work waits.", name::<OrgHurdle>),
     ("org_unblocked", "Genesys accepts the org again.", name::<OrgHurdle>),
-    ("endpoint_disabled", "A webhook endpoint failed for so long that it is sent nothing more.", name::<EndpointDisabled>),
+    (
+        "endpoint_disabled",
+        "A webhook endpoint failed for so long that it is sent nothing more.",
+        name::<EndpointDisabled>,
+    ),
     ("ping", "Somebody tests the endpoint: nothing happened.", name::<Ping>),
 ];
 
 const HEADERS: &[(&str, &str)] = &[
     ("webhook-id", "The event: the same at every attempt, and that of the event in `GET /events`."),
     ("webhook-timestamp", "When this attempt was signed, in seconds since 1970."),
-    ("webhook-signature", "Signatures as the Standard Webhooks specification says, with a space between them."),
+    (
+        "webhook-signature",
+        "Signatures as the Standard Webhooks specification says, with a space between them.",
+    ),
 ];
 
 fn name<T: ToSchema>() -> String {
@@ -54,7 +65,8 @@ pub(super) fn add(document: &mut OpenApi) {
 }
 
 fn item((event, summary, schema): &Told) -> PathItem {
-    let json = ContentBuilder::new().schema(Some(RefOr::<Schema>::Ref(Ref::from_schema_name(schema())))).build();
+    let json =
+        ContentBuilder::new().schema(Some(RefOr::<Schema>::Ref(Ref::from_schema_name(schema())))).build();
     let body = RequestBodyBuilder::new().content("application/json", json).required(Some(Required::True));
     let taken = ResponseBuilder::new().description("Taken, whatever the body says.").build();
     let not_taken = ResponseBuilder::new()

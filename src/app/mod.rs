@@ -5,6 +5,7 @@
 //! database, so that no step loses it under its feet.
 
 mod database;
+mod deliveries;
 pub mod doctor;
 pub mod files;
 mod listen;
@@ -17,8 +18,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Url;
-use secrecy::ExposeSecret as _;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,12 +25,12 @@ use tokio_util::task::TaskTracker;
 use listen::Waiting;
 
 pub use database::{Database, DatabaseError};
-pub use terms::{address_rules, engine_terms, org_terms, policy, promotion};
+pub use deliveries::retention_secret;
+pub use terms::{engine_terms, org_terms, policy, promotion};
 pub use world::World;
 
 use crate::api::{
-    self, ApiState, Calls, ConnectionTerms, Followed, Hooks, IntakeTerms, MetricsDesk, QuotaTerms, Quotas,
-    Room, Signing,
+    self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, MetricsDesk, QuotaTerms, Quotas, Room,
 };
 use crate::config::{MetricsAccess, OrgSettings, Settings};
 use crate::domain::retention::Policy;
@@ -41,9 +40,7 @@ use crate::meters::Meters;
 use crate::store::orgs::enroll::{Enrolled, Enroller};
 use crate::store::{Deadlines, Place, SchemaAge, Store, StoreError};
 use crate::upkeep;
-use crate::store::secrets::RETENTION_SECRET;
-use crate::webhooks::deliver::{self, Courier};
-use crate::webhooks::{Pinger, SecretError, SendError, SigningSecret, new_private_key, new_secret};
+use crate::webhooks::{SecretError, SendError};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -102,9 +99,6 @@ const BACKLOG: u32 = 4096;
 /// connections are not to take the memory that others need.
 const SEND_BUFFER: u32 = 256 * 1024;
 
-/// More deliveries than these are not counted.
-const MANY: i64 = 1000;
-
 impl Service {
     /// Starts the service on a database whose schema is current.
     pub async fn start(
@@ -147,7 +141,7 @@ impl Service {
         let looks = (store.clone(), meters.clone(), stop_background.clone());
         background.spawn(upkeep::ground::run(looks.0, promotion, terms, looks.1, looks.2));
         if let Some(engine) = &engine {
-            let courier = start_deliveries(settings, world, &store, &meters).await?;
+            let courier = deliveries::start(settings, world, &store, &meters).await?;
             let deliveries = courier.wake();
             background.spawn(courier.run(stop_background.clone(), cut.clone()));
             let waiting = Waiting { wakes: engine.wakes(), deliveries };
@@ -310,81 +304,6 @@ fn start_engine(
     Ok(Engine::start(orgs, terms.workers, terms.shutdown_grace))
 }
 
-/// The secret with which the operator's receiver checks what it gets.
-pub async fn retention_secret(
-    settings: &Settings,
-    world: &World,
-    store: &Store,
-) -> Result<String, StoreError> {
-    match &settings.webhooks.secret {
-        Some(secret) => Ok(secret.expose_secret().to_owned()),
-        None => store.keep_secret(RETENTION_SECRET, &new_secret(world.random_bytes())).await,
-    }
-}
-
-async fn start_deliveries(
-    settings: &Settings,
-    world: &World,
-    store: &Store,
-    meters: &Meters,
-) -> Result<Courier, StartError> {
-    let operator = match &settings.webhooks.url {
-        Some(url) => Some(operator(settings, world, store, url.expose().clone()).await?),
-        None => None,
-    };
-    let waiting = if operator.is_none() { store.waiting_deliveries(MANY).await? } else { 0 };
-    if waiting > 0 {
-        tracing::warn!(waiting, "deliveries wait for a receiver, and none is configured (RETENTION_WEBHOOK_URL)");
-    }
-    let terms = deliver::Terms {
-        operator,
-        rules: address_rules(settings),
-        timeout: settings.webhooks.timeout,
-        patience: deliver::Patience {
-            schedule: settings.webhooks.retry_schedule.clone(),
-            disable_after: settings.webhooks.disable_after,
-        },
-    };
-    let chance = Chance::new(world.seed());
-    let jitter = Arc::new(move || chance.fraction());
-    Ok(Courier::new(store.clone(), terms, world.clock(), jitter, meters.clone())?)
-}
-
-/// The operator's receiver. A secret that is not configured is made now, and read anew whenever something is sent: somebody
-/// may put another in its place.
-async fn operator(
-    settings: &Settings,
-    world: &World,
-    store: &Store,
-    url: Url,
-) -> Result<deliver::Operator, StartError> {
-    let secret = retention_secret(settings, world, store).await?;
-    let parsed = SigningSecret::parse(&secret)?;
-    let mut secrets = Vec::new();
-    if settings.webhooks.secret.is_some() {
-        secrets.push(parsed);
-        if let Some(previous) = &settings.webhooks.previous_secret {
-            secrets.push(SigningSecret::parse(previous.expose_secret())?);
-        }
-    }
-    Ok(deliver::Operator { url, secrets })
-}
-
-fn hooks(settings: &Settings, world: &World) -> Result<Hooks, SendError> {
-    let rules = address_rules(settings);
-    let random = world.clone();
-    let new_secret = move |signing: Signing| match signing {
-        Signing::Hmac => new_secret(random.random_bytes()),
-        Signing::Ed25519 => new_private_key(random.random_bytes()),
-    };
-    Ok(Hooks {
-        pinger: Pinger::new(rules.clone(), settings.webhooks.timeout, world.clock())?,
-        rules: Arc::new(rules),
-        new_secret: Arc::new(new_secret),
-        clock: world.clock(),
-    })
-}
-
 fn api_state(
     settings: &Settings,
     world: &World,
@@ -415,7 +334,7 @@ fn api_state(
         keys: Followed::default(),
         new_id: world.new_id(),
         metrics: Arc::new(MetricsDesk::new(meters, is_open)),
-        hooks: hooks(settings, world)?,
+        hooks: deliveries::hooks(settings, world)?,
         calls,
     })
 }

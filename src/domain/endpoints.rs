@@ -120,7 +120,11 @@ mod tests {
             (EventType::HoldCreated, None, false, false),
         ];
         for (event, org, by_all, by_some) in table {
-            assert_eq!((all.covers(event, org), some.covers(event, org)), (by_all, by_some), "{event} {org:?}");
+            assert_eq!(
+                (all.covers(event, org), some.covers(event, org)),
+                (by_all, by_some),
+                "{event} {org:?}"
+            );
         }
     }
 
@@ -135,7 +139,15 @@ mod tests {
     #[test]
     fn who_fails_is_left_alone_longer_each_time() {
         let schedule = [Duration::from_secs(5), Duration::from_mins(5)];
-        let table = [(0, None), (4, None), (5, Some(5)), (6, Some(10)), (10, Some(160)), (11, Some(300)), (u32::MAX, Some(300))];
+        let table = [
+            (0, None),
+            (4, None),
+            (5, Some(5)),
+            (6, Some(10)),
+            (10, Some(160)),
+            (11, Some(300)),
+            (u32::MAX, Some(300)),
+        ];
         for (failures, expected) in table {
             assert_eq!(rest(failures, &schedule), expected.map(Duration::from_secs), "{failures}");
         }

@@ -47,7 +47,8 @@ impl Errand {
         let kept = target.iter().flat_map(|target| &target.secrets);
         let kept: Vec<_> = kept.filter_map(|kept| SigningSecret::parse(kept.expose_secret()).ok()).collect();
         let operator = self.operator.as_ref().filter(|_| is_operator);
-        let configured = operator.map(|operator| operator.secrets.clone()).filter(|secrets| !secrets.is_empty());
+        let configured =
+            operator.map(|operator| operator.secrets.clone()).filter(|secrets| !secrets.is_empty());
         let secrets = configured.unwrap_or(kept);
         if secrets.is_empty() {
             return Err(SendError::Unsendable("its secret can't be read"));

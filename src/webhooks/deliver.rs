@@ -19,8 +19,8 @@ use crate::domain::address::AddressRules;
 use crate::meters::Meters;
 use crate::store::deliveries::RETENTION;
 use crate::store::deliveries::claim::{Claimed, Delivery, Target, Wanted};
-use crate::store::deliveries::record::{Attempt, End};
 pub use crate::store::deliveries::record::Patience;
+use crate::store::deliveries::record::{Attempt, End};
 use crate::store::{Store, StoreError};
 
 /// So many are sent at the same time to the operator and to registered endpoints: two to each of as many as there may be leave
@@ -161,7 +161,8 @@ impl<'a> Round<'a> {
                 lease: errand.timeout * 2,
             };
             let before = Instant::now() + errand.timeout;
-            let Claimed { deliveries, targets, next, more } = self.courier.store.claim_deliveries(&wanted).await?;
+            let Claimed { deliveries, targets, next, more } =
+                self.courier.store.claim_deliveries(&wanted).await?;
             self.next = self.next.into_iter().chain(next).min();
             self.begin(deliveries, &targets, before);
             self.after = more.unwrap_or_default();
@@ -205,7 +206,10 @@ impl<'a> Round<'a> {
         match self.courier.store.record_attempts(&ended, &self.courier.errand.patience).await {
             Ok(recorded) => {
                 if recorded.lost > 0 {
-                    tracing::warn!(lost = recorded.lost, "attempts took longer than their lease; they are repeated");
+                    tracing::warn!(
+                        lost = recorded.lost,
+                        "attempts took longer than their lease; they are repeated"
+                    );
                 }
                 for (endpoint, why) in recorded.disabled {
                     self.courier.errand.meters.endpoint_disabled();

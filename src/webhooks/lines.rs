@@ -135,7 +135,10 @@ mod tests {
         assert_eq!(id(lines.begin(item(4, "b", Some(7))).as_ref()), Some(4), "another endpoint");
         assert_eq!(id(lines.begin(item(5, "a", None)).as_ref()), Some(5), "of no purge");
         assert_eq!(id(lines.begin(item(6, "a", Some(7))).as_ref()), None);
-        assert_eq!((lines.claimed()["a"], lines.claimed()["b"], lines.registered(), lines.of_purges()), (5, 1, 5, 1));
+        assert_eq!(
+            (lines.claimed()["a"], lines.claimed()["b"], lines.registered(), lines.of_purges()),
+            (5, 1, 5, 1)
+        );
         let second = lines.end(&first.unwrap().delivery);
         assert_eq!(id(second.as_ref()), Some(2));
         assert_eq!(lines.abandon().iter().map(|left| left.id.as_u128()).collect::<Vec<_>>(), [6]);

@@ -31,11 +31,12 @@ impl Pinger {
     /// What came of it, and how long it took.
     pub async fn ping(&self, url: &str, secret: &SecretString, id: Uuid, payload: &str) -> (Sent, Duration) {
         let begun = Instant::now();
-        let to = Url::parse(url).map_err(|_| SendError::Unsendable("its address can't be read")).and_then(|url| {
-            let secret = SigningSecret::parse(secret.expose_secret())
-                .map_err(|_| SendError::Unsendable("its secret can't be read"))?;
-            Ok(Destination::of_caller(url, vec![secret], self.timeout))
-        });
+        let to =
+            Url::parse(url).map_err(|_| SendError::Unsendable("its address can't be read")).and_then(|url| {
+                let secret = SigningSecret::parse(secret.expose_secret())
+                    .map_err(|_| SendError::Unsendable("its secret can't be read"))?;
+                Ok(Destination::of_caller(url, vec![secret], self.timeout))
+            });
         let sent = match to {
             Ok(to) => self.sender.send(&to, &id.to_string(), (self.clock)(), payload).await,
             Err(error) => error.into(),

@@ -77,7 +77,7 @@ async fn a_guarded_call_needs_the_one_scope_that_it_names() {
     }
     for DocumentedCall { method, path, scope, .. } in calls().into_iter().filter(|call| !call.is_open) {
         let needed = match (method.as_str(), path.as_str()) {
-            (_, path) if path.starts_with("/webhook-deliveries") => "webhooks:write",
+            (_, path) if path.starts_with("/webhook-") => "webhooks:write",
             ("POST", path) if path.starts_with("/holds") => "holds:write",
             ("POST", path) if path.starts_with("/orgs") => "admin",
             ("POST", _) => "purges:write",

@@ -68,6 +68,7 @@ async fn every_migration_runs_over_what_its_predecessors_left_and_the_work_goes_
             ("purges?label=team:a", 1),
             ("purges?label=team:b", 1),
             ("holds?limit=9", 2),
+            ("webhook-endpoints", 1),
             ("webhook-deliveries?purge=01900000-0000-7000-8000-000000000003", 1),
         ] {
             let request = test.request_as(&key, Method::GET, &format!("/{list}"));

@@ -1,7 +1,9 @@
 //! Webhooks to the operator's receiver: signed, the same bytes at every attempt, delivered or visibly dead.
 
+mod documented;
 mod endpoints;
 mod failing;
+mod killed;
 mod listed;
 mod redelivered;
 
@@ -139,8 +141,19 @@ async fn a_job_that_upstream_calls_failed_and_a_purge_that_failed_are_told_so() 
     };
     assert_eq!((&done.body["purgeId"], &done.body["counts"]["failed"]), (&json!(purge), &json!(2)));
     assert_eq!(done.body["reference"], json!(null), "the field is there even where there is nothing to say");
-    let contract =
-        ["event", "purgeId", "run", "org", "reference", "labels", "dryRun", "counts", "startedAt", "finishedAt", "timestamp"];
+    let contract = [
+        "event",
+        "purgeId",
+        "run",
+        "org",
+        "reference",
+        "labels",
+        "dryRun",
+        "counts",
+        "startedAt",
+        "finishedAt",
+        "timestamp",
+    ];
     assert_eq!(fields(&done.body), contract.into());
     assert_books(&test).await;
 }

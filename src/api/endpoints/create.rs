@@ -87,7 +87,7 @@ pub(in crate::api) async fn create_webhook_endpoint(
     let interest = Interest { events, orgs };
     let new = NewEndpoint { url, description: body.description, interest, enabled: body.enabled, secret };
     let by = By { key_id, name: &caller.name, request_id: &request_id };
-    let Some(endpoint) = state.store.create_endpoint(&new, by).await? else {
+    let Some(endpoint) = state.store.create_endpoint(&caller.reach, &new, by).await? else {
         let detail = format!("{MOST} endpoints are registered; delete one that is not needed any more");
         return Err(Problem::new(StatusCode::CONFLICT, "too_many_endpoints", detail));
     };

@@ -106,8 +106,11 @@ mod tests {
             bind("k".to_owned(), new, expected, &spooled).fingerprint
         };
         let first = print(&new, None, &ids);
-        let webhook =
-            |url: &str| OfPurge { id: Uuid::nil(), url: url.to_owned(), secret: "made anew each time".into() };
+        let webhook = |url: &str| OfPurge {
+            id: Uuid::nil(),
+            url: url.to_owned(),
+            secret: "made anew each time".into(),
+        };
         let again = NewPurge { request_id: "two".to_owned(), ..new.clone() };
         assert_eq!(print(&again, None, &ids), first);
         let others = [

@@ -98,11 +98,7 @@ async fn recover(tx: &mut Tx, endpoints: Vec<String>) -> Result<(), StoreError> 
 }
 
 /// In the order of their names, so that two processes never wait for each other.
-async fn count(
-    tx: &mut Tx,
-    now: Timestamp,
-    failing: Vec<(&str, Said)>,
-) -> Result<Vec<Failing>, StoreError> {
+async fn count(tx: &mut Tx, now: Timestamp, failing: Vec<(&str, Said)>) -> Result<Vec<Failing>, StoreError> {
     let rows = sqlx::query!(
         r#"-- count_failures
         insert into endpoint_health as h (endpoint, failures, failing_since)

@@ -170,7 +170,8 @@ async fn of_purge(
     limit: usize,
 ) -> Result<(Vec<Uuid>, Option<Place>), StoreError> {
     let (before_at, before_id) = before.unzip();
-    let at_once = if wanted.state.is_some() || wanted.endpoint.is_some() { CANDIDATES.max(limit) } else { limit };
+    let at_once =
+        if wanted.state.is_some() || wanted.endpoint.is_some() { CANDIDATES.max(limit) } else { limit };
     let rows = sqlx::query!(
         r#"-- list_deliveries_of_purge
         select p.created_at, p.delivery_id,
@@ -230,8 +231,7 @@ async fn of_endpoint(
     )
     .all(tx)
     .await?;
-    let rows =
-        rows.into_iter().map(|row| ((row.created_at.to_jiff(), row.id), row.is_wanted));
+    let rows = rows.into_iter().map(|row| ((row.created_at.to_jiff(), row.id), row.is_wanted));
     Ok(chosen(&rows.collect::<Vec<_>>(), at_once, limit))
 }
 

@@ -135,10 +135,8 @@ fn verdict(attempt: &Attempt) -> Verdict<'_> {
 async fn write(tx: &mut Tx, attempts: &[Attempt]) -> Result<(Vec<Uuid>, Option<Duration>), StoreError> {
     let mut rows: Vec<Row<'_>> = attempts.iter().map(Row::of).collect();
     rows.sort_by_key(|row| row.id);
-    let rows = serde_json::to_value(&rows).map_err(|error| StoreError::Unreadable {
-        what: "attempts",
-        detail: error.to_string(),
-    })?;
+    let rows = serde_json::to_value(&rows)
+        .map_err(|error| StoreError::Unreadable { what: "attempts", detail: error.to_string() })?;
     let recorded = sqlx::query!(
         r#"-- record_attempts
         with sent as materialized (

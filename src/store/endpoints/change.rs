@@ -45,9 +45,12 @@ impl Store {
     ) -> Result<Option<Endpoint>, StoreError> {
         let mut tx = self.begin_request("change_endpoint").await?;
         keys::ensure_in_force(&mut tx, by.key_id).await?;
-        sqlx::query!("-- lock_endpoint\nselect id from webhook_endpoints where id = $1 for no key update", id)
-            .maybe(&mut tx)
-            .await?;
+        sqlx::query!(
+            "-- lock_endpoint\nselect id from webhook_endpoints where id = $1 for no key update",
+            id
+        )
+        .maybe(&mut tx)
+        .await?;
         let Some(before) = load(&mut tx, reach, Some(id), None, 1).await?.pop() else { return Ok(None) };
         let event = match changed {
             Changed::To(change) => {

@@ -28,6 +28,7 @@ impl Store {
     /// Registers it; `None` where there are as many as there may be.
     pub async fn create_endpoint(
         &self,
+        reach: &Reach,
         new: &NewEndpoint,
         by: By<'_>,
     ) -> Result<Option<Endpoint>, StoreError> {
@@ -58,7 +59,7 @@ impl Store {
         if created == 0 {
             return Ok(None);
         }
-        let endpoint = load(&mut tx, &Reach::all(), Some(id), None, 1).await?.pop();
+        let endpoint = load(&mut tx, reach, Some(id), None, 1).await?.pop();
         if let Some(endpoint) = &endpoint {
             note(self, &mut tx, endpoint, EventType::EndpointCreated, by).await?;
         }

@@ -112,8 +112,7 @@ pub(in crate::store) async fn write_for_purges(
     .all(tx)
     .await?;
     ensure_rows("write_purge_events", written.len() as u64, events.len())?;
-    let mut orgs: HashMap<Uuid, Option<String>> =
-        written.into_iter().map(|row| (row.id, row.org)).collect();
+    let mut orgs: HashMap<Uuid, Option<String>> = written.into_iter().map(|row| (row.id, row.org)).collect();
     let owed = ids.into_iter().zip(events).filter_map(|(event_id, OfPurge { purge, event, webhook, .. })| {
         let org = orgs.remove(&event_id).flatten();
         Some(Owed { event_id, event, org, purge: Some(purge), message: webhook? })

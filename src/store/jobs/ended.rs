@@ -133,7 +133,8 @@ async fn carried(tx: &mut Tx, job: Uuid) -> Result<Vec<Carried>, StoreError> {
     )
     .all(tx)
     .await?;
-    let carried =
-        rows.into_iter().map(|row| Carried { share: Share { purge: row.purge_id, gone: row.gone }, open: row.open });
+    let carried = rows
+        .into_iter()
+        .map(|row| Carried { share: Share { purge: row.purge_id, gone: row.gone }, open: row.open });
     Ok(carried.collect())
 }

@@ -80,7 +80,8 @@ impl Store {
         repeat: Option<&RepeatKey>,
         patience: Duration,
     ) -> Result<Accepted, StoreError> {
-        if spooled.is_at_hand() && spooled.distinct() <= SLICE_SIZE as u64 && repeat.is_none() {
+        let is_small = spooled.is_at_hand() && spooled.distinct() <= SLICE_SIZE as u64;
+        if is_small && repeat.is_none() && new.webhook.is_none() {
             let draft = Draft::new(self, new, spooled, whole(spooled)?);
             let id = draft.id;
             let accepted = self.accept_together(draft, patience).await?;
@@ -108,6 +109,7 @@ impl Store {
         {
             return Ok(Accepted::NotYet);
         }
+        first::insert_endpoint(&mut tx, id, new).await?;
         let sliced = insert_slices(&mut tx, id, new, now, &mut slices).await?;
         let indexed = index::insert(&mut tx, id, spooled.distinct(), &mut index).await?;
         // What was read back from the spool must be all of it, or nothing is accepted.

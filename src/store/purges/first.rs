@@ -15,8 +15,7 @@ use super::tags;
 use crate::domain::events::EventType;
 use crate::domain::outcome::Cell;
 use crate::intake::Spooled;
-use crate::store::endpoints::create::OfPurge;
-use crate::store::tx::{Rows as _, Tx};
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// A purge that is about to be accepted.
@@ -58,8 +57,6 @@ impl Draft {
 pub(super) async fn insert(tx: &mut Tx, drafts: &[&Draft]) -> Result<HashMap<Uuid, Timestamp>, StoreError> {
     let (tagged, tags) = tags_of(drafts);
     let (entered, entries, ordinals) = entries_of(drafts);
-    let hooked: Vec<(&Draft, &OfPurge)> =
-        drafts.iter().filter_map(|draft| Some((*draft, draft.new.webhook.as_ref()?))).collect();
     let rows = sqlx::query!(
         r#"-- insert_purges
         with clock as materialized (
@@ -99,11 +96,6 @@ pub(super) async fn insert(tx: &mut Tx, drafts: &[&Draft]) -> Result<HashMap<Uui
         ), event as (
             insert into events (id, type, org, purge_id, event_no, actor, request_id, payload, at)
             select event_id, $20, org, id, 1, requested_by, request_id, payload, now from new
-        ), endpoint as (
-            insert into webhook_endpoints (id, url, orgs, purge_id, secret, key_id, created_by, created_at, updated_at)
-            select h.id, h.url, array[new.org], new.id, h.secret, new.key_id, new.requested_by, new.now, new.now
-            from unnest($21::uuid[], $22::uuid[], $23::text[], $24::text[]) as h (purge_id, id, url, secret)
-            join new on new.id = h.purge_id
         )
         select id as "id!", now as "now!: SqlTimestamp" from new"#,
         &column(drafts, |draft| draft.id),
@@ -125,15 +117,30 @@ pub(super) async fn insert(tx: &mut Tx, drafts: &[&Draft]) -> Result<HashMap<Uui
         &entries,
         &ordinals,
         format!("{:02x}", Cell::NEW.to_byte()),
-        EventType::PurgeAccepted.as_str(),
-        &hooked.iter().map(|(draft, _)| draft.id).collect::<Vec<_>>(),
-        &hooked.iter().map(|(_, webhook)| webhook.id).collect::<Vec<_>>(),
-        &hooked.iter().map(|(_, webhook)| webhook.url.clone()).collect::<Vec<_>>(),
-        &hooked.iter().map(|(_, webhook)| webhook.secret.expose_secret().to_owned()).collect::<Vec<_>>()
+        EventType::PurgeAccepted.as_str()
     )
     .all(tx)
     .await?;
     Ok(rows.into_iter().map(|row| (row.id, row.now.to_jiff())).collect())
+}
+
+/// Inserts the receiver that an accepted purge names, where it names one.
+pub(super) async fn insert_endpoint(tx: &mut Tx, purge: Uuid, new: &NewPurge) -> Result<(), StoreError> {
+    let Some(webhook) = &new.webhook else { return Ok(()) };
+    sqlx::query!(
+        "-- insert_endpoint_of_purge
+        insert into webhook_endpoints (id, url, orgs, purge_id, secret, key_id, created_by)
+        values ($1, $2, array[$3::text], $4, $5, $6, $7)",
+        webhook.id,
+        webhook.url,
+        new.org,
+        purge,
+        webhook.secret.expose_secret(),
+        new.key_id,
+        new.requested_by
+    )
+    .exactly(tx, 1)
+    .await
 }
 
 /// Each tag, with its purge.

@@ -118,7 +118,15 @@ const WITHOUT: &[(&str, &[&str])] = &[
     ),
     (
         "of a start or a command: it is done again by the next",
-        &["create_key", "enroll_org", "keep_secret", "know_org", "revoke_key", "rotate_secret", "try_at_once"],
+        &[
+            "create_key",
+            "enroll_org",
+            "keep_secret",
+            "know_org",
+            "revoke_key",
+            "rotate_secret",
+            "try_at_once",
+        ],
     ),
     (
         "one statement that nothing else hangs on: it is done again when it is due",

@@ -145,16 +145,10 @@ async fn every_wrong_field_and_up_to_twenty_wrong_ids_are_told_at_once() {
 async fn wishes_of_the_contract_that_are_not_built_are_refused_and_never_ignored() {
     let desk = Desk::open().await;
     let id = desk.test.ids_of(Kind::Eligible)[0];
-    let hook = json!({ "conversationIds": [id], "webhookUrl": "https://example.com/hook" });
     let selector = json!({ "matter": "M", "selector": { "queueId": ID } });
     let both = json!({ "matter": "M", "conversationIds": [id], "selector": {} });
     let post = |path: &str| desk.test.request(Method::POST, path);
-    let requests = [
-        (post("/purges").json(&hook), "webhookUrl"),
-        (desk.test.upload("text/csv", "?webhookUrl=https://example.com/hook", id.to_string()), "webhookUrl"),
-        (post("/holds").json(&selector), "selector"),
-        (post("/holds").json(&both), "selector"),
-    ];
+    let requests = [(post("/holds").json(&selector), "selector"), (post("/holds").json(&both), "selector")];
     for (request, told) in requests {
         let problem = refused(request, 422, "not_supported_yet").await;
         assert!(problem["detail"].as_str().unwrap().contains(told), "{problem}");

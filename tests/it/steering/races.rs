@@ -92,8 +92,8 @@ impl Lane {
             is_dry_run: false,
             webhook: None,
             key_id: self.by.key_id,
-            requested_by: "racer".to_owned(),
-            request_id: "race".to_owned(),
+            requested_by: self.by.name.to_owned(),
+            request_id: self.by.request_id.to_owned(),
         };
         let (spooled, patience) = (Spooled::from_list(ids.to_vec()), Duration::from_secs(30));
         let accepted = self.steering.accept_purge(&new, &spooled, None, patience).await.unwrap();

@@ -1,4 +1,4 @@
--- schema 16
+-- schema 22
 -- activate_hold
 update holds set active = true where id = $1
 ;
@@ -11,6 +11,13 @@ limit $2
 -- allow_copy
 select set_config('statement_timeout', $1, true) as "limit!"
 ;
+-- attempts_of_delivery
+select attempt, at, status, latency_seconds, response, error
+from delivery_attempts
+where delivery_id = $1
+order by attempt desc
+limit $2
+;
 -- block_org
 update orgs
 set blocked_call = $2, blocked_code = $3, blocked_detail = $4,
@@ -21,9 +28,12 @@ where name = $1
 -- bring_back_limiters
 update limiters
 set arrival_at = least(arrival_at, clock_timestamp() + make_interval(secs => $1)),
-closed_until = least(closed_until, clock_timestamp() + make_interval(secs => $2))
+closed_until = least(closed_until, clock_timestamp() + make_interval(secs => $2)),
+broken_until = case when broken_until is not null
+then least(broken_until, clock_timestamp() + make_interval(secs => $3)) end
 where arrival_at > clock_timestamp() + make_interval(secs => $1)
 or closed_until > clock_timestamp() + make_interval(secs => $2)
+or broken_until > clock_timestamp() + make_interval(secs => $3)
 ;
 -- bring_back_probes
 with ahead as (
@@ -44,18 +54,6 @@ limit 20
 ;
 -- canceling_purges
 select id from purges where id = any($1) and state = 'canceling'
-;
--- candidates_first_and_dry
-select id from purges_asked_first
-where org = $1 and ask_at <= (select clock_timestamp())
-order by ask_at, id
-limit 200
-;
--- candidates_for_slots
-select id from purges_asked_for_slots
-where org = $1 and ask_at <= (select clock_timestamp())
-order by ask_at, id
-limit 200
 ;
 -- carried_among
 select conversation_id as "id!"
@@ -120,13 +118,15 @@ limit c.take
 where s.before < c.take
 ;
 -- choose_waiting_job
-select id, rechecked
-from jobs
-where org = $1 and state <> 'done' and next_step = 'intend' and due_at <= clock_timestamp()
-and (parent is null or $2)
-order by created_at, id
+select j.id, j.rechecked, p.standing as "standing?"
+from jobs j
+left join search_pieces p on p.id = j.id
+where j.org = $1 and j.state <> 'done' and j.next_step = 'intend' and j.due_at <= clock_timestamp()
+and (j.parent is null or $2) and not ($3 and (j.parent is not null or j.conflicted))
+and not exists (select from search_pieces_held_back h where h.id = j.id)
+order by j.created_at, j.id
 limit 1
-for update skip locked
+for update of j skip locked
 ;
 -- claim_deliveries
 with due as (
@@ -142,13 +142,13 @@ set lease_until = clock_timestamp() + make_interval(secs => $2 * power(2, least(
 epoch = d.epoch + 1
 from due
 where d.id = due.id
-returning d.id, d.epoch, d.event_id, d.payload, d.attempt
+returning d.id, d.epoch, d.event_id, d.payload, d.attempt, d.schedule_from
 ;
 -- claim_due_job
 with due as (
 select id from jobs
 where org = $1 and state <> 'done' and next_step = any($3::text[]::job_step[])
-and due_at <= clock_timestamp()
+and due_at <= clock_timestamp() and ($4::int is null or size <= $4 and blind = 0)
 order by due_at
 limit 1
 for update skip locked
@@ -202,23 +202,36 @@ on (d.purge_id, d.slice_no) = (wanted.purge_id, wanted.slice_no)
 join purges p on p.id = d.purge_id and p.run = d.run
 where d.step = 'verify' and d.code = $3 and d.to_outcome = $4
 ;
+-- count_conflicts
+select count(*) as "jobs!", count(*) filter (where conflicted) as "conflicted!"
+from (
+select conflicted
+from jobs
+where org = $1 and parent is null and (conflicted or submitted_at is not null)
+and created_at > coalesce((select conflicts_since from orgs where name = $1), '-infinity')
+order by created_at desc
+limit $2
+) last
+;
 -- count_slots
 select count(*) filter (where takes_slot) as "taken!",
 count(*) filter (where takes_slot and parent is not null) as "by_children!",
 count(*) filter (
 where next_step = 'intend' and parent is null and due_at <= clock_timestamp()
 ) as "others!",
+count(*) filter (
+where next_step = 'intend' and parent is null and not conflicted and due_at <= clock_timestamp()
+) as "as_packed!",
+(select count(*) from slots_kept where org = $1) as "kept!",
 (select true from purges_drawable where org = $1 order by turn_at, id limit 1) is not null as "can_pack!",
+(select oldest from schema_floor) as "oldest!",
 g.system as "system!", g.timeline as "timeline!", g.position as "position!"
 from ground g
 left join jobs on org = $1 and state <> 'done'
 group by g.system, g.timeline, g.position
 ;
 -- count_taken_slots
-select count(*) as "taken!"
-from jobs
-where org = $1 and state <> 'done'
-and (takes_slot or state = 'waiting' and parent is null and tries < $2)
+select count(*) as "taken!" from slots_kept where org = $1
 ;
 -- create_key
 insert into api_keys (id, name, prefix, sha256, scopes, orgs) values ($1, $2, $3, $4, $5, $6)
@@ -228,6 +241,30 @@ select system_identifier, timeline, position, noted_at as "noted_at: SqlTimestam
 ;
 -- dead_deliveries
 select count(*) as "dead!" from (select from deliveries where state = 'dead' limit $1) dead
+;
+-- dead_since
+select found.created_at as "created_at!", found.id as "id!"
+from (
+select of_org.created_at, of_org.id
+from orgs o
+cross join lateral (
+select created_at, id from deliveries
+where org = o.name and state = 'dead' and created_at >= $2 and (created_at, id) > ($3, $4)
+order by created_at, id
+limit $5
+) of_org
+where $1::text[] is null or o.name = any($1)
+union all
+(
+select created_at, id from deliveries
+where $1::text[] is null and org is null and state = 'dead' and created_at >= $2
+and (created_at, id) > ($3, $4)
+order by org, created_at, id
+limit $5
+)
+) found
+order by 1, 2
+limit $5
 ;
 -- decisions_about
 select d.purge_id, d.from_outcome, d.to_outcome, d.step, d.code, d.detail, d.job_id, d.decided_at,
@@ -246,6 +283,16 @@ from decisions d
 left join jobs j on j.id = d.job_id
 where d.purge_id = $1 and d.slice_no = any($2)
 order by d.id
+;
+-- deliveries
+select d.id, d.event_id, e.type as "event: EventType", d.org, e.purge_id,
+j.upstream_job_id as "upstream_job_id?", d.endpoint, d.payload, d.state as "state: DeliveryState",
+d.attempt, d.created_at, d.run_at, d.delivered_at, d.last_status, d.last_error
+from deliveries d
+join events e on e.id = d.event_id
+left join jobs j on j.id = e.job_id
+where d.id = any($1) and ($2::text[] is null or d.org = any($2))
+order by d.created_at desc, d.id desc
 ;
 -- doubt_rewound_jobs
 update jobs
@@ -338,8 +385,17 @@ update purges p set state = ended.state::purge_state, finished_at = $3
 from unnest($1::uuid[], $2::text[]) as ended (id, state)
 where p.id = ended.id
 ;
+-- first_half_of
+select after from jobs where id = $1
+;
+-- forget_controls
+delete from controls where org = $1 and conversation_id = any($2)
+;
 -- forget_login_trouble
 delete from login_troubles where org = $1
+;
+-- forget_missing_controls
+delete from controls where org = $1 and missed > 0
 ;
 -- forget_released
 delete from released r
@@ -353,6 +409,30 @@ and not exists (select from waiters where org = $1 and conversation_id = r.conve
 ;
 -- forget_repeats
 delete from idempotency_keys where created_at < clock_timestamp() - make_interval(days => $1)
+;
+-- give_back_delivery
+update deliveries set lease_until = null where id = $1 and epoch = $2 and state = 'pending'
+;
+-- give_back_job
+update jobs
+set lease_until = null, epoch = epoch + 1
+where id = $1 and epoch = $2 and lease_until is not null and state not in ('submitting', 'done')
+;
+-- give_back_slices
+with held as (
+select s.purge_id, s.slice_no
+from slices s
+join unnest($1::uuid[], $2::int[], $3::bigint[]) as held (purge_id, slice_no, epoch)
+on (s.purge_id, s.slice_no, s.epoch) = (held.purge_id, held.slice_no, held.epoch)
+where s.state = 'validating'
+order by s.purge_id, s.slice_no
+for update of s
+)
+update slices s
+set state = 'queued', lease_until = null, asked = 0, epoch = s.epoch + 1
+from held
+where (s.purge_id, s.slice_no) = (held.purge_id, held.slice_no)
+returning s.purge_id
 ;
 -- go_again
 update jobs
@@ -371,6 +451,36 @@ select exists (select from service_secrets where name = $1) as "exists!"
 ;
 -- has_synchronous_standbys
 select current_setting('synchronous_standby_names') <> '' as "has!"
+;
+-- have_breaker_tried
+update limiters set broken_until = least(broken_until, clock_timestamp())
+where org = $1 and broken_until is not null
+;
+-- have_jobs_tried
+update jobs j set run_at = clock_timestamp()
+from (
+select id from jobs
+where org = $1 and state = 'waiting' and lease_until is null and run_at > clock_timestamp()
+order by run_at, id
+limit $2
+for update
+) due
+where j.id = due.id
+;
+-- have_org_tried
+update orgs set probe_at = least(probe_at, clock_timestamp()) where name = $1
+;
+-- have_slices_tried
+update slices s set run_at = clock_timestamp()
+from (
+select purge_id, slice_no from slices
+where org = $1 and state = 'queued' and run_at > clock_timestamp() and read_again_at is null
+order by purge_id, slice_no
+limit $2
+for update
+) due
+where (s.purge_id, s.slice_no) = (due.purge_id, due.slice_no)
+returning s.purge_id
 ;
 -- held_among
 select hc.conversation_id
@@ -447,8 +557,10 @@ where p.job_id = $1 and s.read_again_at is null
 order by p.purge_id, p.slice_no
 ;
 -- insert_child
-insert into jobs (id, org, ids, size, parent, recheck, rechecked, lost_since, losses)
-select $1, org, '{}', 0, id, $3, rechecked, lost_since, losses from jobs where id = $2
+insert into jobs (id, org, ids, size, parent, recheck, rechecked, lost_since, losses, search, after)
+select $1, org, '{}', 0, id, $3, rechecked, lost_since, losses, case when $4 then coalesce(search, id) end, $5
+from jobs
+where id = $2
 ;
 -- insert_index
 insert into conversations (conversation_id, purge_id, ordinal)
@@ -571,6 +683,12 @@ returning value
 -- know_org
 insert into orgs (name, policy, policy_epoch) values ($1, $2, 0) on conflict do nothing
 ;
+-- known_controls
+select conversation_id as "conversation_id!", missed as "missed!", is_missed_alone as "is_missed_alone!"
+from controls_known
+where org = $1
+order by missed, seen_at desc, conversation_id
+;
 -- learn_pace
 update paces set model = $2 where org = $1
 ;
@@ -600,6 +718,70 @@ update purges set ask_at = next_ask(id, ask_turn_at) where id = any($1)
 ;
 -- list_all_purges
 select id from purges where id < $1 order by id desc limit $2
+;
+-- list_deliveries
+select found.created_at as "created_at!", found.id as "id!"
+from (
+select of_org.created_at, of_org.id
+from orgs o
+cross join lateral (
+select created_at, id from deliveries
+where org = o.name and created_at >= coalesce($2::timestamptz, '-infinity')
+and (created_at, id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4::uuid, $6))
+order by created_at desc, id desc
+limit $5
+) of_org
+where $1::text[] is null or o.name = any($1)
+union all
+(
+select created_at, id from deliveries
+where $1::text[] is null and org is null and created_at >= coalesce($2::timestamptz, '-infinity')
+and (created_at, id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4::uuid, $6))
+order by org desc, created_at desc, id desc
+limit $5
+)
+) found
+order by 1 desc, 2 desc
+limit $5
+;
+-- list_deliveries_in_state
+select found.created_at as "created_at!", found.id as "id!"
+from (
+select of_org.created_at, of_org.id
+from orgs o
+cross join lateral (
+select created_at, id from deliveries
+where org = o.name and state = $7::text::delivery_state
+and created_at >= coalesce($2::timestamptz, '-infinity')
+and (created_at, id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4::uuid, $6))
+order by created_at desc, id desc
+limit $5
+) of_org
+where $1::text[] is null or o.name = any($1)
+union all
+(
+select created_at, id from deliveries
+where $1::text[] is null and org is null and state = $7::text::delivery_state
+and created_at >= coalesce($2::timestamptz, '-infinity')
+and (created_at, id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4::uuid, $6))
+order by org desc, created_at desc, id desc
+limit $5
+)
+) found
+order by 1 desc, 2 desc
+limit $5
+;
+-- list_deliveries_of_purge
+select p.created_at, p.delivery_id, ($7::text is null or d.state::text = $7) as "is_wanted!"
+from (
+select created_at, delivery_id from purge_deliveries
+where purge_id = $1 and created_at >= coalesce($2::timestamptz, '-infinity')
+and (created_at, delivery_id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4::uuid, $6))
+order by created_at desc, delivery_id desc
+limit $5
+) p
+join deliveries d on d.id = p.delivery_id
+order by p.created_at desc, p.delivery_id desc
 ;
 -- list_keys
 select id, name, prefix, scopes, orgs, created_at, revoked_at from api_keys order by id
@@ -660,8 +842,27 @@ select job_id, purge_id, slice_no, positions, carried_before, facts_at, facts_ep
 from job_parts
 where job_id = any($1)
 ;
+-- lock_breaker
+select failures, broken_until as "broken_until: SqlTimestamp", is_probing,
+clock_timestamp() as "now!: SqlTimestamp"
+from limiters
+where org = $1
+for update
+;
+-- lock_controls
+select conversation_id, missed, coalesce(missed_at > clock_timestamp() - make_interval(secs => $2), false) as "is_counted!"
+from controls
+where org = $1
+order by conversation_id
+for update
+;
+-- lock_delivery
+select state as "state: DeliveryState", event_id from deliveries
+where id = $1 and ($2::text[] is null or org = any($2))
+for no key update
+;
 -- lock_job
-select id, state as "state: JobState", rechecked, cardinality(ids) as named, misses, losses, upstream_job_id,
+select id, state as "state: JobState", rechecked, search is not null as "is_piece!", cardinality(ids) as named, misses, losses, upstream_job_id,
 upstream_succeeded, records_processed, intended_at, submitted_at, claimed_at, seen_running_at, ended_at,
 lost_since, overdue_since
 from jobs
@@ -669,7 +870,8 @@ where id = $1 and epoch = $2
 for update
 ;
 -- lock_limiter
-select arrival_at, closed_until, allowed_per_minute, calls, called_at,
+select arrival_at, closed_until, allowed_per_minute, calls, called_at, failures,
+broken_until as "broken_until: SqlTimestamp", is_probing,
 clock_timestamp() as "now!: SqlTimestamp"
 from limiters
 where org = $1
@@ -739,6 +941,22 @@ where s.state = 'queued' and s.read_again_at is null and s.run_at <= clock_times
 order by s.purge_id, s.slice_no
 for update of s skip locked
 ;
+-- lock_unknown_pieces
+select j.id
+from jobs j
+join search_pieces p on p.id = j.id
+where j.org = $1 and j.state <> 'done' and j.next_step = 'intend' and j.due_at <= clock_timestamp()
+and p.standing = 'unknown' and j.id <> $2 and j.lost_since is null
+and not exists (select from search_pieces_held_back h where h.id = j.id)
+and exists (select from jobs where id = $2 and lost_since is null)
+order by j.created_at, j.id
+limit $3
+for update of j skip locked
+;
+-- log_attempt
+insert into delivery_attempts (delivery_id, attempt, at, status, latency_seconds, response, error)
+values ($1, $2, clock_timestamp() - make_interval(secs => $4), $3, $4, $5, $6)
+;
 -- look_again
 update jobs
 set run_at = $2::timestamptz + make_interval(secs => $3), lease_until = null,
@@ -747,9 +965,18 @@ blind = case when $5 then least(blind + 1, 1000) when $8 then 0 else blind end,
 last_error = coalesce($4, last_error), open = $6
 where id = $1
 ;
+-- make_piece
+update jobs set after = null where id = $1 and state = 'waiting'
+;
 -- may_not_ask
 select exists (select from orgs where name = $1 and stopped_at is not null)
 or exists (select from purges where id = any($2) and state not in ('queued', 'running')) as "rests!"
+;
+-- missing_of
+select id, not_found, total - pending as "judged!"
+from purges
+where id = any($1) and state = 'running' and not dry_run and much_missing_at is null
+order by id
 ;
 -- move_retry_on
 update purges set retry_from = $3 where id = $1 and retry_from = $2
@@ -763,6 +990,24 @@ from deliveries
 where state = 'pending' and lease_until is null
 order by run_at
 limit 1
+;
+-- note_answered
+update limiters l
+set failures = 0, broken_until = null, is_probing = false, broken_since = null, broken_call = null,
+broken_detail = null
+from (select org, broken_until is not null as was_open from limiters where org = $1 for update) before
+where l.org = before.org
+returning before.was_open as "was_open!"
+;
+-- note_conflict
+update jobs set conflicted = true where id = $1
+;
+-- note_control
+update controls
+set seen_at = case when $3 then seen_at else clock_timestamp() end,
+missed = case when $3 then least(missed + 1, 1000) else 0 end,
+missed_at = case when $3 then clock_timestamp() end, is_missed_alone = $4
+where org = $1 and conversation_id = $2
 ;
 -- note_ground
 insert into database_history (system_identifier, timeline, position, noted_at)
@@ -808,6 +1053,14 @@ values ($1, clock_timestamp() - make_interval(secs => $2), clock_timestamp() + m
 on conflict (org) do update set got_at = excluded.got_at, expires_at = excluded.expires_at
 where tokens.got_at < excluded.got_at
 ;
+-- note_unanswered
+update limiters
+set failures = $2, broken_until = $3::timestamptz, is_probing = $4,
+broken_since = case when $3::timestamptz is not null then coalesce(broken_since, $7) end,
+broken_call = case when $3 is not null then $5::text end, broken_detail = case when $3 is not null then $6 end,
+refused_call = case when $3 is not null then $5 else refused_call end
+where org = $1
+;
 -- observed_jobs
 select greatest(
 percentile_cont(0.99) within group (order by extract(epoch from ended_at - submitted_at)::float8),
@@ -826,6 +1079,15 @@ and misses < $2
 order by ended_at desc
 limit 100
 ) recent
+;
+-- offer_controls
+insert into controls (org, conversation_id, seen_at)
+select $1, seen.id, clock_timestamp()
+from unnest($2::uuid[]) as seen (id)
+where not is_no_control($1, seen.id)
+order by seen.id
+on conflict (org, conversation_id) do update
+set seen_at = excluded.seen_at, missed = 0, missed_at = null, is_missed_alone = false
 ;
 -- open_purges_of
 select count(*) as "open!"
@@ -856,6 +1118,8 @@ select org from purges where id = $1 and ($2::text[] is null or org = any($2))
 select
 o.name, o.blocked_call, o.blocked_code, o.blocked_detail, o.blocked_at, o.probe_at, o.stopped_at,
 o.stopped_by, o.stopped_reason, o.rewound_at is not null as "is_rewound!", l.closed_until, l.allowed_per_minute, l.calls, l.called_at,
+l.broken_until as "broken_until: SqlTimestamp", l.broken_since as "broken_since: SqlTimestamp",
+l.broken_call, l.broken_detail,
 lt.since as "trouble_since?", lt.detail as "trouble?", lt.next_try_at as "next_login_at?",
 t.got_at as "got_at?", t.expires_at as "expires_at?", j.live as "live!", j.waiting as "waiting!",
 (
@@ -881,7 +1145,7 @@ select name from orgs where rewound_at is null order by name
 ;
 -- owe_deliveries
 insert into deliveries (id, event_id, endpoint, payload)
-select id, event_id, 'retention', payload
+select id, event_id, $4, payload
 from unnest($1::uuid[], $2::uuid[], $3::text[]) as new (id, event_id, payload)
 ;
 -- poll_again
@@ -903,7 +1167,7 @@ set state = 'submitting', epoch = epoch + 1, attempt = attempt + 1, open = size,
 lease_until = $2::timestamptz + make_interval(secs => $4),
 call_before = $2::timestamptz + make_interval(secs => $3)
 where id = $1 and state = 'waiting'
-returning epoch, attempt
+returning epoch, attempt, (parent is null and not conflicted) as "is_as_packed!"
 ;
 -- purge_states
 select id, state as "state: PurgeState" from purges where id = any($1)
@@ -912,14 +1176,15 @@ select id, state as "state: PurgeState" from purges where id = any($1)
 select p.id, p.state as "state: PurgeState", p.run, p.org, p.reason, p.reference, p.labels, p.dry_run,
 p.created_at, p.started_at, p.finished_at, p.requested_by, p.duplicates, p.pending, p.eligible,
 p.submitted, p.purged, p.already_purged, p.on_hold, p.retained, p.not_found, p.active, p.failed,
-p.canceled, p.would_purge, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
+p.canceled, p.would_purge, p.paused_for, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
 o.blocked_code, o.blocked_detail, o.stopped_by as "stopped_by?", o.stopped_reason as "stopped_reason?",
 o.rewound_at is not null as "is_rewound!",
-t.detail as "login_trouble?", parked.slices as "parked_slices!", parked.conversations as parked_conversations,
+l.broken_detail, t.detail as "login_trouble?", parked.slices as "parked_slices!", parked.conversations as parked_conversations,
 parked.since as "parked_since: SqlTimestamp", parked.error as parked_error,
 clock_timestamp() as "read_at!: SqlTimestamp"
 from purges p
 join orgs o on o.name = p.org
+join limiters l on l.org = p.org
 left join login_troubles t on t.org = p.org
 cross join lateral (
 select count(*) as slices, sum(conversations)::bigint as conversations, min(parked_at) as since,
@@ -980,10 +1245,14 @@ where id = $1 and epoch = $2 and state = 'submitting'
 ;
 -- record_attempt
 update deliveries
-set state = $3::text::delivery_state, attempt = attempt + 1, run_at = clock_timestamp() + make_interval(secs => $4),
-last_status = $5, last_error = $6, lease_until = null,
+set state = case when $3::text = 'dead' and schedule_from > attempt then 'pending' else $3::text::delivery_state end,
+run_at = clock_timestamp()
++ make_interval(secs => case when schedule_from > attempt then 0 else $4::float8 end),
+attempt = attempt + 1, last_status = $5, last_error = $6, lease_until = null,
 delivered_at = case when $3 = 'delivered' then clock_timestamp() end
 where id = $1 and epoch = $2
+returning attempt, state as "state: DeliveryState",
+extract(epoch from run_at - clock_timestamp())::float8 as "wait!"
 ;
 -- record_lost
 update jobs
@@ -996,6 +1265,21 @@ where id = $1 and epoch = $2 and state = 'submitting'
 update jobs
 set recheck = false, rechecked = true, run_at = clock_timestamp(), lease_until = null, blind = 0, tries = 0
 where id = $1 and state = 'waiting'
+;
+-- redeliver
+update deliveries
+set state = 'pending', delivered_at = null, run_at = clock_timestamp(),
+schedule_from = attempt + case when lease_until > clock_timestamp() then 1 else 0 end
+where id = $1
+;
+-- redeliver_dead
+update deliveries d
+set state = 'pending', run_at = clock_timestamp(), schedule_from = d.attempt
+from (
+select id from deliveries where id = any($1) and state = 'dead' order by id for no key update
+) locked
+where d.id = locked.id
+returning d.org
 ;
 -- release
 delete from reservations where org = $1 and conversation_id = any($2) and job_id = any($3)
@@ -1038,11 +1322,14 @@ limit 1
 -- revoke_key
 update api_keys set revoked_at = clock_timestamp() where id = $1 and revoked_at is null
 ;
--- rules_in_force
-select policy, policy_epoch, stopped_at is not null as "is_stopped!",
-clock_timestamp() as "read_at!: SqlTimestamp"
-from orgs
-where name = $1
+-- schema_floor
+select oldest from schema_floor
+;
+-- seen_by_search
+select count(*) filter (where result = 'rejected' and conflicted and size = 1) as "offenders!",
+coalesce(sum(size) filter (where upstream_job_id is not null), 0)::bigint as "cleared!"
+from jobs
+where search = (select search from jobs where id = $1)
 ;
 -- server_condition
 select current_setting('server_version') as "version!",
@@ -1086,17 +1373,45 @@ where jp.purge_id = $1 and jp.slice_no = $2 and j.state <> 'done'
 from slices_set_aside
 where purge_id = $1 and slice_no = $2 and read_again_at <= clock_timestamp()
 ;
--- slices_due
-select c.purge_id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!"
-from unnest($1::uuid[]) with ordinality as c (purge_id, turn)
+-- slices_due_first
+with in_line as materialized (
+select id, ask_at
+from purges_asked_first
+where org = $1 and ask_at <= (select clock_timestamp())
+order by ask_at, id
+limit 200
+), of_each as materialized (select greatest(500 / nullif(count(*), 0), 4) as slices from in_line)
+select p.id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!",
+(exists (select from controls_known where org = $1)) as "has_control!"
+from in_line p
 cross join lateral (
 select slice_no, pending, run_at
 from slices_to_ask
-where purge_id = c.purge_id and run_at <= (select clock_timestamp())
+where purge_id = p.id and run_at <= (select clock_timestamp())
 order by run_at, slice_no
-limit $2
+limit (select slices from of_each)
 ) s
-order by c.turn, s.run_at, s.slice_no
+order by p.ask_at, p.id, s.run_at, s.slice_no
+;
+-- slices_due_for_slots
+with in_line as materialized (
+select id, ask_at
+from purges_asked_for_slots
+where org = $1 and ask_at <= (select clock_timestamp())
+order by ask_at, id
+limit 200
+), of_each as materialized (select greatest(500 / nullif(count(*), 0), 4) as slices from in_line)
+select p.id as "purge!", s.slice_no as "slice_no!", s.pending as "pending!",
+(exists (select from controls_known where org = $1)) as "has_control!"
+from in_line p
+cross join lateral (
+select slice_no, pending, run_at
+from slices_to_ask
+where purge_id = p.id and run_at <= (select clock_timestamp())
+order by run_at, slice_no
+limit (select slices from of_each)
+) s
+order by p.ask_at, p.id, s.run_at, s.slice_no
 ;
 -- slices_to_cancel
 select p.id as "purge!", open.slice_no as "slice_no!"
@@ -1161,14 +1476,20 @@ limit $3
 ) first
 ;
 -- standing_of_purge
-select state as "state: PurgeState", started_at is not null as "has_started!", run from purges where id = $1
+select state as "state: PurgeState", started_at is not null as "has_started!", run,
+much_missing_at is not null as "is_missing_told!"
+from purges
+where id = $1
 ;
 -- start_purges
 with locked as (
 select id, state from purges where id = any($1) order by id for no key update
 ), started as (
-update purges p set state = 'running', started_at = coalesce(p.started_at, clock_timestamp())
-from locked where p.id = locked.id and locked.state = 'queued'
+update purges p
+set state = 'running', started_at = coalesce(p.started_at, turn.at),
+ask_turn_at = turn.at, ask_at = next_ask(p.id, turn.at)
+from locked, (select clock_timestamp() as at) turn
+where p.id = locked.id and locked.state in ('queued', 'running')
 )
 select id, state as "state: PurgeState" from locked
 ;
@@ -1176,7 +1497,9 @@ select id, state as "state: PurgeState" from locked
 update purges
 set state = $2::text::purge_state, run = run + $3::boolean::int,
 finished_at = case when $3 then null else finished_at end,
-retry_from = case when $3 then 0 when $4 then null else retry_from end
+retry_from = case when $3 then 0 when $4 then null else retry_from end,
+paused_for = $5::text,
+much_missing_at = case when $5 is null then much_missing_at else clock_timestamp() end
 where id = $1
 ;
 -- stop_org
@@ -1217,7 +1540,8 @@ clock.now as "now!: SqlTimestamp",
 o.probe_at as "probe_at: SqlTimestamp", o.intents_from as "intents_from: SqlTimestamp", o.blocked_call,
 o.stopped_at is not null as "is_stopped!",
 l.arrival_at, l.closed_until,
-l.allowed_per_minute, l.refused_call, l.refusals, p.model as "pace: Json<Pace>",
+l.allowed_per_minute, l.refused_call, l.refusals, l.failures,
+l.broken_until as "broken_until: SqlTimestamp", p.model as "pace: Json<Pace>",
 j.slots_taken as "slots_taken!", j.freeing as "freeing!",
 j.next_freeing_at as "next_freeing_at: SqlTimestamp", j.intents_due as "intents_due!",
 j.polls_due as "polls_due!", j.looks_due as "looks_due!", j.next_at as "next_at: SqlTimestamp"
@@ -1277,20 +1601,35 @@ from (select drawable from purges_drawable where org = $1 order by turn_at, id l
 -- survey_session
 select current_setting('synchronous_commit') as "durability!"
 ;
--- take_ask_turn
-update purges p
-set ask_turn_at = turn.at, ask_at = next_ask(p.id, turn.at)
-from (select clock_timestamp() as at) turn
-where p.id = any($1)
-;
 -- take_permit
-update limiters set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4) where org = $1
+update limiters
+set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4), broken_until = $5, is_probing = $6
+where org = $1
+;
+-- take_permit_by_rules
+with taken as (
+update limiters
+set arrival_at = $2, calls = $3, called_at = greatest(called_at, $4), broken_until = $5, is_probing = $6
+where org = $1
+)
+select policy as "policy: _", policy_epoch, stopped_at is not null as "is_stopped!", blocked_call,
+clock_timestamp() as "read_at!: _",
+(
+select coalesce(jsonb_agg(jsonb_build_object(
+'id', conversation_id, 'missed', missed, 'is_missed_alone', is_missed_alone
+) order by missed, seen_at desc, conversation_id), '[]')
+from controls_known
+where org = $1
+) as "controls!: _"
+from orgs
+where name = $1
 ;
 -- take_turn
 update purges set turn_at = clock_timestamp() where id = any($1)
 ;
 -- tell_of_work
-select pg_notify($1, told) from unnest($2::text[]) as new (told)
+select set_config('synchronous_commit', 'off', true), pg_notify($1, told)
+from unnest($2::text[]) as new (told)
 ;
 -- too_late_for
 select distinct hc.conversation_id
@@ -1316,7 +1655,8 @@ select clock_timestamp() as "now!: SqlTimestamp"
 ;
 -- unblock_org
 update orgs
-set blocked_call = null, blocked_code = null, blocked_detail = null, blocked_at = null, probe_at = null
+set blocked_call = null, blocked_code = null, blocked_detail = null, blocked_at = null, probe_at = null,
+conflicts_since = case when $3 then clock_timestamp() else conflicts_since end
 where name = $1 and blocked_call = $2
 ;
 -- unload_hold
@@ -1331,7 +1671,7 @@ where name = $1 and probe_at <= clock_timestamp()
 ;
 -- verify_job
 update jobs
-set state = 'verifying', ended_at = $2, run_at = $2, lease_until = null, tries = 0, blind = 0,
+set state = 'verifying', ended_at = $2, run_at = $2::timestamptz + make_interval(secs => $6), lease_until = null, tries = 0, blind = 0,
 upstream_succeeded = $5, upstream_state = coalesce($3, upstream_state),
 records_processed = coalesce($4, records_processed)
 where id = $1 and state = 'submitted'

@@ -49,7 +49,8 @@ fn is_verified_by(hook: &Hook, secret: &Value) -> bool {
 async fn an_endpoint_is_told_of_each_purge_that_a_job_carried_and_of_its_end_in_that_order() {
     let test = near().start().await;
     let receiver = Receiver::start().await;
-    let endpoint = register(&test, json!({ "url": receiver.url, "secret": SECRET, "description": "dw" })).await;
+    let endpoint =
+        register(&test, json!({ "url": receiver.url, "secret": SECRET, "description": "dw" })).await;
     assert_eq!((&endpoint["enabled"], &endpoint["signing"]), (&json!(true), &json!("hmac")));
     let ids = test.ids_of(Kind::Eligible);
     let (first, second) = (test.purge(&ids[..3]).await, test.purge(&ids[3..5]).await);
@@ -72,8 +73,15 @@ async fn an_endpoint_is_told_of_each_purge_that_a_job_carried_and_of_its_end_in_
     }
     // The operator hears of each upstream job once, with what upstream said.
     let told = test.receiver.wait_for(3, |_| true).await;
-    assert_eq!(told.iter().filter(|hook| is_job(hook)).map(|hook| hook.body["recordsProcessed"].as_i64()).sum::<Option<i64>>(), Some(5));
-    let deliveries = test.get(&format!("/webhook-deliveries?endpoint={}", endpoint["id"].as_str().unwrap())).await;
+    assert_eq!(
+        told.iter()
+            .filter(|hook| is_job(hook))
+            .map(|hook| hook.body["recordsProcessed"].as_i64())
+            .sum::<Option<i64>>(),
+        Some(5)
+    );
+    let deliveries =
+        test.get(&format!("/webhook-deliveries?endpoint={}", endpoint["id"].as_str().unwrap())).await;
     assert_eq!(deliveries["items"].as_array().unwrap().len(), 4);
 }
 
@@ -89,7 +97,10 @@ async fn an_endpoint_hears_of_the_events_and_orgs_that_it_asked_for() {
     let request = json!({ "conversationIds": [ids[0]], "org": "default" });
     test.finished(test.purge_with(request).await).await;
     all.wait_for(2, |_| true).await;
-    assert_eq!(ends.wait_for(1, |_| true).await.iter().map(Hook::event).collect::<Vec<_>>(), ["purge_completed"]);
+    assert_eq!(
+        ends.wait_for(1, |_| true).await.iter().map(Hook::event).collect::<Vec<_>>(),
+        ["purge_completed"]
+    );
     assert!(others.hooks().is_empty());
 }
 
@@ -133,7 +144,8 @@ async fn secrets_are_told_once_and_both_sign_for_a_day_after_a_rotation() {
     purge_some(&test, 1).await;
     assert!(receiver.wait_for(2, |_| true).await.iter().all(|hook| is_verified_by(hook, before)));
 
-    let (status, rotated) = send(&test, Method::POST, &format!("{}/rotate-secret", path(&endpoint)), json!({})).await;
+    let (status, rotated) =
+        send(&test, Method::POST, &format!("{}/rotate-secret", path(&endpoint)), json!({})).await;
     assert_eq!(status, StatusCode::OK, "{rotated}");
     let after = &rotated["secret"];
     assert_ne!(after, before);
@@ -236,7 +248,10 @@ async fn what_a_change_leaves_out_stays_and_null_is_a_wish() {
     };
     let before = json!(["http://127.0.0.1:9/a", "d", ["purge_failed"], ["default"]]);
     assert_eq!(change(json!({})).await, before);
-    assert_eq!(change(json!({ "description": null })).await, json!(["http://127.0.0.1:9/a", null, ["purge_failed"], ["default"]]));
+    assert_eq!(
+        change(json!({ "description": null })).await,
+        json!(["http://127.0.0.1:9/a", null, ["purge_failed"], ["default"]])
+    );
     assert_eq!(
         change(json!({ "url": "http://127.0.0.1:10/", "events": null, "orgs": ["eu", "default"] })).await,
         json!(["http://127.0.0.1:10/", null, null, ["default", "eu"]])
@@ -269,7 +284,11 @@ async fn what_is_wrong_with_an_endpoint_is_told_at_its_place() {
     ];
     for (body, pointer) in table {
         let (status, problem) = test.post("/webhook-endpoints", &body).await;
-        assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("invalid_request")), "{body}");
+        assert_eq!(
+            (status, &problem["code"]),
+            (StatusCode::UNPROCESSABLE_ENTITY, &json!("invalid_request")),
+            "{body}"
+        );
         let at = pointers(&problem);
         assert!(at == [pointer] || (body == json!({}) && at == [""]), "{body}: {problem}");
         assert!(!problem.to_string().contains("10.0.0.1"), "{problem}");
@@ -301,7 +320,10 @@ async fn a_key_sees_the_endpoints_of_its_orgs_alone() {
     let (status, own) = read(own.send().await.unwrap()).await;
     assert_eq!((status, &own["orgs"]), (StatusCode::CREATED, &json!(["eu"])), "no more than it reaches");
     let list = read(test.request_as(&key, Method::GET, "/webhook-endpoints").send().await.unwrap()).await.1;
-    assert_eq!(list["items"].as_array().unwrap().iter().map(|item| &item["id"]).collect::<Vec<_>>(), [&own["id"]]);
+    assert_eq!(
+        list["items"].as_array().unwrap().iter().map(|item| &item["id"]).collect::<Vec<_>>(),
+        [&own["id"]]
+    );
     for hidden in [&everywhere, &mixed] {
         for (method, suffix) in [
             (Method::GET, ""),
@@ -338,15 +360,21 @@ async fn the_receiver_of_a_purge_is_told_of_that_purge_alone_by_a_secret_of_its_
     let id: Uuid = purge["id"].as_str().unwrap().parse().unwrap();
     assert!(test.finished(id).await.get("webhookSecret").is_none());
     let hooks = receiver.wait_for(2, |_| true).await;
-    assert!(hooks.iter().all(|hook| hook.body["purgeId"] == purge["id"] && is_verified_by(hook, &purge["webhookSecret"])));
+    assert!(
+        hooks
+            .iter()
+            .all(|hook| hook.body["purgeId"] == purge["id"] && is_verified_by(hook, &purge["webhookSecret"]))
+    );
     assert_eq!(hooks.iter().map(Hook::event).collect::<Vec<_>>(), ["purge_job_completed", "purge_completed"]);
-    let endpoint = test.get(&format!("/webhook-endpoints/{}", purge["webhookEndpointId"].as_str().unwrap())).await;
+    let endpoint =
+        test.get(&format!("/webhook-endpoints/{}", purge["webhookEndpointId"].as_str().unwrap())).await;
     assert_eq!((&endpoint["purgeId"], &endpoint["orgs"]), (&purge["id"], &json!(["default"])));
     assert_eq!(test.get("/webhook-endpoints").await["items"], json!([]));
 
     // By an upload, and one whose address is not allowed.
     let query = format!("?webhookUrl={}", receiver.url);
-    let (status, _) = read(test.upload("text/csv", &query, format!("{}\n", ids[4])).send().await.unwrap()).await;
+    let (status, _) =
+        read(test.upload("text/csv", &query, format!("{}\n", ids[4])).send().await.unwrap()).await;
     assert_eq!(status, StatusCode::ACCEPTED);
     receiver.wait_for(4, |_| true).await;
     let bad = json!({ "conversationIds": [ids[5]], "webhookUrl": "http://10.0.0.1/" });

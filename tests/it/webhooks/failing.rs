@@ -69,7 +69,10 @@ async fn an_endpoint_that_fails_is_sent_little_until_it_works_again() {
     let delivered = "select count(*) from deliveries where endpoint <> 'retention' and state = 'delivered'";
     test.wait_until("all are delivered", async || test.number(delivered).await == 12).await;
     let told = test.get(&health(&endpoint)).await;
-    assert_eq!((&told["failures"], &told["failingSince"], &told["restingUntil"]), (&json!(0), &Value::Null, &Value::Null));
+    assert_eq!(
+        (&told["failures"], &told["failingSince"], &told["restingUntil"]),
+        (&json!(0), &Value::Null, &Value::Null)
+    );
 }
 
 #[tokio::test]
@@ -80,10 +83,13 @@ async fn an_endpoint_that_did_nothing_but_fail_is_disabled_and_the_operator_hear
         .start()
         .await;
     let receiver = Receiver::start().await;
-    let endpoint = register(&test, json!({ "url": format!("{}?token=s3cret", receiver.url), "secret": SECRET })).await;
+    let endpoint =
+        register(&test, json!({ "url": format!("{}?token=s3cret", receiver.url), "secret": SECRET })).await;
     receiver.answer_next(&[Answer::Status(500); 20]);
     end_purges(&test, 1).await;
-    let [hook] = &test.receiver.wait_for(1, |hook| hook.event() == "endpoint_disabled").await[..] else { panic!() };
+    let [hook] = &test.receiver.wait_for(1, |hook| hook.event() == "endpoint_disabled").await[..] else {
+        panic!()
+    };
     assert_eq!(hook.body["endpointId"], endpoint["id"]);
     assert!(hook.body["reason"].as_str().unwrap().starts_with("nothing but failures since"));
     assert!(!hook.text.contains("s3cret"), "{}", hook.text);
@@ -95,7 +101,8 @@ async fn an_endpoint_that_did_nothing_but_fail_is_disabled_and_the_operator_hear
     test.wait_until("what waited is given up", async || test.number(dead).await == 1).await;
     // Enabled by hand it begins with a clean slate.
     receiver.answer_next(&[]);
-    let (_, enabled) = send(&test, reqwest::Method::PATCH, &health(&endpoint), json!({ "enabled": true })).await;
+    let (_, enabled) =
+        send(&test, reqwest::Method::PATCH, &health(&endpoint), json!({ "enabled": true })).await;
     assert_eq!((&enabled["failures"], &enabled["disabledReason"]), (&json!(0), &Value::Null));
 }
 
@@ -118,7 +125,12 @@ async fn the_operators_own_receiver_is_never_disabled() {
         .env("PURGE__WEBHOOKS__DISABLE_AFTER", "1ms")
         .start()
         .await;
-    test.receiver.answer_next(&[Answer::Status(500), Answer::Status(410), Answer::Status(500), Answer::Status(500)]);
+    test.receiver.answer_next(&[
+        Answer::Status(500),
+        Answer::Status(410),
+        Answer::Status(500),
+        Answer::Status(500),
+    ]);
     purge_some(&test, 1).await;
     let dead = "select count(*) from deliveries where state = 'dead'";
     test.wait_until("both are dead", async || test.number(dead).await == 2).await;

@@ -1,6 +1,5 @@
 //! Sent again by hand: under the same id, with a fresh schedule, beside nobody, and each attempt is told.
 
-
 use genesys_purge::app::Role;
 use genesys_purge::domain::keys::Scope;
 use genesys_purge::sandbox::Kind;
