@@ -113,7 +113,9 @@ impl Errand {
                 Ok(Err(error)) => {
                     tracing::error!(%error, "a delivery's attempt could not be recorded; it is repeated");
                 }
-                Err(_) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a delivery's attempt panicked; its lease will run out")
+                }
             }
         }
         if was_full {
