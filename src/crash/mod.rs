@@ -18,8 +18,8 @@ static POINT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
 static IS_PAST: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
 /// Has this process die at a point: the name of an effect and its side, as in `intend:after`. With `panic` as its side, what
-/// is about to make the effect panics once; with `frozen_before` or `frozen_after`, the process stops there once, until it
-/// is let go on.
+/// is about to make the effect panics once, with `panics` each time; with `frozen_before` or `frozen_after`, the process stops there once, until it
+/// is let go on. With `panic_over=` and the id of a conversation, whatever records something of it there panics each time.
 #[cfg(debug_assertions)]
 pub fn arm(point: &str) {
     // Whoever arms a process twice has it die at the first.
@@ -37,6 +37,7 @@ pub fn pass(effect: &str, side: Side) {
     let is_first = || !IS_PAST.swap(true, std::sync::atomic::Ordering::Relaxed);
     match (side, at) {
         (Side::Before, "before") | (Side::After, "after") => std::process::abort(),
+        (Side::Before, "panics") => std::panic::panic_any("a test wants it to"),
         (Side::Before, "panic") if is_first() => std::panic::panic_any("a test wants it to"),
         (Side::Before, "frozen_before") | (Side::After, "frozen_after") if is_first() => {
             // A signal that nobody can refuse.
@@ -49,3 +50,17 @@ pub fn pass(effect: &str, side: Side) {
 /// This side of this effect is reached.
 #[cfg(not(debug_assertions))]
 pub const fn pass(_: &str, _: Side) {}
+
+/// What is recorded is about these conversations.
+#[cfg(debug_assertions)]
+pub fn over(effect: &str, ids: impl IntoIterator<Item = uuid::Uuid>) {
+    let at = POINT.get().and_then(|point| point.split_once(":panic_over="));
+    let Some((_, at)) = at.filter(|(name, _)| *name == effect) else { return };
+    if ids.into_iter().any(|id| id.to_string() == at) {
+        std::panic::panic_any("a test wants it to");
+    }
+}
+
+/// What is recorded is about these conversations.
+#[cfg(not(debug_assertions))]
+pub fn over(_: &str, _: impl IntoIterator<Item = uuid::Uuid>) {}

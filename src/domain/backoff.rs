@@ -20,12 +20,32 @@ pub fn carried(tries: u32) -> Duration {
     exponential(tries, Duration::from_mins(10), 1.0)
 }
 
+/// The wait before work is done again over which this service has failed `times` times in a row: what it stumbles over stays as it
+/// is until somebody repairs it, most likely.
+pub fn panicked(times: u32) -> Duration {
+    exponential(times, Duration::from_mins(10), 1.0)
+}
+
+/// A slice over which questions panicked so often in a row, the last time alone, is parked.
+pub const PANICS_TO_PARK: u16 = 5;
+
+/// So many slices at most are asked about together over which questions have panicked so often in a row: whichever it is, it is
+/// alone before long, and few are delayed by it.
+pub const fn together(panics: u16) -> usize {
+    match panics {
+        0 => usize::MAX,
+        1 => 64,
+        2 => 8,
+        _ => 1,
+    }
+}
+
 /// A slice that could not be read so often in a row is parked.
-const TRIES_TO_READ: u32 = 5;
+pub const TRIES_TO_READ: i16 = 5;
 
 /// The wait before a slice is read again that could not be read `tries` times in a row; `None` when it is parked.
 pub fn unreadable(tries: u32) -> Option<Duration> {
-    (tries < TRIES_TO_READ).then(|| step(tries, 1.0))
+    (tries < TRIES_TO_READ.unsigned_abs().into()).then(|| step(tries, 1.0))
 }
 
 /// A failed delivery's next attempt, after `attempt` attempts; `None` when the schedule is used up. Where its receiver asked for
@@ -65,6 +85,13 @@ mod tests {
             assert_eq!(step(tries, jitter).as_millis(), expected, "{tries} {jitter}");
         }
         assert_eq!(throttled(20, 1.0), Duration::from_mins(10));
+        assert_eq!([1, 2, 9, 10, u32::MAX].map(|times| panicked(times).as_secs()), [2, 4, 512, 600, 600]);
+    }
+
+    #[test]
+    fn what_panics_is_alone_before_it_is_parked() {
+        assert_eq!([0, 1, 2, 3, u16::MAX].map(together), [usize::MAX, 64, 8, 1, 1]);
+        assert_eq!(together(PANICS_TO_PARK - 1), 1);
     }
 
     #[test]

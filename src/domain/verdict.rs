@@ -28,6 +28,12 @@ pub fn sight(facts: Option<&Facts>, marks: Marks, is_absence_old_enough: bool) -
     }
 }
 
+/// Whether so many conversations of a job can be gone by its doing. `processed`: what upstream said at its end, where it did;
+/// what is missing beyond that is missing for another reason, such as a client that lost sight of it.
+pub fn can_be_gone(gone: usize, processed: Option<i64>) -> bool {
+    processed.is_none_or(|processed| i64::try_from(gone).is_ok_and(|gone| gone <= processed))
+}
+
 /// What is done about a conversation that is still there after its job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
@@ -129,6 +135,22 @@ mod tests {
         ];
         for (facts, marks, old_enough, expected) in table {
             assert_eq!(sight(facts, marks, old_enough), expected, "{facts:?} {marks:?} {old_enough}");
+        }
+    }
+
+    #[test]
+    fn no_more_is_gone_than_upstream_says_it_processed() {
+        let table = [
+            (3, None, true),
+            (3, Some(3), true),
+            (3, Some(500), true),
+            (3, Some(2), false),
+            (1, Some(0), false),
+            (0, Some(0), true),
+            (0, Some(-1), false),
+        ];
+        for (gone, processed, expected) in table {
+            assert_eq!(can_be_gone(gone, processed), expected, "{gone} {processed:?}");
         }
     }
 

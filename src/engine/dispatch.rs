@@ -5,9 +5,9 @@
 //! worker. A permit is good for a second, so token and connection are in hand before it is taken.
 
 mod questions;
+mod steps;
 mod turns;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,7 @@ use crate::store::jobs::intend::Intended;
 use crate::store::jobs::pack::Packed;
 use crate::store::slices::claim::Claim;
 use crate::store::views::survey::Survey;
+use steps::ending;
 use turns::Turns;
 
 /// Those who do the steps.
@@ -98,15 +99,7 @@ impl Dispatcher {
         while !self.crew.stop.is_cancelled() {
             let abort = self.crew.abort.clone();
             let Some(turn) = abort.run_until_cancelled(Box::pin(caught(self.turn()))).await else { break };
-            let told = match turn {
-                Ok(Ok(wait)) => Ok(wait),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(panic) => {
-                    self.org.meters.step("turn", &self.org.terms.name).end(PANICKED);
-                    Err(format!("it panicked: {panic}"))
-                }
-            };
-            let wait = match told {
+            let wait = match self.kept(turn).and_then(|turn| turn) {
                 Ok(wait) => {
                     failures = 0;
                     wait
@@ -131,8 +124,19 @@ impl Dispatcher {
         }
     }
 
-    /// Surveys and launches; tells how long to sleep, or `None` where more may be due.
-    async fn turn(&mut self) -> Result<Option<Duration>, StoreError> {
+    /// What became of a part of a turn, in words where it failed.
+    fn kept<T>(&self, done: Result<Result<T, StoreError>, String>) -> Result<T, String> {
+        match done {
+            Ok(done) => done.map_err(|error| error.to_string()),
+            Err(panic) => {
+                self.org.meters.step("turn", &self.org.terms.name).end(PANICKED);
+                Err(format!("it panicked: {panic}"))
+            }
+        }
+    }
+
+    /// Surveys and launches; tells how long to sleep, or `None` where more may be due, and what of it failed.
+    async fn turn(&mut self) -> Result<Result<Option<Duration>, String>, StoreError> {
         if std::mem::take(&mut self.is_greeting) {
             self.greet().await?;
         }
@@ -145,7 +149,8 @@ impl Dispatcher {
         let (mut has_moved, mut put_off, mut failed) = (false, self.crew.ears.longest_sleep(), None);
         if survey.has_to_sweep {
             // No call is made for it, so neither budget nor block nor stop holds it up.
-            match self.sweeper.sweep(&self.org).await {
+            let swept = caught(self.sweeper.sweep(&self.org)).await;
+            match self.kept(swept) {
                 Ok(has_swept) => has_moved = has_swept,
                 Err(error) => failed = Some(error),
             }
@@ -157,14 +162,9 @@ impl Dispatcher {
             for kind in
                 self.turns.kinds(refused_call).into_iter().filter(|kind| !(is_paused && kind.begins()))
             {
-                let round = match kind {
-                    Kind::Submit => self.launch_submits(&survey).await,
-                    Kind::Poll => self.launch_polls(&survey).await,
-                    Kind::Look => self.launch_looks(&survey).await,
-                    Kind::Validate => self.launch_validations(&survey).await,
-                };
+                let round = caught(self.launch(kind, &survey)).await;
                 // What goes wrong with one kind holds up none of the others.
-                match round {
+                match self.kept(round) {
                     Ok(round) => {
                         called.extend((round.calls > 0).then_some(kind));
                         has_moved |= round.has_moved;
@@ -176,14 +176,23 @@ impl Dispatcher {
             self.turns.note(refused_call, &called);
         }
         match failed {
-            Some(error) => Err(error),
-            None if has_moved => Ok(None),
+            Some(error) => Ok(Err(error)),
+            None if has_moved => Ok(Ok(None)),
             None => {
                 let has_work = survey.drawable + survey.intents_due + survey.polls_due + survey.looks_due > 0
                     || survey.slice_at.is_some();
                 self.is_greeting = !has_work && survey.asking + survey.slots_taken == 0;
-                Ok(Some(until_next(&survey, has_work).min(put_off)))
+                Ok(Ok(Some(until_next(&survey, has_work).min(put_off))))
             }
+        }
+    }
+
+    async fn launch(&mut self, kind: Kind, survey: &Survey) -> Result<Round, StoreError> {
+        match kind {
+            Kind::Submit => self.launch_submits(survey).await,
+            Kind::Poll => self.launch_polls(survey).await,
+            Kind::Look => self.launch_looks(survey).await,
+            Kind::Validate => self.launch_validations(survey).await,
         }
     }
 
@@ -334,66 +343,5 @@ impl Dispatcher {
             return None;
         }
         Arc::clone(&self.crew.workers).try_acquire_owned().ok()
-    }
-
-    /// Does a step; its end wakes the dispatcher, since something else may be due now. Where it is cut, what it holds is given
-    /// back.
-    fn spawn(
-        &self,
-        worker: OwnedSemaphorePermit,
-        name: &'static str,
-        held: Held,
-        step: impl Future<Output = Result<(), StoreError>> + Send + 'static,
-    ) {
-        let (wake, abort) = (Arc::clone(&self.wake), self.crew.abort.clone());
-        let engine = Arc::clone(&self.org);
-        let timed = engine.meters.step(name, &engine.terms.name);
-        self.crew.tasks.spawn(async move {
-            let done = abort.run_until_cancelled(caught(step)).await;
-            drop(worker);
-            match &done {
-                Some(Ok(done)) => timed.end(ending(done, false)),
-                Some(Err(_)) => timed.end(PANICKED),
-                None => engine.give_back(&held).await,
-            }
-            let org = &engine.terms.name;
-            match done {
-                Some(Ok(Err(error @ StoreError::LeaseLost { .. }))) => {
-                    tracing::warn!(org, %error, "a step came too late");
-                }
-                Some(Ok(Err(error))) => {
-                    tracing::error!(org, %error, "a step failed; its lease will run out");
-                }
-                Some(Err(panic)) => {
-                    tracing::error!(org, step = name, panic, "a step panicked; its lease will run out");
-                }
-                Some(Ok(Ok(()))) | None => {}
-            }
-            wake.notify_one();
-        });
-    }
-}
-
-/// How a step ended, in a word of the metrics.
-fn ending<T>(done: &Result<T, StoreError>, is_idle: bool) -> &'static str {
-    match done {
-        Ok(_) if is_idle => "idle",
-        Ok(_) => "ok",
-        Err(StoreError::LeaseLost { .. }) => "lease_lost",
-        Err(_) => "failed",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_step_that_came_too_late_did_not_fail() {
-        let lost = StoreError::LeaseLost { what: "job", id: uuid::Uuid::nil() };
-        let refused = StoreError::Database { transaction: "settle", source: sqlx::Error::PoolTimedOut };
-        assert_eq!(ending::<()>(&Err(lost), false), "lease_lost");
-        assert_eq!(ending::<()>(&Err(refused), true), "failed");
-        assert_eq!((ending(&Ok(()), true), ending(&Ok(()), false)), ("idle", "ok"));
     }
 }

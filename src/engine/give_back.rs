@@ -1,4 +1,5 @@
-//! What a step held when a stop cut it: others take it up at once, not when its lease has run out.
+//! What a step held that did not come to its end: others take it up at once where a stop cut it, and later each time where it
+//! panicked, not when its lease has run out.
 
 use serde_json::json;
 
@@ -40,6 +41,30 @@ impl OrgEngine {
                 }
             }
             Held::Slices(slices) => self.told(self.store.give_back_slices(org, slices).await),
+        }
+    }
+
+    /// Puts off what a step held that panicked. What it had recorded before is not touched.
+    pub(super) async fn set_back(&self, step: &'static str, held: &Held, panic: &str) {
+        let org = &self.terms.name;
+        let error = json!({ "call": step, "message": "this service failed over it; its log says how" });
+        match held {
+            Held::Submit { lease, body_sha256 } => {
+                tracing::error!(org, step, job = %lease.job, panic, "a step panicked; its submit is in doubt");
+                self.told(self.store.record_lost(org, *lease, *body_sha256, &error, &self.engine).await);
+            }
+            Held::Jobs(leases) => {
+                for lease in leases {
+                    tracing::error!(org, step, job = %lease.job, panic, "a step panicked; it is done again later");
+                    self.told(self.store.set_job_back(org, *lease, &error).await);
+                }
+            }
+            Held::Slices(slices) => {
+                for (slice, _) in slices {
+                    tracing::error!(org, step, purge = %slice.purge, slice = slice.no, panic, "a step panicked; it is done again later");
+                }
+                self.told(self.store.set_slices_back(org, slices).await);
+            }
         }
     }
 

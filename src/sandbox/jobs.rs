@@ -150,6 +150,15 @@ impl Jobs {
         Some(job)
     }
 
+    /// Ends every live job at this moment, as it would have ended by itself.
+    pub(super) fn end_all(&mut self, now: Timestamp) {
+        for no in self.live.drain(..) {
+            let job = &mut self.list[no as usize];
+            let early = job.ends_at.duration_since(now).max(jiff::SignedDuration::ZERO);
+            (job.ends_at, job.shows_at) = (job.ends_at - early, job.shows_at - early);
+        }
+    }
+
     /// How many jobs are live.
     pub(super) fn live_count(&mut self, now: Timestamp) -> usize {
         let list = &self.list;

@@ -140,6 +140,20 @@ impl Sandbox {
         self.world().faults.clear();
     }
 
+    /// Ends every job that runs, as it would have ended by itself: who tests long jobs need not wait for them.
+    pub fn end_jobs(&self) {
+        let now = self.now();
+        self.world().jobs.end_all(now);
+    }
+
+    /// Runs a job over conversations of which no caller knows, as after a submit whose answer was lost.
+    pub fn run_job(&self, ids: &[Uuid]) {
+        let now = self.now();
+        let world = &mut *self.world();
+        let indexes: Vec<u32> = ids.iter().filter_map(|id| world.population.index(*id)).collect();
+        world.jobs.submit(&indexes, now, &world.settings, &mut world.chance);
+    }
+
     /// Revokes every token: the next calls are answered 401. Returns how many there were.
     pub fn revoke_tokens(&self) -> usize {
         self.world().tokens.revoke_all()

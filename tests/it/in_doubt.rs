@@ -1,5 +1,7 @@
 //! Submits without an answer that says something: the service finds out what happened before it submits again.
 
+mod limits;
+
 use genesys_purge::sandbox::{Call, JobDuration, Kind};
 use serde_json::{Value, json};
 

@@ -87,6 +87,38 @@ async fn what_a_blind_client_is_not_shown_after_a_job_is_not_called_purged() {
     assert_books(&test).await;
 }
 
+/// The client loses sight of a division: it sees its control, and none of what the job carried, which did nothing.
+#[tokio::test]
+async fn what_a_job_can_not_have_deleted_is_not_called_purged_where_answers_lack_it() {
+    let test = mixed().sandbox(|settings| settings.failed_share = 1.0).start().await;
+    look_around(&test).await;
+    let ids = &test.ids_of(Kind::Eligible)[..3];
+    test.fault(json!({ "call": "details", "after": 1, "fault": { "status": 503 } }));
+    let purge = test.purge(ids).await;
+    test.wait_until("the end of the job", async || {
+        test.number("select count(*) from jobs where state = 'verifying'").await == 1
+    })
+    .await;
+    for id in ids {
+        test.sandbox.sandbox().set_kind(*id, Kind::Unknown).unwrap();
+    }
+    test.sandbox.sandbox().clear_faults();
+    let looked = async || {
+        test.probe_now().await;
+        test.calls(Call::Details, "200") >= 6
+    };
+    test.wait_until("some looks", looked).await;
+    assert_eq!(test.get(&format!("/purges/{purge}")).await["counts"]["submitted"], 3);
+    assert_eq!(test.jobs(purge).await[0]["recordsProcessed"], 0);
+
+    test.sql("update jobs set ended_at = ended_at - interval '25 hours' where state = 'verifying'").await;
+    test.probe_now().await;
+    assert_eq!(test.endings_when_final(purge).await, endings([("failed unverified", 3)]));
+    let detail = &test.conversations(purge).await[0]["detail"];
+    assert!(detail.as_str().unwrap().contains("processed 0 records"), "{detail}");
+    assert_books(&test).await;
+}
+
 #[tokio::test]
 async fn what_a_blind_client_asks_about_is_not_called_not_found() {
     let test = mixed().start().await;

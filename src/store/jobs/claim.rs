@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use jiff_sqlx::Timestamp as SqlTimestamp;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::lease::JobLease;
+use crate::domain::backoff;
 use crate::domain::state::JobStep;
 use crate::domain::terms::OrgTerms;
 use crate::store::orgs::limiter::{self, Call};
@@ -71,6 +73,39 @@ impl Store {
         if given_back == 0 {
             return Err(StoreError::LeaseLost { what: "job", id: lease.job });
         }
+        tx.will_wake(org);
+        tx.commit().await
+    }
+}
+
+impl Store {
+    /// Lets go of a job over which a question panicked: it is asked about again, alone, and later each time.
+    pub async fn set_job_back(&self, org: &str, lease: JobLease, error: &Value) -> Result<(), StoreError> {
+        let mut tx = self.begin("set_job_back").await?;
+        let fruitless = sqlx::query_scalar!(
+            "-- lock_job_to_set_back
+            select blind from jobs
+            where id = $1 and epoch = $2 and lease_until is not null and state not in ('submitting', 'done')
+            for update",
+            lease.job,
+            lease.epoch
+        )
+        .maybe(&mut tx)
+        .await?
+        .ok_or(StoreError::LeaseLost { what: "job", id: lease.job })?;
+        let times = u32::from(fruitless.max(0).unsigned_abs()) + 1;
+        sqlx::query!(
+            "-- set_job_back
+            update jobs
+            set lease_until = null, epoch = epoch + 1, blind = least(blind + 1, 1000), last_error = $3,
+                run_at = clock_timestamp() + make_interval(secs => $2)
+            where id = $1",
+            lease.job,
+            backoff::panicked(times).as_secs_f64(),
+            error
+        )
+        .exactly(&mut tx, 1)
+        .await?;
         tx.will_wake(org);
         tx.commit().await
     }

@@ -190,7 +190,7 @@ async fn poll_again(
         "-- poll_again
         update jobs
         set run_at = $2::timestamptz + make_interval(secs => $3), lease_until = null, misses = $4,
-            tries = least(tries + 1, 1000), upstream_state = coalesce($5, upstream_state),
+            tries = least(tries + 1, 1000), blind = 0, upstream_state = coalesce($5, upstream_state),
             records_processed = coalesce($6, records_processed), last_error = coalesce($7, last_error),
             seen_running_at = $8, overdue_since = case when $9 then coalesce(overdue_since, $2) end
         where id = $1 and state = 'submitted'",

@@ -88,6 +88,27 @@ pub(super) async fn wait_for(
     .await
 }
 
+/// Has these conversations wait for their ids no more: it is known what became of them.
+pub(super) async fn wait_no_more_for(
+    tx: &mut Tx,
+    org: &str,
+    waiting: &[(Place, Uuid)],
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "-- wait_no_more_for_ids
+        delete from waiters w
+        using unnest($2::uuid[], $3::uuid[], $4::int[]) as known (id, purge_id, slice_no)
+        where w.org = $1 and (w.conversation_id, w.purge_id, w.slice_no) = (known.id, known.purge_id, known.slice_no)",
+        org,
+        &waiting.iter().map(|(_, id)| *id).collect::<Vec<_>>(),
+        &waiting.iter().map(|(place, _)| place.slice.purge).collect::<Vec<_>>(),
+        &waiting.iter().map(|(place, _)| place.slice.no).collect::<Vec<_>>()
+    )
+    .run(tx)
+    .await?;
+    Ok(())
+}
+
 /// Gives back what leaves a job, and lets its ids go.
 ///
 /// What stays eligible brings the facts by which it was drawn back into its slice, whose facts are as old as the

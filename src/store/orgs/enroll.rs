@@ -6,6 +6,7 @@
 use crate::domain::events::EventType;
 use crate::domain::retention::Policy;
 use crate::store::events::{Actor, NewEvent, write};
+use crate::store::rewind;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
@@ -31,7 +32,7 @@ impl Store {
     /// Makes the org known to a process that only takes requests, and changes nothing of it: rules are the workers'.
     pub async fn know_org(&self, org: &str, policy: &Policy) -> Result<(), StoreError> {
         let mut tx = self.begin("know_org").await?;
-        insert(&mut tx, org, policy).await?;
+        self.insert_org(&mut tx, org, policy).await?;
         tx.commit().await
     }
 
@@ -43,7 +44,7 @@ impl Store {
         enroller: Enroller<'_>,
     ) -> Result<Enrolled, StoreError> {
         let mut tx = self.begin("enroll_org").await?;
-        insert(&mut tx, org, policy).await?;
+        self.insert_org(&mut tx, org, policy).await?;
         // The org's lock, so that intents are exactly before or after the change.
         let row = sqlx::query!(
             "-- lock_org_to_enroll
@@ -93,25 +94,25 @@ impl Store {
         let event = NewEvent { event, org: Some(org), job: None, hold: None, payload, webhook: None };
         write(self, tx, at, actor, event).await
     }
-}
 
-/// An org that nobody knew: with rules of epoch 0, which no worker has brought into force.
-async fn insert(tx: &mut Tx, org: &str, policy: &Policy) -> Result<(), StoreError> {
-    sqlx::query!(
-        "-- know_org
-        insert into orgs (name, policy, policy_epoch) values ($1, $2, 0) on conflict do nothing",
-        org,
-        written(policy)?
-    )
-    .run(tx)
-    .await?;
-    sqlx::query!("-- enroll_limiter\ninsert into limiters (org) values ($1) on conflict do nothing", org)
+    /// An org that nobody knew: with rules of epoch 0, which no worker has brought into force.
+    async fn insert_org(&self, tx: &mut Tx, org: &str, policy: &Policy) -> Result<(), StoreError> {
+        let is_new = sqlx::query!(
+            "-- know_org
+            insert into orgs (name, policy, policy_epoch) values ($1, $2, 0) on conflict do nothing",
+            org,
+            written(policy)?
+        )
         .run(tx)
         .await?;
-    sqlx::query!("-- enroll_pace\ninsert into paces (org) values ($1) on conflict do nothing", org)
-        .run(tx)
-        .await?;
-    Ok(())
+        sqlx::query!("-- enroll_limiter\ninsert into limiters (org) values ($1) on conflict do nothing", org)
+            .run(tx)
+            .await?;
+        sqlx::query!("-- enroll_pace\ninsert into paces (org) values ($1) on conflict do nothing", org)
+            .run(tx)
+            .await?;
+        if is_new > 0 { rewind::stop_new(self, tx, org).await } else { Ok(()) }
+    }
 }
 
 fn written(policy: &Policy) -> Result<serde_json::Value, StoreError> {

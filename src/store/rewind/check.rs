@@ -55,9 +55,10 @@ impl Store {
             }
             History::Rewound(kind) => {
                 let missing_since = record.as_ref().map(|record| record.noted_at);
-                let stopped = close::stop_all(self, &mut tx, kind, missing_since, terms).await?;
                 // Others may have found it before, and then it is on record.
-                if !stopped.is_empty() || judge(&on_record, found, promotion) != History::Whole {
+                let is_news = judge(&on_record, found, promotion) != History::Whole;
+                let stopped = close::stop_all(self, &mut tx, kind, missing_since, is_news, terms).await?;
+                if !stopped.is_empty() || is_news {
                     let details = serde_json::json!({ "known": known, "found": found, "stopped": stopped });
                     keep(self, &mut tx, kind, missing_since, details).await?;
                 }

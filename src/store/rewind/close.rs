@@ -1,6 +1,7 @@
 //! Stops every org whose database went back in time: what it knows of upstream is older than what was done there.
 
 use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
 
 use crate::domain::events::EventType;
 use crate::domain::keys::SERVICE;
@@ -14,24 +15,65 @@ use crate::store::{Store, StoreError};
 /// Epochs of leases go so far ahead: those that were given out in the time that is missing are never given out again.
 const LOST_EPOCHS: i64 = 1_000_000;
 
-/// Stops all orgs that are not stopped for a rewind already, by name; tells which these were.
+/// Stops all orgs, by name, and tells which these were. Those that are stopped for a rewind already are stopped anew where it is
+/// another one, `is_news`: they may have gone on in the time that is missing, and what is missing since the first is missing
+/// yet.
 pub(super) async fn stop_all(
     store: &Store,
     tx: &mut Tx,
     kind: Rewind,
     missing_since: Option<Timestamp>,
+    is_news: bool,
     terms: &EngineTerms,
 ) -> Result<Vec<String>, StoreError> {
-    let orgs = sqlx::query_scalar!(
-        "-- orgs_to_rewind
-        select name from orgs where rewound_at is null order by name"
+    let orgs = sqlx::query!(
+        r#"-- orgs_to_rewind
+        select name, (
+            select min(missing_since) from rewinds where found_at >= orgs.rewound_at
+        ) as "missing_since: SqlTimestamp"
+        from orgs
+        where rewound_at is null or $1
+        order by name"#,
+        is_news
     )
     .all(tx)
     .await?;
     for org in &orgs {
-        stop(store, tx, org, kind, missing_since, terms).await?;
+        let earlier = org.missing_since.map(SqlTimestamp::to_jiff);
+        let missing_since = missing_since.into_iter().chain(earlier).min();
+        stop(store, tx, &org.name, kind, missing_since, terms).await?;
     }
-    Ok(orgs)
+    Ok(orgs.into_iter().map(|org| org.name).collect())
+}
+
+/// Stops an org that nobody knew, as far as others stand stopped for a rewind: it may be new, or forgotten with all its
+/// intents.
+pub(in crate::store) async fn stop_new(store: &Store, tx: &mut Tx, org: &str) -> Result<(), StoreError> {
+    let stopped = sqlx::query!(
+        r#"-- stop_new_org
+        update orgs new
+        set stopped_at = clock_timestamp(), stopped_by = other.stopped_by, stopped_reason = other.stopped_reason,
+            rewound_at = other.rewound_at, intents_from = other.intents_from
+        from (
+            select stopped_by, stopped_reason, rewound_at, intents_from
+            from orgs
+            where rewound_at is not null
+            order by intents_from desc, name
+            limit 1
+        ) other
+        where new.name = $1
+        returning (select kind from rewinds order by found_at desc limit 1) as kind,
+                  (
+                      select min(missing_since) from rewinds where found_at >= other.rewound_at
+                  ) as "missing_since: SqlTimestamp""#,
+        org
+    )
+    .maybe(tx)
+    .await?;
+    let Some(stopped) = stopped else { return Ok(()) };
+    let now = tx.now().await?;
+    let missing_since = stopped.missing_since.map(SqlTimestamp::to_jiff);
+    tell(store, tx, now, org, &serde_json::json!(stopped.kind), missing_since).await
 }
 
 async fn stop(
@@ -48,7 +90,7 @@ async fn stop(
         "-- stop_rewound_org
         update orgs
         set stopped_at = coalesce(stopped_at, clock_timestamp()), stopped_by = $2, stopped_reason = $3,
-            rewound_at = clock_timestamp(), intents_from = clock_timestamp() + make_interval(secs => $4),
+            rewound_at = coalesce(rewound_at, clock_timestamp()), intents_from = clock_timestamp() + make_interval(secs => $4),
             -- All facts are asked again.
             policy_epoch = policy_epoch + 1
         where name = $1",
@@ -85,6 +127,17 @@ async fn stop(
     )
     .run(tx)
     .await?;
+    tell(store, tx, now, org, &serde_json::json!(kind), missing_since).await
+}
+
+async fn tell(
+    store: &Store,
+    tx: &mut Tx,
+    now: Timestamp,
+    org: &str,
+    kind: &serde_json::Value,
+    missing_since: Option<Timestamp>,
+) -> Result<(), StoreError> {
     let payload = serde_json::json!({ "kind": kind, "missingSince": missing_since });
     let event = EventType::DatabaseRewound;
     let event = NewEvent { event, org: Some(org), job: None, hold: None, payload, webhook: None };

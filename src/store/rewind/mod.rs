@@ -5,4 +5,5 @@ mod close;
 mod ground;
 
 pub use check::Rewound;
+pub(in crate::store) use close::stop_new;
 pub(in crate::store) use ground::Grounds;

@@ -44,6 +44,14 @@ impl Patch {
         }
     }
 
+    /// Parks a slice that can be read: whoever works on it panics. It begins afresh each hour.
+    pub(super) fn park(&mut self, key: SliceKey) {
+        if let Some(slice) = self.slices.remove(&key) {
+            let why = Some("this service failed over it again and again; its log says how".to_owned());
+            self.left_out.insert(key, LeftOut { ids: slice.ids, tries: backoff::TRIES_TO_READ, why });
+        }
+    }
+
     /// The ids of a slice that is left out.
     pub(in crate::store) fn ids_left_out(&self, key: SliceKey) -> Option<&[Uuid]> {
         self.left_out.get(&key).map(|slice| slice.ids.as_slice())
@@ -96,7 +104,7 @@ impl Patch {
             changes.entry(row.purge_id).or_default().drawable -= i64::from(row.drawable);
             let (purge, slice, error) = (row.purge_id, row.slice_no, row.why);
             if row.is_parked_now {
-                tracing::error!(%purge, slice, error, "a slice can't be read and is parked; it waits for a repair");
+                tracing::error!(%purge, slice, error, "a slice is parked; it waits for a repair");
                 parked.push(OfPurge {
                     purge,
                     event: EventType::SliceParked,

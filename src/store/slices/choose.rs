@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::SliceKey;
 use super::claim::Reach;
+use crate::domain::backoff;
 use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::packing::{ids_to_ask, shares};
 use crate::domain::terms::OrgTerms;
@@ -29,6 +30,8 @@ pub(super) struct Askable {
     pub(super) is_dry_run: bool,
     pub(super) tries: i16,
     pub(super) fruitless: i16,
+    /// Questions in a row that panicked.
+    pub(super) panics: u16,
     /// What needs facts, each with its id, in the order in which it is asked.
     pub(super) pending: Vec<(usize, Uuid)>,
     /// Those of them that had no answer though they were alone.
@@ -143,7 +146,7 @@ pub(super) async fn lock(
 ) -> Result<Result<Vec<Askable>, Vec<SliceKey>>, StoreError> {
     let rows = sqlx::query!(
         "-- lock_slices_to_ask
-        select s.purge_id, s.slice_no, s.ids, s.outcomes, s.tries, s.fruitless, s.silent, p.dry_run
+        select s.purge_id, s.slice_no, s.ids, s.outcomes, s.tries, s.fruitless, s.panics, s.silent, p.dry_run
         from slices s
         join unnest($1::uuid[], $2::int[]) as wanted (purge_id, slice_no)
           on (s.purge_id, s.slice_no) = (wanted.purge_id, wanted.slice_no)
@@ -174,6 +177,7 @@ pub(super) async fn lock(
             is_dry_run: row.dry_run,
             tries: row.tries,
             fruitless: row.fruitless,
+            panics: row.panics.max(0).unsigned_abs(),
             pending: pending(&cells, &row.ids, &silent),
             silent,
         });
@@ -203,8 +207,11 @@ fn pending(cells: &[Cell], ids: &[Uuid], silent: &[usize]) -> Vec<(usize, Uuid)>
     fresh
 }
 
-/// Keeps of each slice what the question is about.
+/// Keeps of each slice what the question is about. Where questions have panicked over some, those are asked about by themselves.
 pub(super) fn pick(wanted: &Wanted, slices: &mut Vec<Askable>) {
+    let panics = slices.iter().map(|askable| askable.panics).max().unwrap_or_default();
+    slices.retain(|askable| askable.panics == panics);
+    slices.truncate(backoff::together(panics));
     let turns: HashMap<Uuid, usize> =
         wanted.shares.iter().enumerate().map(|(turn, (purge, _))| (*purge, turn)).collect();
     let turn_of = |askable: &Askable| turns.get(&askable.slice.purge).copied().unwrap_or_default();

@@ -12,6 +12,7 @@ use super::patch::{Draft, Patch};
 use super::purge_rows::{PurgeChange, lock_purges};
 use crate::domain::outcome::{Cell, Outcome};
 use crate::domain::progress::{Milestones, Moment};
+use crate::domain::reason::Step;
 use crate::domain::state::SliceState;
 use crate::store::error::ensure_rows;
 use crate::store::events::{Actor, write_for_purges};
@@ -79,6 +80,7 @@ impl Patch {
                 epoch = new.epoch, silent = new.silent::smallint[], silent_since = new.silent_since::timestamptz[],
                 asked = case when new.state = 'validating' then least(s.asked, new.pending) else 0 end,
                 lease_until = case when new.state = 'validating' then s.lease_until end,
+                panics = case when $16 then 0 else s.panics end,
                 -- What is written could be read.
                 read_again_at = null, unreadable_why = null, unreadable_tries = 0, parked_at = null
             from unnest(
@@ -107,7 +109,8 @@ impl Patch {
             &rows.iter().map(|(_, slice, _)| slice.fruitless).collect::<Vec<_>>(),
             &rows.iter().map(|(_, slice, _)| slice.epoch).collect::<Vec<_>>(),
             &rows.iter().map(|(_, slice, _)| silent_literal(slice)).collect::<Vec<_>>() as _,
-            &rows.iter().map(|(_, slice, _)| silent_since_literal(slice)).collect::<Vec<_>>() as _
+            &rows.iter().map(|(_, slice, _)| silent_since_literal(slice)).collect::<Vec<_>>() as _,
+            self.step == Step::Validate
         )
         .all(tx)
         .await?;

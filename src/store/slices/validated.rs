@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::claim::{Asked, Question};
 use super::patch::{Draft, Patch};
 use super::{Place, SliceKey};
+use crate::crash;
 use crate::domain::backoff;
 use crate::domain::clocks::{self, Skew};
 use crate::domain::eligibility::{Evidence, Since, Verdict, judge};
@@ -133,6 +134,7 @@ impl Store {
             round.judge_slice(&mut patch, asked)?;
         }
         let seen = round.controls(&patch);
+        crash::over("record_answers", question.ids());
         patch.write(self, &mut tx).await?;
         if !seen.is_empty() {
             controls::offer(&mut tx, org, &seen).await?;

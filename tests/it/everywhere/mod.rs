@@ -5,6 +5,7 @@
 //! What died after an effect does not know of it: the next process makes it once more.
 
 mod points;
+mod poison;
 mod process;
 mod work;
 

@@ -85,24 +85,18 @@ async fn a_large_purge_is_taken_up_slice_by_slice_and_ends_only_after_the_last()
 
 #[tokio::test]
 async fn what_an_overdue_job_still_has_waits_for_it_and_is_judged_afresh() {
-    let test = Setup::new()
-        .sandbox(|org| org.job_duration = JobDuration { base_ms: 5000, jitter_ms: 0 })
-        .env("PURGE__ENGINE__JOB_DEADLINE", "3s")
-        .start()
-        .await;
-    let ids = &test.ids_of(Kind::Eligible)[..3];
-    let purge = test.purge(ids).await;
-    assert_eq!(test.finished(purge).await["counts"]["failed"], 3);
-    assert_eq!(test.endings(purge).await, endings([("failed timed_out", 3)]));
-    act(&test, purge, "retry").await;
-    test.purge_when(purge, |body| body["counts"]["eligible"] == 3).await;
+    let at_the_end = async |test: &TestService, purge| {
+        assert_eq!(test.endings(purge).await, endings([("failed timed_out", 4)]));
+    };
+    let (test, purge, ids) = retried_beside_its_job(DeletedLooks::Deleted, 0, at_the_end).await;
     assert_eq!(test.log(Call::Submit).len(), 1, "upstream may still be at it");
 
+    end_job(&test).await;
     let body = test.finished(purge).await;
     assert_eq!((&body["state"], &body["run"]), (&json!("completed"), &json!(2)), "{body}");
-    assert_eq!(test.endings(purge).await, endings([("purged seen_gone_later", 3)]));
+    assert_eq!(test.endings(purge).await, endings([("purged seen_gone_later", 4)]));
     assert_eq!(test.log(Call::Submit).len(), 1);
-    test.assert_purged_once(ids);
+    test.assert_purged_once(&ids);
     test.wait_until("the end of the job", async || test.jobs(purge).await[0]["state"] == "done").await;
 }
 
@@ -132,28 +126,39 @@ async fn a_cancel_before_anything_was_taken_up_ends_the_retry() {
     assert_books(&test).await;
 }
 
-/// A purge of four conversations that has failed and is retried, while the job that was given up goes on.
+/// A purge of four conversations that has failed and is retried, while the job that was given up goes on, until the test
+/// has it end.
 async fn retried_beside_its_job(
     deleted_looks: DeletedLooks,
     deletion_lag_ms: u32,
-    before: impl AsyncFnOnce(&TestService, &[Uuid]),
+    before: impl AsyncFnOnce(&TestService, Uuid),
 ) -> (TestService, Uuid, Vec<Uuid>) {
     let test = Setup::new()
         .sandbox(|org| {
-            org.job_duration = JobDuration { base_ms: 6000, jitter_ms: 0 };
+            org.job_duration = JobDuration { base_ms: 3_600_000, jitter_ms: 0 };
             (org.deleted_looks, org.deletion_lag_ms) = (deleted_looks, deletion_lag_ms);
         })
-        .env("PURGE__ENGINE__JOB_DEADLINE", "3s")
-        .env("PURGE__ENGINE__VERIFY_TIMEOUT", "10s")
+        .env("PURGE__ENGINE__JOB_DEADLINE", "10m")
+        .env("PURGE__ENGINE__VERIFY_TIMEOUT", "10m")
         .start()
         .await;
     let ids = test.ids_of(Kind::Eligible)[..4].to_vec();
     let purge = test.purge(&ids).await;
+    let submitted = async || test.jobs(purge).await.first().is_some_and(|job| job["state"] == "submitted");
+    test.wait_until("the job", submitted).await;
+    test.sql("update jobs set submitted_at = submitted_at - interval '11 minutes'").await;
+    test.probe_now().await;
     assert_eq!(test.finished(purge).await["counts"]["failed"], 4);
-    before(&test, &ids).await;
+    before(&test, purge).await;
     act(&test, purge, "retry").await;
     test.purge_when(purge, |body| body["counts"]["eligible"] == 4).await;
     (test, purge, ids)
+}
+
+/// Upstream ends the job; it is asked after once an hour or so, and now.
+async fn end_job(test: &TestService) {
+    test.sandbox.sandbox().end_jobs();
+    test.probe_now().await;
 }
 
 async fn hold(test: &TestService, ids: &[Uuid]) -> Value {
@@ -179,8 +184,12 @@ async fn assert_what_a_job_may_still_delete_is_told(deleted_looks: DeletedLooks,
     assert_eq!(jobs().await, [job.clone(), job.clone(), job.clone(), job.clone()]);
 
     // It is over, and its last look is still to come: nobody knows better yet.
+    test.fault(json!({ "call": "details", "fault": { "status": 503 } }));
+    end_job(&test).await;
     test.wait_until("the end of the job", async || test.jobs(purge).await[0]["state"] != "submitted").await;
     assert_eq!(hold(&test, &ids[2..3]).await, json!([ids[2]]));
+    test.sandbox.sandbox().clear_faults();
+    test.go_on().await;
     test.wait_until("the last look", async || test.jobs(purge).await[0]["state"] == "done").await;
     assert_eq!(hold(&test, &ids[..1]).await, json!([ids[0]]), "for all time");
     let told: Vec<Value> =
@@ -210,12 +219,14 @@ async fn what_a_job_may_still_delete_is_not_called_canceled_and_told_of_when_it_
 }
 
 async fn assert_what_a_job_may_still_delete_is_not_called_kept(deleted_looks: DeletedLooks, lag_ms: u32) {
-    let held = async |test: &TestService, ids: &[Uuid]| {
+    let held = async |test: &TestService, _| {
+        let ids = &test.ids_of(Kind::Eligible)[..4];
         assert_eq!(hold(test, ids).await, json!(ids), "the job goes on");
     };
     let (test, purge, ids) = retried_beside_its_job(deleted_looks, lag_ms, held).await;
     // Another purge that names them, under the hold from its beginning.
     let other = test.purge(&ids).await;
+    end_job(&test).await;
     let body = test.finished(purge).await;
     assert_eq!(body["counts"]["purged"], 4, "{body}");
     assert_eq!(test.endings(purge).await, endings([("purged seen_gone_later", 4)]));
@@ -233,4 +244,24 @@ async fn what_a_job_may_still_delete_is_not_called_kept() {
         assert_what_a_job_may_still_delete_is_not_called_kept(DeletedLooks::Deleted, 4000),
         assert_what_a_job_may_still_delete_is_not_called_kept(DeletedLooks::Absent, 0),
     );
+}
+
+#[tokio::test]
+async fn what_the_last_look_shows_of_what_a_retry_took_up_is_known_at_once() {
+    let (test, purge, ids) = retried_beside_its_job(DeletedLooks::Deleted, 0, async |_, _| {}).await;
+    let other = test.purge(&ids[..1]).await;
+    test.purge_when(other, |body| body["counts"]["eligible"] == 1).await;
+    // The last look is answered, and nothing after it: nobody asks afresh.
+    test.fault(json!({ "call": "details", "after": 1, "fault": { "status": 503 } }));
+    end_job(&test).await;
+    test.wait_until("the last look", async || test.jobs(purge).await[0]["state"] == "done").await;
+    assert_eq!(hold(&test, &ids).await, json!(ids), "it showed them gone");
+    assert_eq!(test.finished(purge).await["state"], "completed");
+    assert_eq!(test.endings(purge).await, endings([("purged seen_gone_later", 4)]));
+
+    test.sandbox.sandbox().clear_faults();
+    test.go_on().await;
+    assert_eq!(test.endings_when_final(other).await, endings([("already_purged gone", 1)]));
+    test.assert_purged_once(&ids);
+    assert_books(&test).await;
 }

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use genesys_purge::domain::retention::{Policy, UnknownAge};
 use genesys_purge::domain::rewind::{Promotion, Rewind};
 use genesys_purge::store::StoreError;
 use genesys_purge::store::jobs::intend::Intended;
 use genesys_purge::store::jobs::submitted::Refusal;
+use genesys_purge::store::orgs::enroll::Enroller;
 use serde_json::json;
 
 use super::races::own_time;
@@ -84,4 +86,71 @@ async fn jobs_keep_what_upstream_told_and_are_in_doubt_where_it_told_nothing() {
     test.sql("update orgs set intents_from = now()").await;
     let intended = lane.engine.intend(&lane.org, &lane.terms, own_time()).await.unwrap();
     assert!(matches!(intended, Intended::Changed), "its facts are too old: {intended:?}");
+}
+
+const RULES: Policy = Policy { default_days: 365, unknown_age: UnknownAge::Retain };
+
+/// How often it was told that the database went back, to those who follow an org.
+async fn told(test: &TestService, org: &str) -> i64 {
+    let events = format!("select count(*) from events where type = 'database_rewound' and org = '{org}'");
+    test.number(&events).await
+}
+
+#[tokio::test]
+async fn a_second_rewind_is_told_anew_and_what_the_first_lost_is_not_forgotten() {
+    let (test, lane) = lane().await;
+    lane.packed(&ids(1..3)).await;
+    test.sql("update database_history set noted_at = '2026-01-02T03:04:05Z'").await;
+    move_ground(&test, 7).await;
+    lane.engine.check_ground(Promotion::Check, &lane.terms).await.unwrap().unwrap();
+    test.sql("update orgs set intents_from = now(), stopped_reason = 'the first'").await;
+    let epochs = "select sum(epoch)::bigint from jobs where state <> 'done'";
+    let before = test.number(epochs).await;
+
+    move_ground(&test, 8).await;
+    let again = lane.engine.check_ground(Promotion::Check, &lane.terms).await.unwrap().unwrap();
+    assert!(again.stopped.contains(&lane.org.name), "{again:?}");
+    assert_eq!(told(&test, &lane.org.name).await, 2);
+    assert_eq!(test.number("select count(*) from rewinds").await, 2);
+    assert!(test.number(epochs).await >= before + 1_000_000, "what was leased in the time that is missing");
+    let since_the_first = format!(
+        "select count(*) from orgs
+         where name = '{}' and intents_from > now() and stopped_reason like '%2026-01-02T03:04:05Z%'",
+        lane.org.name
+    );
+    assert_eq!(test.number(&since_the_first).await, 1, "it was not resumed since");
+    // Another process finds the same.
+    let same = lane.steering.check_ground(Promotion::Check, &lane.terms).await.unwrap().unwrap();
+    assert_eq!(same.stopped, Vec::<String>::new());
+    assert_eq!(told(&test, &lane.org.name).await, 2);
+}
+
+#[tokio::test]
+async fn an_org_that_is_new_after_a_rewind_is_stopped_as_long_as_others_are() {
+    let (test, lane) = lane().await;
+    let enroll = async |org: &str| {
+        lane.engine.enroll_org(org, &RULES, Enroller::Worker).await.unwrap();
+    };
+    enroll("early").await;
+    move_ground(&test, 7).await;
+    lane.engine.check_ground(Promotion::Check, &lane.terms).await.unwrap().unwrap();
+    enroll("later").await;
+    lane.engine.know_org("known", &RULES).await.unwrap();
+    for org in ["early", "later", "known"] {
+        let stopped = format!(
+            "select count(*) from orgs where name = '{org}' and rewound_at is not null and stopped_by = 'engine'
+             and stopped_reason like '%make the holds%' and intents_from > now()"
+        );
+        assert_eq!(test.number(&stopped).await, 1, "{org}");
+        assert_eq!(told(&test, org).await, 1, "{org}");
+    }
+    // Who comes back is not new.
+    test.sql("update orgs set stopped_at = null, stopped_by = null, stopped_reason = null, rewound_at = null where name = 'later'").await;
+    enroll("later").await;
+    test.sql(
+        "update orgs set stopped_at = null, stopped_by = null, stopped_reason = null, rewound_at = null",
+    )
+    .await;
+    enroll("last").await;
+    assert_eq!(test.number("select count(*) from orgs where stopped_at is not null").await, 0);
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::settling::{Settling, Tally};
 use crate::domain::events::EventType;
-use crate::domain::outcome::Cell;
+use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::reason::codes;
 use crate::domain::verdict::Sight;
 use crate::store::StoreError;
@@ -23,6 +23,8 @@ pub(super) async fn record(settling: &mut Settling<'_>) -> Result<Vec<OfPurge>, 
     // Deletions have shown by now, by experience and by the settings: what is still there was not deleted by this job.
     let has_shown = settling.since_end() >= lag.max(settling.terms.verify_timeout);
     let seen = see(settling, &kept, has_shown)?;
+    // Before ids are let go: nobody is left to be woken.
+    reserve::wait_no_more_for(&mut settling.tx, settling.org, &seen.taken_up).await?;
     settling.let_go(&seen.known).await?;
     if seen.open == 0 {
         settling.conclude().await?;
@@ -39,6 +41,8 @@ struct Seen {
     tally: Tally,
     /// Seen to be gone, by purge.
     gone: BTreeMap<Uuid, Vec<Uuid>>,
+    /// A retry had taken these up, and they are seen to be gone.
+    taken_up: Vec<(Place, Uuid)>,
     /// What the job has nothing to do with any more.
     known: Vec<(Place, Uuid)>,
     /// So many are to be looked at again.
@@ -57,6 +61,16 @@ fn see(settling: &mut Settling<'_>, kept: &HashSet<Uuid>, has_shown: bool) -> Re
                     if cell.outcome.is_final() {
                         settling.patch.note_gone(place, codes::GONE_LATE)?;
                         seen.gone.entry(place.slice.purge).or_default().push(id);
+                    } else if cell.marks.has(Marks::CARRIED) {
+                        // A retry has taken it up. What is seen here is seen: a hold or a cancel hears of it at once.
+                        settling.patch.decide(
+                            place,
+                            cell.outcome,
+                            Outcome::Purged,
+                            codes::SEEN_GONE_LATER,
+                        )?;
+                        settling.patch.mark(place, Marks::NONE, Marks::ELSEWHERE)?;
+                        seen.taken_up.push((place, id));
                     }
                     true
                 }

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use self::ended::Carried;
 use self::settling::Settling;
 use super::lease::JobLease;
+use crate::crash;
 use crate::domain::clocks::Skew;
 use crate::domain::outcome::{Cell, Marks, Outcome};
 use crate::domain::reason::Step;
@@ -142,6 +143,7 @@ impl Store {
             LookKind::Overdue => overdue::record(&mut settling).await?,
             LookKind::Late => gone_late = late::record(&mut settling).await?,
         }
+        crash::over("record_look", look.ids.iter().copied());
         settling.write(self, carried, gone_late).await?;
         Ok(Ok(()))
     }

@@ -11,7 +11,7 @@ use crate::domain::backoff;
 use crate::domain::facts::Presence;
 use crate::domain::outcome::Outcome;
 use crate::domain::reason::{Reason, codes};
-use crate::domain::verdict::{Leftover, Remedy, Sight, remedy};
+use crate::domain::verdict::{Leftover, Remedy, Sight, can_be_gone, remedy};
 use crate::store::StoreError;
 use crate::store::orgs::pace;
 use crate::store::purges::canceling;
@@ -46,7 +46,7 @@ impl Settling<'_> {
         // not be told of by now is given up.
         let is_blind_too_long = self.is_past_deadline(self.job.ended_at.or(self.job.overdue_since));
         let leftovers = self.leftovers().await?;
-        let (mut tally, mut soonest) = (Tally::default(), None::<Duration>);
+        let (mut tally, mut soonest, mut left_out) = (Tally::default(), None::<Duration>, Vec::new());
         for (place, id) in self.places_with(Outcome::Submitted) {
             if let Some(reason) = self.answers.refused.get(&id) {
                 if is_blind_too_long || self.job.overdue_since.is_some() {
@@ -58,11 +58,10 @@ impl Settling<'_> {
                 continue;
             }
             match self.sight(&mut tally, place, id)? {
-                Some(Sight::Gone) => {
-                    let is_told = self.answers.facts.contains_key(&id);
-                    let reason = if is_told { codes::GONE } else { codes::ABSENT_TWICE };
-                    self.patch.decide(place, Outcome::Submitted, Outcome::Purged, reason)?;
+                Some(Sight::Gone) if self.answers.facts.contains_key(&id) => {
+                    self.patch.decide(place, Outcome::Submitted, Outcome::Purged, codes::GONE)?;
                 }
+                Some(Sight::Gone) => left_out.push(place),
                 Some(Sight::Present) => {
                     let leftover = leftovers.of(self, place, id);
                     match remedy(leftover) {
@@ -78,12 +77,39 @@ impl Settling<'_> {
                 Some(Sight::AbsentOnce) | None => {}
             }
         }
+        if !self.settle_left_out(&left_out, is_blind_too_long)? {
+            tally.gone -= left_out.len();
+        }
         if is_blind_too_long && !self.is_patient() {
             self.fail_untold(&codes::UNVERIFIED)?;
         }
         let is_open = !self.places_with(Outcome::Submitted).is_empty();
         let again = is_open.then(|| self.next_look(&tally, soonest));
         Ok(Settled { tally, again })
+    }
+
+    /// Settles what two answers left out; `false` where upstream says that its job has not done so much. Then it is looked at
+    /// again, until it is too late for that.
+    fn settle_left_out(&mut self, left_out: &[Place], is_too_late: bool) -> Result<bool, StoreError> {
+        let processed = self.job.upstream_succeeded.and(self.job.records_processed);
+        let gone = self.places_with(Outcome::Purged).len() + left_out.len();
+        let (outcome, reason) = if left_out.is_empty() || can_be_gone(gone, processed) {
+            (Outcome::Purged, codes::ABSENT_TWICE)
+        } else {
+            let detail = format!(
+                "upstream says that its job processed {} records, and answers lack {gone} conversations",
+                processed.unwrap_or_default()
+            );
+            tracing::warn!(org = self.org, job = %self.job.id, detail, "what answers lack proves nothing");
+            if !is_too_late {
+                return Ok(false);
+            }
+            (Outcome::Failed, Reason { detail: Some(detail), ..codes::UNVERIFIED })
+        };
+        for place in left_out {
+            self.patch.decide(*place, Outcome::Submitted, outcome, reason.clone())?;
+        }
+        Ok(outcome == Outcome::Purged)
     }
 
     /// When to look again: after a first absence, when something is decided about what is left, or by and by.

@@ -1,0 +1,74 @@
+//! The steps that a dispatcher hands to its workers: what becomes of one that ends, is cut or panics.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Dispatcher;
+use crate::engine::caught::{PANICKED, caught};
+use crate::engine::give_back::Held;
+use crate::store::StoreError;
+
+impl Dispatcher {
+    /// Does a step; its end wakes the dispatcher, since something else may be due now. Where it is cut or panics, what it holds is
+    /// given back.
+    pub(super) fn spawn(
+        &self,
+        worker: OwnedSemaphorePermit,
+        name: &'static str,
+        held: Held,
+        step: impl Future<Output = Result<(), StoreError>> + Send + 'static,
+    ) {
+        let (wake, abort) = (Arc::clone(&self.wake), self.crew.abort.clone());
+        let engine = Arc::clone(&self.org);
+        let timed = engine.meters.step(name, &engine.terms.name);
+        self.crew.tasks.spawn(async move {
+            let done = abort.run_until_cancelled(caught(step)).await;
+            drop(worker);
+            match &done {
+                Some(Ok(done)) => timed.end(ending(done, false)),
+                Some(Err(panic)) => {
+                    timed.end(PANICKED);
+                    engine.set_back(name, &held, panic).await;
+                }
+                None => engine.give_back(&held).await,
+            }
+            let org = &engine.terms.name;
+            match done {
+                Some(Ok(Err(error @ StoreError::LeaseLost { .. }))) => {
+                    tracing::warn!(org, %error, "a step came too late");
+                }
+                Some(Ok(Err(error))) => {
+                    tracing::error!(org, %error, "a step failed; its lease will run out");
+                }
+                Some(Ok(Ok(())) | Err(_)) | None => {}
+            }
+            wake.notify_one();
+        });
+    }
+}
+
+/// How a step ended, in a word of the metrics.
+pub(super) fn ending<T>(done: &Result<T, StoreError>, is_idle: bool) -> &'static str {
+    match done {
+        Ok(_) if is_idle => "idle",
+        Ok(_) => "ok",
+        Err(StoreError::LeaseLost { .. }) => "lease_lost",
+        Err(_) => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_came_too_late_did_not_fail() {
+        let lost = StoreError::LeaseLost { what: "job", id: uuid::Uuid::nil() };
+        let refused = StoreError::Database { transaction: "settle", source: sqlx::Error::PoolTimedOut };
+        assert_eq!(ending::<()>(&Err(lost), false), "lease_lost");
+        assert_eq!(ending::<()>(&Err(refused), true), "failed");
+        assert_eq!((ending(&Ok(()), true), ending(&Ok(()), false)), ("idle", "ok"));
+    }
+}
