@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use super::openapi::Documents;
 use super::state::{ApiState, Calls};
 use super::{
-    auth, compress, conversations, deliveries, docs_page, etag, general, head, health, holds, jobs, measure,
+    auth, compress, conversations, deliveries, docs_page, etag, events, general, head, health, holds, jobs, measure,
     metrics, negotiate, openapi, orgs, patience, problem, purges, request_id, unbuilt,
 };
 use crate::domain::keys::Scope;
@@ -116,6 +116,7 @@ fn reading() -> OpenApiRouter<ApiState> {
         .routes(routes!(purges::conversations::conversations))
         .routes(routes!(purges::jobs::jobs))
         .routes(routes!(purges::events::events))
+        .routes(routes!(events::list::list_events))
         .routes(routes!(jobs::job))
         .routes(routes!(conversations::conversation))
         .routes(routes!(holds::list::list_holds))

@@ -6,6 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::followed::Followed;
+use super::live::Live;
 use super::metrics::desk::MetricsDesk;
 use super::quotas::Quotas;
 use super::room::Room;
@@ -31,6 +32,8 @@ pub struct ApiState {
     pub ends: Followed<Uuid, Purge>,
     /// Keys of those who wait, and whether each is in force.
     pub keys: Followed<Uuid, bool>,
+    /// What happens, for those who listen.
+    pub live: Live,
     /// Makes the ids of requests that bring none.
     pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
     pub metrics: Arc<MetricsDesk>,

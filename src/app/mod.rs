@@ -28,11 +28,12 @@ pub use terms::{engine_terms, org_terms, policy, promotion};
 pub use world::World;
 
 use crate::api::{
-    self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, MetricsDesk, QuotaTerms, Quotas, Room,
+    self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, Live, MetricsDesk, QuotaTerms, Quotas, Room,
 };
 use crate::config::{MetricsAccess, OrgSettings, Settings};
 use crate::domain::retention::Policy;
-use crate::engine::{Chance, Engine, OrgEngine};
+use crate::engine::{Chance, Engine, OrgEngine, Wakes};
+use crate::feed::Sequencer;
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
 use crate::meters::Meters;
 use crate::store::orgs::enroll::{Enrolled, Enroller};
@@ -145,14 +146,18 @@ impl Service {
         background.spawn(upkeep::meters::run(meters.clone(), stop_background.clone()));
         let looks = (store.clone(), meters.clone(), stop_background.clone());
         background.spawn(upkeep::ground::run(looks.0, promotion, terms, looks.1, looks.2));
+        let sequencer = Sequencer::new(store.clone());
+        let live = Live::new(store.clone(), stop_http.clone());
+        let mut waiting =
+            Waiting { wakes: Wakes::default(), deliveries: None, written: sequencer.written(), live: live.clone() };
+        background.spawn(sequencer.run(stop_background.clone()));
         if let Some(engine) = &engine {
             let courier = start_deliveries(settings, world, &store, &meters).await?;
-            let deliveries = courier.as_ref().map(Courier::wake);
+            waiting.deliveries = courier.as_ref().map(Courier::wake);
+            waiting.wakes = engine.wakes();
             if let Some(courier) = courier {
                 background.spawn(courier.run(stop_background.clone(), cut.clone()));
             }
-            let waiting = Waiting { wakes: engine.wakes(), deliveries };
-            background.spawn(listen::forward(store.clone(), waiting, stop_background.clone()));
             background.spawn(upkeep::ahead::run(store.clone(), stop_background.clone()));
             background.spawn(upkeep::repeats::run(store.clone(), stop_background.clone()));
             let orgs = settings.orgs.keys().cloned().collect();
@@ -164,9 +169,10 @@ impl Service {
                 stop_background.clone(),
             ));
         }
+        background.spawn(listen::forward(store.clone(), waiting, stop_background.clone()));
         let (address, listener) = bind("server.bind", settings.server.bind)?;
         let calls = if role == Role::Worker { Calls::Operations } else { Calls::All };
-        let state = api_state(settings, world, &store, meters, calls, patience.callers);
+        let state = ApiState { calls, ..api_state(settings, world, meters, live, patience.callers, &store) };
         let mut health_address = None;
         if let Some(health_bind) = settings.server.health_bind {
             let (address, listener) = bind("server.health_bind", health_bind)?;
@@ -355,10 +361,10 @@ async fn start_deliveries(
 fn api_state(
     settings: &Settings,
     world: &World,
-    store: &Store,
     meters: Meters,
-    calls: Calls,
+    live: Live,
     connections: ConnectionTerms,
+    store: &Store,
 ) -> ApiState {
     let is_open = settings.telemetry.metrics == MetricsAccess::Open;
     ApiState {
@@ -380,8 +386,9 @@ fn api_state(
         }),
         ends: Followed::default(),
         keys: Followed::default(),
+        live,
         new_id: world.new_id(),
         metrics: Arc::new(MetricsDesk::new(meters, is_open)),
-        calls,
+        calls: Calls::All,
     }
 }

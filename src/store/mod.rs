@@ -10,7 +10,7 @@ mod deadlines;
 mod decode;
 pub mod deliveries;
 mod error;
-mod events;
+pub mod events;
 mod findings;
 pub mod holds;
 pub mod jobs;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::domain::events::EventType;
 use crate::domain::keys::SERVICE;
 use crate::store::deliveries::{RETENTION, WAKE};
+use crate::store::events::stamp::WRITTEN;
 use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
@@ -65,6 +66,7 @@ pub(in crate::store) async fn write(
     )
     .run(tx)
     .await?;
+    tx.will_wake(WRITTEN);
     match event.webhook {
         Some(body) => owe(store, tx, &[id], &[body]).await,
         None => Ok(()),
@@ -108,6 +110,7 @@ pub(in crate::store) async fn write_for_purges(
     )
     .exactly(tx, events.len())
     .await?;
+    tx.will_wake(WRITTEN);
     let (ids, bodies): (Vec<_>, Vec<_>) =
         ids.into_iter().zip(events).filter_map(|(id, event)| Some((id, event.webhook?))).unzip();
     owe(store, tx, &ids, &bodies).await
