@@ -8,6 +8,7 @@
 //! - [`store`]: all the SQL, a file an operation
 //! - [`engine`]: a file a step: validate, submit, poll, look; [`upkeep`]: what the dead left behind
 //! - [`domain`]: the decisions, pure and table-tested; [`evidence`]: reports, from rows that it is given
+//! - [`feed`]: numbers events in the order of their commits
 //! - [`genesys`]: the wire to upstream, a file a driver; [`webhooks`]: signed deliveries
 //! - [`sandbox`]: the simulated Genesys; [`postgres`]: the embedded server; [`telemetry`]: logs; [`meters`]: metrics
 //! - [`crash`]: where tests have the service die
@@ -20,6 +21,7 @@ pub mod crash;
 pub mod domain;
 pub mod engine;
 pub mod evidence;
+pub mod feed;
 pub mod genesys;
 pub mod intake;
 pub mod meters;

@@ -78,20 +78,24 @@ impl Process {
             })
             .expect("the service did not start");
         std::thread::spawn(move || lines.for_each(drop));
-        let scopes = [
-            "--scope",
-            "purges:read",
-            "--scope",
-            "purges:write",
-            "--scope",
-            "holds:write",
-            "--scope",
-            "admin",
-        ];
-        let made = command().args(["keys", "create", "--name", "bench"]).args(scopes).output().unwrap();
-        let key = String::from_utf8(made.stdout).unwrap().lines().last().expect("no key was made").to_owned();
+        let key = make_key(command());
         let client = Client::builder().tls_certs_only([]).no_proxy().no_gzip().build().unwrap();
         Self { child, data, url, key, client }
+    }
+
+    /// Another key.
+    pub fn make_key(&self) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_genesys-purge"));
+        command.args(["--data-dir".as_ref(), self.data.path().as_os_str()]).current_dir(self.data.path());
+        make_key(command)
+    }
+
+    /// The processor time that it has taken so far, in seconds.
+    pub fn busy(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+        ticks / 100.0
     }
 
     /// A connection to its database.
@@ -178,6 +182,13 @@ impl Drop for Process {
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
         let _ = self.child.wait();
     }
+}
+
+fn make_key(mut command: Command) -> String {
+    let scopes = ["purges:read", "purges:write", "holds:write", "admin"];
+    command.args(["keys", "create", "--name", "bench"]);
+    let made = command.args(scopes.iter().flat_map(|scope| ["--scope", scope])).output().unwrap();
+    String::from_utf8(made.stdout).unwrap().lines().last().expect("no key was made").to_owned()
 }
 
 fn address(data_dir: &Path) -> Address {

@@ -17,6 +17,7 @@ pub(super) const JSON: &[&str] = &["application/json", "application/problem+json
 const OTHERS: &[(&str, &[&str])] = &[
     ("/openapi.yaml", &["application/yaml", "application/problem+json"]),
     ("/metrics", &["text/plain"]),
+    ("/events", &[]),
     ("/purges/{id}/events", &[]),
     ("/purges/{id}/report", &[]),
     ("/docs", &[]),

@@ -40,6 +40,8 @@ pub struct Room {
     pub(super) reads: Places,
     /// For requests that wait for the end of a purge.
     pub(super) waits: Places,
+    /// For those who listen to what happens.
+    pub(super) streams: Places,
     /// For large answers until they are taken, in KiB.
     answers: Places,
 }
@@ -53,6 +55,7 @@ impl Room {
             uploads: Places::new(terms.uploads, LINE),
             reads: Places::new(terms.reads, LINE),
             waits: Places::new(terms.waits, 0),
+            streams: Places::new(terms.streams, 0),
             // What waits here is in memory already.
             answers: Places::new(terms.unread_answers >> 10, terms.unread_answers >> 13),
         }

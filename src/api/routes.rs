@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 use super::openapi::Documents;
 use super::state::{ApiState, Calls};
 use super::{
-    auth, compress, conversations, deliveries, docs_page, endpoints, etag, general, head, health, holds,
-    jobs, measure, metrics, negotiate, openapi, orgs, patience, problem, purges, request_id, unbuilt,
+    auth, compress, conversations, deliveries, docs_page, endpoints, etag, events, general, head, health,
+    holds, jobs, measure, metrics, negotiate, openapi, orgs, patience, problem, purges, request_id, unbuilt,
 };
 use crate::domain::keys::Scope;
 use crate::store::Urgency::{self, Ordinary, Protecting};
@@ -116,6 +116,7 @@ fn reading() -> OpenApiRouter<ApiState> {
         .routes(routes!(purges::conversations::conversations))
         .routes(routes!(purges::jobs::jobs))
         .routes(routes!(purges::events::events))
+        .routes(routes!(events::list::list_events))
         .routes(routes!(jobs::job))
         .routes(routes!(conversations::conversation))
         .routes(routes!(holds::list::list_holds))

@@ -31,6 +31,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::stream::Listened;
 use super::terms::ConnectionTerms;
 use crowd::{Crowd, End, Place};
 use lent::Lent;
@@ -118,7 +119,7 @@ async fn connection(
     router: Router,
     terms: ConnectionTerms,
     stop: CancellationToken,
-    place: Place,
+    mut place: Place,
 ) {
     let pulse = place.pulse();
     let io = TokioIo::new(Socket::new(stream, Arc::clone(&pulse)));
@@ -143,6 +144,8 @@ async fn connection(
                     (closing, given_up) = (closing.or_else(|| Some(Instant::now())), Some(end));
                 }
             },
+            // Its place is for requests; those who listen are counted apart.
+            () = pulse.listening(), if place.is_kept() => place.leave(),
             // What is under way may end; nothing new begins.
             () = stop.cancelled(), if closing.is_none() => {
                 served.as_mut().graceful_shutdown();
@@ -180,6 +183,9 @@ async fn answer(
     let lent = Lent::new(body);
     let request = Request::from_parts(parts, lent.clone());
     let mut response = TowerToHyperService::new(router).call(request).await?;
+    if response.extensions().get::<Listened>().is_some() {
+        under_way.listens();
+    }
     // Of a body that was not read the rest would be taken for the next request. The client has to know that this was
     // the last one here, before it sends another.
     if version < Version::HTTP_2 && !lent.ends(has_to_be_asked_for).await {

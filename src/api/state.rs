@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::endpoints::body::Signing;
 use super::followed::Followed;
+use super::live::Live;
 use super::metrics::desk::MetricsDesk;
 use super::quotas::Quotas;
 use super::room::Room;
@@ -35,6 +36,8 @@ pub struct ApiState {
     pub ends: Followed<Uuid, Purge>,
     /// Keys of those who wait, and whether each is in force.
     pub keys: Followed<Uuid, bool>,
+    /// What happens, for those who listen.
+    pub live: Live,
     /// Makes the ids of requests that bring none.
     pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
     pub metrics: Arc<MetricsDesk>,

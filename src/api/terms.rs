@@ -42,7 +42,7 @@ pub struct ConnectionTerms {
     /// A JSON body may take so long in all: it is kept in memory meanwhile.
     pub whole: Duration,
     /// So many JSON bodies of more than 64 KiB are kept in memory at once, of purges and of holds each. Of these and of the
-    /// next four whoever uses one key has a quarter.
+    /// next five whoever uses one key has a quarter.
     pub large_bodies: usize,
     /// So many uploads are spooled at once.
     pub uploads: usize,
@@ -50,10 +50,14 @@ pub struct ConnectionTerms {
     pub reads: usize,
     /// So many requests wait for the end of a purge at once: all together leave half of the connections.
     pub waits: usize,
+    /// So many listen to what happens at once; their connections are not among the others.
+    pub streams: usize,
     /// Large answers that nobody has taken yet have so many bytes at most.
     pub unread_answers: usize,
     /// A client may take nothing of an answer for so long.
     pub unread: Duration,
+    /// Who listens, and is told nothing for so long, is told that the stream lives.
+    pub keep_alive: Duration,
 }
 
 impl Default for ConnectionTerms {
@@ -70,8 +74,10 @@ impl Default for ConnectionTerms {
             uploads: 256,
             reads: 16,
             waits: 512,
+            streams: 4096,
             unread_answers: 128 * 1024 * 1024,
             unread: Duration::from_mins(2),
+            keep_alive: Duration::from_secs(15),
         }
     }
 }

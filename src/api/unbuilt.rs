@@ -17,7 +17,6 @@ const CALLS: &[(MethodFilter, &str, Scope)] = &[
     (POST, "/purges/{id}/approve", Scope::PurgesApprove),
     (POST, "/purges/{id}/reject", Scope::PurgesApprove),
     (GET, "/purges/{id}/certificate", Scope::PurgesRead),
-    (GET, "/events", Scope::PurgesRead),
     (GET, "/erasures", Scope::PurgesRead),
     (GET, "/audit", Scope::Admin),
     (GET, "/audit/verify", Scope::Admin),

@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::Live;
 use crate::engine::Wakes;
+use crate::store::events::stamp;
 use crate::store::{Store, StoreError, deliveries};
 
 const RECONNECT_AFTER: Duration = Duration::from_secs(5);
@@ -19,14 +21,23 @@ const DEAF: &str = "notifications of the database do not come through, as behind
 /// Those who wait for work in this process.
 #[derive(Clone)]
 pub(super) struct Waiting {
+    /// Those of the engine; of nobody, where this process has none.
     pub(super) wakes: Wakes,
-    pub(super) deliveries: Arc<Notify>,
+    pub(super) deliveries: Option<Arc<Notify>>,
+    /// The sequencer.
+    pub(super) written: Arc<Notify>,
+    /// Those who listen to what happens.
+    pub(super) live: Live,
 }
 
 impl Waiting {
     fn wake(&self, name: &str) {
         if deliveries::is_wake(name) {
             self.wake_deliveries();
+        } else if stamp::is_written(name) {
+            self.written.notify_one();
+        } else if stamp::is_stamped(name) {
+            self.live.wake();
         } else {
             self.wakes.wake(name);
         }
@@ -35,10 +46,14 @@ impl Waiting {
     fn wake_all(&self) {
         self.wakes.wake_all();
         self.wake_deliveries();
+        self.written.notify_one();
+        self.live.wake();
     }
 
     fn wake_deliveries(&self) {
-        self.deliveries.notify_one();
+        if let Some(deliveries) = &self.deliveries {
+            deliveries.notify_one();
+        }
     }
 }
 

@@ -30,11 +30,13 @@ pub use terms::{engine_terms, org_terms, policy, promotion};
 pub use world::World;
 
 use crate::api::{
-    self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, MetricsDesk, QuotaTerms, Quotas, Room,
+    self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, Live, MetricsDesk, QuotaTerms, Quotas,
+    Room,
 };
 use crate::config::{MetricsAccess, OrgSettings, Settings};
 use crate::domain::retention::Policy;
-use crate::engine::{Chance, Engine, OrgEngine};
+use crate::engine::{Chance, Engine, OrgEngine, Wakes};
+use crate::feed::Sequencer;
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
 use crate::meters::Meters;
 use crate::store::orgs::enroll::{Enrolled, Enroller};
@@ -140,12 +142,20 @@ impl Service {
         background.spawn(upkeep::meters::run(meters.clone(), stop_background.clone()));
         let looks = (store.clone(), meters.clone(), stop_background.clone());
         background.spawn(upkeep::ground::run(looks.0, promotion, terms, looks.1, looks.2));
+        let sequencer = Sequencer::new(store.clone());
+        let live = Live::new(store.clone(), stop_http.clone());
+        let mut waiting = Waiting {
+            wakes: Wakes::default(),
+            deliveries: None,
+            written: sequencer.written(),
+            live: live.clone(),
+        };
+        background.spawn(sequencer.run(stop_background.clone()));
         if let Some(engine) = &engine {
             let courier = deliveries::start(settings, world, &store, &meters).await?;
-            let deliveries = courier.wake();
+            waiting.deliveries = Some(courier.wake());
+            waiting.wakes = engine.wakes();
             background.spawn(courier.run(stop_background.clone(), cut.clone()));
-            let waiting = Waiting { wakes: engine.wakes(), deliveries };
-            background.spawn(listen::forward(store.clone(), waiting, stop_background.clone()));
             background.spawn(upkeep::ahead::run(store.clone(), stop_background.clone()));
             background.spawn(upkeep::repeats::run(store.clone(), stop_background.clone()));
             let orgs = settings.orgs.keys().cloned().collect();
@@ -157,9 +167,11 @@ impl Service {
                 stop_background.clone(),
             ));
         }
+        background.spawn(listen::forward(store.clone(), waiting, stop_background.clone()));
         let (address, listener) = bind("server.bind", settings.server.bind)?;
         let calls = if role == Role::Worker { Calls::Operations } else { Calls::All };
-        let state = api_state(settings, world, &store, meters, calls, patience.callers)?;
+        let state = api_state(settings, world, meters, live, patience.callers, &store)?;
+        let state = ApiState { calls, ..state };
         let mut health_address = None;
         if let Some(health_bind) = settings.server.health_bind {
             let (address, listener) = bind("server.health_bind", health_bind)?;
@@ -307,10 +319,10 @@ fn start_engine(
 fn api_state(
     settings: &Settings,
     world: &World,
-    store: &Store,
     meters: Meters,
-    calls: Calls,
+    live: Live,
     connections: ConnectionTerms,
+    store: &Store,
 ) -> Result<ApiState, StartError> {
     let is_open = settings.telemetry.metrics == MetricsAccess::Open;
     Ok(ApiState {
@@ -332,9 +344,10 @@ fn api_state(
         }),
         ends: Followed::default(),
         keys: Followed::default(),
+        live,
         new_id: world.new_id(),
         metrics: Arc::new(MetricsDesk::new(meters, is_open)),
         hooks: deliveries::hooks(settings, world)?,
-        calls,
+        calls: Calls::All,
     })
 }

@@ -209,6 +209,14 @@ pub const OLDEST_DELIVERY: Meter = meter(
     &[],
     "Since the oldest pending webhook was written; 0 where none is pending.",
 );
+pub const EVENTS_UNSTAMPED: Meter = meter(
+    "genesys_purge_events_unstamped",
+    Gauge,
+    &[],
+    "Events that wait for their number in the feed; those of before an upgrade are not among them.",
+);
+pub const STREAMS: Meter =
+    meter("genesys_purge_streams", Gauge, &["of"], "Those who listen to the feed, and to single purges.");
 pub const BUILD_INFO: Meter =
     meter("genesys_purge_build_info", Gauge, &["version"], "Always 1; the label tells the version.");
 /// When the process began.
@@ -249,6 +257,8 @@ pub const TABLE: &[&Meter] = &[
     &WEBHOOKS_REDELIVERED,
     &DELIVERIES,
     &OLDEST_DELIVERY,
+    &EVENTS_UNSTAMPED,
+    &STREAMS,
     &DATABASE_UP,
     &TRANSACTION_DURATION,
     &TRANSACTION_RETRIES,

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::connections::Pulse;
 use super::deadlines::Limits;
+use super::events::stamp::WRITTEN;
 use super::opening::Opening;
 
 /// What a process says to hear itself; no org can have this name.
@@ -59,7 +60,7 @@ impl Bell {
         drop(self.0.at_home.set(at_home));
     }
 
-    /// These have work.
+    /// These have work. Events that this process has written it numbers itself: the others need not know.
     pub(super) fn ring(&self, names: Vec<String>) {
         if names.is_empty() {
             return;
@@ -69,8 +70,12 @@ impl Bell {
                 at_home(name);
             }
         }
+        let told: Vec<String> = names.into_iter().filter(|name| name != WRITTEN).collect();
+        if told.is_empty() {
+            return;
+        }
         let mut pending = self.pending();
-        pending.names.extend(names);
+        pending.names.extend(told);
         if !std::mem::replace(&mut pending.is_told, true) {
             tokio::spawn(self.clone().tell_all());
         }

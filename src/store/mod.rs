@@ -11,7 +11,7 @@ mod decode;
 pub mod deliveries;
 pub mod endpoints;
 mod error;
-mod events;
+pub mod events;
 mod findings;
 pub mod holds;
 pub mod jobs;

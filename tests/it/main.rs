@@ -16,6 +16,7 @@ mod docs_page;
 mod dry_run;
 mod everywhere;
 mod external_ids;
+mod feed;
 mod holds;
 mod in_doubt;
 mod incomplete;

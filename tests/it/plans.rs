@@ -1,6 +1,8 @@
 //! What a turn of the dispatcher reads does not grow with the purges that are open: the very statements, by the plans that
 //! prepared statements end up with, over a hundred thousand purges.
 
+mod feed;
+
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};

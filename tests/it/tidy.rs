@@ -33,12 +33,13 @@ const FOLDERS: &[(&str, &[&str])] = &[
     // They meet in Postgres: `api` never calls Genesys, `engine` never knows HTTP from below.
     ("engine", &["domain", "genesys", "meters", "store"]),
     ("api", &["domain", "evidence", "intake", "meters", "store", "webhooks"]),
+    ("feed", &["store"]),
     ("upkeep", &["domain", "engine", "meters", "store"]),
     ("telemetry", &["config"]),
     (
         "app",
         &[
-            "api", "config", "domain", "engine", "genesys", "meters", "postgres", "store", "upkeep",
+            "api", "config", "domain", "engine", "feed", "genesys", "meters", "postgres", "store", "upkeep",
             "webhooks",
         ],
     ),
@@ -90,8 +91,8 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "tokio",
         &[
-            "api", "app", "cli", "engine", "genesys", "intake", "postgres", "sandbox", "store", "upkeep",
-            "webhooks",
+            "api", "app", "cli", "engine", "feed", "genesys", "intake", "postgres", "sandbox", "store",
+            "upkeep", "webhooks",
         ],
     ),
 ];

@@ -95,4 +95,11 @@ async fn every_migration_runs_over_what_its_predecessors_left_and_the_work_goes_
     }
     test.assert_no_breach();
     assert_books(&test).await;
+    let unnumbered = "select (select count(*) from events) - (select count(*) from event_numbers)";
+    test.wait_until("every event has its number", async || test.number(unnumbered).await == 0).await;
+    let feed = test.get("/events?limit=1000").await;
+    let is_first =
+        |id: &str| feed["items"].as_array().unwrap().iter().position(|event| event["id"] == id).unwrap();
+    let (before, after) = ("01900000-0000-7000-8000-000000000011", "01900000-0000-7000-8000-0000000000e4");
+    assert!(is_first(before) < is_first(after), "{feed}");
 }

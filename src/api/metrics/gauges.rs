@@ -8,7 +8,12 @@ use crate::meters::{self, Page};
 use crate::store::PoolState;
 use crate::store::views::metrics::{OrgReading, PurgesReading, Readings};
 
-pub(super) fn write(page: &mut Page, pools: &[PoolState], readings: Option<&Readings>) {
+pub(super) fn write(
+    page: &mut Page,
+    pools: &[PoolState],
+    (of_feed, of_purges): (usize, usize),
+    readings: Option<&Readings>,
+) {
     page.write(&meters::BUILD_INFO, [([env!("CARGO_PKG_VERSION")], 1.0)]);
     page.write(
         &meters::CONNECTIONS,
@@ -17,6 +22,7 @@ pub(super) fn write(page: &mut Page, pools: &[PoolState], readings: Option<&Read
         }),
     );
     page.write(&meters::CONNECTIONS_MAX, pools.iter().map(|pool| ([pool.name], f64::from(pool.max))));
+    page.write(&meters::STREAMS, [(["feed"], count(of_feed)), (["purge"], count(of_purges))]);
     page.write_one(&meters::DATABASE_UP, yes(readings.is_some()));
     let Some(readings) = readings else { return };
     orgs(page, &readings.orgs);
@@ -28,6 +34,7 @@ pub(super) fn write(page: &mut Page, pools: &[PoolState], readings: Option<&Read
         [(["pending"], number(deliveries.pending)), (["dead"], number(deliveries.dead))],
     );
     page.write_one(&meters::OLDEST_DELIVERY, deliveries.oldest_pending_seconds.unwrap_or_default());
+    page.write_one(&meters::EVENTS_UNSTAMPED, number(readings.unstamped));
 }
 
 fn orgs(page: &mut Page, orgs: &[OrgReading]) {
@@ -76,6 +83,10 @@ fn jobs(page: &mut Page, readings: &Readings) {
         })
     });
     page.write(&meters::JOBS_OPEN, by_state);
+}
+
+fn count(listeners: usize) -> f64 {
+    f64::from(u32::try_from(listeners).unwrap_or(u32::MAX))
 }
 
 const fn yes(is_so: bool) -> f64 {

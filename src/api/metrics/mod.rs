@@ -68,6 +68,7 @@ async fn check(State(state): State<ApiState>, request: Request, next: Next) -> R
 pub(super) async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
     let readings = state.metrics.readings(&state.store).await;
     let mut page = state.metrics.meters().page();
-    gauges::write(&mut page, &state.store.pools(), readings.as_deref());
+    let listeners = state.live.listeners();
+    gauges::write(&mut page, &state.store.pools(), listeners, readings.as_deref());
     ([(CONTENT_TYPE, Page::MEDIA_TYPE)], page.to_string())
 }

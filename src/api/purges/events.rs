@@ -1,86 +1,76 @@
-//! `GET /purges/{id}/events`: its history.
+//! `GET /purges/{id}/events`: its history, page by page or live.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::IntoResponse;
-use jiff::Timestamp;
-use serde::Serialize;
-use utoipa::ToSchema;
-use uuid::Uuid;
+use axum::http::{HeaderMap, Version, header};
+use axum::response::{IntoResponse as _, Response};
 
+use super::follow::{self, StandingBody};
+use super::history::EventBody;
 use super::unknown;
 use crate::api::auth::Authorized;
 use crate::api::extract::{PathId, Query};
-use crate::api::negotiate::{self, JSON};
+use crate::api::key_id::KeyId;
+use crate::api::negotiate;
 use crate::api::page::{self, Page, WhichPage};
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
-use crate::domain::events::EventType;
-use crate::store::views::events::EventRow;
+use crate::api::stream::{self, EVENT_STREAM};
 
-/// One thing that happened to a purge.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = Event)]
-pub(in crate::api) struct EventBody {
-    /// Counts within the purge, from 1, without gaps.
-    event_no: i32,
-    id: Uuid,
-    /// What happened.
-    #[serde(rename = "type")]
-    kind: EventType,
-    at: Timestamp,
-    /// The name of the key, or `engine`.
-    #[schema(example = "engine")]
-    actor: String,
-    /// The request that did it.
-    request_id: Option<String>,
-    /// Genesys' id of the job that it is about.
-    job_id: Option<String>,
-    /// Our id of that job.
-    our_job_id: Option<Uuid>,
-    /// What is said of it; the members depend on the type.
-    #[schema(value_type = std::collections::BTreeMap<String, serde_json::Value>)]
-    payload: serde_json::Value,
-}
-
-impl From<EventRow> for EventBody {
-    fn from(row: EventRow) -> Self {
-        Self {
-            event_no: row.event_no,
-            id: row.id,
-            kind: row.event,
-            at: row.at,
-            actor: row.actor,
-            request_id: row.request_id,
-            job_id: row.upstream_job_id,
-            our_job_id: row.job,
-            payload: row.payload,
-        }
-    }
-}
+/// The forms that there are.
+const FORMS: &[&str] = &["application/json", "application/problem+json", EVENT_STREAM];
 
 /// Read the history of a purge, oldest first.
 ///
-/// Live streams (`Accept: text/event-stream`) are not supported by this version.
+/// With `Accept: text/event-stream` it is told live (Server-Sent Events), the whole history first, and `limit` and `cursor`
+/// are refused. Each event is a message whose `id` is its `eventNo`, whose `event` is its `type`, and whose data are those of a
+/// page. Messages without an `id` tell how things stand: `counts` (twice a second at most, where something changed), and `job`,
+/// one of its jobs whose state changed; states that last less than half a second may be left out. When the purge is final and
+/// all was told, `end` comes, and the stream ends. A client that comes again with `Last-Event-ID` misses no event; where there
+/// is nothing more to come, 204 tells it to stay away.
 #[utoipa::path(
     get, path = "/purges/{id}/events", tag = "purges",
-    params(("id" = uuid::Uuid, Path, description = "The purge."), WhichPage),
+    params(
+        ("id" = uuid::Uuid, Path, description = "The purge."),
+        WhichPage,
+        ("Last-Event-ID" = Option<String>, Header, description = "Streams only: the `id` of the last event that the client has."),
+    ),
     responses(
-        (status = 200, description = "A page of events.", body = Page<EventBody>),
+        (status = 200, description = "A page of events, or all of them as they happen.", content(
+            (Page<EventBody> = "application/json"),
+            (StandingBody = "text/event-stream"),
+        )),
+        (status = 204, description = "Streams only: the purge is final, and `Last-Event-ID` is its last event."),
+        (status = 400, description = "`invalid_query`, `invalid_header`: `Last-Event-ID` is no `eventNo` of this purge"),
         (status = 404, description = "`not_found`"),
-        (status = 406, description = "`not_acceptable`: a live stream, or another form than JSON"),
+        (status = 406, description = "`not_acceptable`"),
+        (status = 503, description = "`unavailable`; also where too many listen already, with this key or in all"),
     )
 )]
 pub(in crate::api) async fn events(
     State(state): State<ApiState>,
     Authorized(caller): Authorized,
+    key: KeyId,
     PathId(id): PathId,
+    version: Version,
     headers: HeaderMap,
     Query(wanted): Query<WhichPage>,
-) -> Result<impl IntoResponse, Problem> {
-    accepts_json(&headers)?;
+) -> Result<Response, Problem> {
+    match negotiate::best(&headers, FORMS) {
+        None => return Err(negotiate::not_acceptable(FORMS)),
+        Some(EVENT_STREAM) => {
+            let paged = wanted.limit.map(|_| "limit").or(wanted.cursor.map(|_| "cursor"));
+            if let Some(name) = paged {
+                return Err(Problem::invalid_query(name, "is of pages; a stream tells everything"));
+            }
+            let number = |text: &str| text.parse().ok().filter(|number| *number >= 0);
+            let after = stream::last_event_id(&headers)?.map(|text| {
+                number(text).ok_or_else(|| stream::wrong_last_event_id("is not the eventNo of an event"))
+            });
+            return follow::follow(state, (key, caller.reach), version, id, after.transpose()?).await;
+        }
+        Some(_) => {}
+    }
     let limit = page::limit(wanted.limit)?;
     let list = format!("events/{id}");
     let after = page::after(&list, wanted.cursor.as_deref())?.unwrap_or_default();
@@ -88,17 +78,5 @@ pub(in crate::api) async fn events(
     let mut rows = rows.ok_or_else(unknown)?;
     let next_cursor = page::cut(&list, &mut rows, limit, |row| row.event_no);
     let items = rows.into_iter().map(EventBody::from).collect();
-    Ok(([(header::VARY, "Accept")], Json(Page { items, next_cursor })))
-}
-
-/// Who takes a live stream alone is told that there is none yet.
-fn accepts_json(headers: &HeaderMap) -> Result<(), Problem> {
-    if negotiate::best(headers, JSON).is_some() {
-        return Ok(());
-    }
-    if negotiate::best(headers, &["text/event-stream"]).is_none() {
-        return Err(negotiate::not_acceptable(JSON));
-    }
-    let detail = "live streams are not supported by this version; accept application/json";
-    Err(Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail))
+    Ok(([(header::VARY, "Accept")], Json(Page { items, next_cursor })).into_response())
 }

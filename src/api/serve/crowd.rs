@@ -62,7 +62,7 @@ impl Crowd {
         drop(places);
         // Ahead of who comes next.
         self.make_room(self.spare, Instant::now());
-        Place { crowd: self.clone(), number, pulse, given_up, _permit: permit }
+        Place { crowd: self.clone(), number, pulse, given_up, permit }
     }
 
     /// Has as many give up their places as it takes for so many to be free soon.
@@ -96,7 +96,8 @@ pub(super) struct Place {
     number: u64,
     pulse: Arc<Pulse>,
     given_up: CancellationToken,
-    _permit: Option<OwnedSemaphorePermit>,
+    /// None once it has left.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// How a connection ends that has given up its place.
@@ -111,6 +112,17 @@ pub(super) enum End {
 impl Place {
     pub(super) fn pulse(&self) -> Arc<Pulse> {
         Arc::clone(&self.pulse)
+    }
+
+    /// Others may have it, while this connection goes on: it is counted elsewhere.
+    pub(super) fn leave(&mut self) {
+        self.crowd.places().of.remove(&self.number);
+        self.permit = None;
+    }
+
+    /// It did not leave.
+    pub(super) const fn is_kept(&self) -> bool {
+        self.permit.is_some()
     }
 
     /// Waits until somebody else is to have it; tells how to end then.

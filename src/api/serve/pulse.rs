@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Version;
 use http_body::{Frame, SizeHint};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::api::terms::ConnectionTerms;
@@ -18,7 +19,10 @@ const MOMENT: Duration = Duration::from_millis(500);
 
 /// Which requests of a connection are under way, and what it waits for.
 #[derive(Debug)]
-pub(super) struct Pulse(Mutex<State>);
+pub(super) struct Pulse {
+    state: Mutex<State>,
+    listening: Notify,
+}
 
 #[derive(Debug)]
 struct State {
@@ -35,6 +39,8 @@ struct State {
     stuck_since: Option<Instant>,
     /// It went on to take after it had taken nothing for a moment: it reads, if slowly.
     is_reader: bool,
+    /// Its request is one of somebody who listens.
+    is_listener: bool,
 }
 
 /// Whose time is over.
@@ -57,7 +63,7 @@ pub(super) enum Spare {
 
 impl Pulse {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(State {
+        let state = Mutex::new(State {
             requests: BTreeMap::new(),
             begun: 0,
             version: None,
@@ -65,11 +71,13 @@ impl Pulse {
             first_byte: None,
             stuck_since: None,
             is_reader: false,
-        }))
+            is_listener: false,
+        });
+        Self { state, listening: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that bytes came.
@@ -105,6 +113,11 @@ impl Pulse {
         state.requests.insert(number, None);
         drop(state);
         UnderWay { pulse, number }
+    }
+
+    /// Waits until its request is one of somebody who listens.
+    pub(super) async fn listening(&self) {
+        self.listening.notified().await;
     }
 
     /// No request is under way.
@@ -146,11 +159,13 @@ impl Pulse {
     pub(super) fn overdue(&self, terms: &ConnectionTerms, now: Instant) -> Option<Overdue> {
         let state = self.state();
         let has_had = |since: Instant, time: Duration| now.saturating_duration_since(since) >= time;
+        // Whoever listens is told little, and nobody keeps it for him.
+        let patience = if state.is_listener { terms.stalled } else { terms.unread };
         if state
             .stuck_since
             .iter()
             .chain(state.requests.values().flatten())
-            .any(|since| has_had(*since, terms.unread))
+            .any(|since| has_had(*since, patience))
         {
             return Some(Overdue::Unread);
         }
@@ -184,6 +199,12 @@ pub(super) struct UnderWay {
 }
 
 impl UnderWay {
+    /// It is one of somebody who listens.
+    pub(super) fn listens(&self) {
+        self.pulse.state().is_listener = true;
+        self.pulse.listening.notify_one();
+    }
+
     fn handed_since(&self, since: Option<Instant>) {
         self.pulse.state().requests.insert(self.number, since);
     }
@@ -250,9 +271,11 @@ mod tests {
         uploads: 1,
         reads: 1,
         waits: 1,
+        streams: 1,
         unread_answers: 1,
         stalled: Duration::from_secs(40),
         unread: Duration::from_secs(160),
+        keep_alive: Duration::from_secs(60),
     };
 
     fn later(seconds: u64) -> Instant {

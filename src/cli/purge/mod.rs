@@ -11,6 +11,7 @@ mod progress;
 mod service;
 mod submit;
 mod watch;
+mod word;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

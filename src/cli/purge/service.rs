@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use reqwest::header::{ACCEPT, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, Method, RequestBuilder, Response, Url, redirect, retry};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect, retry};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::Connection;
@@ -17,9 +18,10 @@ use crate::cli::setting::Setting;
 use crate::config::Environment;
 
 const USUAL_URL: &str = "http://127.0.0.1:8080";
+const EVENT_STREAM: &str = "text/event-stream";
 /// Name look-up, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// What a short answer may take, beside what it was asked to wait.
+/// What a short answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// No answer to these calls is longer.
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
@@ -84,12 +86,19 @@ impl Service {
             .bearer_auth(self.key.expose_secret())
     }
 
-    /// Reads a purge; the answer comes when it is final, or after `wait` seconds.
-    pub(super) async fn purge(&self, id: Uuid, wait: u64) -> Result<Value, Trouble> {
-        let request = self
-            .request(Method::GET, &format!("/purges/{id}?wait={wait}"))
-            .timeout(ANSWER_TIMEOUT + Duration::from_secs(wait));
+    pub(super) async fn purge(&self, id: Uuid) -> Result<Value, Trouble> {
+        let request = self.request(Method::GET, &format!("/purges/{id}")).timeout(ANSWER_TIMEOUT);
         read(request.send().await).await
+    }
+
+    /// The stream of a purge, from where it stands now; none where the service, or what is before it, has none.
+    pub(super) async fn stream(&self, id: Uuid) -> Option<Response> {
+        let request = self.client.get(self.address(&format!("/purges/{id}/events")));
+        let request = request.header(ACCEPT, EVENT_STREAM).bearer_auth(self.key.expose_secret());
+        let response = timeout(CONNECT_TIMEOUT, request.send()).await.ok()?.ok()?;
+        let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let is_stream = media_type.is_some_and(|value| value.starts_with(EVENT_STREAM));
+        (response.status() == StatusCode::OK && is_stream).then_some(response)
     }
 }
 

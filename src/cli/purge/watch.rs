@@ -11,11 +11,12 @@ use super::display::Purge;
 use super::problem::Trouble;
 use super::progress::Progress;
 use super::service::Service;
+use super::word::Word;
 use crate::cli::output;
 use crate::cli::signals::Signals;
 
-/// A question is answered after so many seconds, or when the purge is final; the next follows no sooner.
-const WAIT: u64 = 1;
+/// Where nothing is told, the next question follows so much later.
+const INTERVAL: Duration = Duration::from_secs(1);
 /// Tries to reach a service that is away are never further apart.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// What a shell expects of a command that Ctrl-C ended.
@@ -60,10 +61,10 @@ impl Watch<'_> {
     }
 
     async fn look(&self, id: Uuid, progress: &mut Progress) -> Result<(Value, Purge), Trouble> {
-        let mut away: Option<Away> = None;
+        let (mut away, mut word): (Option<Away>, _) = (None, Word::none());
         loop {
             let asked = Instant::now();
-            match self.service.purge(id, WAIT).await {
+            match self.service.purge(id).await {
                 Ok(answer) => {
                     if away.take().is_some_and(|away| away.is_told) {
                         progress.note("the service is back");
@@ -73,7 +74,7 @@ impl Watch<'_> {
                     if purge.is_final() {
                         return Ok((answer, purge));
                     }
-                    tokio::time::sleep_until(asked + Duration::from_secs(WAIT)).await;
+                    word.awaited(self.service, id, asked, INTERVAL).await;
                 }
                 Err(trouble) if trouble.may_pass() => {
                     let away = away.get_or_insert_with(|| Away::since(asked));

@@ -10,6 +10,7 @@ use crate::domain::events::EventType;
 use crate::domain::keys::SERVICE;
 use crate::store::deliveries::owe::{Message, Owed, owe};
 use crate::store::error::ensure_rows;
+use crate::store::events::stamp::WRITTEN;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
@@ -68,6 +69,7 @@ pub(in crate::store) async fn write(
     )
     .run(tx)
     .await?;
+    tx.will_wake(WRITTEN);
     let Some(message) = event.webhook else { return Ok(()) };
     let org = event.org.map(str::to_owned);
     owe(store, tx, vec![Owed { event_id: id, event: event.event, org, purge: None, message }]).await
@@ -111,6 +113,7 @@ pub(in crate::store) async fn write_for_purges(
     )
     .all(tx)
     .await?;
+    tx.will_wake(WRITTEN);
     ensure_rows("write_purge_events", written.len() as u64, events.len())?;
     let mut orgs: HashMap<Uuid, Option<String>> = written.into_iter().map(|row| (row.id, row.org)).collect();
     let owed = ids.into_iter().zip(events).filter_map(|(event_id, OfPurge { purge, event, webhook, .. })| {

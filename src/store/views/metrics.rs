@@ -13,6 +13,8 @@ pub struct Readings {
     /// Unfinished jobs of an org in a state.
     pub jobs: Vec<JobsReading>,
     pub deliveries: DeliveriesReading,
+    /// Events that have no number in the feed yet.
+    pub unstamped: i64,
 }
 
 #[derive(Debug, Clone)]
@@ -76,6 +78,7 @@ impl Store {
             purges: purges(&mut tx).await?,
             jobs: jobs(&mut tx).await?,
             deliveries: deliveries(&mut tx).await?,
+            unstamped: unstamped(&mut tx).await?,
         })
     }
 }
@@ -146,4 +149,10 @@ async fn deliveries(tx: &mut Tx) -> Result<DeliveriesReading, StoreError> {
     )
     .one(tx)
     .await
+}
+
+async fn unstamped(tx: &mut Tx) -> Result<i64, StoreError> {
+    sqlx::query_scalar!("-- readings_unstamped\nselect count(*) as \"number!\" from events_unstamped")
+        .one(tx)
+        .await
 }

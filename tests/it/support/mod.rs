@@ -16,6 +16,7 @@ pub mod server;
 pub mod service;
 pub mod spool;
 pub mod storm;
+pub mod stream;
 pub mod trouble;
 
 pub use service::{Setup, TestService};

@@ -12,6 +12,8 @@ const WITHOUT: &[(&str, &str)] = &[
     ("accept_purge", "its org was chosen among those that the key reaches"),
     ("check_ready", "it is about the process"),
     ("create_hold", "its orgs were chosen among those that the key reaches"),
+    ("feed_before", "it tells a number, and nothing of any event"),
+    ("feed_end", "it tells a number, and nothing of any event"),
     ("find_caller", "it finds out who asks, and the reach"),
     ("is_key_in_force", "it is about the key that asks"),
     ("is_known_repeat", "it is about the key that asks"),

@@ -1,0 +1,160 @@
+//! The numbers of the feed: given after the commit, by one process at a time.
+//!
+//! Who stamps holds a lock for one short transaction, and sees in it all that was stamped before. What is committed stands in
+//! a queue, so an event whose transaction took long is found like any other, and no more than what waits is ever read.
+
+use uuid::Uuid;
+
+use crate::store::tx::{Rows as _, Tx, Writes as _};
+use crate::store::{Store, StoreError};
+
+/// What a process says to itself when it has written events; no org can have this name.
+pub(in crate::store) const WRITTEN: &str = "#events";
+
+/// What tells of new numbers.
+const STAMPED: &str = "#feed";
+
+/// The lock of who stamps; nobody else uses this number.
+const LOCK: i64 = 0x6665_6564;
+
+/// True for what a process says to itself when it has written events.
+pub fn is_written(name: &str) -> bool {
+    name == WRITTEN
+}
+
+/// True for the notification of new numbers.
+pub fn is_stamped(name: &str) -> bool {
+    name == STAMPED
+}
+
+/// What came of an attempt to stamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stamping {
+    /// Somebody else is at it.
+    Busy,
+    Done {
+        stamped: u64,
+        /// There may be more.
+        has_more: bool,
+    },
+}
+
+impl Store {
+    /// Whether events wait for their numbers.
+    pub async fn has_unstamped_events(&self) -> Result<bool, StoreError> {
+        let mut tx = self.single("has_unstamped_events").await?;
+        sqlx::query_scalar!(
+            r#"-- has_unstamped_events
+            select (exists (select from events_unstamped) or exists (select from events_backlog)) as "has_any!""#
+        )
+        .one(&mut tx)
+        .await
+    }
+
+    /// Gives up to `limit` events their numbers.
+    pub async fn stamp_events(&self, limit: i64) -> Result<Stamping, StoreError> {
+        let mut tx = self.begin("stamp_events").await?;
+        // Alone: the next statement has to see what the last one who held it has written.
+        let is_alone = sqlx::query_scalar!(
+            r#"-- lock_stamps
+            select pg_try_advisory_xact_lock($1) as "is_locked!""#,
+            LOCK
+        )
+        .one(&mut tx)
+        .await?;
+        if !is_alone {
+            return Ok(Stamping::Busy);
+        }
+        let backlog =
+            sqlx::query_scalar!("-- events_backlog\nselect after from events_backlog").maybe(&mut tx).await?;
+        let (stamped, has_more) = match backlog {
+            Some(after) => (stamp_backlog(&mut tx, after, limit).await?, true),
+            None => {
+                let stamped = stamp_committed(&mut tx, limit).await?;
+                (stamped, i64::try_from(stamped).is_ok_and(|stamped| stamped >= limit))
+            }
+        };
+        if stamped > 0 {
+            tx.will_wake(STAMPED);
+        }
+        tx.commit().await?;
+        Ok(Stamping::Done { stamped, has_more })
+    }
+}
+
+/// Numbers what waits, in the order in which it was written.
+async fn stamp_committed(tx: &mut Tx, limit: i64) -> Result<u64, StoreError> {
+    sqlx::query!(
+        "-- stamp_committed
+        with taken as (
+            delete from events_unstamped
+            where place in (select place from events_unstamped order by place limit $1)
+            returning place, event_id
+        ), last as materialized (
+            select coalesce(max(no), 0) as no,
+                   greatest(clock_timestamp(), (select stamped_at from event_numbers order by no desc limit 1)) as now
+            from event_numbers
+        )
+        insert into event_numbers (no, event_id, org, stamped_at)
+        select last.no + row_number() over (order by taken.place), e.id, e.org, last.now
+        from taken
+        join events e on e.id = taken.event_id
+        cross join last",
+        limit
+    )
+    .run(tx)
+    .await
+}
+
+/// Numbers some of what was there before the queue was, by id. An id is made before the purge's row is locked, so each purge's
+/// earlier events come with a later one.
+async fn stamp_backlog(tx: &mut Tx, after: Uuid, limit: i64) -> Result<u64, StoreError> {
+    let upto = sqlx::query_scalar!(
+        r#"-- backlog_upto
+        select id as "id!" from (select id from events where id > $1 order by id limit $2) walked
+        order by id desc
+        limit 1"#,
+        after,
+        limit
+    )
+    .maybe(tx)
+    .await?;
+    let Some(upto) = upto else {
+        sqlx::query!("-- end_backlog\ndelete from events_backlog").exactly(tx, 1).await?;
+        return Ok(0);
+    };
+    let stamped = sqlx::query!(
+        "-- stamp_backlog
+        with walked as (
+            select id, purge_id, event_no from events where id > $1 and id <= $2
+        ), due as (
+            select id from walked
+            union
+            select e.id
+            from (select purge_id, max(event_no) as event_no from walked where purge_id is not null group by purge_id) w
+            join events e on e.purge_id = w.purge_id and e.event_no < w.event_no
+        ), placed as (
+            select e.id, e.org, e.event_no,
+                   max(e.at) over (partition by coalesce(e.purge_id, e.id) order by e.event_no) as at
+            from due
+            join events e on e.id = due.id
+            where not exists (select from event_numbers where event_id = e.id)
+              and not exists (select from events_unstamped where event_id = e.id)
+        ), last as materialized (
+            select coalesce(max(no), 0) as no, (select stamped_at from event_numbers order by no desc limit 1) as stamped_at
+            from event_numbers
+        )
+        insert into event_numbers (no, event_id, org, stamped_at)
+        select last.no + row_number() over in_order, placed.id, placed.org,
+               greatest(last.stamped_at, max(placed.at) over in_order)
+        from placed
+        cross join last
+        window in_order as (order by placed.at, placed.event_no, placed.id)",
+        after,
+        upto
+    )
+    .run(tx)
+    .await?;
+    sqlx::query!("-- move_backlog\nupdate events_backlog set after = $1", upto).exactly(tx, 1).await?;
+    Ok(stamped)
+}
