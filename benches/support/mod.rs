@@ -185,7 +185,7 @@ impl Drop for Process {
 }
 
 fn make_key(mut command: Command) -> String {
-    let scopes = ["purges:read", "purges:write", "holds:write", "admin"];
+    let scopes = ["purges:read", "purges:write", "holds:write", "webhooks:write", "admin"];
     command.args(["keys", "create", "--name", "bench"]);
     let made = command.args(scopes.iter().flat_map(|scope| ["--scope", scope])).output().unwrap();
     String::from_utf8(made.stdout).unwrap().lines().last().expect("no key was made").to_owned()

@@ -17,7 +17,7 @@ use crate::webhooks::deliver::{self, Courier};
 use crate::webhooks::{Pinger, SendError, SigningSecret, new_private_key, new_secret};
 
 /// More deliveries than these are not counted.
-const MANY: i64 = 1000;
+pub(super) const MANY: i64 = 1000;
 
 /// The secret with which the operator's receiver checks what it gets.
 pub async fn retention_secret(

@@ -41,7 +41,7 @@ pub fn org_terms(name: &str, org: &OrgSettings) -> OrgTerms {
     }
 }
 
-pub fn address_rules(settings: &Settings) -> AddressRules {
+pub(super) fn address_rules(settings: &Settings) -> AddressRules {
     let webhooks = &settings.webhooks;
     AddressRules::new(webhooks.allowed_ports.clone(), webhooks.allowed_networks.clone())
 }

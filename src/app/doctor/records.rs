@@ -3,7 +3,8 @@
 use super::asked;
 use super::database::Connected;
 use super::finding::Finding;
-use crate::app::{MANY, promotion};
+use crate::app::deliveries::MANY;
+use crate::app::promotion;
 use crate::config::Settings;
 use crate::domain::rewind::{History, Promotion};
 use crate::store::keys::KeyRow;
