@@ -74,13 +74,17 @@ async fn main() {
     let sandbox = Sandbox::start(organization(1, 1000, 10), ([127, 0, 0, 1], 0).into(), false).await.unwrap();
     let process = Process::start(
         &sandbox.url,
-        &[("PURGE__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8"), ("PURGE__WEBHOOKS__ALLOWED_PORTS", "1-65535")],
+        &[
+            ("PURGE__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8"),
+            ("PURGE__WEBHOOKS__ALLOWED_PORTS", "1-65535"),
+        ],
     );
     let (fast, mut taken) = receiver(Duration::ZERO).await;
     let (slow, _slow) = receiver(Duration::from_secs(3)).await;
     let dead = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let dead = format!("http://{}/", dead.local_addr().unwrap());
-    let endpoints = [register(&process, &fast).await, register(&process, &slow).await, register(&process, &dead).await];
+    let endpoints =
+        [register(&process, &fast).await, register(&process, &slow).await, register(&process, &dead).await];
     let mut database = process.connect().await;
     let payload = json!({
         "event": "purge_job_completed", "jobId": "b6fd3c7f-2ffb-4c2e-bbd0-9f2c9d1e4a10", "state": "completed",
@@ -105,7 +109,9 @@ async fn main() {
         bare.push(bare_rate);
         ratios.push(rate / bare_rate);
     }
-    for (what, figures) in [("webhooks a second", rates), ("bare signed POSTs a second", bare), ("ratio", ratios)] {
+    for (what, figures) in
+        [("webhooks a second", rates), ("bare signed POSTs a second", bare), ("ratio", ratios)]
+    {
         let (least, median, most) = spread(figures);
         println!("{what}: {median:.2} ({least:.2} to {most:.2})");
     }
@@ -149,5 +155,7 @@ async fn ends(process: &Process, taken: &mut watch::Receiver<Vec<Value>>, held: 
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let (p50, p99) = quantiles(figures);
-    println!("from the end of a purge to the arrival of its webhook: p50 {p50:.2} ms (under 20), p99 {p99:.2} ms");
+    println!(
+        "from the end of a purge to the arrival of its webhook: p50 {p50:.2} ms (under 20), p99 {p99:.2} ms"
+    );
 }

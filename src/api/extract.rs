@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::incoming;
 use super::incoming::Whole;
+use super::plain::{plain, wrong_fields};
 use super::problem::{FieldError, Problem};
 use super::room::{Place, Places};
 use super::state::ApiState;
@@ -42,6 +43,17 @@ impl<S: Send + Sync> FromRequestParts<S> for PathText {
     }
 }
 
+/// A query string is wrong, and its reader does not say where: where it is a name that nobody knows, that is among those that
+/// were sent.
+fn unnamed(sent: &str, told: &str) -> Problem {
+    let name =
+        told.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')).map(|(name, _)| name);
+    match name.filter(|name| has_parameter(sent, name)) {
+        Some(name) => Problem::invalid_query(name, plain(told).detail),
+        None => Problem::new(StatusCode::BAD_REQUEST, "invalid_query", plain(told).detail),
+    }
+}
+
 /// The query string, typed; unknown and repeated names are refused.
 #[derive(Debug)]
 pub(super) struct Query<T>(pub(super) T);
@@ -58,8 +70,8 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
             let wrong = told.split_once(": ").filter(|(name, _)| has_parameter(sent, name));
             let twice = told.strip_prefix("duplicate field `").and_then(|rest| rest.strip_suffix('`'));
             match wrong.or_else(|| twice.map(|name| (name, "is given twice"))) {
-                Some((name, detail)) => Problem::invalid_query(name, detail),
-                None => Problem::new(StatusCode::BAD_REQUEST, "invalid_query", told),
+                Some((name, detail)) => Problem::invalid_query(name, plain(detail).detail),
+                None => unnamed(sent, &told),
             }
         })
     }
@@ -148,6 +160,9 @@ async fn parse_apart<T: DeserializeOwned + Send + 'static>(bytes: Bytes) -> Resu
     })
 }
 
+/// Of a larger body the first wrong field is told alone: to tell them all, it is read as a whole.
+const SMALL: usize = 256 * 1024;
+
 /// Reads a JSON object; an error names the field that is wrong.
 fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // A derived reader would take an array for an object too, field by field in the order of the code.
@@ -162,7 +177,12 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let pointer = pointer(error.path());
         let inner = error.into_inner();
         if inner.is_data() {
-            Problem::invalid(vec![FieldError::new(pointer, inner.to_string())])
+            let is_small = bytes.len() <= SMALL;
+            let all =
+                is_small.then(|| serde_json::from_slice(bytes).map(wrong_fields::<T>).unwrap_or_default());
+            let all = all.unwrap_or_default();
+            let first = plain(&inner.to_string()).detail;
+            Problem::invalid(if all.is_empty() { vec![FieldError::new(pointer, first)] } else { all })
         } else {
             not_json(&inner)
         }
@@ -172,18 +192,23 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 fn not_json(error: &serde_json::Error) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the body is no JSON: {error}"))
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the body is not valid JSON: {error}"))
 }
 
-fn pointer(path: &serde_path_to_error::Path) -> String {
+pub(super) fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let segment = |segment: &Segment| match segment {
         Segment::Seq { index } => format!("/{index}"),
-        Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Map { key } => format!("/{}", escaped(key)),
         Segment::Enum { variant } => format!("/{variant}"),
         Segment::Unknown => String::new(),
     };
     path.iter().map(segment).collect()
+}
+
+/// A name as a step of a JSON pointer.
+pub(super) fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// The media type of a body, without its parameters, in lower case. One that is said to be in an encoding in which it would not

@@ -30,6 +30,7 @@ mod openapi;
 mod orgs;
 mod page;
 mod patience;
+mod plain;
 mod prepared;
 mod problem;
 mod purges;

@@ -114,7 +114,7 @@ impl Problem {
     /// A query parameter that is wrong.
     pub(super) fn invalid_query(name: &str, detail: impl Into<String>) -> Self {
         let error = FieldError::new(format!("?{name}"), detail);
-        let detail = format!("{}: {}", error.pointer, error.detail);
+        let detail = format!("`{name}` {}", error.detail);
         Self { errors: vec![error], ..Self::new(StatusCode::BAD_REQUEST, "invalid_query", detail) }
     }
 
@@ -164,7 +164,7 @@ impl Problem {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "not_supported_yet",
-            format!("{what} is not supported by this version; leave it out"),
+            format!("{what} is not available yet"),
         )
     }
 }
@@ -246,11 +246,7 @@ impl From<IntakeError> for Problem {
 
 /// No route has this path.
 pub(super) async fn no_such_path() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "no_such_path",
-        "no call has this path; /openapi.yaml lists all that there are",
-    )
+    Problem::new(StatusCode::NOT_FOUND, "no_such_path", "no such endpoint; /docs lists all that there are")
 }
 
 /// The path exists, but not with this method.

@@ -33,5 +33,5 @@ pub(super) fn router(state: &ApiState) -> Router<ApiState> {
 }
 
 async fn refuse() -> Problem {
-    Problem::not_supported_yet("this call")
+    Problem::not_supported_yet("this endpoint")
 }

@@ -24,7 +24,7 @@ pub(super) struct Args {
     /// How many conversations there are, whatever the file says.
     #[arg(long)]
     conversations: Option<u32>,
-    /// From which number everything follows, whatever the file says.
+    /// The random seed, whatever the file says.
     #[arg(long)]
     seed: Option<u64>,
 }

@@ -106,11 +106,7 @@ impl Dispatcher {
                 }
                 Err(error) => {
                     failures += 1;
-                    tracing::error!(
-                        org = self.org.terms.name,
-                        error,
-                        "the dispatcher could not go on; it tries again"
-                    );
+                    tracing::error!(org = self.org.terms.name, error, "dispatcher failed; retrying");
                     Some(FALLBACK.min(Duration::from_millis(200) * failures))
                 }
             };

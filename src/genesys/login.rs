@@ -144,7 +144,7 @@ struct Granted<'a> {
 fn grant(reply: &Reply, secrets: &Secrets) -> Result<Grant, Failure> {
     let body = reply.body.as_ref().map_err(|why| malformed(reply, why))?;
     let Object(granted) = serde_json::from_slice::<Object<Granted<'_>>>(body)
-        .map_err(|_| malformed(reply, "the answer is no JSON object"))?;
+        .map_err(|_| malformed(reply, "the answer is not a JSON object"))?;
     let token = granted
         .access_token
         .and_then(text)

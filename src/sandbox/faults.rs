@@ -19,7 +19,7 @@ pub struct FaultRule {
     /// Strike so many times, then never again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
-    /// Strike every so-manieth call.
+    /// Strike every Nth call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<u32>,
     /// Strike with this chance.

@@ -75,7 +75,7 @@ pub enum StoreError {
     )]
     NeedsSession,
     /// Others are being accepted for too long.
-    #[error("other purges are being accepted; no turn came in time")]
+    #[error("timed out waiting for other purges to be accepted")]
     NoTurn,
     /// The ids of an upload could not be read back from their spool.
     #[error(transparent)]

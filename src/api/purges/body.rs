@@ -52,6 +52,7 @@ pub(in crate::api) struct AcceptedPurge {
     #[serde(flatten)]
     pub(super) purge: PurgeBody,
     /// What the receiver at `webhookUrl` checks signatures with; told by this answer and by those to repeats of the request alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) webhook_secret: Option<String>,
 }
 

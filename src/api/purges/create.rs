@@ -151,7 +151,7 @@ async fn take(
     let (new, expected, spooled, _place) = match media_type(request.headers())?.as_deref() {
         Some("application/json") => {
             if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).next() {
-                return Err(Problem::invalid_query(&name, "belongs into the JSON body"));
+                return Err(Problem::invalid_query(&name, "belongs in the JSON body"));
             }
             let JsonBody { value, place } =
                 JsonBody::<NewPurgeBody>::read(request, state, &state.room.purges).await?;

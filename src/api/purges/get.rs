@@ -49,7 +49,10 @@ pub(in crate::api) async fn get_purge(
 ) -> Result<Json<PurgeBody>, Problem> {
     let wait = query.wait.unwrap_or_default();
     if wait > LONGEST_WAIT {
-        return Err(Problem::invalid_query("wait", format!("may be {LONGEST_WAIT} seconds at most")));
+        return Err(Problem::invalid_query(
+            "wait",
+            format!("must be a whole number of seconds, at most {LONGEST_WAIT}"),
+        ));
     }
     let purge = read(&state, &caller.reach, id).await?;
     if wait == 0 || purge.state.is_final() {

@@ -128,7 +128,8 @@ fn deliveries(dead: i64) -> Finding {
     match dead {
         0 => Finding::ok("deliveries", "none was given up"),
         dead => {
-            let detail = format!("{} were given up: their receiver never took them", counted(dead));
+            let what = if dead == 1 { "webhook delivery was" } else { "webhook deliveries were" };
+            let detail = format!("{} {what} given up", counted(dead));
             let remedy = "genesys-purge webhooks list --state dead; once the receiver is healthy: \
                           genesys-purge webhooks redeliver --failed-since TIME";
             Finding::warn("deliveries", detail, remedy)

@@ -116,7 +116,7 @@ impl Purge {
         if self.count("failed") > 0 {
             lines.push(format!("Why each one failed:  {address}/conversations?outcome=failed"));
         }
-        lines.push(format!("A row a conversation:  {address}/report"));
+        lines.push(format!("One row per conversation:  {address}/report"));
         lines
     }
 
@@ -181,7 +181,7 @@ mod tests {
                 "  failed                   1",
                 "  evaporated               1",
                 "Why each one failed:  URL/conversations?outcome=failed",
-                "A row a conversation:  URL/report",
+                "One row per conversation:  URL/report",
             ]
         );
         let dry = purge("completed", &json!({ "total": 1, "would_purge": 1 }), &json!({ "dryRun": true }));

@@ -33,7 +33,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
     0  the purge was accepted; with --watch and for `watch`: it is completed
     1  something is wrong on this side: a file, a key, an address
-    2  the command line makes no sense
+    2  usage error
     3  the purge failed: some conversations should have been purged and were not
     4  the purge was canceled
     5  the service refused the request; what it said is printed

@@ -29,7 +29,7 @@ async fn what_is_no_json_is_refused_before_anything_is_understood() {
             let shown = String::from_utf8_lossy(&body).into_owned();
             let request = desk.test.request(Method::POST, path).header("content-type", "application/json");
             let problem = refused(request.body(body), 400, "invalid_json").await;
-            assert!(problem["detail"].as_str().unwrap().contains("no JSON"), "{shown}: {problem}");
+            assert!(problem["detail"].as_str().unwrap().contains("not valid JSON"), "{shown}: {problem}");
         }
     }
     desk.assert_left_nothing().await;
@@ -47,33 +47,41 @@ async fn a_wrong_field_is_named_and_nothing_is_accepted() {
     let many: serde_json::Map<String, Value> =
         (0..21).map(|number| (format!("label{number}"), json!("x"))).collect();
     let bodies = [
-        (json!({}), "", "missing field `conversationIds`"),
+        (json!({}), "/conversationIds", "is missing"),
         (json!([[ID], null, null, null, true, null, null, {}, null]), "", "expected an object"),
         (json!("x"), "", "expected an object"),
         (json!(null), "", "expected an object"),
         (with("conversationIds", json!(null)), "/conversationIds", "null"),
-        (with("conversationIds", json!(ID)), "/conversationIds", "sequence"),
+        (with("conversationIds", json!(ID)), "/conversationIds", "must be a list"),
         (with("conversationIds", json!([])), "/conversationIds", "one conversation at least"),
-        (with("conversationIds", json!([ID, 7])), "/conversationIds/1", "string"),
+        (with("conversationIds", json!([ID, 7])), "/conversationIds/1", "must be a text, not 7"),
         (with("conversationIds", json!([ID, null])), "/conversationIds/1", "null"),
         (with("conversationIds", json!([ID, ""])), "/conversationIds/1", "empty"),
         (with("conversationIds", json!([ID, "x"])), "/conversationIds/1", "\"x\" is not a conversation id"),
         (with("conversationIds", json!([ID, "\0"])), "/conversationIds/1", "not a conversation id"),
         (with("conversationIds", json!([ID, "y".repeat(100_000)])), "/conversationIds/1", "yyy"),
         (with("conversationIds", json!([ID, ID.replace('-', "")])), "/conversationIds/1", "write 1b4e28ba-"),
-        (with("conversationIds", json!([{ "conversationId": ID }])), "/conversationIds/0", "string"),
-        (with("conversationids", json!([ID])), "/conversationids", "unknown field `conversationids`"),
-        (with("a/b~c", json!(1)), "/a~1b~0c", "unknown field `a/b~c`"),
-        (with("dry_run", json!(true)), "/dry_run", "unknown field `dry_run`"),
-        (with("dryRun", json!("true")), "/dryRun", "boolean"),
+        (
+            with("conversationIds", json!([{ "conversationId": ID }])),
+            "/conversationIds/0",
+            "must be a text, not an object",
+        ),
+        (
+            with("conversationids", json!([ID])),
+            "/conversationids",
+            "is not known; known are conversationIds, org",
+        ),
+        (with("a/b~c", json!(1)), "/a~1b~0c", "is not known"),
+        (with("dry_run", json!(true)), "/dry_run", "is not known"),
+        (with("dryRun", json!("true")), "/dryRun", "must be true or false"),
         (with("dryRun", json!("t".repeat(100_000))), "/dryRun", "ttt"),
-        (with("dryRun", json!(null)), "/dryRun", "boolean"),
+        (with("dryRun", json!(null)), "/dryRun", "must be true or false"),
         (with("permanentDelete", json!(false)), "/permanentDelete", "deletes permanently"),
-        (with("permanentDelete", json!("false")), "/permanentDelete", "boolean"),
+        (with("permanentDelete", json!("false")), "/permanentDelete", "must be true or false, not \"false\""),
         (with("expectedCount", json!(-1)), "/expectedCount", "-1"),
-        (with("expectedCount", json!("1")), "/expectedCount", "string"),
+        (with("expectedCount", json!("1")), "/expectedCount", "must be a whole number, not \"1\""),
         (with("expectedCount", json!(1.5)), "/expectedCount", "1.5"),
-        (with("reason", json!(7)), "/reason", "string"),
+        (with("reason", json!(7)), "/reason", "must be a text, not 7"),
         (with("reason", json!("a\0b")), "/reason", "control characters"),
         (with("reason", text(1001)), "/reason", "1000 characters"),
         (with("reference", json!("a\u{1b}[2J")), "/reference", "control characters"),
@@ -81,8 +89,8 @@ async fn a_wrong_field_is_named_and_nothing_is_accepted() {
         (with("org", json!("no-such")), "/org", "no org"),
         (with("org", json!("\0")), "/org", "no org"),
         (with("org", json!("o".repeat(100_000))), "/org", "no org"),
-        (with("labels", json!(["a"])), "/labels", "map"),
-        (with("labels", json!({ "team": 7 })), "/labels/team", "string"),
+        (with("labels", json!(["a"])), "/labels", "must be a map of texts, not a list"),
+        (with("labels", json!({ "team": 7 })), "/labels/team", "must be a text, not 7"),
         (with("labels", json!({ "": "x" })), "/labels", "empty"),
         (with("labels", json!({ "a:b": "x" })), "/labels", "colon"),
         (with("labels", json!({ "team": "a\0" })), "/labels", "control characters"),
@@ -100,6 +108,18 @@ async fn a_wrong_field_is_named_and_nothing_is_accepted() {
             "expected {told:?}: {problem}"
         );
     }
+    desk.assert_left_nothing().await;
+}
+
+#[tokio::test]
+async fn all_fields_that_are_wrong_are_told_at_once() {
+    let desk = Desk::open().await;
+    let body = json!({ "conversationIds": ID, "dryRun": "yes", "expectedCount": -1, "surprise": 1 });
+    let problem =
+        refused(desk.test.request(Method::POST, "/purges").json(&body), 422, "invalid_request").await;
+    let mut told = pointers(&problem);
+    told.sort_unstable();
+    assert_eq!(told, ["/conversationIds", "/dryRun", "/expectedCount", "/surprise"], "{problem}");
     desk.assert_left_nothing().await;
 }
 
@@ -172,7 +192,7 @@ async fn fields_beside_a_json_body_and_a_count_that_differs_are_refused() {
 async fn a_hold_is_checked_like_a_purge() {
     let desk = Desk::open().await;
     let bodies = [
-        (json!({ "conversationIds": [ID] }), "", "missing field `matter`"),
+        (json!({ "conversationIds": [ID] }), "/matter", "is missing"),
         (json!({ "matter": "M" }), "/conversationIds", "one conversation at least"),
         (json!({ "matter": "M", "conversationIds": [] }), "/conversationIds", "one conversation at least"),
         (json!({ "matter": " ", "conversationIds": [ID] }), "/matter", "must name the matter"),
@@ -180,7 +200,7 @@ async fn a_hold_is_checked_like_a_purge() {
         (json!({ "matter": "m".repeat(201), "conversationIds": [ID] }), "/matter", "200 characters"),
         (json!({ "matter": "M", "conversationIds": ["x"] }), "/conversationIds/0", "not a conversation id"),
         (json!({ "matter": "M", "conversationIds": [ID], "org": "us" }), "/org", "no org"),
-        (json!({ "matter": "M", "conversationIds": [ID], "until": "x" }), "/until", "unknown field `until`"),
+        (json!({ "matter": "M", "conversationIds": [ID], "until": "x" }), "/until", "is not known"),
     ];
     for (body, pointer, told) in bodies {
         let problem =

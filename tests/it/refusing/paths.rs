@@ -138,7 +138,10 @@ async fn no_call_ignores_a_body_that_it_does_not_take() {
         let problem =
             refused(request().json(&json!({ "conversationIds": [NOBODY] })), 422, "invalid_request").await;
         let detail = problem["errors"][0]["detail"].as_str().unwrap();
-        assert!(detail.contains("unknown field `conversationIds`"), "{method} {path}: {problem}");
+        assert!(
+            detail.contains("this call takes no fields") || detail.contains("is not known"),
+            "{method} {path}: {problem}"
+        );
         refused(request().body("only this one"), 415, "unsupported_media_type").await;
         for nothing in ["", "null", "{}"] {
             let (status, body) =
