@@ -1,4 +1,6 @@
-//! `webhooks`: what the operator's receiver checks signatures with; what became of webhooks, and sending them again.
+//! `webhooks`: what receivers check signatures with, and one to try things out; what became of webhooks, and sending them again.
+
+mod listen;
 
 use std::process::ExitCode;
 
@@ -16,6 +18,8 @@ pub(super) enum Action {
     /// Put another secret in the place of the one that the database keeps for RETENTION_WEBHOOK_URL, and print it. The one before
     /// signs beside it for 24 hours.
     RotateSecret,
+    /// Run a receiver on this machine that verifies and prints what arrives, for trying things out.
+    Listen(listen::Args),
     /// List webhooks, newest first, as a caller of a running service: a line each.
     List(ListArgs),
     /// Send a webhook again, or all that were given up since a time, as a caller of a running service.
@@ -26,19 +30,25 @@ pub(super) async fn run(setting: &Setting, action: Action) -> anyhow::Result<Exi
     match action {
         Action::Secret => secret(setting).await,
         Action::RotateSecret => rotate_secret(setting).await,
+        Action::Listen(args) => listen::run(setting, args, async || own_secret(setting).await).await,
         Action::List(args) => list_webhooks(setting, &args).await,
         Action::Redeliver(args) => redeliver_webhooks(setting, &args).await,
     }
 }
 
 async fn secret(setting: &Setting) -> anyhow::Result<ExitCode> {
+    output::line(own_secret(setting).await?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The secret of RETENTION_WEBHOOK_URL, made where there is none yet.
+async fn own_secret(setting: &Setting) -> anyhow::Result<String> {
     let settings = setting.settings()?;
     let (database, store) = setting.database(&settings).await?;
     let secret = retention_secret(&settings, &setting.world, &store).await;
     store.close().await;
     database.stop().await?;
-    output::line(secret?)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(secret?)
 }
 
 async fn rotate_secret(setting: &Setting) -> anyhow::Result<ExitCode> {

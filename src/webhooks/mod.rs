@@ -1,4 +1,4 @@
-//! Webhooks on their way out: signed as the Standard Webhooks specification says, sent once.
+//! Webhooks on their way out: signed as the Standard Webhooks specification says, sent once; and how a receiver verifies.
 //!
 //! Invariant: webhooks sends the bytes that were stored, never builds a payload, and does not know what an event means.
 
@@ -9,8 +9,10 @@ mod lines;
 mod ping;
 mod send;
 mod sign;
+mod verify;
 
 pub use guard::{Addresses, Lookup, SystemLookup};
 pub use ping::Pinger;
 pub use send::{Destination, SendError, Sender, Sent};
 pub use sign::{SecretError, SigningSecret, new_private_key, new_secret};
+pub use verify::{Refusal, Verified, Verifier};

@@ -261,7 +261,7 @@ impl Sender {
             .send()
             .await;
         sent.map_err(|error| {
-            if chain(&error).any(|cause| cause.is::<NotAllowed>()) {
+            if chain(&error).any(<dyn Error>::is::<NotAllowed>) {
                 SendError::NotAllowed
             } else if error.is_timeout() && !error.is_connect() {
                 SendError::Timeout(to.timeout)

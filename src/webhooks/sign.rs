@@ -16,7 +16,7 @@ use standardwebhooks::Webhook;
 /// What secrets begin with (Standard Webhooks, "Signature scheme").
 const SHARED: &str = "whsec_";
 const PRIVATE: &str = "whsk_";
-const PUBLIC: &str = "whpk_";
+pub(super) const PUBLIC: &str = "whpk_";
 /// The lengths of a shared secret that the specification allows, in bytes.
 const SHARED_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// A private key is the seed and the public key behind it, as libraries for Ed25519 keep it.
@@ -50,6 +50,8 @@ pub enum SecretError {
         "what follows `whsk_` in a webhook secret must be an Ed25519 key pair: seed and public key, 64 bytes"
     )]
     KeyPair,
+    #[error("what follows `whpk_` must be an Ed25519 public key: 32 bytes in base64")]
+    PublicKey,
 }
 
 /// A secret that can sign.
@@ -57,7 +59,7 @@ pub enum SecretError {
 pub struct SigningSecret(Kind);
 
 #[derive(Clone)]
-enum Kind {
+pub(super) enum Kind {
     Shared(Vec<u8>),
     Private { pair: Ed25519KeyPair, text: String },
 }
@@ -83,6 +85,10 @@ impl SigningSecret {
         let pair =
             Ed25519KeyPair::from_seed_and_public_key(seed, public).map_err(|_| SecretError::KeyPair)?;
         Ok(Self(Kind::Private { pair, text: text.to_owned() }))
+    }
+
+    pub(super) fn kind(&self) -> &Kind {
+        &self.0
     }
 
     /// What a receiver checks signatures with that can't sign itself; `None`: it is told the secret.

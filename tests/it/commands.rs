@@ -4,6 +4,7 @@ mod demo;
 mod doctor;
 mod fake;
 mod home;
+mod listen;
 mod logs;
 mod memory;
 mod operator;

@@ -54,8 +54,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("jiff_sqlx", &["store"]),
-    // The demo plays the operator's receiver, which is a server of its own.
-    ("axum", &["api", "sandbox", "cli/demo/receiver.rs"]),
+    // Receivers to try things out with are servers of their own.
+    ("axum", &["api", "sandbox", "cli/demo/receiver.rs", "cli/webhooks/listen.rs"]),
     // A layer of reqwest, which is one of tower's.
     ("tower", &["genesys"]),
     ("tower_http", &["api"]),
@@ -72,7 +72,6 @@ const CRATES: &[(&str, &[&str])] = &[
     // What may be connected to is decided once.
     ("iprfc", &["domain/address.rs"]),
     ("ipnet", &["domain/address.rs", "config/networks.rs", "config/webhooks.rs"]),
-    ("url", &["domain/address.rs"]),
     ("aws_lc_rs", &["webhooks"]),
     // The demo plays the caller; config checks URLs with the type that will call them.
     ("reqwest", &["genesys", "webhooks", "config", "cli/demo", "cli/purge", "app/deliveries.rs"]),

@@ -5,7 +5,9 @@ mod endpoints;
 mod failing;
 mod killed;
 mod listed;
+mod receivers;
 mod redelivered;
+mod tutorial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,0 +1,149 @@
+//! `webhooks listen`: a receiver for trying things out. It verifies what arrives as every receiver should, prints it,
+//! and says what is wrong with what it refuses.
+//!
+//! Invariant: what was not verified is printed as a reason alone, never as a payload.
+
+use std::collections::HashSet;
+use std::io::Read as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+use tokio::net::TcpListener;
+
+use crate::cli::output;
+use crate::cli::setting::Setting;
+use crate::cli::signals::Signals;
+use crate::webhooks::Verifier;
+
+/// So many ids are remembered to tell repeats by.
+const REMEMBERED: usize = 100_000;
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 8090)]
+    port: u16,
+    /// A file with the secret, or `-` for standard input; one a line where several are good.
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// What an endpoint with a private secret is checked with; it is no secret.
+    #[arg(long, value_name = "whpk_...", conflicts_with = "secret_file")]
+    public_key: Vec<String>,
+}
+
+/// What deliveries are held against.
+struct Desk {
+    verifier: Verifier,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    seen: Mutex<HashSet<String>>,
+}
+
+/// Listens until it is told to stop. Where no secret is named it is the one of RETENTION_WEBHOOK_URL, which `own` finds.
+pub(super) async fn run<F>(setting: &Setting, args: Args, own: F) -> anyhow::Result<ExitCode>
+where
+    F: AsyncFnOnce() -> anyhow::Result<String>,
+{
+    let mut verifier = Verifier::default();
+    for text in secrets(setting, &args, own).await? {
+        verifier.add(&text)?;
+    }
+    let mut signals = Signals::listen()?;
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port))).await?;
+    output::line(format_args!("Listening on http://{}/hooks", listener.local_addr()?))?;
+    let desk = Arc::new(Desk { verifier, clock: setting.world.clock(), seen: Mutex::default() });
+    let router = Router::new().fallback(take).with_state(desk);
+    tokio::select! {
+        served = axum::serve(listener, router) => served?,
+        () = signals.told_to_stop() => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The secrets to check with: named ones, or those that are configured, or the one that `serve` made.
+async fn secrets<F>(setting: &Setting, args: &Args, own: F) -> anyhow::Result<Vec<String>>
+where
+    F: AsyncFnOnce() -> anyhow::Result<String>,
+{
+    if !args.public_key.is_empty() {
+        return Ok(args.public_key.clone());
+    }
+    let Some(file) = &args.secret_file else {
+        let webhooks = setting.settings()?.webhooks;
+        let configured: Vec<String> = [webhooks.secret, webhooks.previous_secret]
+            .iter()
+            .flatten()
+            .map(|secret| secret.expose_secret().to_owned())
+            .collect();
+        return Ok(if configured.is_empty() { vec![own().await?] } else { configured });
+    };
+    let mut text = String::new();
+    if file == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).context("standard input")?;
+    } else {
+        text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    }
+    let secrets: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    anyhow::ensure!(!secrets.is_empty(), "{}: it holds no secret", file.display());
+    Ok(secrets)
+}
+
+async fn take(State(desk): State<Arc<Desk>>, method: Method, headers: HeaderMap, body: Bytes) -> Response {
+    match method {
+        Method::POST => {}
+        // `doctor` looks so whether somebody is there.
+        Method::HEAD => return StatusCode::NO_CONTENT.into_response(),
+        _ => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
+    }
+    let now = (desk.clock)();
+    let time = now.strftime("%H:%M:%S");
+    let (printed, answer) = match desk.verifier.verify(&headers, &body, now) {
+        Ok(verified) => {
+            let again = if desk.is_new(&verified.id) { "" } else { "  (again)" };
+            let (event, shown) = shown(&body);
+            let line = format!("{time}  verified  {event}  {}{again}\n{shown}\n", verified.id);
+            (line, StatusCode::NO_CONTENT.into_response())
+        }
+        Err(refusal) => {
+            let status =
+                if refusal.is_untrusted() { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
+            let line = format!("{time}  refused {}  {refusal}\n", status.as_u16());
+            (line, (status, format!("{refusal}\n")).into_response())
+        }
+    };
+    match output::write(printed) {
+        Ok(()) => answer,
+        // Whoever sent it must not take for seen what nobody saw.
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+impl Desk {
+    fn is_new(&self, id: &str) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= REMEMBERED {
+            seen.clear();
+        }
+        seen.insert(id.to_owned())
+    }
+}
+
+/// The event of a payload, and the payload as one reads it.
+fn shown(body: &[u8]) -> (String, String) {
+    match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(payload) => {
+            let event = payload.get("event").and_then(serde_json::Value::as_str).unwrap_or("-");
+            (event.escape_debug().to_string(), format!("{payload:#}"))
+        }
+        Err(_) => ("-".to_owned(), String::from_utf8_lossy(body).escape_debug().to_string()),
+    }
+}
