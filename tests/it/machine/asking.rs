@@ -72,17 +72,23 @@ impl Walk<'_> {
     }
 
     fn learn(&mut self, at: Duration, facts: &[(Uuid, Option<Facts>)], answers: &Answers) {
-        for (id, facts) in facts.iter().filter(|(id, _)| answers.told.contains(id)) {
-            self.truth.learn(at, *id, facts.as_ref());
+        for (id, _) in facts.iter().filter(|(id, _)| answers.told.contains(id)) {
+            self.truth.learn(at, *id, answers.facts.get(id));
         }
     }
 
     /// What of the truth is told; `None` where nobody is left to record it.
-    fn answers(&self, facts: &[(Uuid, Option<Facts>)], told: Told) -> Option<Answers> {
-        let mut refused = HashMap::new();
+    fn answers(&mut self, facts: &[(Uuid, Option<Facts>)], told: Told) -> Option<Answers> {
+        let (mut refused, mut hidden) = (HashMap::new(), HashSet::new());
         let is_told: HashSet<Uuid> = match told {
             Told::Never => return None,
             Told::Whole => facts.iter().map(|(id, _)| *id).collect(),
+            Told::Hiding(bits) => {
+                let asked = facts.iter().map(|(id, _)| *id).filter(|id| self.truth.chosen(bits).contains(id));
+                hidden = asked.filter(|id| !self.truth.hidden.contains(id)).collect();
+                self.truth.hidden.extend(&hidden);
+                facts.iter().map(|(id, _)| *id).collect()
+            }
             Told::Nothing => HashSet::new(),
             Told::Partly(bits) => self.truth.chosen(bits).into_iter().collect(),
             Told::Refused => {
@@ -97,7 +103,7 @@ impl Walk<'_> {
             .map(|(id, _)| *id)
             .filter(|id| !is_told.contains(id) && !refused.contains_key(id))
             .collect();
-        let facts = facts.iter().filter(|(id, _)| is_told.contains(id));
+        let facts = facts.iter().filter(|(id, _)| is_told.contains(id) && !hidden.contains(id));
         Some(Answers {
             facts: facts.filter_map(|(id, facts)| Some((*id, facts.clone()?))).collect(),
             refused,

@@ -52,8 +52,12 @@ impl Walk<'_> {
             assert!(!matches!(kind, Kind::Young | Kind::Active), "an intent names {id}, which is {kind:?}");
             let live = self.truth.may_delete(id);
             assert!(live.is_none(), "an intent names {id}, which {live:?} may delete");
-            let word = self.truth.words.get(&id).map(|(_, word)| *word);
+            let told = self.truth.words.get(&id);
+            let word = told.map(|(_, word)| *word);
             assert_eq!(word, Some(Word::Free), "an intent names {id}; what was told of it last");
+            let age = told.map(|(at, _)| self.truth.now() - *at).unwrap_or_default();
+            let most = TERMS.validation_max_age + Duration::from_secs(1);
+            assert!(age <= most, "an intent names {id}, of which was told {age:?} ago");
         }
         let named: Vec<(Uuid, Uuid)> = sqlx::query_as(
             "select p.purge_id, s.ids[at + 1]

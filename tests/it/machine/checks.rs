@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use genesys_purge::domain::outcome::{Cell, Marks, Outcome};
 use uuid::Uuid;
 
+use super::truth::Kind;
 use super::walk::{Named, Walk};
 use crate::support::books::assert_running_books;
 
@@ -173,6 +174,14 @@ impl Walk<'_> {
                 let is_retried = before.is_some_and(|before| before.is_retried);
                 let is_retry = is_retried && (from, to) == (Outcome::Failed, Outcome::Pending);
                 assert!(!from.is_final() || is_retry, "{after}: {id} of {purge:?} goes from {from} to {to}");
+                // Others may delete it later: what is true in the end need not have been when it was said.
+                let kind = self.truth.kinds[id];
+                let is_so = match to {
+                    Outcome::Purged | Outcome::AlreadyPurged => kind == Kind::Gone,
+                    Outcome::NotFound => matches!(kind, Kind::Gone | Kind::Unknown),
+                    _ => true,
+                };
+                assert!(is_so, "{after}: {id} of {purge:?} is {to}, and it is {kind:?}");
                 let is_dry = matches!(to, Outcome::Submitted | Outcome::Purged) && purge.is_dry_run;
                 assert!(!is_dry, "{after}: {id} of a dry run is {to}");
                 let of_own = |named: &&Named| (named.purge, named.id) == (purge.id, *id);

@@ -81,6 +81,8 @@ pub enum Told {
     Whole,
     /// These, and nothing of the others.
     Partly(u8),
+    /// All is told, and these are left out, each once in a walk: whoever believes that takes for gone what is there.
+    Hiding(u8),
     /// Nothing.
     Nothing,
     /// Upstream refuses to be asked about the first.
@@ -212,6 +214,7 @@ fn told() -> impl Strategy<Value = Told> {
     prop_oneof![
         8 => Just(Told::Whole),
         3 => ids().prop_map(Told::Partly),
+        2 => few().prop_map(Told::Hiding),
         1 => Just(Told::Nothing),
         1 => Just(Told::Refused),
         1 => Just(Told::Never),

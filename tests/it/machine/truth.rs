@@ -1,7 +1,7 @@
 //! What is true, whatever the service knows: what there is upstream, what each upstream job may yet delete, what holds
 //! protect, and what was told of each id last.
 //!
-//! Upstream is trusted with this, as docs/reliability.md tells: it never leaves out what is there; a job of which nobody knows
+//! Upstream is trusted with this, as docs/reliability.md tells: it leaves out what is there once at most; a job of which nobody knows
 //! is over within `ambiguity_grace`, one that it forgot within `verify_timeout`, one that runs for ever within twice
 //! `job_deadline`; what a job deletes shows within `resubmit_after` of its end; and a batch with something that it protects is
 //! refused.
@@ -75,6 +75,8 @@ pub struct Truth {
     pub holds: Vec<Hold>,
     /// What was told last, and when that was asked.
     pub words: BTreeMap<Uuid, (Duration, Word)>,
+    /// What an answer has left out though it was there.
+    pub hidden: BTreeSet<Uuid>,
 }
 
 impl Truth {
@@ -89,6 +91,7 @@ impl Truth {
             deleted: BTreeMap::new(),
             holds: Vec::new(),
             words: BTreeMap::new(),
+            hidden: BTreeSet::new(),
         }
     }
 
