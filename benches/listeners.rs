@@ -76,7 +76,8 @@ async fn main() {
 /// Stops and resumes the org, which is an event each.
 async fn act(process: &Process, number: usize) {
     let act = ["stop", "resume"][number % 2];
-    let request = process.client.post(format!("{}/orgs/default/{act}", process.url)).bearer_auth(&process.key);
+    let request =
+        process.client.post(format!("{}/orgs/default/{act}", process.url)).bearer_auth(&process.key);
     request.json(&json!({})).send().await.unwrap().error_for_status().unwrap();
 }
 

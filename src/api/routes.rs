@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 use super::openapi::Documents;
 use super::state::{ApiState, Calls};
 use super::{
-    auth, compress, conversations, deliveries, docs_page, etag, events, general, head, health, holds, jobs, measure,
-    metrics, negotiate, openapi, orgs, patience, problem, purges, request_id, unbuilt,
+    auth, compress, conversations, deliveries, docs_page, etag, events, general, head, health, holds, jobs,
+    measure, metrics, negotiate, openapi, orgs, patience, problem, purges, request_id, unbuilt,
 };
 use crate::domain::keys::Scope;
 use crate::store::Urgency::{self, Ordinary, Protecting};

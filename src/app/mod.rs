@@ -28,11 +28,12 @@ pub use terms::{engine_terms, org_terms, policy, promotion};
 pub use world::World;
 
 use crate::api::{
-    self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, Live, MetricsDesk, QuotaTerms, Quotas, Room,
+    self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, Live, MetricsDesk, QuotaTerms, Quotas,
+    Room,
 };
 use crate::config::{MetricsAccess, OrgSettings, Settings};
 use crate::domain::retention::Policy;
-use crate::engine::{Chance, Engine, OrgEngine, Wakes};
+use crate::engine::{Chance, Engine, OrgEngine};
 use crate::feed::Sequencer;
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
 use crate::meters::Meters;
@@ -148,8 +149,7 @@ impl Service {
         background.spawn(upkeep::ground::run(looks.0, promotion, terms, looks.1, looks.2));
         let sequencer = Sequencer::new(store.clone());
         let live = Live::new(store.clone(), stop_http.clone());
-        let mut waiting =
-            Waiting { wakes: Wakes::default(), deliveries: None, written: sequencer.written(), live: live.clone() };
+        let mut waiting = Waiting::new(sequencer.written(), live.clone());
         background.spawn(sequencer.run(stop_background.clone()));
         if let Some(engine) = &engine {
             let courier = start_deliveries(settings, world, &store, &meters).await?;

@@ -12,4 +12,5 @@ mod refusals;
 mod serve;
 mod shell;
 mod unsure;
+mod watching;
 mod webhooks;

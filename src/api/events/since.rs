@@ -51,7 +51,9 @@ mod tests {
         assert_eq!(Since::parse("9223372036854775807"), Some(Since::Number(i64::MAX)));
         assert!(matches!(Since::parse("2026-11-25T12:00:00Z"), Some(Since::Time(_))));
         assert!(matches!(Since::parse("2026-11-25T12:00:00+02:00"), Some(Since::Time(_))));
-        for wrong in ["", " 1", "-1", "+1", "1.0", "9223372036854775808", "now", "2026-11-25", "2026-11-25T12:00:00"] {
+        for wrong in
+            ["", " 1", "-1", "+1", "1.0", "9223372036854775808", "now", "2026-11-25", "2026-11-25T12:00:00"]
+        {
             assert_eq!(Since::parse(wrong), None, "{wrong:?}");
         }
     }

@@ -89,7 +89,9 @@ impl Store {
     /// The highest number that was given; 0 where none was.
     pub async fn feed_end(&self) -> Result<i64, StoreError> {
         let mut tx = self.single_request("feed_end", Urgency::Ordinary).await?;
-        sqlx::query_scalar!("-- feed_end\nselect coalesce(max(no), 0) as \"no!\" from event_numbers").one(&mut tx).await
+        sqlx::query_scalar!("-- feed_end\nselect coalesce(max(no), 0) as \"no!\" from event_numbers")
+            .one(&mut tx)
+            .await
     }
 
     /// The number after which the events of this time and later stand. Numbers have no gaps, so it is found by halving.

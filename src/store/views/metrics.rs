@@ -152,5 +152,7 @@ async fn deliveries(tx: &mut Tx) -> Result<DeliveriesReading, StoreError> {
 }
 
 async fn unstamped(tx: &mut Tx) -> Result<i64, StoreError> {
-    sqlx::query_scalar!("-- readings_unstamped\nselect count(*) as \"number!\" from events_unstamped").one(tx).await
+    sqlx::query_scalar!("-- readings_unstamped\nselect count(*) as \"number!\" from events_unstamped")
+        .one(tx)
+        .await
 }

@@ -71,8 +71,11 @@ async fn a_stream_begins_now_tells_at_once_and_is_neither_folded_nor_gathered() 
 
 #[tokio::test]
 async fn who_is_told_nothing_for_a_while_is_told_that_the_stream_lives() {
-    let test =
-        Setup::new().role(Role::Api).connections(|terms| terms.keep_alive = Duration::from_millis(100)).start().await;
+    let test = Setup::new()
+        .role(Role::Api)
+        .connections(|terms| terms.keep_alive = Duration::from_millis(100))
+        .start()
+        .await;
     let mut stream = Stream::open(feed(&test), None).await;
     for _ in 0..3 {
         stream.comment().await;

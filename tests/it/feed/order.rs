@@ -36,7 +36,8 @@ async fn write_slowly(test: &TestService, number: u64, seed: u64) -> Vec<Uuid> {
 #[tokio::test]
 async fn a_reader_misses_nothing_while_transactions_overlap_and_two_replicas_number_them() {
     let test = Setup::new().env("PURGE__ORGS__DEFAULT__MAX_BATCH", "2").start().await;
-    let other = Service::start(&test.settings, &World::machine(), &test.database.place(), Role::All).await.unwrap();
+    let other =
+        Service::start(&test.settings, &World::machine(), &test.database.place(), Role::All).await.unwrap();
     let is_over = AtomicBool::new(false);
     let follow = async {
         let (mut seen, mut after) = (Vec::new(), 0);
@@ -112,7 +113,8 @@ async fn what_one_process_saw_before_it_wrote_comes_before_that_whatever_the_clo
 
 #[tokio::test]
 async fn what_a_process_wrote_that_was_killed_is_numbered_by_another_within_seconds() {
-    let test = Setup::new().role(Role::Api).sandbox(|org| org.job_duration.base_ms = 5).start().await;
+    let setup = Setup::new().role(Role::Api).env("PURGE__ENGINE__LEASE", "2s");
+    let test = setup.sandbox(|org| org.job_duration.base_ms = 5).start().await;
     let ids = test.ids_of(Kind::Eligible);
     for round in 0..4 {
         let worker = Serving::start(test.serve(&["--role", "worker"])).await;
@@ -120,7 +122,8 @@ async fn what_a_process_wrote_that_was_killed_is_numbered_by_another_within_seco
             test.purge(ids).await;
         }
         test.wait_until("it works", async || {
-            test.number("select count(*) from events where type = 'purge_started'").await > 4 * i64::try_from(round).unwrap()
+            test.number("select count(*) from events where type = 'purge_started'").await
+                > 4 * i64::try_from(round).unwrap()
         })
         .await;
         assert_eq!(worker.end(Signal::SIGKILL).await, None);
@@ -176,13 +179,18 @@ async fn an_event_is_in_the_feed_within_a_tenth_of_a_second_and_an_idle_service_
         assert_eq!(status, 200);
         let (status, _) = test.post("/orgs/default/resume", &serde_json::json!({})).await;
         assert_eq!(status, 200);
-        test.wait_until("it is there", async || test.number("select count(*) from events_unstamped").await == 0).await;
+        test.wait_until("it is there", async || {
+            test.number("select count(*) from events_unstamped").await == 0
+        })
+        .await;
         waits.push(written.elapsed());
     }
     waits.sort();
     println!("from two requests to the feed: {:?} in the middle, {:?} at most", waits[10], waits[19]);
     assert!(waits[10] < Duration::from_millis(200), "{waits:?}");
-    let stamps = async || test.counted("genesys_purge_transaction_duration_seconds_count", "transaction=\"stamp_events\"").await;
+    let stamps = async || {
+        test.counted("genesys_purge_transaction_duration_seconds_count", "transaction=\"stamp_events\"").await
+    };
     let before = stamps().await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(stamps().await, before, "nothing is numbered where nothing was written");

@@ -8,10 +8,10 @@ use reqwest::Method;
 use reqwest::header::ACCEPT;
 
 use super::{event, feed};
+use crate::support::Setup;
 use crate::support::postgres::new_id;
 use crate::support::problem::refused;
 use crate::support::stream::Stream;
-use crate::support::Setup;
 
 #[tokio::test]
 async fn more_listen_than_there_are_connections_for_requests() {

@@ -69,7 +69,8 @@ async fn a_purge_is_told_from_its_first_event_to_its_last() {
             .map(|message| message.data["state"].as_str().unwrap())
             .collect();
         assert!(told.contains(&"submitted"), "{told:?}");
-        let ended = of_kind(&messages, "purge_job_completed").filter(|message| message.data["jobId"] == job["jobId"]);
+        let ended =
+            of_kind(&messages, "purge_job_completed").filter(|message| message.data["jobId"] == job["jobId"]);
         assert_eq!(ended.count(), 1);
     }
 }
@@ -81,7 +82,8 @@ async fn who_comes_again_goes_on_where_he_was_until_there_is_nothing_more() {
     let (mut seen, mut turn) = (Vec::new(), 0);
     let status = loop {
         let last = seen.last().map(|event: &Value| event["eventNo"].to_string());
-        let mut request = test.request(Method::GET, &format!("/purges/{purge}/events")).header(ACCEPT, "text/event-stream");
+        let mut request =
+            test.request(Method::GET, &format!("/purges/{purge}/events")).header(ACCEPT, "text/event-stream");
         if let Some(last) = &last {
             request = request.header("Last-Event-ID", last);
         }
@@ -112,7 +114,9 @@ async fn who_comes_again_goes_on_where_he_was_until_there_is_nothing_more() {
 #[tokio::test]
 async fn what_another_process_does_is_told_and_a_paused_purge_is_waited_for() {
     let mut test = Setup::new().role(Role::Api).start().await;
-    let worker = Service::start(&test.settings, &World::machine(), &test.database.place(), Role::Worker).await.unwrap();
+    let worker = Service::start(&test.settings, &World::machine(), &test.database.place(), Role::Worker)
+        .await
+        .unwrap();
     test.sql("update orgs set stopped_at = now(), stopped_by = 'tester'").await;
     let purge = test.purge(&test.ids_of(Kind::Eligible)[..3]).await;
     let mut streams = Vec::new();
@@ -152,7 +156,8 @@ async fn a_stream_of_no_purge_or_of_part_of_one_is_refused() {
     refused(stream(&format!("/purges/{}/events", new_id()())), 404, "not_found").await;
     let scopes = genesys_purge::domain::keys::Scope::ALL;
     let eu = test.make_key(scopes, Some(&["eu"])).await;
-    refused(test.request_as(&eu, Method::GET, &path).header(ACCEPT, "text/event-stream"), 404, "not_found").await;
+    refused(test.request_as(&eu, Method::GET, &path).header(ACCEPT, "text/event-stream"), 404, "not_found")
+        .await;
     refused(test.request(Method::GET, &path).header(ACCEPT, "text/html"), 406, "not_acceptable").await;
     let json = test.request(Method::GET, &path).header(ACCEPT, "text/event-stream;q=0.5, application/json");
     let answer: Value = json.send().await.unwrap().json().await.unwrap();

@@ -83,12 +83,16 @@ async fn what_is_no_place_in_the_feed_is_refused() {
         let stream = feed(&test).header(ACCEPT, "text/event-stream");
         refused(stream.header("Last-Event-ID", wrong), 400, "invalid_header").await;
     }
-    for (query, pointer) in [("limit=0", "?limit"), ("cursor=x", "?cursor"), ("since=0&since=1", "?since"), ("org=eu", "?org")] {
-        let problem = refused(test.request(Method::GET, &format!("/events?{query}")), 400, "invalid_query").await;
+    for (query, pointer) in
+        [("limit=0", "?limit"), ("cursor=x", "?cursor"), ("since=0&since=1", "?since"), ("org=eu", "?org")]
+    {
+        let problem =
+            refused(test.request(Method::GET, &format!("/events?{query}")), 400, "invalid_query").await;
         assert_eq!(pointers(&problem), [pointer], "{problem}");
     }
     for (query, pointer) in [("limit=3", "?limit"), ("cursor=x", "?cursor")] {
-        let request = test.request(Method::GET, &format!("/events?{query}")).header(ACCEPT, "text/event-stream");
+        let request =
+            test.request(Method::GET, &format!("/events?{query}")).header(ACCEPT, "text/event-stream");
         let problem = refused(request, 400, "invalid_query").await;
         assert_eq!(pointers(&problem), [pointer], "{problem}");
     }

@@ -92,7 +92,12 @@ impl Names {
             _ if template.starts_with("/webhook-deliveries/{id}") => vec![self.delivery.clone()],
             "/conversations/{conversationId}" => vec![self.conversation.clone()],
             _ if template.starts_with("/orgs/{org}") => vec![self.org.to_owned()],
-            "/purges" | "/holds" | "/orgs" | "/webhook-deliveries" | "/webhook-deliveries/redeliver" => {
+            "/events"
+            | "/purges"
+            | "/holds"
+            | "/orgs"
+            | "/webhook-deliveries"
+            | "/webhook-deliveries/redeliver" => {
                 vec![self.org.to_owned()]
             }
             _ => panic!("say here what {template} names"),
