@@ -31,6 +31,11 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    /// Those whom every process has.
+    pub(super) fn new(written: Arc<Notify>, live: Live) -> Self {
+        Self { wakes: Wakes::default(), deliveries: None, written, live }
+    }
+
     fn wake(&self, name: &str) {
         if deliveries::is_wake(name) {
             self.wake_deliveries();

@@ -35,7 +35,7 @@ use crate::api::{
 };
 use crate::config::{MetricsAccess, OrgSettings, Settings};
 use crate::domain::retention::Policy;
-use crate::engine::{Chance, Engine, OrgEngine, Wakes};
+use crate::engine::{Chance, Engine, OrgEngine};
 use crate::feed::Sequencer;
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
 use crate::meters::Meters;
@@ -144,12 +144,7 @@ impl Service {
         background.spawn(upkeep::ground::run(looks.0, promotion, terms, looks.1, looks.2));
         let sequencer = Sequencer::new(store.clone());
         let live = Live::new(store.clone(), stop_http.clone());
-        let mut waiting = Waiting {
-            wakes: Wakes::default(),
-            deliveries: None,
-            written: sequencer.written(),
-            live: live.clone(),
-        };
+        let mut waiting = Waiting::new(sequencer.written(), live.clone());
         background.spawn(sequencer.run(stop_background.clone()));
         if let Some(engine) = &engine {
             let courier = deliveries::start(settings, world, &store, &meters).await?;

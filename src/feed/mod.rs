@@ -41,16 +41,14 @@ impl Sequencer {
 
     /// Goes on until it is told to stop.
     pub async fn run(self, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            if let Err(error) = self.round().await
+        // What is cut in the middle is rolled back, and done by another.
+        while let Some(done) = stop.run_until_cancelled(self.round()).await {
+            if let Err(error) = done
                 && !error.is_outage()
             {
                 tracing::error!(%error, "events could not be numbered; the feed waits");
             }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = sleep(REST) => {}
-            }
+            stop.run_until_cancelled(sleep(REST)).await;
         }
     }
 

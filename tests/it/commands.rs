@@ -13,4 +13,5 @@ mod refusals;
 mod serve;
 mod shell;
 mod unsure;
+mod watching;
 mod webhooks;

@@ -17,6 +17,7 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/conversations/{conversationId}", &["get"]),
     ("/health/live", &["get"]),
     ("/health/ready", &["get"]),
+    ("/events", &["get"]),
     ("/holds", &["get", "post"]),
     ("/holds/{id}", &["get"]),
     ("/holds/{id}/release", &["post"]),

@@ -14,7 +14,6 @@ const UNBUILT: &[(&str, &str, Scope)] = &[
     ("POST", "/purges/1/approve", Scope::PurgesApprove),
     ("POST", "/purges/1/reject", Scope::PurgesApprove),
     ("GET", "/purges/1/certificate", Scope::PurgesRead),
-    ("GET", "/events?since=1", Scope::PurgesRead),
     ("GET", "/erasures?since=1", Scope::PurgesRead),
     ("GET", "/audit", Scope::Admin),
     ("GET", "/audit/verify", Scope::Admin),
@@ -42,7 +41,7 @@ async fn calls_that_are_not_built_wait_for_nobody_who_reads() {
     let mut lock = test.lock("holds in access exclusive").await;
     let reads = tokio::spawn(test.request(Method::GET, "/holds").send());
     test.until_waiting(1).await;
-    refused(test.request(Method::GET, "/events"), 422, "not_supported_yet").await;
+    refused(test.request(Method::GET, "/erasures"), 422, "not_supported_yet").await;
     assert!(!reads.is_finished(), "it waited for who reads");
     lock.execute("rollback").await.unwrap();
     assert_eq!(reads.await.unwrap().unwrap().status(), StatusCode::OK);

@@ -56,7 +56,9 @@ pub(in crate::api) struct FeedPage {
     responses(
         (status = 200, description = "A page of events, or all of them as they happen.", content(
             (Page<FeedEventBody> = "application/json"),
-            (FeedEventBody = "text/event-stream"),
+            (String = "text/event-stream", example = json!(
+                "id: 4711\nevent: purge_paused\ndata: {\"no\":4711, ...}\n\n"
+            )),
         )),
         (status = 400, description = "`invalid_query`, `invalid_header`; also where one of them is a number that no event has yet"),
         (status = 406, description = "`not_acceptable`"),

@@ -91,7 +91,7 @@ impl Live {
     /// Has somebody read, now that somebody listens.
     fn read_on(&self, state: &mut State) {
         if !std::mem::replace(&mut state.is_reading, true) {
-            tokio::spawn(reading::run(self.clone()));
+            tokio::spawn(self.clone().read());
         }
     }
 

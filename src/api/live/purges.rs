@@ -107,9 +107,9 @@ impl OfPurge {
 
     /// Remembers how it stands.
     pub(super) fn note_look(&mut self, look: PurgeLook) {
-        if *self.look.1 != look {
-            self.look = (self.turn(), Arc::new(look));
-        }
+        let standing = |look: &PurgeLook| (look.state, look.run, look.counts);
+        let version = if standing(&self.look.1) == standing(&look) { self.look.0 } else { self.turn() };
+        self.look = (version, Arc::new(look));
     }
 
     /// Remembers how a job stands.

@@ -20,29 +20,31 @@ const UNTOLD: Duration = Duration::from_millis(500);
 /// So many rows are read at once.
 const PAGE: i64 = 500;
 
-/// Goes on until nobody listens.
-pub(super) async fn run(live: Live) {
-    let mut next_look = Instant::now();
-    while is_wanted(&live) {
-        let read = async {
-            read_feed(&live).await?;
-            if Instant::now() >= next_look {
-                look(&live).await?;
-                next_look = Instant::now() + LOOKS;
+impl Live {
+    /// Goes on until nobody listens.
+    pub(super) async fn read(self) {
+        let mut next_look = Instant::now();
+        while is_wanted(&self) {
+            let read = async {
+                read_feed(&self).await?;
+                if Instant::now() >= next_look {
+                    look(&self).await?;
+                    next_look = Instant::now() + LOOKS;
+                }
+                Ok(())
+            };
+            let is_read: Result<(), StoreError> = read.await;
+            if let Err(error) = is_read {
+                // Those who listen wait, and miss nothing.
+                tracing::debug!(%error, "what happens could not be read for those who listen");
+                sleep(LOOKS).await;
             }
-            Ok(())
-        };
-        let is_read: Result<(), StoreError> = read.await;
-        if let Err(error) = is_read {
-            // Those who listen wait, and miss nothing.
-            tracing::debug!(%error, "what happens could not be read for those who listen");
-            sleep(LOOKS).await;
-        }
-        let wait = (Instant::now() + UNTOLD).min(next_look.max(Instant::now()));
-        tokio::select! {
-            () = live.0.wake.notified() => {}
-            () = sleep_until(wait) => {}
-            () = live.0.stop.cancelled() => sleep(LOOKS).await,
+            let wait = (Instant::now() + UNTOLD).min(next_look.max(Instant::now()));
+            tokio::select! {
+                () = self.0.wake.notified() => {}
+                () = sleep_until(wait) => {}
+                () = self.0.stop.cancelled() => sleep(LOOKS).await,
+            }
         }
     }
 }

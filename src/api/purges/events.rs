@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Version, header};
 use axum::response::{IntoResponse as _, Response};
 
-use super::follow::{self, StandingBody};
+use super::follow;
 use super::history::EventBody;
 use super::unknown;
 use crate::api::auth::Authorized;
@@ -24,10 +24,11 @@ const FORMS: &[&str] = &["application/json", "application/problem+json", EVENT_S
 ///
 /// With `Accept: text/event-stream` it is told live (Server-Sent Events), the whole history first, and `limit` and `cursor`
 /// are refused. Each event is a message whose `id` is its `eventNo`, whose `event` is its `type`, and whose data are those of a
-/// page. Messages without an `id` tell how things stand: `counts` (twice a second at most, where something changed), and `job`,
-/// one of its jobs whose state changed; states that last less than half a second may be left out. When the purge is final and
-/// all was told, `end` comes, and the stream ends. A client that comes again with `Last-Event-ID` misses no event; where there
-/// is nothing more to come, 204 tells it to stay away.
+/// page. Messages without an `id` tell how things stand: `counts` (`state`, `run` and `counts`; twice a second at most, where
+/// something changed), and `job` (one of its jobs, as `GET /purges/{id}/jobs` has it, whose state changed; states that last
+/// less than half a second may be left out). When the purge is final and all was told, `end` comes, with the data of `counts`,
+/// and the stream ends. A client that comes again with `Last-Event-ID` misses no event; where there is nothing more to come,
+/// 204 tells it to stay away.
 #[utoipa::path(
     get, path = "/purges/{id}/events", tag = "purges",
     params(
@@ -38,7 +39,9 @@ const FORMS: &[&str] = &["application/json", "application/problem+json", EVENT_S
     responses(
         (status = 200, description = "A page of events, or all of them as they happen.", content(
             (Page<EventBody> = "application/json"),
-            (StandingBody = "text/event-stream"),
+            (String = "text/event-stream", example = json!(
+                "id: 2\nevent: purge_started\ndata: {\"eventNo\":2, ...}\n\nevent: counts\ndata: {\"state\":\"running\", ...}\n\n"
+            )),
         )),
         (status = 204, description = "Streams only: the purge is final, and `Last-Event-ID` is its last event."),
         (status = 400, description = "`invalid_query`, `invalid_header`: `Last-Event-ID` is no `eventNo` of this purge"),

@@ -7,7 +7,6 @@ use axum::http::{StatusCode, Version};
 use axum::response::sse::Event;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::history::EventBody;
@@ -29,9 +28,8 @@ use crate::store::views::live::PurgeLook;
 const PAGE: i64 = 50;
 
 /// How a purge stands: the data of `counts` and `end`.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = PurgeStanding)]
-pub(in crate::api) struct StandingBody {
+#[derive(Debug, Serialize)]
+struct StandingBody {
     state: PurgeState,
     /// Which run it is in.
     run: i32,

@@ -82,13 +82,14 @@ impl Store {
     }
 }
 
-/// Numbers what waits, in the order in which it was written.
+/// Numbers what waits, in the order in which it was written. Each event is looked up by itself, whatever the planner thinks of
+/// the tables: its statistics may be from before they grew.
 async fn stamp_committed(tx: &mut Tx, limit: i64) -> Result<u64, StoreError> {
     sqlx::query!(
         "-- stamp_committed
         with taken as (
             delete from events_unstamped
-            where place in (select place from events_unstamped order by place limit $1)
+            where place = any(array(select place from events_unstamped order by place limit $1))
             returning place, event_id
         ), last as materialized (
             select coalesce(max(no), 0) as no,
@@ -98,7 +99,7 @@ async fn stamp_committed(tx: &mut Tx, limit: i64) -> Result<u64, StoreError> {
         insert into event_numbers (no, event_id, org, stamped_at)
         select last.no + row_number() over (order by taken.place), e.id, e.org, last.now
         from taken
-        join events e on e.id = taken.event_id
+        cross join lateral (select id, org from events where id = taken.event_id limit 1) e
         cross join last",
         limit
     )
@@ -132,14 +133,17 @@ async fn stamp_backlog(tx: &mut Tx, after: Uuid, limit: i64) -> Result<u64, Stor
             union
             select e.id
             from (select purge_id, max(event_no) as event_no from walked where purge_id is not null group by purge_id) w
-            join events e on e.purge_id = w.purge_id and e.event_no < w.event_no
+            cross join lateral (
+                select id from events where purge_id = w.purge_id and event_no < w.event_no order by event_no desc offset 0
+            ) e
         ), placed as (
             select e.id, e.org, e.event_no,
                    max(e.at) over (partition by coalesce(e.purge_id, e.id) order by e.event_no) as at
             from due
-            join events e on e.id = due.id
-            where not exists (select from event_numbers where event_id = e.id)
-              and not exists (select from events_unstamped where event_id = e.id)
+            cross join lateral (select id, org, purge_id, event_no, at from events where id = due.id limit 1) e
+            left join lateral (select true as is_so from event_numbers where event_id = due.id limit 1) numbered on true
+            left join lateral (select true as is_so from events_unstamped where event_id = due.id limit 1) new on true
+            where numbered.is_so is null and new.is_so is null
         ), last as materialized (
             select coalesce(max(no), 0) as no, (select stamped_at from event_numbers order by no desc limit 1) as stamped_at
             from event_numbers

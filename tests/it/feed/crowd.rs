@@ -12,11 +12,11 @@ use crate::support::Setup;
 use crate::support::postgres::new_id;
 use crate::support::stream::Stream;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_does_not_read_is_dropped_and_the_others_are_told_everything() {
     let setup = Setup::new().role(Role::Api);
     let impatient = setup.connections(|terms| {
-        (terms.head, terms.stalled) = (Duration::from_millis(400), Duration::from_secs(1))
+        (terms.head, terms.stalled) = (Duration::from_millis(400), Duration::from_secs(3))
     });
     let test = impatient.start().await;
     let mut reader = Stream::open(feed(&test), Some("0")).await;
@@ -30,22 +30,29 @@ async fn who_does_not_read_is_dropped_and_the_others_are_told_everything() {
         wire.write_all(head.as_bytes()).await.unwrap();
         stuck.push(wire);
     }
+    let read = async {
+        let mut read = Vec::new();
+        while read.len() < 800 {
+            read.push(reader.next().await.unwrap().data);
+        }
+        read
+    };
     // More than the sockets of both sides hold.
-    for _ in 0..40 {
-        let large = "repeat('x', 20000)";
-        let id = new_id()();
-        let (id, many) = (id.to_string(), "generate_series(1, 20)");
-        let insert = event(id.parse().unwrap(), None)
-            .replace(&format!("values ('{id}'"), "select gen_random_uuid()")
-            .replace("'{}'", &format!("jsonb_build_object('x', {large})"))
-            .replace("clock_timestamp())", &format!("clock_timestamp() from {many}"));
-        test.sql(&insert).await;
-    }
-    let everything = whole(&test).await;
-    assert_eq!(everything.len(), 800);
-    for event in &everything {
-        assert_eq!(reader.next().await.unwrap().data, *event);
-    }
+    let write = async {
+        for _ in 0..40 {
+            let large = "repeat('x', 20000)";
+            let id = new_id()();
+            let (id, many) = (id.to_string(), "generate_series(1, 20)");
+            let insert = event(id.parse().unwrap(), None)
+                .replace(&format!("values ('{id}'"), "select gen_random_uuid()")
+                .replace("'{}'", &format!("jsonb_build_object('x', {large})"))
+                .replace("clock_timestamp())", &format!("clock_timestamp() from {many}"));
+            test.sql(&insert).await;
+        }
+        whole(&test).await
+    };
+    let (read, everything) = tokio::join!(read, write);
+    assert_eq!(read, everything);
     for mut wire in stuck {
         // What the systems hold, and then the end: it was cut before all was told.
         let mut read = Vec::new();

@@ -113,7 +113,8 @@ async fn what_one_process_saw_before_it_wrote_comes_before_that_whatever_the_clo
 
 #[tokio::test]
 async fn what_a_process_wrote_that_was_killed_is_numbered_by_another_within_seconds() {
-    let test = Setup::new().role(Role::Api).sandbox(|org| org.job_duration.base_ms = 5).start().await;
+    let setup = Setup::new().role(Role::Api).env("PURGE__ENGINE__LEASE", "2s");
+    let test = setup.sandbox(|org| org.job_duration.base_ms = 5).start().await;
     let ids = test.ids_of(Kind::Eligible);
     for round in 0..4 {
         let worker = Serving::start(test.serve(&["--role", "worker"])).await;

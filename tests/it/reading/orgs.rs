@@ -94,7 +94,8 @@ impl Names {
             _ if template.starts_with("/webhook-endpoints/{id}") => vec![self.endpoint.clone()],
             "/conversations/{conversationId}" => vec![self.conversation.clone()],
             _ if template.starts_with("/orgs/{org}") => vec![self.org.to_owned()],
-            "/purges"
+            "/events"
+            | "/purges"
             | "/holds"
             | "/orgs"
             | "/webhook-deliveries"
