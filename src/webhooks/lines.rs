@@ -22,7 +22,7 @@ pub(super) struct Item<T> {
 #[derive(Debug)]
 pub(super) struct Lines<T> {
     /// Who waits behind the one of each line that is being sent.
-    lines: HashMap<Line, VecDeque<Item<T>>>,
+    behind: HashMap<Line, VecDeque<Item<T>>>,
     /// By endpoint.
     claimed: BTreeMap<String, usize>,
     /// Those among them that go to receivers which a purge named.
@@ -32,7 +32,7 @@ pub(super) struct Lines<T> {
 
 impl<T> Default for Lines<T> {
     fn default() -> Self {
-        Self { lines: HashMap::new(), claimed: BTreeMap::new(), of_purges: 0, total: 0 }
+        Self { behind: HashMap::new(), claimed: BTreeMap::new(), of_purges: 0, total: 0 }
     }
 }
 
@@ -46,11 +46,11 @@ impl<T> Lines<T> {
         *self.claimed.entry(item.delivery.endpoint.clone()).or_default() += 1;
         self.total += 1;
         self.of_purges += usize::from(item.delivery.is_of_purge);
-        if let Some(behind) = self.lines.get_mut(&line(&item.delivery)) {
+        if let Some(behind) = self.behind.get_mut(&line(&item.delivery)) {
             behind.push_back(item);
             return None;
         }
-        self.lines.insert(line(&item.delivery), VecDeque::new());
+        self.behind.insert(line(&item.delivery), VecDeque::new());
         Some(item)
     }
 
@@ -58,16 +58,16 @@ impl<T> Lines<T> {
     pub(super) fn end(&mut self, delivery: &Delivery) -> Option<Item<T>> {
         self.forget(delivery);
         let line = line(delivery);
-        let next = self.lines.get_mut(&line).and_then(VecDeque::pop_front);
+        let next = self.behind.get_mut(&line).and_then(VecDeque::pop_front);
         if next.is_none() {
-            self.lines.remove(&line);
+            self.behind.remove(&line);
         }
         next
     }
 
     /// Takes out all that were not begun to be sent.
     pub(super) fn abandon(&mut self) -> Vec<Delivery> {
-        let waiting = self.lines.values_mut().flat_map(std::mem::take);
+        let waiting = self.behind.values_mut().flat_map(std::mem::take);
         let waiting: Vec<Delivery> = waiting.map(|item| item.delivery).collect();
         for delivery in &waiting {
             self.forget(delivery);

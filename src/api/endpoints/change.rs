@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::body::EndpointBody;
@@ -14,7 +14,7 @@ use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::api::state::ApiState;
 use crate::domain::endpoints::Told;
-use crate::store::endpoints::{Change, Changed};
+use crate::store::endpoints::{Change, Changed, Wish};
 use crate::store::keys::By;
 
 /// What is to be other.
@@ -24,26 +24,19 @@ use crate::store::keys::By;
 pub(in crate::api) struct EndpointChange {
     #[schema(schema_with = fields::url, required = false)]
     url: Option<String>,
-    #[serde(default, deserialize_with = "sent")]
+    #[serde(default)]
     #[schema(schema_with = fields::description)]
-    description: Option<Option<String>>,
+    description: Wish<String>,
     /// What it is told of; null: of everything.
-    #[serde(default, deserialize_with = "sent")]
+    #[serde(default)]
     #[schema(value_type = Option<Vec<Told>>, min_items = 1)]
-    events: Option<Option<Vec<Told>>>,
+    events: Wish<Vec<Told>>,
     /// Of which orgs; null: of all that the key reaches.
-    #[serde(default, deserialize_with = "sent")]
+    #[serde(default)]
     #[schema(value_type = Option<Vec<String>>, min_items = 1)]
-    orgs: Option<Option<Vec<String>>>,
+    orgs: Wish<Vec<String>>,
     /// False: what waits for it is given up, and it is told of nothing more.
     enabled: Option<bool>,
-}
-
-/// Null is a wish, unlike nothing.
-fn sent<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// Change a webhook endpoint.
@@ -76,7 +69,7 @@ pub(in crate::api) async fn change_webhook_endpoint(
     let body = body.ok_or_else(|| Problem::invalid_field("", "expected an object"))?;
     let mut errors = Vec::new();
     let url = body.url.map(|url| fields::check_url(&mut errors, "/url", &url, &state));
-    if let Some(description) = &body.description {
+    if let Wish::Set(description) = &body.description {
         fields::check_description(&mut errors, description.as_deref());
     }
     let events = body.events.map(|events| fields::check_events(&mut errors, events));

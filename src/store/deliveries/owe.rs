@@ -29,17 +29,17 @@ pub(in crate::store) enum Audience {
 
 impl Message {
     pub(in crate::store) fn new(body: &impl Serialize, to: Audience) -> Result<Self, StoreError> {
-        let body = serde_json::to_string(body).map_err(unreadable)?;
+        let body = serde_json::to_string(body).map_err(|error| unreadable(&error))?;
         Ok(Self { body, to })
     }
 }
 
 /// The same as the payload of the event itself.
 pub(in crate::store) fn payload(body: &impl Serialize) -> Result<serde_json::Value, StoreError> {
-    serde_json::to_value(body).map_err(unreadable)
+    serde_json::to_value(body).map_err(|error| unreadable(&error))
 }
 
-fn unreadable(error: serde_json::Error) -> StoreError {
+fn unreadable(error: &serde_json::Error) -> StoreError {
     StoreError::Unreadable { what: "an event", detail: error.to_string() }
 }
 

@@ -1,6 +1,7 @@
 //! Changes, deletes, and gives another secret to an endpoint.
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use super::Endpoint;
@@ -14,13 +15,46 @@ use crate::store::keys::{self, By};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
+/// What a value that may be empty is to be: nothing said leaves it as it is, and null empties it.
+#[derive(Debug, Clone, Default)]
+pub enum Wish<T> {
+    #[default]
+    Unsaid,
+    Set(Option<T>),
+}
+
+impl<T> Wish<T> {
+    /// What is set, put another way.
+    #[must_use]
+    pub fn map(self, of: impl FnOnce(Option<T>) -> Option<T>) -> Self {
+        match self {
+            Self::Unsaid => Self::Unsaid,
+            Self::Set(value) => Self::Set(of(value)),
+        }
+    }
+
+    fn or<'a>(&'a self, before: &'a Option<T>) -> &'a Option<T> {
+        match self {
+            Self::Unsaid => before,
+            Self::Set(value) => value,
+        }
+    }
+}
+
+/// Whatever stands there, null too, is said.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Wish<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::Set)
+    }
+}
+
 /// What is to be other; `None` leaves it as it is.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
     pub url: Option<String>,
-    pub description: Option<Option<String>>,
-    pub events: Option<Option<Vec<Told>>>,
-    pub orgs: Option<Option<Vec<String>>>,
+    pub description: Wish<String>,
+    pub events: Wish<Vec<Told>>,
+    pub orgs: Wish<Vec<String>>,
     pub enabled: Option<bool>,
 }
 
@@ -79,11 +113,11 @@ impl Store {
 /// Whoever enables it, or gives it another address, has it tried at once.
 async fn set(tx: &mut Tx, before: &Endpoint, change: &Change) -> Result<(), StoreError> {
     let url = change.url.as_ref().unwrap_or(&before.url);
-    let description = change.description.as_ref().unwrap_or(&before.description);
-    let events = change.events.as_ref().unwrap_or(&before.interest.events);
+    let description = change.description.or(&before.description);
+    let events = change.events.or(&before.interest.events);
     let events: Option<Vec<String>> =
         events.as_ref().map(|events| events.iter().map(ToString::to_string).collect());
-    let orgs = change.orgs.as_ref().unwrap_or(&before.interest.orgs);
+    let orgs = change.orgs.or(&before.interest.orgs);
     let enabled = change.enabled.unwrap_or(before.enabled);
     sqlx::query!(
         "-- set_endpoint

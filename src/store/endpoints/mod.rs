@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::endpoints::Interest;
 
-pub use change::{Change, Changed};
+pub use change::{Change, Changed, Wish};
 
 /// So many may be registered.
 pub const MOST: i64 = 100;
