@@ -113,6 +113,11 @@ pub(super) struct FeedEar {
 }
 
 impl FeedEar {
+    /// Where those who are behind read.
+    pub(super) fn store(&self) -> Store {
+        self.live.0.store.clone()
+    }
+
     /// What is known of events after this number.
     pub(super) fn after(&self, no: i64) -> Heard {
         self.live.state().feed.after(no)
@@ -139,6 +144,11 @@ pub(super) struct PurgeEar {
 }
 
 impl PurgeEar {
+    /// Where those who are behind read.
+    pub(super) fn store(&self) -> Store {
+        self.live.0.store.clone()
+    }
+
     /// What is known of events after this number, and what changed after this version.
     pub(super) fn after(&self, event_no: i32, version: u64) -> Option<HeardOfPurge> {
         self.live.state().purges.get(&self.purge).map(|purge| purge.after(event_no, version))
