@@ -68,7 +68,7 @@ impl Following {
     /// Reads the next events from the database, where all up to this number can be read.
     async fn catch_up(&mut self, upto: i64) -> Option<()> {
         let store = self.ear.store();
-        let rows = self.listener.read(store.feed(&self.reach, self.after, PAGE)).await?;
+        let rows = self.listener.read(Box::pin(store.feed(&self.reach, self.after, PAGE))).await?;
         let is_all = i64::try_from(rows.len()).is_ok_and(|rows| rows < PAGE);
         let last = rows.last().map_or(self.after, |row| row.no);
         self.after = if is_all { last.max(upto) } else { last };

@@ -139,7 +139,8 @@ impl Following {
     /// Reads the next events from the database.
     async fn catch_up(&mut self) -> Option<()> {
         let store = self.ear.store();
-        let rows = self.listener.read(store.events_of(&self.reach, self.purge, self.after, PAGE)).await??;
+        let reading = Box::pin(store.events_of(&self.reach, self.purge, self.after, PAGE));
+        let rows = self.listener.read(reading).await??;
         self.after = rows.last()?.event_no;
         self.ready = rows.into_iter().map(|row| Message::Event(Arc::new(row))).collect();
         Some(())
