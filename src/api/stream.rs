@@ -4,6 +4,7 @@
 //! he has, and misses nothing.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::http::header::{CONNECTION, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Version};
@@ -16,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::followed::Following;
 use super::key_id::KeyId;
 use super::problem::Problem;
-use super::room::Place;
+use super::room::{Place, Places};
 use super::state::ApiState;
+use crate::store::StoreError;
 
 /// The media type.
 pub(super) const EVENT_STREAM: &str = "text/event-stream";
@@ -47,21 +49,38 @@ pub(super) fn wrong_last_event_id(detail: &str) -> Problem {
 
 /// A listener, as far as all are alike.
 pub(super) struct Listener {
+    key: KeyId,
     stop: CancellationToken,
     in_force: Following<bool>,
+    reads: Places,
+    patience: Duration,
     _place: Place,
 }
 
 impl Listener {
     /// Takes a place.
     pub(super) async fn enter(state: &ApiState, key: KeyId) -> Result<Self, Problem> {
-        let place = state.room.streams.take(key, 1, std::time::Duration::ZERO).await?;
+        let place = state.room.streams.take(key, 1, Duration::ZERO).await?;
         let (store, KeyId(id)) = (state.store.clone(), key);
         let in_force = state.keys.follow(id, move || {
             let store = store.clone();
             async move { store.is_key_in_force(id).await.ok() }
         });
-        Ok(Self { stop: state.live.stopped(), in_force, _place: place })
+        let (reads, patience) = (state.room.reads.clone(), state.request_timeout);
+        Ok(Self { key, stop: state.live.stopped(), in_force, reads, patience, _place: place })
+    }
+
+    /// What is read of the database, with a place among those who read; none where the stream has to end.
+    pub(super) async fn read<T>(
+        &mut self,
+        reading: impl Future<Output = Result<T, StoreError>>,
+    ) -> Option<T> {
+        let (reads, key, patience) = (self.reads.clone(), self.key, self.patience);
+        let read = async {
+            let _place = reads.take(key, 1, patience).await.ok()?;
+            reading.await.inspect_err(|error| tracing::warn!(%error, "a stream of events ends")).ok()
+        };
+        self.unless_over(read).await?
     }
 
     /// What comes of this, unless the stream has to end before.
@@ -83,7 +102,8 @@ pub(super) trait Telling: Send + Sized + 'static {
 
 /// The answer that tells it.
 pub(super) fn answer(state: &ApiState, version: Version, telling: impl Telling) -> Response {
-    let messages = unfold(telling, |mut telling| async {
+    // What moves is an address: the stream holds its state twice, once at rest and once at work.
+    let messages = unfold(Box::new(telling), |mut telling| async {
         let message = telling.next().await?;
         Some((Ok::<_, Infallible>(message), telling))
     });

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Live;
 use crate::engine::Wakes;
 use crate::store::events::stamp;
 use crate::store::{Store, StoreError, deliveries};
@@ -27,12 +26,12 @@ pub(super) struct Waiting {
     /// The sequencer.
     pub(super) written: Arc<Notify>,
     /// Those who listen to what happens.
-    pub(super) live: Live,
+    pub(super) live: Arc<Notify>,
 }
 
 impl Waiting {
     /// Those whom every process has.
-    pub(super) fn new(written: Arc<Notify>, live: Live) -> Self {
+    pub(super) fn new(written: Arc<Notify>, live: Arc<Notify>) -> Self {
         Self { wakes: Wakes::default(), deliveries: None, written, live }
     }
 
@@ -42,7 +41,7 @@ impl Waiting {
         } else if stamp::is_written(name) {
             self.written.notify_one();
         } else if stamp::is_stamped(name) {
-            self.live.wake();
+            self.live.notify_one();
         } else {
             self.wakes.wake(name);
         }
@@ -52,7 +51,7 @@ impl Waiting {
         self.wakes.wake_all();
         self.wake_deliveries();
         self.written.notify_one();
-        self.live.wake();
+        self.live.notify_one();
     }
 
     fn wake_deliveries(&self) {

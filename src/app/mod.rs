@@ -144,7 +144,7 @@ impl Service {
         background.spawn(upkeep::ground::run(looks.0, promotion, terms, looks.1, looks.2));
         let sequencer = Sequencer::new(store.clone());
         let live = Live::new(store.clone(), stop_http.clone());
-        let mut waiting = Waiting::new(sequencer.written(), live.clone());
+        let mut waiting = Waiting::new(sequencer.written(), live.wake());
         background.spawn(sequencer.run(stop_background.clone()));
         if let Some(engine) = &engine {
             let courier = deliveries::start(settings, world, &store, &meters).await?;

@@ -21,20 +21,18 @@ const PAGE: i64 = 50;
 
 /// Tells what the key reaches of the feed after this number, and goes on.
 pub(super) async fn follow(
-    state: ApiState,
+    state: &ApiState,
     (key, reach): (KeyId, Reach),
     version: Version,
     after: i64,
 ) -> Result<Response, Problem> {
-    let listener = Listener::enter(&state, key).await?;
+    let listener = Listener::enter(state, key).await?;
     let ear = state.live.listen();
-    let told = Following { state: state.clone(), key, reach, listener, ear, after, ready: VecDeque::new() };
-    Ok(stream::answer(&state, version, told))
+    let told = Following { reach, listener, ear, after, ready: VecDeque::new() };
+    Ok(stream::answer(state, version, told))
 }
 
 struct Following {
-    state: ApiState,
-    key: KeyId,
     reach: Reach,
     listener: Listener,
     ear: FeedEar,
@@ -69,12 +67,8 @@ impl Telling for Following {
 impl Following {
     /// Reads the next events from the database, where all up to this number can be read.
     async fn catch_up(&mut self, upto: i64) -> Option<()> {
-        let reading = async {
-            let _place = self.state.room.reads.take(self.key, 1, self.state.request_timeout).await.ok()?;
-            let rows = self.state.store.feed(&self.reach, self.after, PAGE).await;
-            rows.inspect_err(|error| tracing::warn!(%error, "a stream of events ends")).ok()
-        };
-        let rows = self.listener.unless_over(reading).await??;
+        let store = self.ear.store();
+        let rows = self.listener.read(Box::pin(store.feed(&self.reach, self.after, PAGE))).await?;
         let is_all = i64::try_from(rows.len()).is_ok_and(|rows| rows < PAGE);
         let last = rows.last().map_or(self.after, |row| row.no);
         self.after = if is_all { last.max(upto) } else { last };

@@ -77,7 +77,7 @@ pub(in crate::api) async fn list_events(
         None => Err(negotiate::not_acceptable(FORMS)),
         Some(EVENT_STREAM) => {
             let after = begin(&state, &headers, &wanted).await?;
-            follow::follow(state, (key, caller.reach), version, after).await
+            follow::follow(&state, (key, caller.reach), version, after).await
         }
         Some(_) => page(&state, &caller.reach, &wanted).await,
     }

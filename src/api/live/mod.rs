@@ -30,7 +30,7 @@ pub struct Live(Arc<Shared>);
 struct Shared {
     store: Store,
     /// Something new was numbered.
-    wake: Notify,
+    wake: Arc<Notify>,
     /// Ends every stream.
     stop: CancellationToken,
     state: Mutex<State>,
@@ -53,7 +53,7 @@ impl State {
 impl Live {
     /// Reads from this store, and ends all streams when it is told to stop.
     pub fn new(store: Store, stop: CancellationToken) -> Self {
-        Self(Arc::new(Shared { store, wake: Notify::new(), stop, state: Mutex::default() }))
+        Self(Arc::new(Shared { store, wake: Arc::default(), stop, state: Mutex::default() }))
     }
 
     /// How many listen to the feed, and how many to purges.
@@ -62,9 +62,9 @@ impl Live {
         (state.feed.listeners(), state.purges.values().map(OfPurge::listeners).sum())
     }
 
-    /// Tells it that there may be something new.
-    pub fn wake(&self) {
-        self.0.wake.notify_one();
+    /// What tells it that there may be something new. It is not this itself: whoever is told by the store must not hold it.
+    pub fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.wake)
     }
 
     pub(super) fn stopped(&self) -> CancellationToken {
@@ -113,6 +113,11 @@ pub(super) struct FeedEar {
 }
 
 impl FeedEar {
+    /// Where those who are behind read.
+    pub(super) fn store(&self) -> Store {
+        self.live.0.store.clone()
+    }
+
     /// What is known of events after this number.
     pub(super) fn after(&self, no: i64) -> Heard {
         self.live.state().feed.after(no)
@@ -139,6 +144,11 @@ pub(super) struct PurgeEar {
 }
 
 impl PurgeEar {
+    /// Where those who are behind read.
+    pub(super) fn store(&self) -> Store {
+        self.live.0.store.clone()
+    }
+
     /// What is known of events after this number, and what changed after this version.
     pub(super) fn after(&self, event_no: i32, version: u64) -> Option<HeardOfPurge> {
         self.live.state().purges.get(&self.purge).map(|purge| purge.after(event_no, version))

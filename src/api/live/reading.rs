@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
 use super::Live;
+use super::purges::OfPurge;
 use crate::domain::keys::Reach;
 use crate::store::StoreError;
 use crate::store::views::events::EventRow;
@@ -63,13 +64,12 @@ fn is_wanted(live: &Live) -> bool {
 async fn read_feed(live: &Live) -> Result<(), StoreError> {
     let (store, everywhere) = (&live.0.store, Reach::all());
     let known = live.state().feed.end();
-    let mut end = match known {
-        Some(end) => end,
-        None => {
-            let end = store.feed_end().await?;
-            live.state().feed.begin(end);
-            end
-        }
+    let mut end = if let Some(end) = known {
+        end
+    } else {
+        let end = store.feed_end().await?;
+        live.state().feed.begin(end);
+        end
     };
     loop {
         let rows: Vec<_> = store.feed(&everywhere, end, PAGE).await?.into_iter().map(Arc::new).collect();
@@ -96,7 +96,7 @@ async fn look(live: &Live) -> Result<(), StoreError> {
     let (purges, underway) = {
         let state = live.state();
         let purges: Vec<Uuid> = state.purges.keys().copied().collect();
-        let underway: Vec<Uuid> = state.purges.values().flat_map(|purge| purge.underway()).collect();
+        let underway: Vec<Uuid> = state.purges.values().flat_map(OfPurge::underway).collect();
         (purges, underway)
     };
     if purges.is_empty() {
@@ -106,7 +106,7 @@ async fn look(live: &Live) -> Result<(), StoreError> {
     let looks = store.look_at_purges(&everywhere, &purges).await?;
     let behind: Vec<(Uuid, i32)> = {
         let state = live.state();
-        let known = |id: &Uuid| state.purges.get(id).map(super::OfPurge::known);
+        let known = |id: &Uuid| state.purges.get(id).map(OfPurge::known);
         let behind = looks.iter().filter_map(|look| Some((look.id, known(&look.id)?, look.event_no)));
         behind.filter(|(_, known, is)| known < is).map(|(id, known, _)| (id, known)).collect()
     };

@@ -70,7 +70,7 @@ pub(in crate::api) async fn events(
             let after = stream::last_event_id(&headers)?.map(|text| {
                 number(text).ok_or_else(|| stream::wrong_last_event_id("is not the eventNo of an event"))
             });
-            return follow::follow(state, (key, caller.reach), version, id, after.transpose()?).await;
+            return follow::follow(&state, (key, caller.reach), version, id, after.transpose()?).await;
         }
         Some(_) => {}
     }

@@ -44,7 +44,7 @@ impl From<&PurgeLook> for StandingBody {
 
 /// Tells the events of a purge after this number, how its counts and jobs stand, and goes on until it is final.
 pub(super) async fn follow(
-    state: ApiState,
+    state: &ApiState,
     (key, reach): (KeyId, Reach),
     version: Version,
     purge: Uuid,
@@ -58,11 +58,9 @@ pub(super) async fn follow(
         // A browser comes again for ever where it is not told so.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let listener = Listener::enter(&state, key).await?;
+    let listener = Listener::enter(state, key).await?;
     let ear = state.live.listen_to(look);
     let told = Following {
-        state: state.clone(),
-        key,
         reach,
         purge,
         listener,
@@ -73,7 +71,7 @@ pub(super) async fn follow(
         standing: None,
         has_ended: false,
     };
-    Ok(stream::answer(&state, version, told))
+    Ok(stream::answer(state, version, told))
 }
 
 /// What is told next.
@@ -86,8 +84,6 @@ enum Message {
 }
 
 struct Following {
-    state: ApiState,
-    key: KeyId,
     reach: Reach,
     purge: Uuid,
     listener: Listener,
@@ -142,12 +138,9 @@ impl Telling for Following {
 impl Following {
     /// Reads the next events from the database.
     async fn catch_up(&mut self) -> Option<()> {
-        let reading = async {
-            let _place = self.state.room.reads.take(self.key, 1, self.state.request_timeout).await.ok()?;
-            let rows = self.state.store.events_of(&self.reach, self.purge, self.after, PAGE).await;
-            rows.inspect_err(|error| tracing::warn!(%error, "a stream of events ends")).ok()?
-        };
-        let rows = self.listener.unless_over(reading).await??;
+        let store = self.ear.store();
+        let reading = Box::pin(store.events_of(&self.reach, self.purge, self.after, PAGE));
+        let rows = self.listener.read(reading).await??;
         self.after = rows.last()?.event_no;
         self.ready = rows.into_iter().map(|row| Message::Event(Arc::new(row))).collect();
         Some(())

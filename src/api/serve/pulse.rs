@@ -275,7 +275,7 @@ mod tests {
         unread_answers: 1,
         stalled: Duration::from_secs(40),
         unread: Duration::from_secs(160),
-        keep_alive: Duration::from_secs(60),
+        keep_alive: Duration::from_mins(1),
     };
 
     fn later(seconds: u64) -> Instant {

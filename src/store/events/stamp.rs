@@ -67,12 +67,11 @@ impl Store {
         }
         let backlog =
             sqlx::query_scalar!("-- events_backlog\nselect after from events_backlog").maybe(&mut tx).await?;
-        let (stamped, has_more) = match backlog {
-            Some(after) => (stamp_backlog(&mut tx, after, limit).await?, true),
-            None => {
-                let stamped = stamp_committed(&mut tx, limit).await?;
-                (stamped, i64::try_from(stamped).is_ok_and(|stamped| stamped >= limit))
-            }
+        let (stamped, has_more) = if let Some(after) = backlog {
+            (stamp_backlog(&mut tx, after, limit).await?, true)
+        } else {
+            let stamped = stamp_committed(&mut tx, limit).await?;
+            (stamped, i64::try_from(stamped).is_ok_and(|stamped| stamped >= limit))
         };
         if stamped > 0 {
             tx.will_wake(STAMPED);

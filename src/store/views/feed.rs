@@ -35,7 +35,8 @@ pub struct FeedRow {
 }
 
 impl Store {
-    /// Up to `limit` events with numbers after `after`, in order.
+    /// Up to `limit` events with numbers after `after`, in order. Those of orgs are found by the index that begins with the org,
+    /// and each is looked up by itself, whatever the planner thinks of the tables.
     pub async fn feed(&self, reach: &Reach, after: i64, limit: i64) -> Result<Vec<FeedRow>, StoreError> {
         let mut tx = self.single_request("feed", Urgency::Ordinary).await?;
         let rows = match reach.orgs() {
@@ -61,19 +62,21 @@ impl Store {
                 sqlx::query_as!(
                     Row,
                     r#"-- feed_of_orgs
-                    select n.no as "no!", e.id, e.type as "event: EventType", e.at, e.actor, e.request_id, e.org, e.purge_id,
-                           e.event_no, e.job_id, j.upstream_job_id as "upstream_job_id?", e.hold_id, e.payload
+                    select n.no as "no!", e.id as "id!", e.type as "event!: EventType", e.at as "at!", e.actor as "actor!",
+                           e.request_id as "request_id?", e.org as "org?", e.purge_id as "purge_id?", e.event_no as "event_no?",
+                           e.job_id as "job_id?", j.upstream_job_id as "upstream_job_id?", e.hold_id as "hold_id?",
+                           e.payload as "payload!"
                     from (
                         select own.no, own.event_id
                         from (select distinct unnest($3::text[]) as name) o
                         cross join lateral (
-                            select no, event_id from event_numbers where org = o.name and no > $1 order by no limit $2
+                            select no, event_id from event_numbers where org = o.name and no > $1 order by org, no limit $2
                         ) own
                         order by own.no
                         limit $2
                     ) n
-                    join events e on e.id = n.event_id
-                    left join jobs j on j.id = e.job_id
+                    cross join lateral (select * from events where id = n.event_id limit 1) e
+                    left join lateral (select upstream_job_id from jobs where id = e.job_id limit 1) j on true
                     order by n.no"#,
                     after,
                     limit,

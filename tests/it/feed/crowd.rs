@@ -16,7 +16,7 @@ use crate::support::stream::Stream;
 async fn who_does_not_read_is_dropped_and_the_others_are_told_everything() {
     let setup = Setup::new().role(Role::Api);
     let impatient = setup.connections(|terms| {
-        (terms.head, terms.stalled) = (Duration::from_millis(400), Duration::from_secs(3))
+        (terms.head, terms.stalled) = (Duration::from_millis(400), Duration::from_secs(3));
     });
     let test = impatient.start().await;
     let mut reader = Stream::open(feed(&test), Some("0")).await;

@@ -42,9 +42,7 @@ impl Stream {
         }
         let response = request.send().await.unwrap();
         let (status, media_type) = (response.status(), response.headers().get(CONTENT_TYPE).cloned());
-        if status != StatusCode::OK {
-            panic!("{status}: {}", response.text().await.unwrap());
-        }
+        assert_eq!(status, StatusCode::OK, "{media_type:?}");
         assert_eq!(media_type.unwrap(), "text/event-stream");
         Self { response, unread: String::new(), comments: 0 }
     }
