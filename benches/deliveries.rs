@@ -16,14 +16,14 @@ use genesys_purge::domain::address::AddressRules;
 use genesys_purge::sandbox::Sandbox;
 use genesys_purge::webhooks::{Destination, Sender, SigningSecret, new_secret};
 use serde_json::{Value, json};
-use sqlx::Executor as _;
+use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use support::{Process, organization, quantiles, spread};
 
 /// Webhooks for the fast receiver in a round; a tenth as many for each of the others.
-const WEBHOOKS: usize = 4000;
+const WEBHOOKS: u16 = 4000;
 const ROUNDS: usize = 3;
 const ENDS: usize = 100;
 
@@ -56,7 +56,7 @@ async fn register(process: &Process, url: &str) -> String {
 }
 
 /// Has so many webhooks written for an endpoint, and told of.
-fn write(endpoint: &str, number: usize, payload: &str) -> String {
+fn write(endpoint: &str, number: u16, payload: &str) -> String {
     format!(
         "with written as (
              insert into events (id, type, org, actor, payload, at)
@@ -96,15 +96,15 @@ async fn main() {
     for _ in 0..ROUNDS {
         let before = taken.borrow().len();
         let bare_rate = bare_posts(&fast, &payload).await;
-        taken.wait_for(|all| all.len() == before + WEBHOOKS).await.unwrap();
+        taken.wait_for(|all| all.len() == before + usize::from(WEBHOOKS)).await.unwrap();
         for endpoint in &endpoints[1..] {
-            database.execute(&*write(endpoint, WEBHOOKS / 10, &payload)).await.unwrap();
+            database.execute(AssertSqlSafe(write(endpoint, WEBHOOKS / 10, &payload))).await.unwrap();
         }
-        database.execute(&*write(&endpoints[0], WEBHOOKS, &payload)).await.unwrap();
+        database.execute(AssertSqlSafe(write(&endpoints[0], WEBHOOKS, &payload))).await.unwrap();
         let began = Instant::now();
         database.execute("select pg_notify('genesys_purge_work', '#deliveries')").await.unwrap();
-        taken.wait_for(|all| all.len() == before + 2 * WEBHOOKS).await.unwrap();
-        let rate = WEBHOOKS as f64 / began.elapsed().as_secs_f64();
+        taken.wait_for(|all| all.len() == before + 2 * usize::from(WEBHOOKS)).await.unwrap();
+        let rate = f64::from(WEBHOOKS) / began.elapsed().as_secs_f64();
         rates.push(rate);
         bare.push(bare_rate);
         ratios.push(rate / bare_rate);
@@ -130,7 +130,7 @@ async fn bare_posts(url: &str, payload: &str) -> f64 {
         let sent = sender.send(&to, &number.to_string(), clock(), payload).await;
         assert!(sent.taken.is_ok(), "{sent:?}");
     }
-    WEBHOOKS as f64 / began.elapsed().as_secs_f64()
+    f64::from(WEBHOOKS) / began.elapsed().as_secs_f64()
 }
 
 /// From the moment that the last conversation ended, to the arrival of the webhook that tells it.

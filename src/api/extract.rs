@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::incoming;
 use super::incoming::Whole;
-use super::plain::{plain, wrong_fields};
+use super::plain::{plain, pointer, wrong_fields};
 use super::problem::{FieldError, Problem};
 use super::room::{Place, Places};
 use super::state::ApiState;
@@ -193,22 +193,6 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 
 fn not_json(error: &serde_json::Error) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the body is not valid JSON: {error}"))
-}
-
-pub(super) fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    let segment = |segment: &Segment| match segment {
-        Segment::Seq { index } => format!("/{index}"),
-        Segment::Map { key } => format!("/{}", escaped(key)),
-        Segment::Enum { variant } => format!("/{variant}"),
-        Segment::Unknown => String::new(),
-    };
-    path.iter().map(segment).collect()
-}
-
-/// A name as a step of a JSON pointer.
-pub(super) fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// The media type of a body, without its parameters, in lower case. One that is said to be in an encoding in which it would not

@@ -6,7 +6,9 @@ use axum::Extension;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use tokio::sync::OnceCell;
+use utoipa::openapi::Server;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
 use utoipa::{Modify, OpenApi};
 
 use super::prepared::Prepared;
@@ -45,6 +47,65 @@ impl Modify for BearerKey {
 /// The document without any call.
 pub(super) fn head() -> utoipa::openapi::OpenApi {
     Document::openapi()
+}
+
+/// Groups of calls, with what each is about.
+const TAGS: &[(&str, &str)] = &[
+    ("purges", "Ask for deletions, follow them, steer them."),
+    ("jobs", "The batches in which Genesys deletes."),
+    ("conversations", "What this service did about one conversation."),
+    ("holds", "Legal holds: what they protect is not deleted."),
+    ("orgs", "Genesys Cloud organizations: limits, blocks, the emergency brake."),
+    ("webhooks", "Endpoints, what they are sent, and what became of it."),
+    ("events", "Everything that happened, in order."),
+    ("operations", "Health, metrics, this document."),
+];
+
+/// Calls whose handler's name says too little by itself.
+const NAMES: &[(&str, &str)] = &[
+    ("conversation", "getConversation"),
+    ("conversations", "listPurgeConversations"),
+    ("events", "listPurgeEvents"),
+    ("job", "getJob"),
+    ("jobs", "listPurgeJobs"),
+    ("json", "getOpenapiJson"),
+    ("live", "getLiveness"),
+    ("metrics", "getMetrics"),
+    ("ready", "getReadiness"),
+    ("redeliver", "redeliverWebhook"),
+    ("redeliver_dead", "redeliverDeadWebhooks"),
+    ("report", "getPurgeReport"),
+    ("yaml", "getOpenapiYaml"),
+];
+
+/// What generators of clients want of the whole: groups that are described, a server, names of calls as in `createPurge`.
+pub(super) fn finish(document: &mut utoipa::openapi::OpenApi) {
+    document.servers = Some(vec![Server::new("/")]);
+    let tag = |(name, about): &(&str, &str)| TagBuilder::new().name(*name).description(Some(*about)).build();
+    document.tags = Some(TAGS.iter().map(tag).collect());
+    let items = document.paths.paths.values_mut();
+    let webhooks = document.webhooks.iter_mut().flat_map(|webhooks| webhooks.paths.values_mut());
+    for item in items.chain(webhooks) {
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            operation.operation_id = operation.operation_id.as_deref().map(name_of_call);
+        }
+    }
+}
+
+fn name_of_call(handler: &str) -> String {
+    let named = NAMES.iter().find(|(name, _)| *name == handler);
+    if let Some((_, name)) = named {
+        return (*name).to_owned();
+    }
+    let mut words = handler.split('_');
+    let mut whole = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let (first, rest) = word.split_at(word.ceil_char_boundary(1));
+        whole.push_str(&first.to_uppercase());
+        whole.push_str(rest);
+    }
+    whole
 }
 
 /// The document in both of its forms.

@@ -81,11 +81,10 @@ pub(super) fn wrong_fields<T: DeserializeOwned>(mut body: Value) -> Vec<FieldErr
     let mut errors = Vec::new();
     while errors.len() < MOST {
         let Err(error) = serde_path_to_error::deserialize::<_, T>(&body) else { break };
-        let path = super::extract::pointer(error.path());
+        let path = pointer(error.path());
         let Plain { missing, detail } = plain(&error.into_inner().to_string());
         let is_missing = missing.is_some();
-        let place =
-            missing.map_or_else(|| path.clone(), |name| format!("{path}/{}", super::extract::escaped(&name)));
+        let place = missing.map_or_else(|| path.clone(), |name| format!("{path}/{}", escaped(&name)));
         // One that was taken out because it is wrong is missing now.
         if errors.iter().any(|error: &FieldError| error.pointer == place) {
             break;
@@ -99,6 +98,22 @@ pub(super) fn wrong_fields<T: DeserializeOwned>(mut body: Value) -> Vec<FieldErr
         }
     }
     errors
+}
+
+pub(super) fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let segment = |segment: &Segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", escaped(key)),
+        Segment::Enum { variant } => format!("/{variant}"),
+        Segment::Unknown => String::new(),
+    };
+    path.iter().map(segment).collect()
+}
+
+/// A name as a step of a JSON pointer.
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

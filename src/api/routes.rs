@@ -238,6 +238,7 @@ fn document() -> Result<OpenApi, serde_json::Error> {
         whole.merge(part);
     }
     super::told::add(&mut whole);
+    openapi::finish(&mut whole);
     super::examples::add(&mut whole)?;
     Ok(whole)
 }

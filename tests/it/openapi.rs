@@ -44,7 +44,7 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/webhook-deliveries/{id}", &["get"]),
     ("/webhook-deliveries/{id}/redeliver", &["post"]),
     ("/webhook-endpoints", &["get", "post"]),
-    ("/webhook-endpoints/{id}", &["get", "patch", "delete"]),
+    ("/webhook-endpoints/{id}", &["delete", "get", "patch"]),
     ("/webhook-endpoints/{id}/rotate-secret", &["post"]),
     ("/webhook-endpoints/{id}/test", &["post"]),
 ];

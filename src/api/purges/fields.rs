@@ -57,10 +57,8 @@ pub(super) fn labels() -> Object {
 }
 
 pub(super) fn only_true() -> Object {
-    let values = [serde_json::Value::Bool(true), serde_json::Value::Null];
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Boolean, Type::Null]))
-        .enum_values(Some(values))
         .description(Some("True or left out: this service deletes permanently and does nothing else."))
         .build()
 }

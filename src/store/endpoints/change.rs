@@ -33,10 +33,10 @@ impl<T> Wish<T> {
         }
     }
 
-    fn or<'a>(&'a self, before: &'a Option<T>) -> &'a Option<T> {
+    fn or<'a>(&'a self, before: Option<&'a T>) -> Option<&'a T> {
         match self {
             Self::Unsaid => before,
-            Self::Set(value) => value,
+            Self::Set(value) => value.as_ref(),
         }
     }
 }
@@ -113,11 +113,10 @@ impl Store {
 /// Whoever enables it, or gives it another address, has it tried at once.
 async fn set(tx: &mut Tx, before: &Endpoint, change: &Change) -> Result<(), StoreError> {
     let url = change.url.as_ref().unwrap_or(&before.url);
-    let description = change.description.or(&before.description);
-    let events = change.events.or(&before.interest.events);
-    let events: Option<Vec<String>> =
-        events.as_ref().map(|events| events.iter().map(ToString::to_string).collect());
-    let orgs = change.orgs.or(&before.interest.orgs);
+    let description = change.description.or(before.description.as_ref());
+    let events = change.events.or(before.interest.events.as_ref());
+    let events: Option<Vec<String>> = events.map(|events| events.iter().map(ToString::to_string).collect());
+    let orgs = change.orgs.or(before.interest.orgs.as_ref());
     let enabled = change.enabled.unwrap_or(before.enabled);
     sqlx::query!(
         "-- set_endpoint
@@ -128,9 +127,9 @@ async fn set(tx: &mut Tx, before: &Endpoint, change: &Change) -> Result<(), Stor
         where id = $1",
         before.id,
         url,
-        description.as_deref(),
+        description.map(String::as_str),
         events.as_deref(),
-        orgs.as_deref(),
+        orgs.map(Vec::as_slice),
         enabled
     )
     .exactly(tx, 1)

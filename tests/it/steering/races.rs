@@ -71,8 +71,7 @@ pub struct Lane {
 
 impl Lane {
     pub async fn open(test: &TestService, rival: Rival) -> Self {
-        let settings = &test.settings;
-        let name = format!("{rival:?}").to_lowercase();
+        let (settings, name) = (&test.settings, format!("{rival:?}").to_lowercase());
         let org = OrgTerms { slots: 100_000, ..org_terms(&name, &settings.orgs["default"]) };
         let (engine, steering) = (test.store().await, test.store().await);
         engine.enroll_org(&name, &policy(settings), Enroller::Worker).await.unwrap();
@@ -384,11 +383,11 @@ async fn steering_that_races_with_the_engine_is_quiet_when_it_says() {
     let (mut untouched, mut submitted) = (0, 0);
     for (round, (purge, quiet_at)) in steered.iter().enumerate() {
         let Some(quiet_at) = quiet_at else { continue };
-        let state = test.purge_when(*purge, |body| body["counts"]["submitted"] == 0).await["state"].clone();
+        let body = test.purge_when(*purge, |body| body["counts"]["submitted"] == 0).await;
         let calls: Vec<Timestamp> = ids[round * 4..][..4].iter().flat_map(|&id| submits(&test, id)).collect();
         assert!(calls.iter().all(|at| at <= quiet_at), "{purge} is quiet at {quiet_at}, went at {calls:?}");
         *(if calls.is_empty() { &mut untouched } else { &mut submitted }) += 1;
-        if state == "paused" {
+        if body["state"] == "paused" {
             test.post(&format!("/purges/{purge}/resume"), &json!({})).await;
         }
     }
