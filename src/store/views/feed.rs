@@ -70,7 +70,7 @@ impl Store {
                         select own.no, own.event_id
                         from (select distinct unnest($3::text[]) as name) o
                         cross join lateral (
-                            select no, event_id from event_numbers where org = o.name and no > $1 order by org, no limit $2
+                            select no, event_id from event_numbers where org = o.name and no + 0 > $1 order by no + 0 limit $2
                         ) own
                         order by own.no
                         limit $2

@@ -53,6 +53,9 @@ async fn who_does_not_read_is_dropped_and_the_others_are_told_everything() {
     };
     let (read, everything) = tokio::join!(read, write);
     assert_eq!(read, everything);
+    // Who begins to read now would be a reader.
+    let listening = async || test.counted("genesys_purge_streams", "of=\"feed\"").await;
+    test.wait_until("they are dropped", async || listening().await == 1).await;
     for mut wire in stuck {
         // What the systems hold, and then the end: it was cut before all was told.
         let mut read = Vec::new();
