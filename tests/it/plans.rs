@@ -222,8 +222,14 @@ async fn a_list_of_deliveries_reads_what_it_shows_of_each_org_however_many_there
             let batch = format!("{orgs}, {middle}, {middle}, '{}', 101", Uuid::nil());
             assert_reads(&mut connection, "dead_since", &batch, PAGES).await;
         }
-        let page = format!("'{}', null, {middle}, null, 101, '{last}', null", Uuid::from_u128(1));
+        let page = format!("'{}', null, {middle}, null, 101, '{last}', null, null", Uuid::from_u128(1));
         assert_reads(&mut connection, "list_deliveries_of_purge", &page, PAGES).await;
+        let page = format!("'retention', null, {middle}, null, 101, null, null, '{last}'");
+        assert_reads(&mut connection, "list_deliveries_of_endpoint", &page, PAGES).await;
+        // Whom something is sent, and what: as many as are sent, however many wait.
+        let lanes = "'', 200, 5, 2, '{}', '{}', 'retention', true, 8, '{}'";
+        assert_reads(&mut connection, "delivery_lanes", lanes, 20.0).await;
+        assert_reads(&mut connection, "claim_deliveries", "'{retention}', '{8}', 64, 30", 80.0).await;
     }
 }
 

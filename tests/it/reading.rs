@@ -121,6 +121,7 @@ async fn a_purge_has_the_fields_of_the_contract() {
         "run",
         "startedAt",
         "state",
+        "webhookEndpointId",
     ];
     assert_eq!(keys(&body), fields);
     assert_eq!(keys(&body["progress"]), ["estimatedFinishAt", "perMinute"]);

@@ -18,7 +18,7 @@ use crate::store::endpoints::{Change, Changed, Wish};
 use crate::store::keys::By;
 
 /// What is to be other.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = WebhookEndpointChange)]
 pub(in crate::api) struct EndpointChange {
@@ -46,7 +46,7 @@ pub(in crate::api) struct EndpointChange {
 #[utoipa::path(
     patch, path = "/webhook-endpoints/{id}", tag = "webhooks",
     params(("id" = uuid::Uuid, Path, description = "The endpoint.")),
-    request_body = EndpointChange,
+    request_body(content = Option<EndpointChange>, description = "May be left out, or null: nothing changes."),
     responses(
         (status = 200, description = "The endpoint, as it is now.", body = EndpointBody),
         (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`"),
@@ -65,8 +65,7 @@ pub(in crate::api) async fn change_webhook_endpoint(
     _: NoQuery,
     request: Request,
 ) -> Result<Json<EndpointBody>, Problem> {
-    let body = JsonBody::<EndpointChange>::if_any(request, &state).await?;
-    let body = body.ok_or_else(|| Problem::invalid_field("", "expected an object"))?;
+    let body = JsonBody::<EndpointChange>::if_any(request, &state).await?.unwrap_or_default();
     let mut errors = Vec::new();
     let url = body.url.map(|url| fields::check_url(&mut errors, "/url", &url, &state));
     if let Wish::Set(description) = &body.description {

@@ -55,7 +55,7 @@ impl Walk<'_> {
             let told = self.truth.words.get(&id);
             let word = told.map(|(_, word)| *word);
             assert_eq!(word, Some(Word::Free), "an intent names {id}; what was told of it last");
-            let age = told.map(|(at, _)| self.truth.now() - *at).unwrap_or_default();
+            let age = told.map(|(at, _)| self.truth.now().saturating_sub(*at)).unwrap_or_default();
             let most = TERMS.validation_max_age + Duration::from_secs(1);
             assert!(age <= most, "an intent names {id}, of which was told {age:?} ago");
         }

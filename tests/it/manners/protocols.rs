@@ -134,6 +134,9 @@ async fn every_path_takes_its_methods_and_tells_them_to_who_tries_another() {
         }
         for method in ["OPTIONS", "TRACE", "DELETE", "PUT", "BREW"] {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
+            if allowed.iter().any(|allowed| *allowed == method.as_str()) {
+                continue;
+            }
             let response = test.request(method.clone(), &real).send().await.unwrap();
             assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
             let told = response.headers()["allow"].to_str().unwrap();

@@ -157,7 +157,7 @@ async fn a_webhook_of_a_worker_that_froze_is_sent_by_another_and_recorded_once()
     let before = everything(&test).await;
     frozen.send(Signal::SIGCONT);
     frozen
-        .logged(|line| line["message"] == "a delivery's attempt could not be recorded; it is repeated")
+        .logged(|line| line["message"] == "attempts took longer than their lease; they are repeated")
         .await;
     assert_eq!(everything(&test).await, before);
     for process in [frozen, other] {
