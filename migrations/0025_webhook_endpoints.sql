@@ -48,7 +48,7 @@ create table endpoint_health (
 alter table deliveries add column due_at timestamptz;
 
 -- The next of each endpoint.
-create index deliveries_of_endpoints_due on deliveries (endpoint, (coalesce(due_at, run_at))) where state = 'pending';
+create index deliveries_of_endpoints_due on deliveries (endpoint, (coalesce(due_at, run_at)), id) where state = 'pending';
 -- GET /webhook-deliveries?endpoint=
 create index deliveries_by_endpoint on deliveries (endpoint, created_at, id);
 
