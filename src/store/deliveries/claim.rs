@@ -198,7 +198,8 @@ async fn lanes(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Lane>, StoreError> {
                e.purge_id is not null as "is_of_purge!"
         from lane
         left join endpoint_health h on h.endpoint = lane.endpoint
-        left join webhook_endpoints e on e.id = case when lane.endpoint <> $7 then lane.endpoint::uuid end
+        -- Of what a later version knows and this one does not, nothing is sent, and nothing is given up.
+        left join webhook_endpoints e on e.id = case when lane.endpoint ~ '^[0-9a-f-]{36}$' then lane.endpoint::uuid end
         left join unnest($5::text[], $6::bigint[]) as busy (endpoint, number) on busy.endpoint = lane.endpoint
         left join lateral (
             select coalesce(due_at, run_at) as due from deliveries
@@ -207,7 +208,7 @@ async fn lanes(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Lane>, StoreError> {
             order by coalesce(due_at, run_at)
             limit 1
         ) first on true
-        where $8 or lane.endpoint <> $7
+        where case when lane.endpoint = $7 then $8 else lane.endpoint ~ '^[0-9a-f-]{36}$' end
         order by lane.endpoint"#,
         wanted.after,
         LANES,

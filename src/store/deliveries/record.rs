@@ -105,7 +105,31 @@ impl Store {
         if attempts.is_empty() {
             return Ok(Recorded::default());
         }
-        self.retried(|| self.try_record_attempts(attempts, patience)).await
+        match self.retried(|| self.try_record_attempts(attempts, patience)).await {
+            // One of them may be to blame: the others are not to suffer for it.
+            Err(error) if attempts.len() > 1 && !error.is_outage() => {
+                self.record_alone(attempts, patience).await
+            }
+            recorded => recorded,
+        }
+    }
+
+    async fn record_alone(&self, attempts: &[Attempt], patience: &Patience) -> Result<Recorded, StoreError> {
+        let mut all = Recorded::default();
+        for attempt in attempts {
+            match self.retried(|| self.try_record_attempts(std::slice::from_ref(attempt), patience)).await {
+                Ok(recorded) => {
+                    all.next = all.next.into_iter().chain(recorded.next).min();
+                    all.disabled.extend(recorded.disabled);
+                    all.lost += recorded.lost;
+                }
+                Err(error) if error.is_outage() => return Err(error),
+                Err(error) => {
+                    tracing::error!(delivery = %attempt.delivery.id, %error, "an attempt could not be recorded; it is repeated");
+                }
+            }
+        }
+        Ok(all)
     }
 
     async fn try_record_attempts(

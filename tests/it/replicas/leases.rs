@@ -156,9 +156,7 @@ async fn a_webhook_of_a_worker_that_froze_is_sent_by_another_and_recorded_once()
     is_over(&test, purge).await;
     let before = everything(&test).await;
     frozen.send(Signal::SIGCONT);
-    frozen
-        .logged(|line| line["message"] == "attempts took longer than their lease; they are repeated")
-        .await;
+    frozen.logged(|line| line["message"] == "attempts took longer than their lease; they are repeated").await;
     assert_eq!(everything(&test).await, before);
     for process in [frozen, other] {
         assert_eq!(process.end(Signal::SIGTERM).await, Some(0));

@@ -140,3 +140,49 @@ async fn the_operators_own_receiver_is_never_disabled() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn one_attempt_that_can_not_be_recorded_harms_no_other() {
+    let test = near().env("PURGE__WEBHOOKS__RETRY_SCHEDULE", "1h").start().await;
+    test.sql(
+        "create function refuse_one() returns trigger language plpgsql as $$
+         begin
+             if new.response = 'poison' then raise exception 'poison'; end if;
+             return new;
+         end $$;
+         create trigger refuse_one before insert on delivery_attempts for each row execute function refuse_one()",
+    )
+    .await;
+    // They end together.
+    let [poisoned, healthy] = [Receiver::start().await, Receiver::start().await];
+    for receiver in [&poisoned, &healthy] {
+        register(&test, json!({ "url": receiver.url, "secret": SECRET })).await;
+    }
+    poisoned.answer_next(&[Answer::Saying(200, "poison"); 9]);
+    end_purges(&test, 3).await;
+    healthy.wait_for(3, |_| true).await;
+    poisoned.wait_for(3, |_| true).await;
+    let recorded = "select count(*) from deliveries where state = 'delivered'";
+    test.wait_until("what can be recorded is", async || test.number(recorded).await == 6).await;
+    assert_eq!(test.number("select count(*) from deliveries where state = 'pending'").await, 3);
+}
+
+#[tokio::test]
+async fn what_is_for_an_endpoint_of_a_later_version_is_left_alone_and_holds_up_nobody() {
+    let test = near().start().await;
+    test.sql(
+        "insert into events (id, type, actor, payload, at)
+         values ('00000000-0000-0000-0000-000000000001', 'purge_completed', 'engine', '{}', now());
+         insert into deliveries (id, event_id, endpoint, payload, due_at, run_at)
+         select gen_random_uuid(), '00000000-0000-0000-0000-000000000001', endpoint, '{}', now(), '9999-01-01'
+         from unnest(array['queue:a', 'zzz', '!']) as e (endpoint)",
+    )
+    .await;
+    end_purges(&test, 1).await;
+    test.receiver.wait_for(1, |_| true).await;
+    assert_eq!(
+        test.number("select count(*) from deliveries where state = 'pending' and endpoint <> 'retention'")
+            .await,
+        3
+    );
+}
