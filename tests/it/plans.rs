@@ -230,6 +230,9 @@ async fn a_list_of_deliveries_reads_what_it_shows_of_each_org_however_many_there
         let lanes = "'', 200, 5, 2, '{}', '{}', 'retention', true, 8, '{}'";
         assert_reads(&mut connection, "delivery_lanes", lanes, 20.0).await;
         assert_reads(&mut connection, "claim_deliveries", "'{retention}', '{8}', 64, 30", 80.0).await;
+        let ended =
+            format!("'[{{\"id\": \"{}\", \"epoch\": 0, \"state\": \"delivered\"}}]'", Uuid::from_u128(9));
+        assert_reads(&mut connection, "record_attempts", &ended, 20.0).await;
     }
 }
 

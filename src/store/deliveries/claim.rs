@@ -262,8 +262,7 @@ async fn claim(
             update deliveries d
             set lease_until = clock_timestamp() + make_interval(secs => $4 * power(2, least(d.epoch - d.attempt, 8))),
                 epoch = d.epoch + 1
-            from due
-            where d.id = due.id
+            where d.id = any(array(select id from due))
             returning d.*
         )
         select c.id as "id!", c.epoch as "epoch!", c.event_id as "event_id!", c.endpoint as "endpoint!", e.purge_id,
@@ -305,13 +304,12 @@ async fn bury(tx: &mut Tx, endpoints: &[&str]) -> Result<bool, StoreError> {
         update deliveries d
         set state = 'dead', lease_until = null, epoch = epoch + 1,
             last_error = 'not sent: the endpoint is disabled or deleted'
-        from (
+        where d.id = any(array(
             select id from deliveries
             where state = 'pending' and endpoint = any($1)
             limit $2
             for update skip locked
-        ) closed
-        where d.id = closed.id",
+        ))",
         &endpoints,
         BURIED
     )

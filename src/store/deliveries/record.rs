@@ -168,7 +168,11 @@ async fn write(tx: &mut Tx, attempts: &[Attempt]) -> Result<(Vec<Uuid>, Option<D
                 id uuid, epoch bigint, state text, again float8, status int, error text, latency float8, response text
             )
         ), locked as (
-            select d.id from deliveries d join sent s on s.id = d.id and s.epoch = d.epoch order by d.id for no key update of d
+            select d.id from deliveries d
+            where d.id = any(array(select id from sent))
+              and exists (select from sent s where s.id = d.id and s.epoch = d.epoch)
+            order by d.id
+            for no key update
         ), recorded as (
             update deliveries d
             set state = case when s.state = 'dead' and d.schedule_from > d.attempt then 'pending'
@@ -177,9 +181,8 @@ async fn write(tx: &mut Tx, attempts: &[Attempt]) -> Result<(Vec<Uuid>, Option<D
                 due_at = case when d.due_at is null then null else clock_timestamp() + make_interval(secs => case when d.schedule_from > d.attempt then 0 else s.again end) end,
                 attempt = d.attempt + 1, last_status = s.status, last_error = s.error, lease_until = null,
                 delivered_at = case when s.state = 'delivered' then clock_timestamp() end
-            from locked
-            join sent s on s.id = locked.id
-            where d.id = locked.id
+            from sent s
+            where d.id = any(array(select id from locked)) and s.id = d.id and s.epoch = d.epoch
             returning d.id, d.attempt, d.state, coalesce(d.due_at, d.run_at) as due
         ), logged as (
             insert into delivery_attempts (delivery_id, attempt, at, status, latency_seconds, response, error)
