@@ -29,8 +29,9 @@ pub use deliveries::retention_secret;
 pub use terms::{engine_terms, org_terms, policy, promotion};
 pub use world::World;
 
+use crate::admin;
 use crate::api::{
-    self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, Live, MetricsDesk, QuotaTerms, Quotas,
+    self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, Live, Pages, MetricsDesk, QuotaTerms, Quotas,
     Room,
 };
 use crate::config::{MetricsAccess, OrgSettings, Settings};
@@ -172,9 +173,10 @@ impl Service {
             let (address, listener) = bind("server.health_bind", health_bind)?;
             health_address = Some(address);
             let state = ApiState { calls: Calls::Operations, ..state.clone() };
-            http.spawn(api::serve(listener, state, stop_http.clone()));
+            http.spawn(api::serve(listener, state, Pages::default(), stop_http.clone()));
         }
-        http.spawn(api::serve(listener, state, stop_http.clone()));
+        let pages = admin::pages(&state, world.random());
+        http.spawn(api::serve(listener, state, pages, stop_http.clone()));
         http.close();
         background.close();
         Ok(Self { address, health_address, http, background, stop_http, stop_background, cut, engine, store })
