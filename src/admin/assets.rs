@@ -18,8 +18,7 @@ struct Asset {
 }
 
 static ASSETS: LazyLock<[Asset; 4]> = LazyLock::new(|| {
-    let asset =
-        |name, media_type, bytes| Asset { name, media_type, bytes, prepared: OnceCell::new() };
+    let asset = |name, media_type, bytes| Asset { name, media_type, bytes, prepared: OnceCell::new() };
     [
         asset("admin.css", "text/css; charset=utf-8", include_bytes!("assets/admin.css")),
         asset("htmx.min.js", "text/javascript; charset=utf-8", include_bytes!("assets/htmx.min.js")),

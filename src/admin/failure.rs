@@ -18,11 +18,9 @@ pub(super) fn shown(mut response: Response, visitor: Option<&Visitor>) -> Respon
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = html! {
-        p.notice.bad { (problem.detail) }
-        @if problem.errors.len() > 1 {
-            ul {
-                @for error in &problem.errors { li { code { (error.pointer) } " " (error.detail) } }
-            }
+        @if problem.errors.is_empty() { p.notice.bad { (problem.detail) } }
+        @for error in &problem.errors {
+            p.notice.bad { strong { (error.pointer.trim_start_matches('/')) } " " (error.detail) }
         }
         @if status == StatusCode::UNPROCESSABLE_ENTITY {
             p { "Go back to change it; your browser keeps what you typed." }

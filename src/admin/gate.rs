@@ -50,7 +50,8 @@ impl Visitor {
 
     /// Refuses a form that was not made for this session.
     pub(super) fn check_token(&self, sent: &str) -> Result<(), Problem> {
-        let is_ours = aws_lc_rs::constant_time::verify_slices_are_equal(sent.as_bytes(), self.token.as_bytes());
+        let is_ours =
+            aws_lc_rs::constant_time::verify_slices_are_equal(sent.as_bytes(), self.token.as_bytes());
         is_ours.map_err(|_| {
             let detail = "this form belongs to another session; open the page again and send it from there";
             Problem::new(StatusCode::FORBIDDEN, "foreign_form", detail)

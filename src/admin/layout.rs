@@ -19,7 +19,8 @@ impl IntoResponse for Page {
 }
 
 /// No styles of its own, and nothing that is read as code: the policy of the pages forbids both.
-const HTMX: &str = r#"{"includeIndicatorStyles":false,"allowEval":false,"historyCacheSize":0,"selfRequestsOnly":true}"#;
+const HTMX: &str =
+    r#"{"includeIndicatorStyles":false,"allowEval":false,"historyCacheSize":0,"selfRequestsOnly":true}"#;
 
 /// A page with this title and body.
 pub(super) fn page(visitor: Option<&Visitor>, title: &str, body: &Markup) -> Page {

@@ -30,7 +30,11 @@ pub(super) async fn page(State(desk): State<Desk>, visitor: Visitor) -> Result<R
     }
     let live = live(&desk, &visitor).await?;
     // What is fetched every few seconds is the part that changes.
-    let plots = if visitor.is_refresh { html! {} } else { plots::both(&desk, &visitor.caller.reach).await? };
+    let plots = if visitor.is_refresh {
+        html! {}
+    } else {
+        plots::both(&desk, &visitor.caller.reach).await?
+    };
     let body = html! {
         (live)
         h2 { "Last 24 hours" }

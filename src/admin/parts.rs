@@ -1,7 +1,7 @@
 //! Pieces of pages.
 
-use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -131,10 +131,14 @@ mod tests {
 
     #[test]
     fn numbers_and_spans_are_written_for_people() {
-        for (value, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (10_000_000, "10,000,000"), (-1234, "-1,234")] {
+        for (value, text) in
+            [(0, "0"), (999, "999"), (1000, "1,000"), (10_000_000, "10,000,000"), (-1234, "-1,234")]
+        {
             assert_eq!(number(value), text);
         }
-        for (seconds, text) in [(-1, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3661, "1 h 1 min"), (90_000, "1 d 1 h")] {
+        for (seconds, text) in
+            [(-1, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3661, "1 h 1 min"), (90_000, "1 d 1 h")]
+        {
             assert_eq!(span(seconds), text);
         }
         assert_eq!(counted(1, "conversation", "conversations"), "1 conversation");

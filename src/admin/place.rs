@@ -34,7 +34,8 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Asked<T
         let wrong = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_query", detail);
         let uri = uri.map_err(|_| wrong("the address of this page can't be read".to_owned()))?;
         Query::try_from_uri(&uri).map(|query| Self(query.0)).map_err(|error| {
-            let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            let why =
+                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             wrong(why)
         })
     }

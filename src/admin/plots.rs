@@ -52,7 +52,8 @@ pub(super) async fn both(desk: &Desk, reach: &Reach) -> Result<Markup, Problem> 
     let this_hour = this_hour.map_err(|_| Problem::internal())?;
     let hour = |back: i64| this_hour - SignedDuration::from_hours(back);
     let hours: Vec<Timestamp> = (0..HOURS).rev().map(hour).collect();
-    let (throughput, outcomes) = (throughput(desk, reach, &hours, now).await?, outcomes(desk, reach, &hours).await?);
+    let (throughput, outcomes) =
+        (throughput(desk, reach, &hours, now).await?, outcomes(desk, reach, &hours).await?);
     Ok(html! { div.plots { (throughput.show()?) (outcomes.show()?) } })
 }
 
@@ -206,7 +207,8 @@ impl Plot {
                 .draw()?;
             for (place, (_, values)) in (0..).zip(&self.hours) {
                 let mut told = 0;
-                for (value, (_, _, color)) in values.iter().zip(self.series).filter(|(value, _)| **value > 0) {
+                for (value, (_, _, color)) in values.iter().zip(self.series).filter(|(value, _)| **value > 0)
+                {
                     let mut piece =
                         Rectangle::new([(place, told), (place + 1, told + value)], color.filled());
                     piece.set_margin(0, 0, 1, 1);

@@ -56,12 +56,7 @@ impl Sessions {
     }
 
     /// The cookie of a new session.
-    pub(super) async fn begin(
-        &self,
-        store: &Store,
-        key_id: Uuid,
-        now: Timestamp,
-    ) -> Result<String, Problem> {
+    pub(super) async fn begin(&self, store: &Store, key_id: Uuid, now: Timestamp) -> Result<String, Problem> {
         let mut told = Vec::with_capacity(LENGTH + SIGNATURE);
         told.extend_from_slice(key_id.as_bytes());
         told.extend_from_slice(&now.as_second().saturating_add(LASTS).to_be_bytes());
@@ -120,7 +115,9 @@ fn is_loopback_in_clear(asked: &HeaderMap) -> bool {
         return false;
     }
     let host = text("host");
-    let host = host.rsplit_once(':').map_or(host, |(host, port)| if port.ends_with(']') { text("host") } else { host });
+    let host = host
+        .rsplit_once(':')
+        .map_or(host, |(host, port)| if port.ends_with(']') { text("host") } else { host });
     matches!(host, "localhost" | "[::1]") || (host.starts_with("127.") && host.split('.').count() == 4)
 }
 

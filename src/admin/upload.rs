@@ -61,7 +61,8 @@ pub(super) async fn read(desk: &Desk, visitor: &Visitor, request: Request) -> Re
     for _ in 0..MOST_FIELDS {
         // What comes before the file has to come soon; the file has a patience of its own.
         let field = timeout(desk.api.connections.whole, form.next_field()).await;
-        let field = field.map_err(|_| broken("it came too slowly"))?.map_err(|error| broken(&error.to_string()))?;
+        let field =
+            field.map_err(|_| broken("it came too slowly"))?.map_err(|error| broken(&error.to_string()))?;
         let Some(field) = field else { break };
         let name = field.name().unwrap_or_default().to_owned();
         if name == "file" {
@@ -70,7 +71,8 @@ pub(super) async fn read(desk: &Desk, visitor: &Visitor, request: Request) -> Re
             return Ok(Uploaded { fields, ids });
         }
         let text = timeout(desk.api.connections.whole, field.text()).await;
-        let text = text.map_err(|_| broken("it came too slowly"))?.map_err(|error| broken(&error.to_string()))?;
+        let text =
+            text.map_err(|_| broken("it came too slowly"))?.map_err(|error| broken(&error.to_string()))?;
         if name == "ids" {
             check(visitor, &fields)?;
             pasted = text;

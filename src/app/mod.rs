@@ -31,8 +31,8 @@ pub use world::World;
 
 use crate::admin;
 use crate::api::{
-    self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, Live, Pages, MetricsDesk, QuotaTerms, Quotas,
-    Room,
+    self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, Live, MetricsDesk, Pages, QuotaTerms,
+    Quotas, Room,
 };
 use crate::config::{MetricsAccess, OrgSettings, Settings};
 use crate::domain::retention::Policy;

@@ -40,8 +40,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "admin", "api", "config", "domain", "engine", "feed", "genesys", "meters", "postgres", "store", "upkeep",
-            "webhooks",
+            "admin", "api", "config", "domain", "engine", "feed", "genesys", "meters", "postgres", "store",
+            "upkeep", "webhooks",
         ],
     ),
     (
@@ -94,8 +94,8 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "tokio",
         &[
-            "admin", "api", "app", "cli", "engine", "feed", "genesys", "intake", "postgres", "sandbox", "store",
-            "upkeep", "webhooks",
+            "admin", "api", "app", "cli", "engine", "feed", "genesys", "intake", "postgres", "sandbox",
+            "store", "upkeep", "webhooks",
         ],
     ),
 ];

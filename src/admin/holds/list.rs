@@ -29,7 +29,10 @@ pub(in crate::admin) async fn page(
     let mut holds = desk.api.store.holds(&visitor.caller.reach, from.before, fetched).await?;
     let has_more = holds.len() > ROWS;
     holds.truncate(ROWS);
-    let next = holds.last().filter(|_| has_more).map(|last| path("/admin/holds", &[("before", &last.id.to_string())]));
+    let next = holds
+        .last()
+        .filter(|_| has_more)
+        .map(|last| path("/admin/holds", &[("before", &last.id.to_string())]));
     let body = html! {
         @if visitor.may(Scope::HoldsWrite) { p { a.button.primary href="/admin/holds/new" { "New hold" } } }
         @if holds.is_empty() { p { "No holds." } } @else { (table(&holds)) }

@@ -43,7 +43,10 @@ pub(in crate::admin) async fn page(
         ("External id", text_if_any(hold.external_id.as_deref())),
         ("Orgs", html! { (hold.orgs.join(", ")) }),
         ("Created", html! { (time(hold.created_at)) " by " (hold.created_by) }),
-        ("Released", html! { (time_if_any(hold.released_at)) @if let Some(by) = &hold.released_by { " by " (by) } }),
+        (
+            "Released",
+            html! { (time_if_any(hold.released_at)) @if let Some(by) = &hold.released_by { " by " (by) } },
+        ),
         ("Id", html! { code { (hold.id) } }),
     ];
     let body = html! {

@@ -40,8 +40,7 @@ pub(super) async fn report(
     version: Version,
 ) -> Result<Response, Problem> {
     visitor.must(Scope::PurgesRead)?;
-    let mut response =
-        whole(&desk.api, &visitor.caller.reach, KeyId(visitor.key_id), id, version).await?;
+    let mut response = whole(&desk.api, &visitor.caller.reach, KeyId(visitor.key_id), id, version).await?;
     let name = HeaderValue::from_str(&format!("attachment; filename=\"purge-{id}.csv\""));
     response.headers_mut().insert(CONTENT_DISPOSITION, name.map_err(|_| Problem::internal())?);
     Ok(response)

@@ -100,10 +100,13 @@ fn about(purge: &Purge) -> Markup {
     let rows = [
         ("Reason", text_if_any(purge.reason.as_deref())),
         ("Reference", text_if_any(purge.reference.as_deref())),
-        ("Labels", html! {
-            @for (key, value) in labels.into_iter().flatten() { span.label { (key) ":" (value.as_str().unwrap_or_default()) } " " }
-            @if labels.is_none_or(serde_json::Map::is_empty) { (none()) }
-        }),
+        (
+            "Labels",
+            html! {
+                @for (key, value) in labels.into_iter().flatten() { span.label { (key) ":" (value.as_str().unwrap_or_default()) } " " }
+                @if labels.is_none_or(serde_json::Map::is_empty) { (none()) }
+            },
+        ),
         ("Requested by", html! { (purge.requested_by) }),
         ("Accepted", time(purge.created_at)),
         ("Started", time_if_any(purge.started_at)),

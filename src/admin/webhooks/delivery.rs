@@ -49,7 +49,10 @@ fn about(delivery: &DeliveryRow) -> Markup {
     facts(&[
         ("State", state(delivery.state)),
         ("Endpoint", endpoint(delivery)),
-        ("Purge", html! { @match delivery.purge { Some(purge) => a href={ "/admin/purges/" (purge) } { (purge) }, None => (none()) } }),
+        (
+            "Purge",
+            html! { @match delivery.purge { Some(purge) => a href={ "/admin/purges/" (purge) } { (purge) }, None => (none()) } },
+        ),
         ("Upstream job", text_if_any(delivery.upstream_job_id.as_deref())),
         ("Org", text_if_any(delivery.org.as_deref())),
         ("webhook-id", html! { code { (delivery.event_id) } }),

@@ -17,8 +17,8 @@ use crate::api::request_id::RequestId;
 use crate::api::state::ApiState;
 use crate::domain::endpoints::{Interest, Told};
 use crate::domain::keys::Caller;
-use crate::store::endpoints::{Endpoint, MOST};
 use crate::store::endpoints::create::NewEndpoint;
+use crate::store::endpoints::{Endpoint, MOST};
 use crate::store::keys::By;
 
 /// A receiver to register.

@@ -44,12 +44,7 @@ pub(in crate::api) async fn release_hold(
 }
 
 /// Releases it.
-pub(crate) async fn released(
-    state: &ApiState,
-    reach: &Reach,
-    by: By<'_>,
-    id: Uuid,
-) -> Result<Hold, Problem> {
+pub(crate) async fn released(state: &ApiState, reach: &Reach, by: By<'_>, id: Uuid) -> Result<Hold, Problem> {
     match state.store.release_hold(reach, id, by).await?.ok_or_else(unknown)? {
         Released::Done(hold) => Ok(hold),
         Released::Already(hold) => {

@@ -69,11 +69,7 @@ impl Store {
         .await?;
         Ok(rows
             .into_iter()
-            .map(|row| HourOfJobs {
-                hour: row.hour.to_jiff(),
-                completed: row.completed,
-                others: row.others,
-            })
+            .map(|row| HourOfJobs { hour: row.hour.to_jiff(), completed: row.completed, others: row.others })
             .collect())
     }
 

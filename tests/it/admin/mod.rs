@@ -11,11 +11,14 @@ use genesys_purge::sandbox::{JobDuration, Kind, Shares};
 use crate::support::Setup;
 use browser::Browser;
 
-/// An organization with something of everything, whose jobs take a moment.
+/// An organization with something of everything, whose jobs take a moment; receivers may be on this machine.
 fn setup() -> Setup {
     let shares =
         Shares { eligible: 0.7, held: 0.1, young: 0.1, active: 0.05, deleted: 0.05, ..Shares::none() };
-    Setup::new().sandbox(|settings| {
+    let setup = Setup::new()
+        .env("PURGE__WEBHOOKS__ALLOWED_NETWORKS", "127.0.0.0/8")
+        .env("PURGE__WEBHOOKS__ALLOWED_PORTS", "1-65535");
+    setup.sandbox(|settings| {
         (settings.conversations, settings.shares) = (200, shares);
         settings.job_duration = JobDuration { base_ms: 400, jitter_ms: 0 };
     })

@@ -87,7 +87,8 @@ async fn a_purge_is_made_and_watched_without_any_script() {
     let (token, once) = (value(&page, "token"), value(&page, "once"));
     let ids = &test.ids_of(Kind::Eligible)[..3];
     let csv: String = ids.iter().map(|id| format!("{id},x\r\n")).collect();
-    let fields = [("token", token.as_str()), ("once", &once), ("org", "default"), ("reference", "plain"), ("ids", "")];
+    let fields =
+        [("token", token.as_str()), ("once", &once), ("org", "default"), ("reference", "plain"), ("ids", "")];
     let form = || multipart(plain.post("/admin/purges/new"), &fields, &format!("conversationId,y\r\n{csv}"));
     let response = form().send().await.unwrap();
     assert_eq!(response.status(), StatusCode::SEE_OTHER, "{:?}", response.text().await);
@@ -119,8 +120,9 @@ async fn pasted_ids_and_a_file_are_refused_together_and_wrong_ids_are_named() {
     let id = test.ids_of(Kind::Eligible)[0].to_string();
     for (pasted, file, told) in [
         (id.as_str(), id.as_str(), "either pasted ids or a file"),
-        ("not-an-id", "", "line 1"),
-        ("", "", "no conversation"),
+        ("not-an-id", "", "names no column"),
+        (format!("{id} another").as_str(), "", "line 2"),
+        ("", "", "no conversation id"),
     ] {
         let fields = [("token", token.as_str()), ("org", "default"), ("ids", pasted)];
         let form = multipart(plain.post("/admin/purges/new"), &fields, file);
@@ -140,13 +142,23 @@ async fn a_key_of_one_org_sees_that_org_alone() {
     let purge = test.purge_with(serde_json::json!({"conversationIds": [id], "org": "default"})).await;
     test.finished(purge).await;
     let (status, hold) = test
-        .post("/holds", &serde_json::json!({"matter": "of default", "conversationIds": [id], "org": "default"}))
+        .post(
+            "/holds",
+            &serde_json::json!({"matter": "of default", "conversationIds": [id], "org": "default"}),
+        )
         .await;
     assert_eq!(status, StatusCode::CREATED, "{hold}");
     let hold = hold["id"].as_str().unwrap();
     let plain = Plain::sign_in(&test, &test.make_key_of("of eu", Scope::ALL, Some(&["eu"])).await).await;
     let everything = Plain::sign_in(&test, &test.key).await;
-    for path in ["/admin", "/admin/purges", "/admin/holds", "/admin/purges/new", "/admin/keys", "/admin/webhooks/deliveries"] {
+    for path in [
+        "/admin",
+        "/admin/purges",
+        "/admin/holds",
+        "/admin/purges/new",
+        "/admin/keys",
+        "/admin/webhooks/deliveries",
+    ] {
         let page = plain.page(path).await;
         for foreign in [purge.to_string(), hold.to_owned(), "tester".to_owned(), "Stop default".to_owned()] {
             assert!(!page.contains(&foreign), "{path} shows {foreign}: {page}");
@@ -188,11 +200,19 @@ async fn a_key_may_on_the_pages_what_it_may_by_its_scopes() {
     let token = reader.token().await;
     for path in ["/admin", "/admin/purges", "/admin/holds", &format!("/admin/purges/{purge}")] {
         let page = reader.page(path).await;
-        for act in ["New purge", "New hold", "Stop default", "id=\"cancel\"", "/admin/keys", "/admin/webhooks"] {
+        for act in
+            ["New purge", "New hold", "Stop default", "id=\"cancel\"", "/admin/keys", "/admin/webhooks"]
+        {
             assert!(!page.contains(act), "{path} offers {act}");
         }
     }
-    for path in ["/admin/keys", "/admin/webhooks", "/admin/purges/new", "/admin/holds/new", "/admin/orgs/default/stop"] {
+    for path in [
+        "/admin/keys",
+        "/admin/webhooks",
+        "/admin/purges/new",
+        "/admin/holds/new",
+        "/admin/orgs/default/stop",
+    ] {
         let (status, page) = reader.any(path).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
         assert!(page.contains("does not have the scope"), "{path}: {page}");
@@ -229,7 +249,9 @@ async fn a_revoked_key_ends_its_session() {
     let token = plain.token().await;
     assert!(store.revoke_key(id).await.unwrap());
     store.close().await;
-    for request in [plain.get("/admin/keys"), plain.post("/admin/orgs/default/stop").form(&[("token", &token)])] {
+    for request in
+        [plain.get("/admin/keys"), plain.post("/admin/orgs/default/stop").form(&[("token", &token)])]
+    {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::SEE_OTHER);
         assert!(location(&response).starts_with("/admin/sign-in"), "{}", location(&response));
