@@ -83,6 +83,11 @@ pub(super) fn state(state: PurgeState, is_dry_run: bool) -> Markup {
     }
 }
 
+/// How long a call took.
+pub(super) fn took(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.0} ms", seconds * 1000.0) } else { format!("{seconds:.2} s") }
+}
+
 /// A list of names and values.
 pub(super) fn facts(rows: &[(&str, Markup)]) -> Markup {
     html! {

@@ -1,5 +1,7 @@
 //! The conversations of a purge, in the order of the request.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -9,10 +11,11 @@ use super::{name, read};
 use crate::admin::Desk;
 use crate::admin::gate::Visitor;
 use crate::admin::layout::{self, Page};
-use crate::admin::parts::{ROWS, next_page, none, path, text_if_any, time, words};
+use crate::admin::parts::{ROWS, next_page, none, path, time, words};
 use crate::admin::place::{Asked, At};
 use crate::api::Problem;
 use crate::domain::outcome::Outcome;
+use crate::store::holds::read::Hold;
 use crate::store::views::conversations::ConversationRow;
 
 #[derive(Debug, Deserialize)]
@@ -21,13 +24,13 @@ pub(in crate::admin) struct Filter {
     after: Option<i32>,
 }
 
-/// What a list of conversations is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
-    /// All there is to tell.
-    Everything,
-    /// They have one outcome: only why.
-    Reasons,
+/// How a list of conversations is shown.
+pub(super) struct Looks<'a> {
+    pub(super) name: &'a str,
+    /// They do not have one outcome alone.
+    pub(super) has_outcome: bool,
+    /// The holds that name some of them.
+    pub(super) holds: &'a BTreeMap<Uuid, Vec<Hold>>,
 }
 
 pub(in crate::admin) async fn page(
@@ -43,6 +46,7 @@ pub(in crate::admin) async fn page(
     let here = format!("/admin/purges/{id}/conversations");
     let outcome = filter.outcome.map(Outcome::as_str).unwrap_or_default();
     let next = next.map(|next| path(&here, &[("outcome", outcome), ("after", &next.to_string())]));
+    let looks = Looks { name: "Conversations", has_outcome: true, holds: &BTreeMap::new() };
     let body = html! {
         p { a href={ "/admin/purges/" (id) } { "Back to the purge" } }
         form.filter.card method="get" action=(here) {
@@ -55,33 +59,36 @@ pub(in crate::admin) async fn page(
             div.end { button type="submit" { "Filter" } }
         }
         @if list.is_empty() { p { @if next.is_some() { "None among these; the next page goes on." } @else { "None." } } }
-        @else { (rows(&list, Shown::Everything)) }
+        @else { (rows(&list, &looks)) }
         (next_page(next.as_deref()))
     };
     Ok(layout::page(Some(&visitor), &format!("Conversations of {}", name(&purge)), &body))
 }
 
 /// A row each.
-pub(super) fn rows(list: &[ConversationRow], shown: Shown) -> Markup {
-    let has_outcome = shown == Shown::Everything;
+pub(super) fn rows(list: &[ConversationRow], looks: &Looks<'_>) -> Markup {
+    let has_job = list.iter().any(|row| row.upstream_job_id.is_some());
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Conversations" { table.stacked {
+        div.scroll tabindex="0" role="region" aria-label=(looks.name) { table.stacked {
             thead { tr {
                 th scope="col" { "Conversation" }
-                @if has_outcome { th scope="col" { "Outcome" } }
-                th scope="col" { "Why" } th scope="col" { "Upstream job" } th scope="col" { "Decided" }
+                @if looks.has_outcome { th scope="col" { "Outcome" } }
+                th scope="col" { "Why" }
+                @if has_job { th scope="col" { "Upstream job" } }
+                th scope="col" { "Decided" }
             } }
-            tbody { @for row in list { (self::row(row, has_outcome)) } }
+            tbody { @for row in list { (self::row(row, looks, has_job)) } }
         } }
     }
 }
 
-fn row(row: &ConversationRow, has_outcome: bool) -> Markup {
+fn row(row: &ConversationRow, looks: &Looks<'_>, has_job: bool) -> Markup {
     let decided = row.decided.as_deref();
+    let holds = looks.holds.get(&row.conversation_id).into_iter().flatten().filter(|hold| hold.is_active);
     html! {
         tr {
             td data-name="Conversation" { a href={ "/admin/conversations/" (row.conversation_id) } { code { (row.conversation_id) } } }
-            @if has_outcome { td data-name="Outcome" { (words(row.outcome.as_str())) } }
+            @if looks.has_outcome { td data-name="Outcome" { (words(row.outcome.as_str())) } }
             td.text data-name="Why" {
                 @match decided {
                     Some(decided) => {
@@ -90,8 +97,9 @@ fn row(row: &ConversationRow, has_outcome: bool) -> Markup {
                     }
                     None => (none()),
                 }
+                @for hold in holds { ", " a href={ "/admin/holds/" (hold.id) } { (hold.matter) } }
             }
-            td data-name="Upstream job" { @match row.upstream_job_id.as_deref() { Some(job) => code { (job) }, None => (text_if_any(None)) } }
+            @if has_job { td data-name="Upstream job" { @match row.upstream_job_id.as_deref() { Some(job) => code { (job) }, None => (none()) } } }
             td data-name="Decided" { @match decided { Some(decided) => (time(decided.at)), None => (none()) } }
         }
     }

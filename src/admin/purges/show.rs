@@ -1,14 +1,18 @@
 //! One purge: how it stands, what happened, its jobs, and what it did not delete.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 use uuid::Uuid;
 
-use super::conversations::{self, rows};
+use super::conversations::{Looks, rows};
 use super::{name, read};
 use crate::admin::gate::Visitor;
-use crate::admin::parts::{counted, facts, none, number, span, state, text_if_any, time, time_if_any, words};
+use crate::admin::parts::{
+    counted, facts, none, number, span, state, text_if_any, time, time_if_any, took, words,
+};
 use crate::admin::place::At;
 use crate::admin::{Desk, layout, outcomes};
 use crate::api::Problem;
@@ -23,6 +27,8 @@ use crate::store::views::jobs::JobRow;
 /// So many jobs, and so many conversations of each outcome, are shown here; the rest on pages of their own.
 const JOBS: i64 = 20;
 const EXCEPTIONS: usize = 5;
+/// And of each of these so many holds.
+const HOLDS: i64 = 3;
 /// The first events of a purge and the last ones say the most.
 const EVENTS: i64 = 30;
 
@@ -46,7 +52,7 @@ pub(in crate::admin) async fn page(
             (acts(&visitor, &purge))
             (about(&purge))
             (exceptions)
-            (self::jobs(&jobs))
+            @if !purge.is_dry_run { (self::jobs(&jobs)) }
             (timeline(&events))
         }
         p { a href={ (here) "/report.csv" } { "Download the report (CSV)" } }
@@ -127,17 +133,23 @@ async fn exceptions(store: &Store, reach: &Reach, purge: &Purge) -> Result<Marku
         let word = kind.as_str();
         outcomes::of(&purge.counts).iter().find(|(name, ..)| *name == word).map_or(0, |(.., many)| *many)
     };
-    let mut found = Vec::new();
+    let (mut found, mut holds) = (Vec::new(), BTreeMap::new());
     for kind in KINDS.iter().copied().filter(|kind| many(*kind) > 0) {
         let page = store.conversations(reach, purge.id, Some(kind), None, EXCEPTIONS).await?;
-        found.push((kind, page.map(|(rows, _)| rows).unwrap_or_default()));
+        let list = page.map(|(rows, _)| rows).unwrap_or_default();
+        for row in list.iter().filter(|row| row.outcome == Outcome::OnHold) {
+            let named = store.holds_on(reach, row.conversation_id, None, HOLDS).await?;
+            holds.insert(row.conversation_id, named);
+        }
+        found.push((kind, list));
     }
+    let title = if purge.is_dry_run { "Would not be deleted" } else { "Not deleted" };
     Ok(html! {
         @if !found.is_empty() {
-            h2 { "Not deleted" }
+            h2 { (title) }
             @for (kind, list) in &found {
                 h3 { (words(kind.as_str())) " " span.count { (number(many(*kind))) } }
-                @if list.is_empty() { p { "They are further down the list." } } @else { (rows(list, conversations::Shown::Reasons)) }
+                @if list.is_empty() { p { "They are further down the list." } } @else { (rows(list, &Looks { name: &words(kind.as_str()), has_outcome: false, holds: &holds })) }
                 @if many(*kind) > i64::try_from(list.len()).unwrap_or(i64::MAX) {
                     p { a href={ "/admin/purges/" (purge.id) "/conversations?outcome=" (kind) } { "All " (words(kind.as_str())) } }
                 }
@@ -177,7 +189,7 @@ fn job(job: &JobRow) -> Markup {
             }
             td.number data-name="Conversations" { (number(job.conversations)) }
             td.number data-name="Processed" { @match job.records_processed { Some(many) => (number(many)), None => (none()) } }
-            td.number data-name="Latency" { @match job.latency_seconds { Some(seconds) => { (format!("{seconds:.2}")) " s" } None => (none()) } }
+            td.number data-name="Latency" { @match job.latency_seconds { Some(seconds) => { (took(seconds)) } None => (none()) } }
             td data-name="Submitted" { (time_if_any(job.submitted_at)) }
             td.text data-name="Last error" { (text_if_any(error.as_deref())) }
         }

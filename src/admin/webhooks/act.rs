@@ -12,7 +12,7 @@ use crate::admin::Desk;
 use crate::admin::form::{Checked, Nothing};
 use crate::admin::gate::Visitor;
 use crate::admin::layout::{self, Page};
-use crate::admin::parts::{facts, question, text_if_any, to};
+use crate::admin::parts::{facts, question, text_if_any, to, took};
 use crate::admin::place::At;
 use crate::api::{Problem, Signing, TestBody, pinged};
 use crate::domain::keys::Scope;
@@ -99,7 +99,7 @@ fn told(id: Uuid, came: &TestBody) -> Markup {
     let status = came.status.map(|status| status.to_string());
     let rows = [
         ("Status", text_if_any(status.as_deref())),
-        ("Time", html! { (format!("{:.2}", came.latency_seconds)) " s" }),
+        ("Time", html! { (took(came.latency_seconds)) }),
         ("Answer", html! { @if let Some(text) = &came.response { pre { (text) } } }),
         ("Error", text_if_any(came.error.as_deref())),
     ];

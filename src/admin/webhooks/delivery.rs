@@ -10,7 +10,7 @@ use crate::admin::Desk;
 use crate::admin::form::{Checked, Nothing};
 use crate::admin::gate::Visitor;
 use crate::admin::layout::{self, Page};
-use crate::admin::parts::{facts, none, text_if_any, time, time_if_any, to, token, words};
+use crate::admin::parts::{facts, none, text_if_any, time, time_if_any, to, token, took, words};
 use crate::admin::place::At;
 use crate::api::{Problem, again};
 use crate::domain::keys::Scope;
@@ -41,7 +41,7 @@ pub(in crate::admin) async fn page(
         h2 { "Body" }
         pre tabindex="0" { (delivery.payload) }
     };
-    Ok(layout::page(Some(&visitor), &words(delivery.event.as_str()), &body))
+    Ok(layout::page(Some(&visitor), &format!("Delivery: {}", words(delivery.event.as_str())), &body))
 }
 
 fn about(delivery: &DeliveryRow) -> Markup {
@@ -51,7 +51,7 @@ fn about(delivery: &DeliveryRow) -> Markup {
         ("Endpoint", endpoint(delivery)),
         (
             "Purge",
-            html! { @match delivery.purge { Some(purge) => a href={ "/admin/purges/" (purge) } { (purge) }, None => (none()) } },
+            html! { @match delivery.purge { Some(purge) => a href={ "/admin/purges/" (purge) } { code { (purge) } }, None => (none()) } },
         ),
         ("Upstream job", text_if_any(delivery.upstream_job_id.as_deref())),
         ("Org", text_if_any(delivery.org.as_deref())),
@@ -69,7 +69,7 @@ fn attempt(attempt: &AttemptRow) -> Markup {
             p {
                 (time(attempt.at)) " · "
                 @match attempt.status { Some(status) => { "answered " strong { (status) } } None => strong { "no answer" } }
-                " · " (format!("{:.2}", attempt.latency_seconds)) " s"
+                " · " (took(attempt.latency_seconds))
             }
             @if let Some(error) = &attempt.error { p.notice.bad { (error) } }
             @if let Some(response) = attempt.response.as_ref().filter(|response| !response.is_empty()) {

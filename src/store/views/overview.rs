@@ -87,12 +87,13 @@ impl Store {
             from orgs o
             cross join unnest($3::text[]) as s(state)
             cross join lateral (
+                -- A range of one state: the planner would take an equation for leave to go by the ids of all states.
                 select * from purges
-                where org = o.name and state = s.state::purge_state and id >= $2
-                order by id desc
+                where org = o.name and state >= s.state::purge_state and state <= s.state::purge_state
+                order by state desc, id desc
                 limit $4
             ) p
-            where ($1::text[] is null or o.name = any($1)) and not p.dry_run
+            where ($1::text[] is null or o.name = any($1)) and p.id >= $2 and not p.dry_run
             group by 1
             order by 1"#,
             reach.orgs(),
@@ -127,7 +128,10 @@ impl Store {
             from orgs o
             cross join unnest($2::text[]) as s(state)
             cross join lateral (
-                select id from purges where org = o.name and state = s.state::purge_state order by id limit 1
+                select id from purges
+                where org = o.name and state >= s.state::purge_state and state <= s.state::purge_state
+                order by state, id
+                limit 1
             ) p
             where $1::text[] is null or o.name = any($1)
             order by p.id

@@ -53,6 +53,7 @@ impl Browser {
             "--no-sandbox",
             "--disable-dev-shm-usage",
             "--disable-gpu",
+            "--hide-scrollbars",
             "--disable-background-networking",
             "--no-first-run",
             "--window-size=1280,900",
