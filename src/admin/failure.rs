@@ -7,6 +7,7 @@ use maud::html;
 
 use super::gate::Visitor;
 use super::layout;
+use super::parts::sentence;
 use crate::api::Problem;
 
 pub(super) async fn no_such_page() -> Problem {
@@ -18,7 +19,7 @@ pub(super) fn shown(mut response: Response, visitor: Option<&Visitor>) -> Respon
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = html! {
-        @if problem.errors.is_empty() { p.notice.bad { (problem.detail) } }
+        @if problem.errors.is_empty() { p.notice.bad { (sentence(&problem.detail)) } }
         @for error in &problem.errors {
             p.notice.bad { strong { (error.pointer.trim_start_matches('/')) } " " (error.detail) }
         }

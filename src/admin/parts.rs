@@ -50,7 +50,7 @@ pub(super) fn number(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::from(if number < 0 { "-" } else { "" });
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -86,6 +86,14 @@ pub(super) fn state(state: PurgeState, is_dry_run: bool) -> Markup {
 /// How long a call took.
 pub(super) fn took(seconds: f64) -> String {
     if seconds < 1.0 { format!("{:.0} ms", seconds * 1000.0) } else { format!("{seconds:.2} s") }
+}
+
+/// A text of the API as a sentence.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().collect::<String>()).unwrap_or_default();
+    let end = if text.ends_with(['.', '?', '!']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
 }
 
 /// A list of names and values.
@@ -147,6 +155,9 @@ mod tests {
             assert_eq!(span(seconds), text);
         }
         assert_eq!(counted(1, "conversation", "conversations"), "1 conversation");
+        for (text, told) in [("no such page", "No such page."), ("Done.", "Done."), ("", ".")] {
+            assert_eq!(sentence(text), told);
+        }
     }
 
     #[test]

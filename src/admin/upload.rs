@@ -40,7 +40,7 @@ pub(super) fn fields() -> Markup {
         div.field {
             label for="file" { "or a CSV file" }
             input #file type="file" name="file" accept=".csv,text/csv,text/plain" aria-describedby="file-hint";
-            p.hint #file-hint { "With a column conversationId, or one id per line. Any size." }
+            p.hint #file-hint { "With a column conversationId, or one id per line." }
         }
     }
 }

@@ -51,12 +51,13 @@ fn consequence(act: Act, purge: &Purge) -> Markup {
         p {
             @match act {
                 Act::Cancel => {
-                    strong { (many(open)) } " will not be deleted. " (many(counts.submitted))
-                    " in upstream jobs that run may still be. A canceled purge can't go on."
+                    strong { (many(open)) } " will not be deleted. "
+                    @if counts.submitted > 0 { (many(counts.submitted)) " in upstream jobs that run may still be. " }
+                    "A canceled purge can't go on."
                 }
                 Act::Pause => {
                     "Nothing more of " strong { (many(open)) } " is checked or submitted until you resume it. "
-                    (many(counts.submitted)) " in upstream jobs that run may still be deleted."
+                    @if counts.submitted > 0 { (many(counts.submitted)) " in upstream jobs that run may still be deleted." }
                 }
                 Act::Resume => { "Up to " strong { (many(open)) } " are deleted permanently." }
                 Act::Retry => { strong { (many(counts.failed)) } " that failed are taken up again, and deleted permanently if they may be." }

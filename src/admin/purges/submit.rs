@@ -83,7 +83,10 @@ fn ids(store: Store, reach: Reach, purge: Uuid) -> Body {
     Body::from_stream(try_unfold(reading, move |(store, reach, next)| async move {
         let Some(next) = next else { return Ok::<_, StoreError>(None) };
         let scanned = store.scan_conversations(&reach, purge, Some(Outcome::WouldPurge), next).await?;
-        let lines: String = scanned.rows.iter().map(|row| format!("{}\n", row.conversation_id)).collect();
+        let lines = scanned
+            .rows
+            .iter()
+            .fold(String::new(), |lines, row| lines + &row.conversation_id.to_string() + "\n");
         Ok(Some((Bytes::from(lines), (store, reach, scanned.next))))
     }))
 }
