@@ -1,4 +1,4 @@
-//! A Chromium of the test's own, driven by WebDriver (<https://www.w3.org/TR/webdriver2/>).
+//! A Chromium of the test's own, driven by `WebDriver` (<https://www.w3.org/TR/webdriver2/>).
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The name under which WebDriver hands elements over.
+/// The name under which `WebDriver` hands elements over.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Driver, browser and window; all end with it.

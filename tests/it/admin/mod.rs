@@ -28,7 +28,7 @@ fn setup() -> Setup {
 fn pasted(setup: &Setup) -> String {
     let kinds = [Kind::Eligible, Kind::Held, Kind::Young, Kind::Active, Kind::Deleted];
     let ids = kinds.into_iter().flat_map(|kind| setup.ids_of(kind).into_iter().take(5));
-    ids.map(|id| format!("{id}\n")).collect()
+    ids.map(|id| format!("{id}\n")).collect::<Vec<_>>().concat()
 }
 
 /// A browser in which somebody has signed in with this key.

@@ -66,12 +66,11 @@ pub fn value(page: &str, field: &str) -> String {
 
 /// A form with a file, as browsers send it.
 pub fn multipart(request: RequestBuilder, fields: &[(&str, &str)], file: &str) -> RequestBuilder {
-    let mut body = String::new();
-    for (name, value) in fields {
-        body.push_str(&format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"));
-    }
-    body.push_str("--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n");
-    body.push_str(&format!("Content-Type: text/csv\r\n\r\n{file}\r\n--XX--\r\n"));
+    const HEAD: &str = "--XX\r\nContent-Disposition: form-data; name=";
+    let fields = fields.iter().map(|(name, value)| format!("{HEAD}\"{name}\"\r\n\r\n{value}\r\n"));
+    let file =
+        format!("{HEAD}\"file\"; filename=\"a.csv\"\r\nContent-Type: text/csv\r\n\r\n{file}\r\n--XX--\r\n");
+    let body = [fields.collect::<Vec<_>>().concat(), file].concat();
     request.header("content-type", "multipart/form-data; boundary=XX").body(body)
 }
 
@@ -86,7 +85,7 @@ async fn a_purge_is_made_and_watched_without_any_script() {
     let page = plain.page("/admin/purges/new").await;
     let (token, once) = (value(&page, "token"), value(&page, "once"));
     let ids = &test.ids_of(Kind::Eligible)[..3];
-    let csv: String = ids.iter().map(|id| format!("{id},x\r\n")).collect();
+    let csv = ids.iter().map(|id| format!("{id},x\r\n")).collect::<Vec<_>>().concat();
     let fields =
         [("token", token.as_str()), ("once", &once), ("org", "default"), ("reference", "plain"), ("ids", "")];
     let form = || multipart(plain.post("/admin/purges/new"), &fields, &format!("conversationId,y\r\n{csv}"));
