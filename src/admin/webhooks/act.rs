@@ -83,8 +83,8 @@ pub(in crate::admin) async fn act(
         }
         EndpointAct::Disable | EndpointAct::Enable => {
             let enabled = Some(act == EndpointAct::Enable);
-            let none = Change { url: None, description: None, events: None, orgs: None, enabled };
-            change(&desk, &visitor, id, Changed::To(none)).await?;
+            let only = Change { enabled, ..Change::default() };
+            change(&desk, &visitor, id, Changed::To(only)).await?;
             Ok(to(&format!("/admin/webhooks/endpoints/{id}")))
         }
     }
