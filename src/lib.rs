@@ -4,7 +4,7 @@
 //!
 //! - [`cli`]: a file a command; [`app`]: what everyone is handed, the order of start and stop
 //! - [`config`]: typed settings, the only reader of the environment
-//! - [`api`]: HTTP, a file an operation; [`intake`]: bytes to ids in constant memory
+//! - [`admin`]: the pages for people; [`api`]: HTTP, a file an operation; [`intake`]: bytes to ids in constant memory
 //! - [`store`]: all the SQL, a file an operation
 //! - [`engine`]: a file a step: validate, submit, poll, look; [`upkeep`]: what the dead left behind
 //! - [`domain`]: the decisions, pure and table-tested; [`evidence`]: reports, from rows that it is given
@@ -13,6 +13,7 @@
 //! - [`sandbox`]: the simulated Genesys; [`postgres`]: the embedded server; [`telemetry`]: logs; [`meters`]: metrics
 //! - [`crash`]: where tests have the service die
 
+pub mod admin;
 pub mod api;
 pub mod app;
 pub mod cli;

@@ -59,9 +59,20 @@ async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> 
         return problem.into_response();
     }
     request.extensions_mut().insert(Authorized(caller));
-    request.extensions_mut().insert(KeyId(id));
+    admit(&state, KeyId(id), takes_place, request, next).await
+}
+
+/// Has a request of a known key answered: it takes its place, and what it is answered has room until it is taken.
+pub(crate) async fn admit(
+    state: &ApiState,
+    key: KeyId,
+    takes_place: bool,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    request.extensions_mut().insert(key);
     let place = if takes_place {
-        match state.room.reads.take(KeyId(id), 1, state.request_timeout).await {
+        match state.room.reads.take(key, 1, state.request_timeout).await {
             Ok(place) => Some(place),
             Err(problem) => return problem.into_response(),
         }
@@ -70,7 +81,7 @@ async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> 
     };
     let response = next.run(request).await;
     drop(place);
-    state.room.keep(KeyId(id), response, state.request_timeout).await
+    state.room.keep(key, response, state.request_timeout).await
 }
 
 /// Why a request may not pass.

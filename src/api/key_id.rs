@@ -9,7 +9,7 @@ use super::problem::Problem;
 
 /// The id of the key that the caller, whom `auth` has checked, has sent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct KeyId(pub(super) Uuid);
+pub(crate) struct KeyId(pub(crate) Uuid);
 
 impl KeyId {
     /// That of a request that `auth` has let through.

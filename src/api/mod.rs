@@ -51,18 +51,32 @@ mod unbuilt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use auth::admit;
+pub(crate) use deliveries::redeliver::again;
 pub use endpoints::body::Signing;
+pub(crate) use endpoints::create::{NewEndpointBody, register};
+pub(crate) use endpoints::test::{TestBody, pinged};
 pub use followed::Followed;
+pub(crate) use holds::create::{Wish, protect};
+pub(crate) use holds::release::released;
+pub(crate) use key_id::KeyId;
 pub use live::Live;
 pub use metrics::desk::MetricsDesk;
+pub(crate) use orgs::steer::{resume, stop};
+pub(crate) use prepared::Prepared;
+pub(crate) use problem::Problem;
+pub(crate) use purges::create::submit;
+pub(crate) use purges::report::whole;
+pub(crate) use purges::steer::steered;
 pub use quotas::Quotas;
+pub(crate) use request_id::RequestId;
 pub use room::Room;
-pub use routes::{document_json, document_yaml};
+pub use routes::{Pages, document_json, document_yaml};
 pub use state::{ApiState, Calls, Hooks};
 pub use terms::{ConnectionTerms, IntakeTerms, QuotaTerms};
 
 /// Serves the API until it is told to stop; requests that are under way then may end.
-pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, state: ApiState, pages: Pages, stop: CancellationToken) {
     let terms = state.connections;
-    serve::serve(listener, routes::router(state), terms, stop).await;
+    serve::serve(listener, routes::router(state, pages), terms, stop).await;
 }

@@ -12,7 +12,7 @@ use super::etag;
 
 /// One such answer.
 #[derive(Debug, Clone)]
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     media_type: HeaderValue,
     /// That of both codings.
     tag: HeaderValue,
@@ -21,7 +21,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) async fn new(media_type: HeaderValue, plain: Bytes) -> std::io::Result<Self> {
+    pub(crate) async fn new(media_type: HeaderValue, plain: Bytes) -> std::io::Result<Self> {
         let mut encoder = GzipEncoder::new(Vec::new());
         encoder.write_all(&plain).await?;
         encoder.shutdown().await?;
@@ -30,7 +30,7 @@ impl Prepared {
     }
 
     /// For a request with these headers, of which `compress` has left no other coding than gzip.
-    pub(super) fn answer(&self, asked: &HeaderMap) -> Response {
+    pub(crate) fn answer(&self, asked: &HeaderMap) -> Response {
         let mut response = if asked.contains_key(ACCEPT_ENCODING) {
             let gzip = [(CONTENT_ENCODING, HeaderValue::from_static("gzip"))];
             (gzip, self.folded.clone()).into_response()

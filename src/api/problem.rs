@@ -27,43 +27,43 @@ const RETRY_AFTER: u16 = 5;
 /// A refusal: what is wrong and what to change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// Names the kind of problem; the code with a prefix.
     #[serde(rename = "type")]
     pub(super) kind: String,
     /// The kind of problem, in words.
     pub(super) title: &'static str,
     /// The HTTP status.
-    pub(super) status: u16,
+    pub(crate) status: u16,
     /// What is wrong this time, and what to change.
     #[schema(value_type = String)]
-    pub(super) detail: Box<str>,
+    pub(crate) detail: Box<str>,
     /// A stable word for programs.
     #[schema(example = "invalid_request")]
-    pub(super) code: &'static str,
+    pub(crate) code: &'static str,
     /// The id of the request, which the logs carry too.
     #[schema(value_type = String)]
-    pub(super) request_id: Box<str>,
+    pub(crate) request_id: Box<str>,
     /// Seconds after which it is worth another try; a header tells it.
     #[serde(skip)]
-    pub(super) retry_after: Option<u16>,
+    pub(crate) retry_after: Option<u16>,
     /// The fields or lines that are wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) errors: Vec<FieldError>,
+    pub(crate) errors: Vec<FieldError>,
 }
 
 /// One field or line that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct FieldError {
+pub(crate) struct FieldError {
     /// Where: a JSON pointer, `?name` for a query parameter, `line 7` for an upload.
-    pub(super) pointer: String,
+    pub(crate) pointer: String,
     /// What is wrong there.
-    pub(super) detail: String,
+    pub(crate) detail: String,
 }
 
 impl FieldError {
     /// An error at that place.
-    pub(super) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: shortened(pointer.into()), detail: shortened(detail.into()) }
     }
 }
@@ -79,7 +79,7 @@ fn shortened(mut text: String) -> String {
 
 impl Problem {
     /// A problem with this status and code.
-    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
             kind: format!("urn:genesys-purge:problem:{code}"),
             title: status.canonical_reason().unwrap_or("Error"),
@@ -98,7 +98,7 @@ impl Problem {
     }
 
     /// Fields that are wrong; the first of them is the detail.
-    pub(super) fn invalid(errors: Vec<FieldError>) -> Self {
+    pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = errors.first().map_or_else(String::new, |error| match error.pointer.as_str() {
             "" => error.detail.clone(),
             pointer => format!("{pointer}: {}", error.detail),
@@ -107,7 +107,7 @@ impl Problem {
     }
 
     /// One field that is wrong.
-    pub(super) fn invalid_field(pointer: &str, detail: impl Into<String>) -> Self {
+    pub(crate) fn invalid_field(pointer: &str, detail: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError::new(pointer, detail)])
     }
 
@@ -119,19 +119,19 @@ impl Problem {
     }
 
     /// It brings no key in force.
-    pub(super) fn no_key() -> Self {
+    pub(crate) fn no_key() -> Self {
         let detail = "send an API key in force as `Authorization: Bearer <key>`; `genesys-purge keys create` makes one";
         Self::new(StatusCode::UNAUTHORIZED, "no_key", detail)
     }
 
     /// Something is wrong here, and the logs tell what.
-    pub(super) fn internal() -> Self {
+    pub(crate) fn internal() -> Self {
         let detail = "this is an error of the service; the request id finds it in the logs";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
     /// There is no such thing, or the key may not know of it.
-    pub(super) fn not_found(what: &str) -> Self {
+    pub(crate) fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
     }
 

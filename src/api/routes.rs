@@ -171,8 +171,16 @@ fn open() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(openapi::json)).routes(routes!(openapi::yaml))
 }
 
+/// What people look at: no part of the document, but with the same around it.
+#[derive(Default)]
+pub struct Pages {
+    pub limited: Router<ApiState>,
+    /// They take uploads or stream: their patience is their own.
+    pub patient: Router<ApiState>,
+}
+
 /// Every call that this process answers, and what all of them have around them.
-pub(super) fn router(state: ApiState) -> Router {
+pub(super) fn router(state: ApiState, pages: Pages) -> Router {
     let is_whole = state.calls == Calls::All;
     let (mut limited, mut patient) = (Router::new(), Router::new());
     for group in GROUPS.iter().filter(|group| is_whole || group.is_operational) {
@@ -184,7 +192,9 @@ pub(super) fn router(state: ApiState) -> Router {
         limited = limited
             .merge(docs_page::router())
             .merge(unbuilt::router(&state))
+            .merge(pages.limited)
             .layer(Extension(Documents::new(document_json, document_yaml)));
+        patient = patient.merge(pages.patient);
     }
     let routes = limited
         .layer(from_fn_with_state(state.clone(), patience::limit))

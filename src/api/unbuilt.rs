@@ -20,7 +20,6 @@ const CALLS: &[(MethodFilter, &str, Scope)] = &[
     (GET, "/erasures", Scope::PurgesRead),
     (GET, "/audit", Scope::Admin),
     (GET, "/audit/verify", Scope::Admin),
-    (GET, "/admin", Scope::Admin),
 ];
 
 /// Routes for all of them.

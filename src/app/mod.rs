@@ -29,9 +29,10 @@ pub use deliveries::retention_secret;
 pub use terms::{engine_terms, org_terms, policy, promotion};
 pub use world::World;
 
+use crate::admin;
 use crate::api::{
-    self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, Live, MetricsDesk, QuotaTerms, Quotas,
-    Room,
+    self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, Live, MetricsDesk, Pages, QuotaTerms,
+    Quotas, Room,
 };
 use crate::config::{MetricsAccess, OrgSettings, Settings};
 use crate::domain::retention::Policy;
@@ -163,19 +164,10 @@ impl Service {
             ));
         }
         background.spawn(listen::forward(store.clone(), waiting, stop_background.clone()));
-        let (address, listener) = bind("server.bind", settings.server.bind)?;
         let calls = if role == Role::Worker { Calls::Operations } else { Calls::All };
         let state = api_state(settings, world, meters, live, patience.callers, &store)?;
         let state = ApiState { calls, ..state };
-        let mut health_address = None;
-        if let Some(health_bind) = settings.server.health_bind {
-            let (address, listener) = bind("server.health_bind", health_bind)?;
-            health_address = Some(address);
-            let state = ApiState { calls: Calls::Operations, ..state.clone() };
-            http.spawn(api::serve(listener, state, stop_http.clone()));
-        }
-        http.spawn(api::serve(listener, state, stop_http.clone()));
-        http.close();
+        let (address, health_address) = serve(settings, world, state, &http, &stop_http)?;
         background.close();
         Ok(Self { address, health_address, http, background, stop_http, stop_background, cut, engine, store })
     }
@@ -208,6 +200,28 @@ impl Service {
         }
         self.store.close().await;
     }
+}
+
+/// Serves API and pages, and health at an address of its own where the settings say so; both addresses.
+fn serve(
+    settings: &Settings,
+    world: &World,
+    state: ApiState,
+    http: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<(SocketAddr, Option<SocketAddr>), StartError> {
+    let (address, listener) = bind("server.bind", settings.server.bind)?;
+    let mut health_address = None;
+    if let Some(health_bind) = settings.server.health_bind {
+        let (address, listener) = bind("server.health_bind", health_bind)?;
+        health_address = Some(address);
+        let state = ApiState { calls: Calls::Operations, ..state.clone() };
+        http.spawn(api::serve(listener, state, Pages::default(), stop.clone()));
+    }
+    let pages = admin::pages(&state, world.random());
+    http.spawn(api::serve(listener, state, pages, stop.clone()));
+    http.close();
+    Ok((address, health_address))
 }
 
 fn bind(setting: &'static str, bind: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::admin::Random;
 use crate::engine::Clock;
 use crate::store::NewId;
 
@@ -13,7 +14,7 @@ use crate::store::NewId;
 pub struct World {
     clock: Clock,
     new_id: NewId,
-    random: Arc<dyn Fn() -> [u8; 32] + Send + Sync>,
+    random: Random,
 }
 
 impl World {
@@ -43,6 +44,11 @@ impl World {
     /// Bytes that nobody can guess.
     pub fn random_bytes(&self) -> [u8; 32] {
         (self.random)()
+    }
+
+    /// Where such bytes come from.
+    pub fn random(&self) -> Random {
+        Arc::clone(&self.random)
     }
 
     /// The seed of jitter.

@@ -8,6 +8,9 @@ use crate::store::tx::{Rows as _, Tx, Writes as _};
 /// The name of the secret of the operator's receiver.
 pub const RETENTION_SECRET: &str = "retention_webhook";
 
+/// The name of the secret that signs the sessions of the admin pages.
+pub const SESSION_SECRET: &str = "admin_sessions";
+
 impl Store {
     /// The secret of that name; `fresh` becomes it where there is none yet, whichever process comes first.
     pub async fn keep_secret(&self, name: &str, fresh: &str) -> Result<String, StoreError> {

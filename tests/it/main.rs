@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "nobody imports a test; `pub` marks what tests share")]
 
 mod accepting;
+mod admin;
 mod blocked;
 mod books;
 mod breaker;

@@ -2,6 +2,7 @@
 //! prepared statements end up with, over a hundred thousand purges.
 
 mod feed;
+mod overview;
 
 use serde_json::Value;
 use sqlx::postgres::PgConnection;

@@ -17,7 +17,6 @@ const UNBUILT: &[(&str, &str, Scope)] = &[
     ("GET", "/erasures?since=1", Scope::PurgesRead),
     ("GET", "/audit", Scope::Admin),
     ("GET", "/audit/verify", Scope::Admin),
-    ("GET", "/admin", Scope::Admin),
 ];
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::body::DeliveryBody;
 use super::{since, unknown};
@@ -16,7 +17,9 @@ use crate::api::page;
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::api::state::ApiState;
+use crate::domain::keys::Reach;
 use crate::domain::state::DeliveryState;
+use crate::store::deliveries::read::DeliveryRow;
 use crate::store::keys::By;
 
 /// The list of what is sent again, to which a cursor belongs.
@@ -72,11 +75,22 @@ pub(in crate::api) async fn redeliver(
     _: NoBody,
 ) -> Result<(StatusCode, Json<DeliveryBody>), Problem> {
     let by = By { key_id, name: &caller.name, request_id: &request_id };
-    let redelivered = state.store.redeliver(&caller.reach, id, by).await?.ok_or_else(unknown)?;
+    let delivery = again(&state, &caller.reach, by, id).await?;
+    Ok((StatusCode::ACCEPTED, Json(delivery.into())))
+}
+
+/// Has it sent now.
+pub(crate) async fn again(
+    state: &ApiState,
+    reach: &Reach,
+    by: By<'_>,
+    id: Uuid,
+) -> Result<DeliveryRow, Problem> {
+    let redelivered = state.store.redeliver(reach, id, by).await?.ok_or_else(unknown)?;
     let was = redelivered.was;
-    tracing::info!(delivery = %id, %was, by = caller.name, "a webhook is sent again");
+    tracing::info!(delivery = %id, %was, by = by.name, "a webhook is sent again");
     state.metrics.meters().webhooks_redelivered(was, 1);
-    Ok((StatusCode::ACCEPTED, Json(redelivered.delivery.into())))
+    Ok(redelivered.delivery)
 }
 
 /// Send again every webhook that was given up since a time.

@@ -16,33 +16,34 @@ use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::api::state::ApiState;
 use crate::domain::endpoints::{Interest, Told};
-use crate::store::endpoints::MOST;
+use crate::domain::keys::Caller;
 use crate::store::endpoints::create::NewEndpoint;
+use crate::store::endpoints::{Endpoint, MOST};
 use crate::store::keys::By;
 
 /// A receiver to register.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = NewWebhookEndpoint)]
-pub(in crate::api) struct NewEndpointBody {
+pub(crate) struct NewEndpointBody {
     #[schema(schema_with = fields::url)]
-    url: String,
+    pub(crate) url: String,
     #[schema(schema_with = fields::description)]
-    description: Option<String>,
+    pub(crate) description: Option<String>,
     /// What it is told of; left out: of everything.
     #[schema(min_items = 1)]
-    events: Option<Vec<Told>>,
+    pub(crate) events: Option<Vec<Told>>,
     /// Of which orgs; left out: of all that the key reaches.
     #[schema(min_items = 1)]
-    orgs: Option<Vec<String>>,
+    pub(crate) orgs: Option<Vec<String>>,
     #[serde(default = "yes")]
     #[schema(default = true)]
-    enabled: bool,
+    pub(crate) enabled: bool,
     /// What signs; left out: `hmac`.
-    signing: Option<Signing>,
+    pub(crate) signing: Option<Signing>,
     /// A secret of the receiver's own, `whsec_` and 24 to 64 bytes in base64, or `whsk_` and a private key; left out: one is
     /// made.
-    secret: Option<String>,
+    pub(crate) secret: Option<String>,
 }
 
 const fn yes() -> bool {
@@ -75,23 +76,34 @@ pub(in crate::api) async fn create_webhook_endpoint(
 ) -> Result<impl IntoResponse, Problem> {
     let body = JsonBody::<NewEndpointBody>::if_any(request, &state).await?;
     let body = body.ok_or_else(|| Problem::invalid_field("", "expected an object"))?;
+    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let endpoint = register(&state, &caller, by, body).await?;
+    let location = [(header::LOCATION, format!("/webhook-endpoints/{}", endpoint.id))];
+    Ok((StatusCode::CREATED, location, Json(EndpointWithSecret::from(endpoint))))
+}
+
+/// Checks everything, and registers it.
+pub(crate) async fn register(
+    state: &ApiState,
+    caller: &Caller,
+    by: By<'_>,
+    body: NewEndpointBody,
+) -> Result<Endpoint, Problem> {
     let mut errors = Vec::new();
-    let url = fields::check_url(&mut errors, "/url", &body.url, &state);
+    let url = fields::check_url(&mut errors, "/url", &body.url, state);
     fields::check_description(&mut errors, body.description.as_deref());
     let events = fields::check_events(&mut errors, body.events);
-    let orgs = fields::check_orgs(&mut errors, body.orgs, &state, &caller);
-    let secret = fields::check_secret(&mut errors, body.secret, body.signing, &state);
+    let orgs = fields::check_orgs(&mut errors, body.orgs, state, caller);
+    let secret = fields::check_secret(&mut errors, body.secret, body.signing, state);
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }
     let interest = Interest { events, orgs };
     let new = NewEndpoint { url, description: body.description, interest, enabled: body.enabled, secret };
-    let by = By { key_id, name: &caller.name, request_id: &request_id };
     let Some(endpoint) = state.store.create_endpoint(&caller.reach, &new, by).await? else {
         let detail = format!("{MOST} endpoints are registered; delete one that is not needed any more");
         return Err(Problem::new(StatusCode::CONFLICT, "too_many_endpoints", detail));
     };
     tracing::info!(endpoint = %endpoint.id, by = caller.name, "a webhook endpoint is registered");
-    let location = [(header::LOCATION, format!("/webhook-endpoints/{}", endpoint.id))];
-    Ok((StatusCode::CREATED, location, Json(EndpointWithSecret::from(endpoint))))
+    Ok(endpoint)
 }

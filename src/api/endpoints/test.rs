@@ -12,24 +12,25 @@ use crate::api::extract::{NoBody, NoQuery, PathId};
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
 use crate::domain::events::Ping;
+use crate::domain::keys::Reach;
 use crate::webhooks::Sent;
 
 /// What came of a `ping`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = WebhookTest)]
-pub(in crate::api) struct TestBody {
+pub(crate) struct TestBody {
     /// The `webhook-id` of the `ping`.
     webhook_id: Uuid,
     /// The receiver took it.
-    delivered: bool,
+    pub(crate) delivered: bool,
     /// How it was answered; null: not at all.
-    status: Option<u16>,
-    latency_seconds: f64,
+    pub(crate) status: Option<u16>,
+    pub(crate) latency_seconds: f64,
     /// How the body of the answer begins, up to 4 KiB; what may be a secret of the receiver's address is struck out.
-    response: Option<String>,
+    pub(crate) response: Option<String>,
     /// Why it failed; null: the receiver took it.
-    error: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 /// Send a `ping` to a webhook endpoint now.
@@ -50,18 +51,23 @@ pub(in crate::api) async fn test_webhook_endpoint(
     _: NoQuery,
     _: NoBody,
 ) -> Result<Json<TestBody>, Problem> {
-    let endpoint = state.store.endpoint(&caller.reach, id).await?.ok_or_else(unknown)?;
+    pinged(&state, &caller.reach, id).await.map(Json)
+}
+
+/// Sends it a `ping`.
+pub(crate) async fn pinged(state: &ApiState, reach: &Reach, id: Uuid) -> Result<TestBody, Problem> {
+    let endpoint = state.store.endpoint(reach, id).await?.ok_or_else(unknown)?;
     let webhook_id = (state.new_id)();
     let ping = Ping::new(endpoint.id, (state.hooks.clock)());
     let payload = serde_json::to_string(&ping).map_err(|_| Problem::internal())?;
     let (Sent { taken, answer }, took) =
         state.hooks.pinger.ping(&endpoint.url, &endpoint.secret, webhook_id, &payload).await;
-    Ok(Json(TestBody {
+    Ok(TestBody {
         webhook_id,
         delivered: taken.is_ok(),
         status: answer.as_ref().map(|answer| answer.status),
         latency_seconds: took.as_secs_f64(),
         response: answer.map(|answer| answer.body),
         error: taken.err().map(|error| error.to_string()),
-    }))
+    })
 }

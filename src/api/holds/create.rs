@@ -20,7 +20,8 @@ use crate::api::request_id::RequestId;
 use crate::api::sent_ids::SentIds;
 use crate::api::state::ApiState;
 use crate::domain::keys::Caller;
-use crate::store::holds::create::{Held, NewHold};
+use crate::store::holds::create::{self as store, Held, NewHold};
+use crate::store::keys::By;
 
 const LONGEST_MATTER: usize = 200;
 const LONGEST_EXTERNAL_ID: usize = 200;
@@ -102,45 +103,68 @@ pub(in crate::api) async fn create_hold(
     if body.selector.is_some() {
         return Err(Problem::not_supported_yet("selector"));
     }
+    let ids = body.conversation_ids.take().unwrap_or_default();
+    let wish = Wish { matter: body.matter, external_id: body.external_id, org: body.org };
+    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let (created, is_new) = protect(&state, &caller, by, wish, |errors| ids.check(errors)).await?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let location = [(header::LOCATION, format!("/holds/{}", created.hold.id))];
+    let body =
+        CreatedHold { hold: created.hold.into(), quiet_at: created.quiet_at, too_late: created.too_late };
+    Ok((status, location, Json(body)).into_response())
+}
+
+/// What is asked for beside the conversations.
+pub(crate) struct Wish {
+    pub(crate) matter: String,
+    pub(crate) external_id: Option<String>,
+    /// `None`: every org that the key reaches.
+    pub(crate) org: Option<String>,
+}
+
+/// Checks everything, and has the hold in force; tells whether it is a new one.
+pub(crate) async fn protect(
+    state: &ApiState,
+    caller: &Caller,
+    by: By<'_>,
+    wish: Wish,
+    ids: impl FnOnce(&mut Vec<FieldError>) -> Vec<Uuid>,
+) -> Result<(store::CreatedHold, bool), Problem> {
     let mut errors = Vec::new();
-    if body.matter.trim().is_empty() {
+    if wish.matter.trim().is_empty() {
         errors.push(FieldError::new("/matter", "must name the matter"));
     }
-    check_text(&mut errors, "/matter", Some(&body.matter), LONGEST_MATTER);
-    check_name(&mut errors, "/externalId", body.external_id.as_deref(), LONGEST_EXTERNAL_ID);
-    let mut conversation_ids = body.conversation_ids.take().unwrap_or_default().check(&mut errors);
+    check_text(&mut errors, "/matter", Some(&wish.matter), LONGEST_MATTER);
+    check_name(&mut errors, "/externalId", wish.external_id.as_deref(), LONGEST_EXTERNAL_ID);
+    let mut conversation_ids = ids(&mut errors);
     conversation_ids.sort_unstable();
     conversation_ids.dedup();
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }
     let new = NewHold {
-        matter: body.matter,
+        matter: wish.matter,
         conversation_ids,
-        orgs: orgs(&state, &caller, body.org)?,
-        external_id: body.external_id,
-        key_id,
-        created_by: caller.name.clone(),
-        request_id,
+        orgs: orgs(state, caller, wish.org)?,
+        external_id: wish.external_id,
+        key_id: by.key_id,
+        created_by: by.name.to_owned(),
+        request_id: by.request_id.to_owned(),
     };
-    let (status, created) = match state.store.create_hold(&new).await? {
+    match state.store.create_hold(&new).await? {
         Held::New(created) => {
             tracing::info!(hold = %created.hold.id, matter = new.matter, by = new.created_by, "a hold is in force");
-            (StatusCode::CREATED, created)
+            Ok((created, true))
         }
-        Held::Before(created) => (StatusCode::OK, created),
+        Held::Before(created) => Ok((created, false)),
         Held::Misused(id) => {
             let detail = format!(
                 "hold {id} is in force under this externalId, of another matter, other conversations or other orgs; release \
                  it first, or use another externalId"
             );
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "external_id_reused", detail));
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "external_id_reused", detail))
         }
-    };
-    let location = [(header::LOCATION, format!("/holds/{}", created.hold.id))];
-    let body =
-        CreatedHold { hold: created.hold.into(), quiet_at: created.quiet_at, too_late: created.too_late };
-    Ok((status, location, Json(body)).into_response())
+    }
 }
 
 /// The named org, or every configured one that the key reaches.

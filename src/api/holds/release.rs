@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use uuid::Uuid;
 
 use super::body::HoldBody;
 use super::unknown;
@@ -12,6 +13,8 @@ use crate::api::key_id::KeyId;
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::api::state::ApiState;
+use crate::domain::keys::Reach;
+use crate::store::holds::read::Hold;
 use crate::store::holds::release::Released;
 use crate::store::keys::By;
 
@@ -37,9 +40,13 @@ pub(in crate::api) async fn release_hold(
     _: NoBody,
 ) -> Result<Json<HoldBody>, Problem> {
     let by = By { key_id, name: &caller.name, request_id: &request_id };
-    let released = state.store.release_hold(&caller.reach, id, by).await?;
-    match released.ok_or_else(unknown)? {
-        Released::Done(hold) => Ok(Json(hold.into())),
+    released(&state, &caller.reach, by, id).await.map(|hold| Json(hold.into()))
+}
+
+/// Releases it.
+pub(crate) async fn released(state: &ApiState, reach: &Reach, by: By<'_>, id: Uuid) -> Result<Hold, Problem> {
+    match state.store.release_hold(reach, id, by).await?.ok_or_else(unknown)? {
+        Released::Done(hold) => Ok(hold),
         Released::Already(hold) => {
             let at = hold.released_at.map_or_else(String::new, |at| format!(" at {at}"));
             Err(Problem::new(StatusCode::CONFLICT, "already_released", format!("the hold was released{at}")))

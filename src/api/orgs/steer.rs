@@ -16,6 +16,7 @@ use crate::api::key_id::KeyId;
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::api::state::ApiState;
+use crate::domain::keys::Reach;
 use crate::store::Urgency;
 use crate::store::keys::By;
 
@@ -73,17 +74,38 @@ pub(in crate::api) async fn stop_org(
 ) -> Result<Json<StoppedOrg>, Problem> {
     let terms = known(&state, &caller.reach, &org)?;
     let order = JsonBody::<StopOrder>::if_any(request, &state).await?.unwrap_or_default();
+    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let quiet_at = stop(&state, &caller.reach, by, &org, order.reason.as_deref()).await?;
+    Ok(Json(StoppedOrg { org: read(&state, &caller.reach, terms, Urgency::Protecting).await?, quiet_at }))
+}
+
+/// Stops a configured org; when the last call has left.
+pub(crate) async fn stop(
+    state: &ApiState,
+    reach: &Reach,
+    by: By<'_>,
+    org: &str,
+    reason: Option<&str>,
+) -> Result<Timestamp, Problem> {
+    known(state, reach, org)?;
     let mut errors = Vec::new();
-    check_text(&mut errors, "/reason", order.reason.as_deref(), LONGEST_REASON);
+    check_text(&mut errors, "/reason", reason, LONGEST_REASON);
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }
-    let reason = order.reason.as_deref();
-    let by = By { key_id, name: &caller.name, request_id: &request_id };
-    let stopped = state.store.stop_org(&caller.reach, &org, by, reason).await?;
-    let quiet_at = stopped.ok_or_else(unknown)?;
-    tracing::warn!(org, by = caller.name, reason, "the org is stopped; nothing is begun for it");
-    Ok(Json(StoppedOrg { org: read(&state, &caller.reach, terms, Urgency::Protecting).await?, quiet_at }))
+    let quiet_at = state.store.stop_org(reach, org, by, reason).await?.ok_or_else(unknown)?;
+    tracing::warn!(org, by = by.name, reason, "the org is stopped; nothing is begun for it");
+    Ok(quiet_at)
+}
+
+/// Lets a configured org go on.
+pub(crate) async fn resume(state: &ApiState, reach: &Reach, by: By<'_>, org: &str) -> Result<(), Problem> {
+    known(state, reach, org)?;
+    if !state.store.resume_org(reach, org, by).await? {
+        return Err(unknown());
+    }
+    tracing::info!(org, by = by.name, "the org goes on");
+    Ok(())
 }
 
 /// Let a stopped org go on.
@@ -109,9 +131,6 @@ pub(in crate::api) async fn resume_org(
 ) -> Result<Json<OrgBody>, Problem> {
     let terms = known(&state, &caller.reach, &org)?;
     let by = By { key_id, name: &caller.name, request_id: &request_id };
-    if !state.store.resume_org(&caller.reach, &org, by).await? {
-        return Err(unknown());
-    }
-    tracing::info!(org, by = caller.name, "the org goes on");
+    resume(&state, &caller.reach, by, &org).await?;
     read(&state, &caller.reach, terms, Urgency::Protecting).await.map(Json)
 }

@@ -121,6 +121,17 @@ pub(in crate::api) async fn create_purge(
     RequestId(request_id): RequestId,
     request: Request,
 ) -> Result<Response, Problem> {
+    submit(&state, &caller, key_id, request_id, request).await
+}
+
+/// Accepts the purge that a request like that of [`create_purge`] brings, for a caller who may make some.
+pub(crate) async fn submit(
+    state: &ApiState,
+    caller: &Caller,
+    key_id: KeyId,
+    request_id: String,
+    request: Request,
+) -> Result<Response, Problem> {
     let key = repeat::key(request.headers())?;
     // Before its body is taken; whoever repeats what was accepted asks for nothing more.
     let is_known = match &key {
@@ -128,7 +139,7 @@ pub(in crate::api) async fn create_purge(
         None => false,
     };
     let admitted = if is_known { None } else { Some(state.quotas.admit(&state.store, key_id).await?) };
-    let answer = take(&state, &caller, key_id, request_id, key, request).await;
+    let answer = take(state, caller, key_id, request_id, key, request).await;
     // What is wrong with it was not accepted, and what took its time was bounded by its place.
     if let (Some(admitted), Err(problem)) = (admitted, &answer)
         && (400..500).contains(&problem.status)

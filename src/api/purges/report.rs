@@ -75,12 +75,7 @@ pub(in crate::api) async fn report(
     headers: HeaderMap,
     Query(rows): Query<Rows>,
 ) -> Result<Response, Problem> {
-    // Its answers end with their connection: one that is cut off would look like a whole one.
-    if version < Version::HTTP_11 {
-        let detail =
-            "HTTP/1.0 can't tell a whole report from one that broke off; ask with HTTP/1.1 or HTTP/2";
-        return Err(Problem::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "http_version", detail));
-    }
+    check_version(version)?;
     // Once the first byte is out no refusal can be told any more, so all of them come before.
     let form = match negotiate::best(&headers, FORMS) {
         Some("text/csv") => Form::Csv,
@@ -112,6 +107,40 @@ pub(in crate::api) async fn report(
     };
     let headers = [(header::CONTENT_TYPE, media_type), (header::VARY, "Accept")];
     Ok((headers, Body::from_stream(chunks(reading))).into_response())
+}
+
+/// The whole report as CSV.
+pub(crate) async fn whole(
+    state: &ApiState,
+    reach: &Reach,
+    key: KeyId,
+    id: Uuid,
+    version: Version,
+) -> Result<Response, Problem> {
+    check_version(version)?;
+    let purge = read(state, reach, id).await?;
+    let reading = Reading {
+        store: state.store.clone(),
+        key,
+        reach: reach.clone(),
+        purge: purge.id,
+        outcome: None,
+        form: Form::Csv,
+        head: CSV_HEAD,
+        next: Some(0),
+        patience: state.request_timeout,
+    };
+    let headers = [(header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present")];
+    Ok((headers, Body::from_stream(chunks(reading))).into_response())
+}
+
+/// Answers of HTTP/1.0 end with their connection: one that is cut off would look like a whole one.
+fn check_version(version: Version) -> Result<(), Problem> {
+    if version >= Version::HTTP_11 {
+        return Ok(());
+    }
+    let detail = "HTTP/1.0 can't tell a whole report from one that broke off; ask with HTTP/1.1 or HTTP/2";
+    Err(Problem::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "http_version", detail))
 }
 
 /// The ordinal after the row that the caller has.

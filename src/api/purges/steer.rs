@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::body::PurgeBody;
 use super::unknown;
@@ -16,8 +17,10 @@ use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::api::state::ApiState;
 use crate::domain::act::Act;
+use crate::domain::keys::Reach;
 use crate::domain::state::PurgeState;
 use crate::store::keys::By;
+use crate::store::purges::load::Purge;
 use crate::store::purges::steer::Steered;
 
 /// A purge after an act that holds something back.
@@ -134,11 +137,22 @@ async fn steer(
     act: Act,
 ) -> Result<Json<QuietPurge>, Problem> {
     let by = By { key_id, name: &caller.name, request_id: &request_id };
-    let steered = state.store.steer_purge(&caller.reach, id, act, by).await?;
-    match steered.ok_or_else(unknown)? {
+    let (purge, quiet_at) = steered(&state, &caller.reach, by, id, act).await?;
+    Ok(Json(QuietPurge { purge: PurgeBody::from(purge), quiet_at }))
+}
+
+/// Does it; the purge after it, and when the last call of an earlier intent has left.
+pub(crate) async fn steered(
+    state: &ApiState,
+    reach: &Reach,
+    by: By<'_>,
+    id: Uuid,
+    act: Act,
+) -> Result<(Purge, Timestamp), Problem> {
+    match state.store.steer_purge(reach, id, act, by).await?.ok_or_else(unknown)? {
         Steered::Done { quiet_at, purge } => {
-            tracing::info!(purge = %id, act = act.as_str(), by = caller.name, "steered a purge");
-            Ok(Json(QuietPurge { purge: PurgeBody::from(*purge), quiet_at }))
+            tracing::info!(purge = %id, act = act.as_str(), by = by.name, "steered a purge");
+            Ok((*purge, quiet_at))
         }
         Steered::Forbidden(found) => {
             let allowed: Vec<&str> = act.allowed_in().map(PurgeState::as_str).collect();

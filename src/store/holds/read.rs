@@ -64,6 +64,30 @@ impl Store {
         Ok(load(&mut tx, reach, &[id]).await?.pop())
     }
 
+    /// Up to `limit` of the conversations that a hold names within the reach, after `after`.
+    pub async fn held_conversations(
+        &self,
+        reach: &Reach,
+        hold: Uuid,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let mut tx = self.single_request("held_conversations", Urgency::Ordinary).await?;
+        sqlx::query_scalar!(
+            "-- held_conversations
+            select distinct conversation_id from hold_conversations
+            where hold_id = $1 and conversation_id > $2 and ($3::text[] is null or org = any($3))
+            order by conversation_id
+            limit $4",
+            hold,
+            after.unwrap_or(Uuid::nil()),
+            reach.orgs(),
+            limit
+        )
+        .all(&mut tx)
+        .await
+    }
+
     /// Up to `limit` holds within the reach with ids before `before`, newest first.
     pub async fn holds(
         &self,

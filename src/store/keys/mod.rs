@@ -84,6 +84,20 @@ impl Store {
         .transpose()
     }
 
+    /// Whose the key with this id is; `None` for an unknown or revoked one.
+    pub async fn caller_of_key(&self, id: Uuid, urgency: Urgency) -> Result<Option<Caller>, StoreError> {
+        let mut tx = self.single_request("caller_of_key", urgency).await?;
+        let row = sqlx::query!(
+            "-- caller_of_key
+            select name, scopes, orgs from api_keys where id = $1 and revoked_at is null",
+            id
+        )
+        .maybe(&mut tx)
+        .await?;
+        row.map(|row| Ok(Caller { name: row.name, scopes: scopes(&row.scopes)?, reach: row.orgs.into() }))
+            .transpose()
+    }
+
     /// Whether the key with this id counts still.
     pub async fn is_key_in_force(&self, id: Uuid) -> Result<bool, StoreError> {
         is_in_force(&mut self.single_request("is_key_in_force", Urgency::Ordinary).await?, id).await

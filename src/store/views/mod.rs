@@ -10,4 +10,5 @@ pub mod jobs;
 pub mod live;
 pub mod metrics;
 pub mod orgs;
+pub mod overview;
 pub mod survey;

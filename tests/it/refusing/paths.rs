@@ -31,7 +31,7 @@ async fn what_nobody_knows_is_not_found() {
         }
         refused(desk.test.request(Method::POST, &format!("/holds/{id}/release")), 404, "not_found").await;
     }
-    for path in ["/", "/nothing", "/purges/", "/v1/purges", "/health", "/openapi"] {
+    for path in ["/nothing", "/purges/", "/v1/purges", "/health", "/openapi"] {
         refused(get(path.to_owned()), 404, "no_such_path").await;
     }
     desk.assert_left_nothing().await;

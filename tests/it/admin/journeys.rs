@@ -1,0 +1,183 @@
+//! What people come for.
+
+use genesys_purge::sandbox::{Call, JobDuration, Kind};
+use reqwest::StatusCode;
+use serde_json::json;
+
+use super::{pasted, setup, signed_in};
+use crate::support::Setup;
+
+/// Whoever reloads a page loses this.
+const MARK: &str = "window.isTheSamePage = true; return true";
+const IS_MARKED: &str = "return window.isTheSamePage === true";
+
+#[tokio::test]
+async fn somebody_checks_submits_and_watches_a_purge_to_its_end_without_reloading() {
+    let setup = setup();
+    let ids = pasted(&setup);
+    let test = setup.start().await;
+    let browser = signed_in(&test.url, &test.key).await;
+    browser.go(&format!("{}/admin/purges/new", test.url)).await;
+    browser.fill("#reference", "case 4711").await;
+    browser.fill("#labels", "team:billing").await;
+    browser.fill("#ids", &ids).await;
+    browser.click("main button[type=submit]").await;
+    browser.until_text("h1", "case 4711").await;
+    browser.run(MARK).await;
+    browser.until_text("#live .state", "completed").await;
+    assert_eq!(browser.run(IS_MARKED).await, true, "the page was loaded again");
+    let told = browser.text("#live").await;
+    assert!(told.contains("would purge 5") && told.contains("dry run"), "{told}");
+    for kind in [Kind::Held, Kind::Young, Kind::Active] {
+        assert!(told.contains(&test.ids_of(kind)[0].to_string()), "{kind:?} is not among: {told}");
+    }
+    assert_eq!(test.calls(Call::Submit, "200"), 0, "a dry run deleted something");
+
+    browser.click("#submit").await;
+    browser.until_text("main", "permanently deletes 5 conversations").await;
+    browser.click("main button.danger").await;
+    browser.until_text("#timeline, h2 + .timeline", "purge accepted").await;
+    browser.run(MARK).await;
+    browser.until_text("#live .state", "completed").await;
+    assert_eq!(browser.run(IS_MARKED).await, true, "the page was loaded again");
+    let told = browser.text("#live").await;
+    assert!(told.contains("purged 5") && told.contains("purge completed"), "{told}");
+    let purge = browser.url().await.rsplit('/').next().unwrap().to_owned();
+    let body = test.get(&format!("/purges/{purge}")).await;
+    assert_eq!((&body["counts"]["purged"], &body["counts"]["total"]), (&json!(5), &json!(5)), "{body}");
+    assert_eq!((&body["labels"]["team"], &body["dryRun"]), (&json!("billing"), &json!(false)), "{body}");
+    test.assert_no_breach();
+}
+
+#[tokio::test]
+async fn a_purge_is_paused_resumed_and_canceled_after_a_question_that_says_how_many() {
+    let setup = Setup::new().sandbox(|settings| {
+        settings.job_duration = JobDuration { base_ms: 600_000, jitter_ms: 0 };
+    });
+    let setup = setup.env("PURGE__ORGS__DEFAULT__MAX_BATCH", "10");
+    let setup = setup.env("PURGE__ORGS__DEFAULT__MAX_CONCURRENT_JOBS", "1");
+    let test = setup.start().await;
+    let purge = test.purge(&test.ids_of(Kind::Eligible)[..40]).await;
+    let browser = signed_in(&test.url, &test.key).await;
+    browser.go(&format!("{}/admin/purges/{purge}", test.url)).await;
+    browser.until_text("#live .legend", "submitted 10").await;
+    browser.click("#pause").await;
+    browser.until_text("main", "Nothing more of 30 conversations").await;
+    browser.click("main button").await;
+    browser.until_text("#live .state", "paused").await;
+    browser.click("#resume").await;
+    browser.until_text("main", "Up to 30 conversations").await;
+    browser.click("main button").await;
+    browser.until_text("#live .state", "running").await;
+    browser.click("#cancel").await;
+    browser.until_text("main", "30 conversations will not be deleted. 10 conversations").await;
+    browser.click("main button").await;
+    browser.until_text("#live .state", "canceling").await;
+    let body = test.get(&format!("/purges/{purge}")).await;
+    assert_eq!(body["state"], "canceling", "{body}");
+}
+
+#[tokio::test]
+async fn a_hold_shows_what_it_protects_and_is_released() {
+    let test = setup().start().await;
+    let ids: Vec<_> = test.ids_of(Kind::Eligible).into_iter().take(2).collect();
+    let browser = signed_in(&test.url, &test.key).await;
+    browser.go(&format!("{}/admin/holds/new", test.url)).await;
+    browser.fill("#matter", "Smith v. Jones").await;
+    browser.fill("#ids", &format!("conversationId,source\n{},export\n{},export\n", ids[0], ids[1])).await;
+    browser.click("main button[type=submit]").await;
+    browser.until_text("h1", "Smith v. Jones").await;
+    let told = browser.text("main").await;
+    assert!(ids.iter().all(|id| told.contains(&id.to_string())) && told.contains("in force"), "{told}");
+
+    let purge = test.purge(&ids).await;
+    test.finished(purge).await;
+    browser.go(&format!("{}/admin/purges/{purge}", test.url)).await;
+    browser.until_text("#live .legend", "on hold 2").await;
+    browser.click(&format!("#live a[href='/admin/conversations/{}']", ids[0])).await;
+    browser.until_text("h1", "Conversation").await;
+    let told = browser.text("main").await;
+    assert!(told.contains("Smith v. Jones") && told.contains("on hold"), "{told}");
+
+    browser.click("main table a").await;
+    browser.click("main a.danger").await;
+    browser.until_text("main", "2 conversations will not be protected").await;
+    browser.click("main button.danger").await;
+    browser.until_text("main .facts", "released").await;
+    let again = test.purge(&ids).await;
+    assert_eq!(test.finished(again).await["counts"]["purged"], 2);
+}
+
+#[tokio::test]
+async fn a_webhook_is_sent_again_and_an_endpoint_shows_its_secret_once() {
+    let test = setup().start().await;
+    let purge = test.purge(&test.ids_of(Kind::Eligible)[..1]).await;
+    let hooks = test.receiver.wait_for(1, |hook| hook.event() == "purge_completed").await;
+    test.finished(purge).await;
+    let browser = signed_in(&test.url, &test.key).await;
+    browser.go(&format!("{}/admin/webhooks/deliveries?purge={purge}", test.url)).await;
+    browser.click("main table a").await;
+    browser.until_text("#live", "answered 204").await;
+    let id = browser.text("#live .facts").await;
+    browser.click("#redeliver").await;
+    browser.until_text("#live", "Attempt 2").await;
+    let sent = test.receiver.hooks();
+    let twice = |id: &str| sent.iter().filter(|hook| hook.id == id).count() == 2;
+    assert!(sent.iter().any(|hook| twice(&hook.id) && id.contains(&hook.id)), "{hooks:?}");
+
+    browser.go(&format!("{}/admin/webhooks/new", test.url)).await;
+    browser.fill("#url", &test.receiver.url).await;
+    browser.click("main button[type=submit]").await;
+    browser.until_text("main .secret", "whsec_").await;
+    browser.click("main a.button").await;
+    browser.until_text("main .facts", "enabled").await;
+    assert!(!browser.text("main").await.contains("whsec_"));
+    browser.click("main a[href$='/test']").await;
+    browser.click("main button").await;
+    browser.until_text("main", "The receiver took it.").await;
+}
+
+#[tokio::test]
+async fn an_org_is_stopped_with_a_reason_and_goes_on() {
+    let test = setup().start().await;
+    let browser = signed_in(&test.url, &test.key).await;
+    browser.click("#stop-default").await;
+    browser.until_text("h1", "Stop default?").await;
+    browser.fill("#reason", "an audit").await;
+    browser.click("main button.danger").await;
+    browser.until_text("#live .org", "Stopped by tester").await;
+    assert!(browser.text("#live .org").await.contains("an audit"));
+    let org = test.get("/orgs/default").await;
+    assert_eq!(org["stopped"]["reason"], "an audit", "{org}");
+    let purge = test.purge(&test.ids_of(Kind::Eligible)[..1]).await;
+    browser.go(&format!("{}/admin/purges/{purge}", test.url)).await;
+    browser.until_text("#live .notice", "org stopped").await;
+    browser.go(&format!("{}/admin", test.url)).await;
+    browser.click("#resume-default").await;
+    browser.click("main button.danger").await;
+    browser.until_text("#live .org .state", "working").await;
+    assert_eq!(test.finished(purge).await["state"], "completed");
+}
+
+#[tokio::test]
+async fn whoever_is_not_signed_in_comes_back_to_where_they_wanted() {
+    let test = setup().start().await;
+    let browser = super::browser::Browser::start().await;
+    browser.go(&test.url).await;
+    browser.until_text("h1", "Sign in").await;
+    browser.fill("#key", "gpk_wrong").await;
+    browser.click("main button").await;
+    browser.until_text(".notice", "not known").await;
+    browser.go(&format!("{}/admin/purges?state=running", test.url)).await;
+    browser.fill("#key", &test.key).await;
+    browser.click("main button").await;
+    browser.until_text("h1", "Purges").await;
+    assert!(browser.url().await.ends_with("/admin/purges?state=running"));
+    browser.click(".who button").await;
+    browser.until_text("h1", "Sign in").await;
+    browser.go(&format!("{}/admin", test.url)).await;
+    browser.until_text("h1", "Sign in").await;
+    let old = test.client.get(format!("{}/admin/keys", test.url)).send().await.unwrap();
+    assert_eq!(old.status(), StatusCode::OK);
+    assert!(old.url().path().ends_with("/sign-in"), "{}", old.url());
+}
