@@ -79,6 +79,37 @@ async fn without_a_running_service_the_commands_start_the_database_for_themselve
 }
 
 #[tokio::test]
+async fn another_webhook_secret_is_used_at_once_beside_a_running_service_and_both_sign() {
+    let mut home = Home::with_jobs_of(50).await;
+    let before = home.say(&["webhooks", "secret"]).await;
+    home.until_no_database_runs().await;
+    let receiver = Receiver::with_secret(before.trim()).await;
+    home.set("RETENTION_WEBHOOK_URL", &receiver.url);
+    let key = home.key().await;
+    home.until_no_database_runs().await;
+    let serving = home.serve().await;
+    let after = home.say(&["webhooks", "rotate-secret"]).await;
+    assert!(after.starts_with("whsec_") && after != before, "{after:?}");
+    assert_eq!(home.say(&["webhooks", "secret"]).await, after);
+    let id = home.sandbox.sandbox().ids_of(Kind::Eligible)[0];
+    let request = serving.request(&key, Method::POST, "/purges").json(&json!({ "conversationIds": [id] }));
+    assert_eq!(request.send().await.unwrap().status(), 202);
+    for hook in receiver.wait_for(2, |_| true).await {
+        assert!(hook.is_verified, "by the secret before: {hook:#?}");
+        let signatures: Vec<&str> = hook.headers["webhook-signature"].split(' ').collect();
+        let stamp: i64 = hook.headers["webhook-timestamp"].parse().unwrap();
+        let own = standardwebhooks::Webhook::new(after.trim()).unwrap();
+        let own = own.sign(&hook.id, stamp, hook.text.as_bytes()).unwrap();
+        assert!(signatures.len() == 2 && signatures.contains(&own.as_str()), "{signatures:?}");
+    }
+    assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
+    home.set("RETENTION_WEBHOOK_SECRET", crate::support::receiver::SECRET);
+    let refused = home.run(&["webhooks", "rotate-secret"]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("PURGE__WEBHOOKS__PREVIOUS_SECRET"));
+}
+
+#[tokio::test]
 async fn a_key_has_a_name_that_an_auditor_can_tell_from_all_others() {
     let home = Home::with_jobs_of(50).await;
     for (name, told) in [

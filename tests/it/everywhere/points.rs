@@ -73,6 +73,7 @@ const WITHOUT: &[(&str, &[&str])] = &[
     (
         "they only read",
         &[
+            "caller_of_key",
             "check_ready",
             "check_session",
             "conversation",
@@ -91,9 +92,12 @@ const WITHOUT: &[(&str, &[&str])] = &[
             "has_secret",
             "has_synchronous_standbys",
             "has_unstamped_events",
+            "held_conversations",
             "hold",
             "holds",
             "holds_on",
+            "hours_of_jobs",
+            "hours_of_purges",
             "is_key_in_force",
             "is_known_repeat",
             "job",
@@ -107,6 +111,7 @@ const WITHOUT: &[(&str, &[&str])] = &[
             "may_not_ask",
             "missed_events",
             "missing_of",
+            "oldest_open_purge",
             "open_purges_of",
             "ordinal_of",
             "org_conditions",
