@@ -71,6 +71,14 @@ pub struct Interest {
 }
 
 impl Interest {
+    /// The org that it is about, where that is one.
+    pub fn only_org(&self) -> Option<&str> {
+        match self.orgs.as_deref() {
+            Some([only]) => Some(only),
+            _ => None,
+        }
+    }
+
     /// It wants to hear of this; what is of no org is for those who hear of every one.
     pub fn covers(&self, event: EventType, org: Option<&str>) -> bool {
         let Some(told) = Told::of(event) else { return false };

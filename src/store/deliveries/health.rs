@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::owe::{Audience, Message, payload};
 use super::record::Patience;
-use crate::domain::endpoints::{is_hopeless, rest};
+use crate::domain::endpoints::{Interest, is_hopeless, rest};
 use crate::domain::events::{EndpointDisabled, EventType};
 use crate::store::endpoints::host;
 use crate::store::events::{Actor, NewEvent, write};
@@ -165,10 +165,8 @@ async fn disable(
         failing_since: Some(since),
         timestamp: now,
     };
-    let org = match found.orgs.as_deref() {
-        Some([only]) => Some(only.as_str()),
-        _ => None,
-    };
+    let interest = Interest { events: None, orgs: found.orgs };
+    let org = interest.only_org();
     let event = NewEvent {
         event: EventType::EndpointDisabled,
         org,

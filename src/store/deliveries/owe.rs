@@ -4,9 +4,9 @@ use serde::Serialize;
 use sqlx::types::Uuid;
 
 use super::{RETENTION, WAKE};
-use crate::domain::endpoints::{Interest, Told};
+use crate::domain::endpoints::Interest;
 use crate::domain::events::EventType;
-use crate::store::error::word;
+use crate::store::endpoints::interest;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
@@ -92,27 +92,18 @@ impl Listening {
 async fn listening(tx: &mut Tx, owed: &[&Owed]) -> Result<Vec<Listening>, StoreError> {
     let purges: Vec<Uuid> = owed.iter().filter_map(|owed| owed.purge).collect();
     let rows = sqlx::query!(
-        "-- listening_endpoints
-        select id, purge_id, events, orgs from webhook_endpoints
+        r#"-- listening_endpoints
+        select id as "id!", purge_id, events, orgs from webhook_endpoints
         where purge_id is null and deleted_at is null and enabled
         union all
         select id, purge_id, events, orgs from webhook_endpoints
-        where purge_id = any($1) and deleted_at is null and enabled",
+        where purge_id = any($1) and deleted_at is null and enabled"#,
         &purges
     )
     .all(tx)
     .await?;
     let listening = rows.into_iter().map(|row| {
-        let unreadable = || StoreError::Unreadable { what: "endpoint", detail: "it has no id".to_owned() };
-        let events: Option<Vec<Told>> = row
-            .events
-            .map(|events| events.iter().map(|event| word("event of a webhook", event)).collect())
-            .transpose()?;
-        Ok(Listening {
-            id: row.id.ok_or_else(unreadable)?,
-            purge: row.purge_id,
-            interest: Interest { events, orgs: row.orgs },
-        })
+        Ok(Listening { id: row.id, purge: row.purge_id, interest: interest(row.events, row.orgs)? })
     });
     listening.collect()
 }

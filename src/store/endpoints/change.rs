@@ -4,9 +4,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
-use super::Endpoint;
 use super::create::note;
 use super::read::load;
+use super::{Endpoint, words};
 use crate::domain::endpoints::Told;
 use crate::domain::events::EventType;
 use crate::domain::keys::Reach;
@@ -85,7 +85,7 @@ impl Store {
         )
         .maybe(&mut tx)
         .await?;
-        let Some(before) = load(&mut tx, reach, Some(id), None, 1).await?.pop() else { return Ok(None) };
+        let Some(before) = load(&mut tx, reach, &[id]).await?.pop() else { return Ok(None) };
         let event = match changed {
             Changed::To(change) => {
                 set(&mut tx, &before, change).await?;
@@ -100,7 +100,7 @@ impl Store {
                 EventType::EndpointDeleted
             }
         };
-        let after = load(&mut tx, &Reach::all(), Some(id), None, 1).await?.pop();
+        let after = load(&mut tx, &Reach::all(), &[id]).await?.pop();
         let after = after.unwrap_or_else(|| Endpoint { enabled: false, ..before });
         note(self, &mut tx, &after, event, by).await?;
         // Its deliveries are sent, or given up.
@@ -114,8 +114,7 @@ impl Store {
 async fn set(tx: &mut Tx, before: &Endpoint, change: &Change) -> Result<(), StoreError> {
     let url = change.url.as_ref().unwrap_or(&before.url);
     let description = change.description.or(before.description.as_ref());
-    let events = change.events.or(before.interest.events.as_ref());
-    let events: Option<Vec<String>> = events.map(|events| events.iter().map(ToString::to_string).collect());
+    let events = words(change.events.or(before.interest.events.as_ref()));
     let orgs = change.orgs.or(before.interest.orgs.as_ref());
     let enabled = change.enabled.unwrap_or(before.enabled);
     sqlx::query!(

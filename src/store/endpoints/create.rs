@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::read::load;
-use super::{Endpoint, MOST, host};
+use super::{Endpoint, MOST, host, words};
 use crate::domain::endpoints::Interest;
 use crate::domain::events::EventType;
 use crate::domain::keys::Reach;
@@ -35,8 +35,7 @@ impl Store {
         let id = self.new_id();
         let mut tx = self.begin_request("create_endpoint").await?;
         keys::ensure_in_force(&mut tx, by.key_id).await?;
-        let events: Option<Vec<String>> =
-            new.interest.events.as_ref().map(|events| events.iter().map(ToString::to_string).collect());
+        let events = words(new.interest.events.as_ref());
         let created = sqlx::query!(
             "-- create_endpoint
             insert into webhook_endpoints
@@ -59,7 +58,7 @@ impl Store {
         if created == 0 {
             return Ok(None);
         }
-        let endpoint = load(&mut tx, reach, Some(id), None, 1).await?.pop();
+        let endpoint = load(&mut tx, reach, &[id]).await?.pop();
         if let Some(endpoint) = &endpoint {
             note(self, &mut tx, endpoint, EventType::EndpointCreated, by).await?;
         }
@@ -76,10 +75,7 @@ pub(super) async fn note(
     event: EventType,
     by: By<'_>,
 ) -> Result<(), StoreError> {
-    let org = match endpoint.interest.orgs.as_deref() {
-        Some([only]) => Some(only.as_str()),
-        _ => None,
-    };
+    let org = endpoint.interest.only_org();
     let payload = json!({
         "endpointId": endpoint.id, "host": host(&endpoint.url), "enabled": endpoint.enabled,
         "events": endpoint.interest.events, "orgs": endpoint.interest.orgs,

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use crate::domain::endpoints::Interest;
+use super::StoreError;
+use super::error::word;
+use crate::domain::endpoints::{Interest, Told};
 
 pub use change::{Change, Changed, Wish};
 
@@ -39,6 +41,20 @@ pub struct Endpoint {
     pub failing_since: Option<Timestamp>,
     /// Nothing is sent before, because so many failed.
     pub resting_until: Option<Timestamp>,
+}
+
+/// As it is stored.
+pub(super) fn interest(
+    events: Option<Vec<String>>,
+    orgs: Option<Vec<String>>,
+) -> Result<Interest, StoreError> {
+    let told = |events: Vec<String>| events.iter().map(|event| word("event of a webhook", event)).collect();
+    Ok(Interest { events: events.map(told).transpose()?, orgs })
+}
+
+/// What it is told of, as it is stored.
+fn words(events: Option<&Vec<Told>>) -> Option<Vec<String>> {
+    events.map(|events| events.iter().map(ToString::to_string).collect())
 }
 
 /// Scheme and host of an endpoint's address: what follows may be a secret.

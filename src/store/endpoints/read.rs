@@ -4,17 +4,15 @@ use jiff_sqlx::Timestamp as SqlTimestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use super::Endpoint;
-use crate::domain::endpoints::{Interest, Told};
+use super::{Endpoint, interest};
 use crate::domain::keys::Reach;
-use crate::store::error::word;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError, Urgency};
 
 impl Store {
     pub async fn endpoint(&self, reach: &Reach, id: Uuid) -> Result<Option<Endpoint>, StoreError> {
         let mut tx = self.single_request("endpoint", Urgency::Ordinary).await?;
-        Ok(load(&mut tx, reach, Some(id), None, 1).await?.pop())
+        Ok(load(&mut tx, reach, &[id]).await?.pop())
     }
 
     /// What signs what it is sent.
@@ -30,19 +28,27 @@ impl Store {
         before: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<Endpoint>, StoreError> {
-        let mut tx = self.single_request("endpoints", Urgency::Ordinary).await?;
-        load(&mut tx, reach, None, before, limit).await
+        let mut tx = self.begin_request("endpoints").await?;
+        let ids = sqlx::query_scalar!(
+            "-- registered_endpoints
+            select id from webhook_endpoints
+            where purge_id is null and deleted_at is null and ($1::text[] is null or orgs <@ $1)
+              and id < coalesce($2::uuid, $4)
+            order by id desc
+            limit $3",
+            reach.orgs(),
+            before,
+            limit,
+            Uuid::max()
+        )
+        .all(&mut tx)
+        .await?;
+        load(&mut tx, reach, &ids).await
     }
 }
 
-/// The one with this id, whoever named it; or the registered ones.
-pub(super) async fn load(
-    tx: &mut Tx,
-    reach: &Reach,
-    id: Option<Uuid>,
-    before: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<Endpoint>, StoreError> {
+/// Those of the endpoints with these ids that are within the reach, newest first, whoever named them.
+pub(super) async fn load(tx: &mut Tx, reach: &Reach, ids: &[Uuid]) -> Result<Vec<Endpoint>, StoreError> {
     let rows = sqlx::query!(
         r#"-- endpoints
         select e.id, e.url, e.description, e.events, e.orgs, e.purge_id, e.enabled, e.disabled_at, e.disabled_reason,
@@ -53,28 +59,19 @@ pub(super) async fn load(
                case when h.open_until > clock_timestamp() then h.open_until end as "resting_until: SqlTimestamp"
         from webhook_endpoints e
         left join endpoint_health h on h.endpoint = e.id::text
-        where e.deleted_at is null and case when $1::uuid is null then e.purge_id is null else e.id = $1 end
-          and ($2::text[] is null or e.orgs <@ $2) and e.id < coalesce($3::uuid, $5)
-        order by e.id desc
-        limit $4"#,
-        id,
-        reach.orgs(),
-        before,
-        limit,
-        Uuid::max()
+        where e.id = any($1) and e.deleted_at is null and ($2::text[] is null or e.orgs <@ $2)
+        order by e.id desc"#,
+        ids,
+        reach.orgs()
     )
     .all(tx)
     .await?;
     let endpoints = rows.into_iter().map(|row| {
-        let events: Option<Vec<Told>> = row
-            .events
-            .map(|events| events.iter().map(|event| word("event of a webhook", event)).collect())
-            .transpose()?;
         Ok(Endpoint {
             id: row.id,
             url: row.url,
             description: row.description,
-            interest: Interest { events, orgs: row.orgs },
+            interest: interest(row.events, row.orgs)?,
             purge: row.purge_id,
             enabled: row.enabled,
             disabled: row.disabled_at.map(|at| (at.to_jiff(), row.disabled_reason)),
