@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
 use uuid::Uuid;
 
-use crate::domain::counts::{Counts, Tally};
+use crate::domain::counts::Tally;
 use crate::domain::events::{EventType, PurgeFinished};
-use crate::domain::outcome::Outcome;
 use crate::domain::state::PurgeState;
 use crate::store::deliveries::owe::{Audience, Message, payload};
 use crate::store::events::{Actor, OfPurge, write_for_purges};
+use crate::store::purges::load::counts_of;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
@@ -25,8 +25,8 @@ pub(in crate::store) async fn finish(
     }
     let rows = sqlx::query!(
         r#"-- load_ended_purges
-        select id, state as "state: PurgeState", run, org, reference, started_at, duplicates, purged, already_purged,
-               on_hold, retained, not_found, active, failed, canceled, would_purge, labels, dry_run
+        select id, state as "state: PurgeState", run, org, reference, started_at, duplicates, pending, eligible, submitted, purged,
+               already_purged, on_hold, retained, not_found, active, failed, canceled, would_purge, labels, dry_run
         from purges
         where id = any($1) and finished_at is null and pending + eligible + submitted = 0 and retry_from is null
           and not exists (select from slices_set_aside where purge_id = purges.id)
@@ -37,16 +37,7 @@ pub(in crate::store) async fn finish(
     .await?;
     let (mut ids, mut states, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
-        let mut counts = Counts::default();
-        counts[Outcome::Purged] = row.purged;
-        counts[Outcome::AlreadyPurged] = row.already_purged;
-        counts[Outcome::OnHold] = row.on_hold;
-        counts[Outcome::Retained] = row.retained;
-        counts[Outcome::NotFound] = row.not_found;
-        counts[Outcome::Active] = row.active;
-        counts[Outcome::Failed] = row.failed;
-        counts[Outcome::Canceled] = row.canceled;
-        counts[Outcome::WouldPurge] = row.would_purge;
+        let counts = counts_of!(row);
         let state: PurgeState = row.state;
         let Some(ended) = counts.final_state(state) else { continue };
         let Some(event) = EventType::of_final(ended) else { continue };

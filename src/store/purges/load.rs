@@ -249,30 +249,34 @@ struct Row {
     read_at: SqlTimestamp,
 }
 
-impl Row {
-    fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        counts[Outcome::Pending] = self.pending;
-        counts[Outcome::Eligible] = self.eligible;
-        counts[Outcome::Submitted] = self.submitted;
-        counts[Outcome::Purged] = self.purged;
-        counts[Outcome::AlreadyPurged] = self.already_purged;
-        counts[Outcome::OnHold] = self.on_hold;
-        counts[Outcome::Retained] = self.retained;
-        counts[Outcome::NotFound] = self.not_found;
-        counts[Outcome::Active] = self.active;
-        counts[Outcome::Failed] = self.failed;
-        counts[Outcome::Canceled] = self.canceled;
-        counts[Outcome::WouldPurge] = self.would_purge;
+/// The counts that stand in the row of a purge, whatever else was read of it.
+macro_rules! counts_of {
+    ($row:expr) => {{
+        use $crate::domain::outcome::Outcome;
+        let (row, mut counts) = (&$row, $crate::domain::counts::Counts::default());
+        counts[Outcome::Pending] = row.pending;
+        counts[Outcome::Eligible] = row.eligible;
+        counts[Outcome::Submitted] = row.submitted;
+        counts[Outcome::Purged] = row.purged;
+        counts[Outcome::AlreadyPurged] = row.already_purged;
+        counts[Outcome::OnHold] = row.on_hold;
+        counts[Outcome::Retained] = row.retained;
+        counts[Outcome::NotFound] = row.not_found;
+        counts[Outcome::Active] = row.active;
+        counts[Outcome::Failed] = row.failed;
+        counts[Outcome::Canceled] = row.canceled;
+        counts[Outcome::WouldPurge] = row.would_purge;
         counts
-    }
+    }};
 }
+
+pub(in crate::store) use counts_of;
 
 impl TryFrom<Row> for Purge {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let counts = row.counts();
+        let counts = counts_of!(row);
         let state: PurgeState = row.state;
         let stopped = row.stopped_by.map(|by| {
             let reason = row.stopped_reason.map_or_else(String::new, |reason| format!(": {reason}"));

@@ -4,11 +4,11 @@ use uuid::Uuid;
 
 use super::events::EventRow;
 use super::jobs::{self, JobRow};
-use crate::domain::counts::{Counts, Tally};
+use crate::domain::counts::Tally;
 use crate::domain::events::EventType;
 use crate::domain::keys::Reach;
-use crate::domain::outcome::Outcome;
 use crate::domain::state::{JobResult, JobState, PurgeState};
+use crate::store::purges::load::counts_of;
 use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError, Urgency};
 
@@ -39,27 +39,12 @@ impl Store {
         )
         .all(&mut tx)
         .await?;
-        let looks = rows.into_iter().map(|row| {
-            let mut counts = Counts::default();
-            counts[Outcome::Pending] = row.pending;
-            counts[Outcome::Eligible] = row.eligible;
-            counts[Outcome::Submitted] = row.submitted;
-            counts[Outcome::Purged] = row.purged;
-            counts[Outcome::AlreadyPurged] = row.already_purged;
-            counts[Outcome::OnHold] = row.on_hold;
-            counts[Outcome::Retained] = row.retained;
-            counts[Outcome::NotFound] = row.not_found;
-            counts[Outcome::Active] = row.active;
-            counts[Outcome::Failed] = row.failed;
-            counts[Outcome::Canceled] = row.canceled;
-            counts[Outcome::WouldPurge] = row.would_purge;
-            PurgeLook {
-                id: row.id,
-                state: row.state,
-                run: row.run,
-                event_no: row.event_no,
-                counts: Tally::new(&counts, row.duplicates),
-            }
+        let looks = rows.into_iter().map(|row| PurgeLook {
+            id: row.id,
+            state: row.state,
+            run: row.run,
+            event_no: row.event_no,
+            counts: Tally::new(&counts_of!(row), row.duplicates),
         });
         Ok(looks.collect())
     }
