@@ -114,6 +114,11 @@ impl<T: DeserializeOwned + Send + 'static> JsonBody<T> {
         Ok(Self { value, place })
     }
 
+    /// A small one.
+    pub(super) async fn small(request: Request, state: &ApiState) -> Result<T, Problem> {
+        Self::if_any(request, state).await?.ok_or_else(|| Problem::invalid_field("", "expected an object"))
+    }
+
     /// A small one that may be left out, or null.
     pub(super) async fn if_any(request: Request, state: &ApiState) -> Result<Option<T>, Problem> {
         if axum::body::HttpBody::is_end_stream(request.body()) {

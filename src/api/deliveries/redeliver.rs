@@ -116,9 +116,8 @@ pub(in crate::api) async fn redeliver_dead(
     _: NoQuery,
     request: Request,
 ) -> Result<(StatusCode, Json<RedeliveredBody>), Problem> {
-    let order = JsonBody::<RedeliverOrder>::if_any(request, &state).await?;
     let RedeliverOrder { since: from, state: Redeliverable::Dead, cursor } =
-        order.ok_or_else(|| Problem::invalid_field("", "expected an object"))?;
+        JsonBody::small(request, &state).await?;
     let list = page::list(LIST, &from);
     let after = page::after(&list, cursor.as_deref())
         .map_err(|_| Problem::invalid_field("/cursor", "is not a nextCursor of this order"))?;

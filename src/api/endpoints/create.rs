@@ -74,8 +74,7 @@ pub(in crate::api) async fn create_webhook_endpoint(
     _: NoQuery,
     request: Request,
 ) -> Result<impl IntoResponse, Problem> {
-    let body = JsonBody::<NewEndpointBody>::if_any(request, &state).await?;
-    let body = body.ok_or_else(|| Problem::invalid_field("", "expected an object"))?;
+    let body = JsonBody::small(request, &state).await?;
     let by = By { key_id, name: &caller.name, request_id: &request_id };
     let endpoint = register(&state, &caller, by, body).await?;
     let location = [(header::LOCATION, format!("/webhook-endpoints/{}", endpoint.id))];
