@@ -14,7 +14,7 @@ use crate::meters::Meters;
 use crate::store::secrets::RETENTION_SECRET;
 use crate::store::{Store, StoreError};
 use crate::webhooks::deliver::{self, Courier};
-use crate::webhooks::{Pinger, SendError, SigningSecret, new_private_key, new_secret};
+use crate::webhooks::{Pinger, SendError, Sender, SigningSecret, new_private_key, new_secret};
 
 /// More deliveries than these are not counted.
 pub(super) const MANY: i64 = 1000;
@@ -31,11 +31,17 @@ pub async fn retention_secret(
     }
 }
 
+/// Sends everything that a process sends.
+pub(super) fn sender(settings: &Settings) -> Result<Sender, SendError> {
+    Sender::new(address_rules(settings))
+}
+
 pub(super) async fn start(
     settings: &Settings,
     world: &World,
     store: &Store,
     meters: &Meters,
+    sender: Sender,
 ) -> Result<Courier, StartError> {
     let operator = match &settings.webhooks.url {
         Some(url) => Some(operator(settings, world, store, url.expose().clone()).await?),
@@ -49,8 +55,8 @@ pub(super) async fn start(
         );
     }
     let terms = deliver::Terms {
+        sender,
         operator,
-        rules: address_rules(settings),
         timeout: settings.webhooks.timeout,
         patience: deliver::Patience {
             schedule: settings.webhooks.retry_schedule.clone(),
@@ -59,7 +65,7 @@ pub(super) async fn start(
     };
     let chance = Chance::new(world.seed());
     let jitter = Arc::new(move || chance.fraction());
-    Ok(Courier::new(store.clone(), terms, world.clock(), jitter, meters.clone())?)
+    Ok(Courier::new(store.clone(), terms, world.clock(), jitter, meters.clone()))
 }
 
 /// The operator's receiver. A secret that is not configured is made now, and read anew whenever something is sent: somebody
@@ -82,17 +88,16 @@ async fn operator(
     Ok(deliver::Operator { url, secrets })
 }
 
-pub(super) fn hooks(settings: &Settings, world: &World) -> Result<Hooks, SendError> {
-    let rules = address_rules(settings);
+pub(super) fn hooks(settings: &Settings, world: &World, sender: Sender) -> Hooks {
     let random = world.clone();
     let new_secret = move |signing: Signing| match signing {
         Signing::Hmac => new_secret(random.random_bytes()),
         Signing::Ed25519 => new_private_key(random.random_bytes()),
     };
-    Ok(Hooks {
-        pinger: Pinger::new(rules.clone(), settings.webhooks.timeout, world.clock())?,
-        rules: Arc::new(rules),
+    Hooks {
+        pinger: Pinger::new(sender, settings.webhooks.timeout),
+        rules: Arc::new(address_rules(settings)),
         new_secret: Arc::new(new_secret),
         clock: world.clock(),
-    })
+    }
 }

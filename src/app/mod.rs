@@ -43,7 +43,7 @@ use crate::meters::Meters;
 use crate::store::orgs::enroll::{Enrolled, Enroller};
 use crate::store::{Deadlines, Place, SchemaAge, Store, StoreError};
 use crate::upkeep;
-use crate::webhooks::{SecretError, SendError};
+use crate::webhooks::{SecretError, SendError, Sender};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -147,8 +147,9 @@ impl Service {
         let live = Live::new(store.clone(), stop_http.clone());
         let mut waiting = Waiting::new(sequencer.written(), live.wake());
         background.spawn(sequencer.run(stop_background.clone()));
+        let sender = deliveries::sender(settings)?;
         if let Some(engine) = &engine {
-            let courier = deliveries::start(settings, world, &store, &meters).await?;
+            let courier = deliveries::start(settings, world, &store, &meters, sender.clone()).await?;
             waiting.deliveries = Some(courier.wake());
             waiting.wakes = engine.wakes();
             background.spawn(courier.run(stop_background.clone(), cut.clone()));
@@ -165,7 +166,7 @@ impl Service {
         }
         background.spawn(listen::forward(store.clone(), waiting, stop_background.clone()));
         let calls = if role == Role::Worker { Calls::Operations } else { Calls::All };
-        let state = api_state(settings, world, meters, live, patience.callers, &store)?;
+        let state = api_state(settings, world, meters, live, patience.callers, &store, sender);
         let state = ApiState { calls, ..state };
         let (address, health_address) = serve(settings, world, state, &http, &stop_http)?;
         background.close();
@@ -332,9 +333,10 @@ fn api_state(
     live: Live,
     connections: ConnectionTerms,
     store: &Store,
-) -> Result<ApiState, StartError> {
+    sender: Sender,
+) -> ApiState {
     let is_open = settings.telemetry.metrics == MetricsAccess::Open;
-    Ok(ApiState {
+    ApiState {
         store: store.clone(),
         orgs: settings.orgs.iter().map(|(name, org)| org_terms(name, org)).collect(),
         intake: IntakeTerms {
@@ -356,7 +358,7 @@ fn api_state(
         live,
         new_id: world.new_id(),
         metrics: Arc::new(MetricsDesk::new(meters, is_open)),
-        hooks: deliveries::hooks(settings, world)?,
+        hooks: deliveries::hooks(settings, world, sender),
         calls: Calls::All,
-    })
+    }
 }

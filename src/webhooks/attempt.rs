@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use reqwest::Url;
-use secrecy::ExposeSecret as _;
 
 use super::deliver::Operator;
-use super::{Destination, SendError, Sender, Sent, SigningSecret};
+use super::send::keys;
+use super::{Destination, SendError, Sender, Sent};
 use crate::crash::{self, Side};
 use crate::domain::backoff;
 use crate::meters::Meters;
@@ -44,21 +43,16 @@ impl Errand {
         is_operator: bool,
         target: Option<&Target>,
     ) -> Result<Destination, SendError> {
-        let kept = target.iter().flat_map(|target| &target.secrets);
-        let kept: Vec<_> = kept.filter_map(|kept| SigningSecret::parse(kept.expose_secret()).ok()).collect();
-        let operator = self.operator.as_ref().filter(|_| is_operator);
-        let configured =
-            operator.map(|operator| operator.secrets.clone()).filter(|secrets| !secrets.is_empty());
-        let secrets = configured.unwrap_or(kept);
-        if secrets.is_empty() {
-            return Err(SendError::Unsendable("its secret can't be read"));
+        let (url, kept) = target.map_or(("", &[][..]), |target| (&target.url, &target.secrets));
+        match self.operator.as_ref().filter(|_| is_operator) {
+            Some(Operator { url, secrets }) if secrets.is_empty() => {
+                Ok(Destination::of_operator(url.clone(), keys(kept)?, self.timeout))
+            }
+            Some(Operator { url, secrets }) => {
+                Ok(Destination::of_operator(url.clone(), secrets.clone(), self.timeout))
+            }
+            None => Destination::stored(url, kept, self.timeout),
         }
-        if let Some(operator) = operator {
-            return Ok(Destination::of_operator(operator.url.clone(), secrets, self.timeout));
-        }
-        let url = target.and_then(|target| Url::parse(&target.url).ok());
-        let url = url.ok_or(SendError::Unsendable("its address can't be read"))?;
-        Ok(Destination::of_caller(url, secrets, self.timeout))
     }
 
     /// Sends once.

@@ -14,8 +14,7 @@ use tokio_util::sync::CancellationToken;
 pub use super::attempt::Jitter;
 use super::attempt::{Errand, Route};
 use super::lines::{Item, Lines};
-use super::{SendError, Sender, SigningSecret};
-use crate::domain::address::AddressRules;
+use super::{Sender, SigningSecret};
 use crate::meters::Meters;
 use crate::store::deliveries::RETENTION;
 use crate::store::deliveries::claim::{Claimed, Delivery, Target, Wanted};
@@ -50,10 +49,9 @@ pub struct Operator {
 /// Where deliveries go, and how.
 #[derive(Debug, Clone)]
 pub struct Terms {
+    pub sender: Sender,
     /// The operator's own receiver.
     pub operator: Option<Operator>,
-    /// Where receivers may be that callers name.
-    pub rules: AddressRules,
     /// How long a receiver may take.
     pub timeout: Duration,
     pub patience: Patience,
@@ -74,11 +72,10 @@ impl Courier {
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
         jitter: Jitter,
         meters: Meters,
-    ) -> Result<Self, SendError> {
-        let Terms { operator, rules, timeout, patience } = terms;
-        let sender = Sender::new(rules)?;
+    ) -> Self {
+        let Terms { sender, operator, timeout, patience } = terms;
         let errand = Errand { sender, operator, timeout, patience, clock, jitter, meters };
-        Ok(Self { store, errand: Arc::new(errand), wake: Arc::new(Notify::new()) })
+        Self { store, errand: Arc::new(errand), wake: Arc::new(Notify::new()) }
     }
 
     /// What tells it of new deliveries.

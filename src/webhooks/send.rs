@@ -13,6 +13,8 @@ use reqwest::{
     redirect, retry,
 };
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 use super::guard::{Guard, Lookup, NotAllowed, SystemLookup};
 use super::sign::SigningSecret;
 use crate::domain::address::AddressRules;
@@ -99,6 +101,13 @@ impl Destination {
         Self { is_guarded: true, ..Self::of_operator(url, secrets, timeout) }
     }
 
+    /// The same as it is stored; of its secrets those that can be read.
+    pub(super) fn stored(url: &str, secrets: &[SecretString], timeout: Duration) -> Result<Self, SendError> {
+        let secrets = keys(secrets)?;
+        let url = Url::parse(url).map_err(|_| SendError::Unsendable("its address can't be read"))?;
+        Ok(Self::of_caller(url, secrets, timeout))
+    }
+
     /// The value of `webhook-signature`.
     fn signature(&self, id: &str, timestamp: Timestamp, payload: &str) -> Result<HeaderValue, SendError> {
         let signatures: Vec<String> =
@@ -109,6 +118,13 @@ impl Destination {
         HeaderValue::from_str(&signatures.join(" "))
             .map_err(|_| SendError::Unsendable("the signature can't stand in a header"))
     }
+}
+
+/// Those of the stored secrets that can be read.
+pub(super) fn keys(secrets: &[SecretString]) -> Result<Vec<SigningSecret>, SendError> {
+    let parsed = secrets.iter().filter_map(|secret| SigningSecret::parse(secret.expose_secret()).ok());
+    let keys: Vec<_> = parsed.collect();
+    if keys.is_empty() { Err(SendError::Unsendable("its secret can't be read")) } else { Ok(keys) }
 }
 
 fn confidential(url: &Url, signing: &[SigningSecret]) -> Secrets {

@@ -58,10 +58,11 @@ pub(in crate::api) async fn test_webhook_endpoint(
 pub(crate) async fn pinged(state: &ApiState, reach: &Reach, id: Uuid) -> Result<TestBody, Problem> {
     let endpoint = state.store.endpoint(reach, id).await?.ok_or_else(unknown)?;
     let webhook_id = (state.new_id)();
-    let ping = Ping::new(endpoint.id, (state.hooks.clock)());
+    let now = (state.hooks.clock)();
+    let ping = Ping::new(endpoint.id, now);
     let payload = serde_json::to_string(&ping).map_err(|_| Problem::internal())?;
     let (Sent { taken, answer }, took) =
-        state.hooks.pinger.ping(&endpoint.url, &endpoint.secret, webhook_id, &payload).await;
+        state.hooks.pinger.ping(&endpoint.url, endpoint.secret, (webhook_id, now), &payload).await;
     Ok(TestBody {
         webhook_id,
         delivered: taken.is_ok(),
