@@ -9,8 +9,6 @@ mod poison;
 mod process;
 mod work;
 
-use std::time::Duration;
-
 use genesys_purge::sandbox::{JobDuration, Kind};
 
 use crate::support::books::{all_final, assert_books};
@@ -23,7 +21,7 @@ use work::Work;
 async fn die_at(points: impl Iterator<Item = Point>) {
     let setup = Setup::new()
         .sandbox(|settings| {
-            settings.conversations = 3000;
+            settings.conversations = 6000;
             settings.job_duration = JobDuration { base_ms: 100, jitter_ms: 50 };
         })
         .env("PURGE__ORGS__DEFAULT__MAX_CONCURRENT_JOBS", "20");
@@ -72,9 +70,6 @@ async fn what_panics_is_done_again() {
     assert_books(&test).await;
     test.assert_no_breach();
 }
-
-/// So long that only a point that is never reached takes longer.
-const LONG: Duration = Duration::from_secs(40);
 
 /// Eligible conversations of which a round takes the next.
 const KIND: Kind = Kind::Eligible;

@@ -2,14 +2,17 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::process::Child;
 use tokio::time::timeout;
 
-use super::LONG;
 use crate::support::TestService;
 use crate::support::process::{Ended, Up, start};
+
+/// So long it may take to reach its point with the work that it has.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Mortal {
     /// How it ended, where it died before it listened.
@@ -30,10 +33,10 @@ impl Mortal {
         }
     }
 
-    /// Waits for its death; `None` where it lives on.
+    /// Waits for its death a while; `None` where it lives on.
     pub async fn death(&mut self) -> Option<ExitStatus> {
         match &mut self.life {
-            Ok(process) => timeout(LONG, process.wait()).await.ok().map(Result::unwrap),
+            Ok(process) => timeout(PATIENCE, process.wait()).await.ok().map(Result::unwrap),
             Err(status) => Some(*status),
         }
     }

@@ -36,8 +36,8 @@ use crate::support::{Setup, TestService};
 /// Rounds of each of the four acts: a thousand in all.
 const ROUNDS: u32 = 250;
 
-/// The intent waits so long, so that its rival can come before.
-const HEAD_START: Duration = Duration::from_millis(2);
+/// After each round whoever came first waits so much longer.
+const STEP_US: i64 = 250;
 
 /// Waits more exactly than a timer does.
 async fn in_exactly(wait: Duration) {
@@ -65,8 +65,8 @@ pub struct Lane {
     pub steering: Store,
     pub by: By<'static>,
     connection: PgConnection,
-    /// How long the rival waits, steered towards the very moment of the intent.
-    wait_us: AtomicU64,
+    /// How long the rival waits, steered towards the very moment of the intent; below zero it is the intent that waits.
+    wait_us: i64,
 }
 
 impl Lane {
@@ -77,7 +77,7 @@ impl Lane {
         engine.enroll_org(&name, &policy(settings), Enroller::Worker).await.unwrap();
         let (key_id, _) = steering.find_caller(&test.key, Urgency::Ordinary).await.unwrap().unwrap();
         let by = By { key_id, name: "racer", request_id: "race" };
-        let (connection, wait_us) = (test.database.connect().await, AtomicU64::new(2000));
+        let (connection, wait_us) = (test.database.connect().await, 0);
         Self { rival, org, terms: engine_terms(settings), engine, steering, by, connection, wait_us }
     }
 
@@ -250,9 +250,10 @@ impl Lane {
     async fn round(&mut self, round: u32) -> bool {
         let ids = [2 * round, 2 * round + 1].map(|id| Uuid::from_u128(u128::from(id)));
         let purge = self.packed(&ids).await;
-        let wait = Duration::from_micros(self.wait_us.load(Ordering::Relaxed));
+        let [wait, head_start] =
+            [self.wait_us, -self.wait_us].map(|us| Duration::from_micros(u64::try_from(us).unwrap_or(0)));
         let intending = async {
-            in_exactly(HEAD_START).await;
+            in_exactly(head_start).await;
             self.engine.intend(&self.org, &self.terms, own_time()).await
         };
         let rival = async {
@@ -298,8 +299,7 @@ impl Lane {
         for round in 0..ROUNDS {
             let came_before = self.round(round).await;
             before += u32::from(came_before);
-            let steer = |wait: u64| Some(if came_before { wait * 8 / 7 + 20 } else { wait * 7 / 8 });
-            self.wait_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, steer).unwrap();
+            self.wait_us += if came_before { STEP_US } else { -STEP_US };
         }
         self.engine.close().await;
         self.steering.close().await;
