@@ -35,14 +35,14 @@ use crate::api::{
     Quotas, Room,
 };
 use crate::config::{MetricsAccess, OrgSettings, Settings};
-use crate::domain::retention::Policy;
 use crate::engine::{Chance, Engine, OrgEngine};
 use crate::feed::Sequencer;
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
 use crate::meters::Meters;
-use crate::store::orgs::enroll::{Enrolled, Enroller};
 use crate::store::{Deadlines, Place, SchemaAge, Store, StoreError};
 use crate::upkeep;
+use crate::upkeep::ground::Watch;
+use crate::upkeep::rules::Rules;
 use crate::webhooks::{SecretError, SendError, Sender};
 
 /// What a process does.
@@ -131,18 +131,17 @@ impl Service {
             );
         }
         check_session(&store).await?;
-        for name in settings.orgs.keys() {
-            enroll(&store, name, &policy(settings), role).await?;
-        }
-        let (promotion, terms) = (promotion(settings), engine_terms(settings));
-        upkeep::ground::check(&store, promotion, &terms, &meters).await?;
+        let terms = engine_terms(settings);
+        let rules = Rules::new(settings.orgs.keys().cloned().collect(), policy(settings), role == Role::Api);
+        rules.bring(&store).await?;
+        let ground = Watch::new(store.clone(), promotion(settings), terms, meters.clone(), rules);
+        ground.look().await?;
         let [stop_http, stop_background, cut] = [(); 3].map(|()| CancellationToken::new());
         let (http, background) = (TaskTracker::new(), TaskTracker::new());
         let engine =
             if role == Role::Api { None } else { Some(start_engine(settings, world, &store, &meters)?) };
         background.spawn(upkeep::meters::run(meters.clone(), stop_background.clone()));
-        let looks = (store.clone(), meters.clone(), stop_background.clone());
-        background.spawn(upkeep::ground::run(looks.0, promotion, terms, looks.1, looks.2));
+        background.spawn(ground.run(stop_background.clone()));
         let sequencer = Sequencer::new(store.clone());
         let live = Live::new(store.clone(), stop_http.clone());
         let mut waiting = Waiting::new(sequencer.written(), live.wake());
@@ -237,25 +236,6 @@ fn listen(bind: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
     socket.bind(bind)?;
     let listener = socket.listen(BACKLOG)?;
     Ok((listener.local_addr()?, listener))
-}
-
-/// Makes an org known, with the rules that this process is configured for as far as it may bring them into force.
-async fn enroll(store: &Store, org: &str, configured: &Policy, role: Role) -> Result<(), StoreError> {
-    if role == Role::Api {
-        return store.know_org(org, configured).await;
-    }
-    let Enrolled { replaced, in_force } = store.enroll_org(org, configured, Enroller::Worker).await?;
-    if let Some(before) = replaced {
-        tracing::warn!(org, %before, after = %in_force, "other retention rules are in force from now on");
-    }
-    if in_force != *configured {
-        tracing::warn!(
-            org, %configured, %in_force,
-            "looser retention rules are configured than are in force, and these stay: to put the configured ones in \
-             force, run `genesys-purge retention adopt`"
-        );
-    }
-    store.try_at_once(org).await
 }
 
 /// Connects to the database.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::rules::Rules;
 use crate::domain::rewind::Promotion;
 use crate::domain::terms::EngineTerms;
 use crate::meters::Meters;
@@ -13,33 +14,47 @@ use crate::store::{Rewound, Store, StoreError};
 /// What was committed since the last look is what a restored dump or a promoted standby is said to lack.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Looks, until it is told to stop.
-pub async fn run(
+/// What a look needs.
+#[derive(Debug)]
+pub struct Watch {
     store: Store,
     promotion: Promotion,
     terms: EngineTerms,
     meters: Meters,
-    stop: CancellationToken,
-) {
-    while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-        // While the database is away nothing is begun, and others tell of it.
-        if let Err(error) = check(&store, promotion, &terms, &meters).await
-            && !error.is_outage()
-        {
-            tracing::error!(%error, "where the database stands can't be told");
-        }
-    }
+    rules: Rules,
 }
 
-/// Looks once, and tells whoever reads logs and meters what was found.
-pub async fn check(
-    store: &Store,
-    promotion: Promotion,
-    terms: &EngineTerms,
-    meters: &Meters,
-) -> Result<(), StoreError> {
-    if let Some(Rewound { kind, missing_since, stopped }) = store.check_ground(promotion, terms).await? {
-        meters.database_rewound(kind);
+impl Watch {
+    pub const fn new(
+        store: Store,
+        promotion: Promotion,
+        terms: EngineTerms,
+        meters: Meters,
+        rules: Rules,
+    ) -> Self {
+        Self { store, promotion, terms, meters, rules }
+    }
+
+    /// Looks, until it is told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+            // While the database is away nothing is begun, and others tell of it.
+            if let Err(error) = self.look().await
+                && !error.is_outage()
+            {
+                tracing::error!(%error, "where the database stands can't be told");
+            }
+        }
+    }
+
+    /// Looks once, and tells whoever reads logs and meters what was found. A database that went back in time may have forgotten the
+    /// rules of this process, and even its orgs.
+    pub async fn look(&self) -> Result<(), StoreError> {
+        let Some(rewound) = self.store.check_ground(self.promotion, &self.terms).await? else {
+            return Ok(());
+        };
+        let Rewound { kind, missing_since, stopped } = rewound;
+        self.meters.database_rewound(kind);
         tracing::error!(
             kind = kind.as_str(),
             missing_since = missing_since.map(tracing::field::display),
@@ -48,6 +63,6 @@ pub async fn check(
              (docs/operations.md, \"After a restore or a promotion\")",
             kind.says()
         );
+        self.rules.bring(&self.store).await
     }
-    Ok(())
 }

@@ -8,3 +8,4 @@ pub mod ground;
 pub mod leases;
 pub mod meters;
 pub mod repeats;
+pub mod rules;

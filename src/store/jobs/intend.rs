@@ -142,6 +142,7 @@ impl Store {
             now: locked.now,
             policy_epoch: locked.policy_epoch,
             max_age: terms.validation_max_age,
+            asked_from: locked.intents_from,
         };
         if waiting.is_rechecked && !parts.values().all(|part| conditions.are_fresh(part.facts)) {
             // Such a job must not fall apart: it is looked at afresh as a whole.

@@ -23,12 +23,17 @@ pub(super) struct Conditions<'a> {
     pub(super) now: Timestamp,
     pub(super) policy_epoch: i64,
     pub(super) max_age: Duration,
+    /// Facts from before say nothing of a submit that was forgotten.
+    pub(super) asked_from: Option<Timestamp>,
 }
 
 impl Conditions<'_> {
     /// These facts are young enough, and judged by the rules in force.
     pub(super) fn are_fresh(&self, facts: Option<FactsStamp>) -> bool {
-        facts.is_some_and(|facts| facts.holds(self.now, self.policy_epoch, self.max_age))
+        facts.is_some_and(|facts| {
+            facts.holds(self.now, self.policy_epoch, self.max_age)
+                && self.asked_from.is_none_or(|from| facts.at >= from)
+        })
     }
 }
 

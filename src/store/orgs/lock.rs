@@ -12,6 +12,8 @@ use crate::store::tx::{Rows as _, Tx};
 #[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub(in crate::store) struct LockedOrg {
     pub(in crate::store) policy_epoch: i64,
+    /// Until then a submit may have been at work that a database which went back in time has forgotten.
+    pub(in crate::store) intents_from: Option<Timestamp>,
     /// It is stopped, or was a moment ago for what may be missing in the database; or it is blocked, and the next try is not
     /// due, or is not one of submitting.
     pub(in crate::store) is_shut: bool,
@@ -45,11 +47,12 @@ pub(in crate::store) async fn lock(tx: &mut Tx, org: &str) -> Result<LockedOrg, 
     .one(tx)
     .await?;
     let now = tx.now().await?;
-    let probe_at = row.probe_at.map(SqlTimestamp::to_jiff);
+    let [probe_at, intents_from] = [row.probe_at, row.intents_from].map(|at| at.map(SqlTimestamp::to_jiff));
     Ok(LockedOrg {
         policy_epoch: row.policy_epoch,
+        intents_from,
         is_shut: row.is_stopped
-            || row.intents_from.is_some_and(|from| from.to_jiff() > now)
+            || intents_from.is_some_and(|from| from > now)
             || probe_at.is_some_and(|probe_at| probe_at > now)
             || row.has_questions && row.blocked_call.as_deref().is_some_and(blocks_facts),
         has_too_many_conflicts: row.blocked_call.as_deref() == Some(Hurdle::Conflicts.as_str()),

@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
+use genesys_purge::domain::facts::Presence;
 use genesys_purge::domain::retention::{Policy, UnknownAge};
 use genesys_purge::domain::rewind::{Promotion, Rewind};
 use genesys_purge::store::StoreError;
 use genesys_purge::store::jobs::intend::Intended;
+use genesys_purge::store::jobs::pack::Packed;
 use genesys_purge::store::jobs::submitted::Refusal;
 use genesys_purge::store::orgs::enroll::Enroller;
+use genesys_purge::store::slices::claim::Reach;
 use serde_json::json;
 
 use super::races::{Lane, own_time};
@@ -161,4 +164,35 @@ async fn an_org_that_is_new_after_a_rewind_is_stopped_as_long_as_others_are() {
     .await;
     enroll("last").await;
     assert_eq!(test.number("select count(*) from orgs where stopped_at is not null").await, 0);
+}
+
+#[tokio::test]
+async fn what_was_asked_while_a_forgotten_submit_may_be_at_work_is_asked_again() {
+    let (test, lane) = lane().await;
+    move_ground(&test, 7).await;
+    lane.engine.check_ground(Promotion::Check, &lane.terms).await.unwrap().unwrap();
+    // Somebody resumes the org at once.
+    test.sql(
+        "update orgs set stopped_at = null, stopped_by = null, stopped_reason = null, rewound_at = null",
+    )
+    .await;
+    lane.eligible(&ids(1..3)).await;
+    test.sql("update orgs set intents_from = now()").await;
+    assert_eq!(lane.engine.pack(&lane.org).await.unwrap(), Packed::Job(2));
+    let intended = lane.engine.intend(&lane.org, &lane.terms, own_time()).await.unwrap();
+    assert!(matches!(intended, Intended::Changed), "they were there before it ended: {intended:?}");
+    lane.answer_all(Reach::ForSlots, Presence::Present).await;
+    assert_eq!(lane.engine.pack(&lane.org).await.unwrap(), Packed::Job(2));
+    lane.submit().await;
+}
+
+/// Rules that were made stricter in the time that is missing are not loose again, however long this process runs on.
+#[tokio::test]
+async fn a_running_service_brings_its_orgs_and_rules_back() {
+    let test = TestService::start().await;
+    let days = "select (policy->>'defaultDays')::bigint from orgs where name = 'default'";
+    let configured = test.number(days).await;
+    test.sql("update orgs set policy = jsonb_set(policy, '{defaultDays}', '1') where name = 'default'").await;
+    move_ground(&test, 7).await;
+    test.wait_until("its rules are in force", async || test.number(days).await == configured).await;
 }
