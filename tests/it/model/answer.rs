@@ -24,6 +24,8 @@ pub struct Answer {
     pub kept_since: Set,
     /// The rules have changed since.
     pub is_of_old_rules: bool,
+    /// When it was asked, a submit that was forgotten may have been at work.
+    pub is_early: bool,
 }
 
 impl Answer {

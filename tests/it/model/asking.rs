@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::invariants::Invariant;
 use super::moves::Moves;
-use super::state::{Answer, IDS, NAMES, Question, Set, Stamp, State, Told, Truth};
+use super::state::{Answer, Ground, IDS, NAMES, Question, Set, Stamp, State, Told, Truth};
 use super::tx::Tx;
 
 const NOW: i64 = 1_764_000_000;
@@ -26,7 +26,7 @@ pub fn moves(moves: &mut Moves<'_>) {
         let is_open = matches!(from.purge_of(number).state, PurgeState::Queued | PurgeState::Running);
         is_open && !is_leased(number) && from.conversations[number].outcome() == Outcome::Pending
     });
-    if moves.has_free_replica() && !askable.is_empty() {
+    if moves.has_free_replica() && !askable.is_empty() && !from.ground.is_stopped() {
         let of = |purge| Set::of(NAMES.len(), |number| askable.has(number) && NAMES[number].0 == purge);
         let (first, second) = (of(0), of(1));
         ask(moves, askable);
@@ -115,6 +115,7 @@ pub const fn stamp(answer: Answer, number: usize) -> Stamp {
         gone_since: answer.gone_since.has(id),
         kept_since: answer.kept_since.has(id),
         is_stale: answer.is_of_old_rules,
+        is_early: answer.is_early,
     }
 }
 
@@ -128,6 +129,7 @@ fn record(tx: &mut Tx<'_>, question: Question) {
             continue;
         }
         tx.learn(id, answer.told[id]);
+        learn_fate(tx, id, answer);
         tx.conversation(number).facts = stamp(answer, number);
         match verdict(tx, answer, number) {
             Verdict::Decided(outcome, _) if (tx.rules.outdates)(since(answer, number), outcome) => {}
@@ -149,6 +151,15 @@ fn record(tx: &mut Tx<'_>, question: Question) {
             }
             Verdict::AbsentOnce => absent_once(tx, number, cell),
         }
+    }
+}
+
+/// What is there once the window of a forgotten submit has passed was not deleted by it.
+pub fn learn_fate(tx: &mut Tx<'_>, id: usize, answer: Answer) {
+    let is_over =
+        matches!(tx.state.ground, Ground::Back { .. }) && !answer.is_early && !tx.state.ground.has_window();
+    if is_over && matches!(answer.told[id], Told::Present | Told::Held) && !tx.state.is_carried_now(id) {
+        tx.state.ids[id].is_fate_open = false;
     }
 }
 

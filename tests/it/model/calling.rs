@@ -44,10 +44,12 @@ pub fn moves(moves: &mut Moves<'_>) {
     }
 }
 
-/// An upstream job of which nobody knows. So few disturbances leave no more than two.
-fn nobody_knows(tx: &mut Tx<'_>, to_delete: Set) {
-    let free = tx.state.unknown.iter_mut().find(|unknown| unknown.is_empty());
-    *free.unwrap() = to_delete;
+/// An upstream job of which nobody knows. So few disturbances leave no more than there is room for.
+pub fn nobody_knows(tx: &mut Tx<'_>, to_delete: Set) {
+    if !to_delete.is_empty() {
+        let free = tx.state.unknown.iter_mut().find(|unknown| unknown.is_empty());
+        *free.unwrap() = to_delete;
+    }
 }
 
 /// Everything that upstream may answer.
@@ -83,7 +85,7 @@ pub fn ids_of(job: &Job) -> Set {
     Set::of(IDS, |id| job.carries_id(id))
 }
 
-fn alive(state: &State, ids: Set) -> Set {
+pub fn alive(state: &State, ids: Set) -> Set {
     Set::of(IDS, |id| ids.has(id) && state.ids[id].truth == Truth::Present)
 }
 

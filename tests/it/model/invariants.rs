@@ -103,5 +103,7 @@ fn unrecorded(state: &State) -> Option<usize> {
         state.jobs.iter().flatten().any(|job| open(job.state) && job.carries_id(id))
     };
     let unknown = || state.unknown.iter().flat_map(|unknown| unknown.iter());
-    unknown().find(|&id| !state.was_late && !is_recorded(id))
+    // A database that went back has forgotten it, and its window has not passed.
+    let is_forgiven = state.was_late || state.ground.has_window();
+    unknown().find(|&id| !is_forgiven && !is_recorded(id))
 }

@@ -81,6 +81,8 @@ pub struct Job {
     pub has_ended: bool,
     /// At upstream: it answers 404.
     pub is_forgotten: bool,
+    /// A copy of the database knows the same upstream job.
+    pub is_copied: bool,
     pub call: Option<Call>,
     pub look: Option<Look>,
 }
@@ -104,6 +106,7 @@ impl Job {
             to_delete: Set(0),
             has_ended: false,
             is_forgotten: false,
+            is_copied: false,
             call: None,
             look: None,
         }

@@ -9,7 +9,7 @@ use genesys_purge::domain::reason::{Step, codes};
 use genesys_purge::domain::state::{JobState, PurgeState};
 use genesys_purge::domain::verdict::{Leftover, Remedy, Sight};
 
-use super::asking::{answer, facts, since, stamp, verdict};
+use super::asking::{answer, facts, learn_fate, since, stamp, verdict};
 use super::calling::{ids_of, split};
 use super::moves::Moves;
 use super::packing::release;
@@ -37,7 +37,9 @@ fn next_look(state: &State, job: &Job) -> Option<(Kind, Set)> {
     };
     let open = carried(Outcome::Submitted);
     let (kind, about) = match job.state {
-        JobState::Waiting if job.wants_recheck => (Kind::Recheck, carried(Outcome::Eligible)),
+        JobState::Waiting if job.wants_recheck && !state.ground.is_shut() => {
+            (Kind::Recheck, carried(Outcome::Eligible))
+        }
         JobState::InDoubt if job.wait >= Wait::Passed => (Kind::Reread, open),
         JobState::Submitted if job.overdue >= Overdue::Noted && !open.is_empty() => (Kind::Overdue, open),
         JobState::Verifying if !open.is_empty() => (Kind::Verify, open),
@@ -338,6 +340,7 @@ fn recheck(tx: &mut Tx<'_>, number: usize, answer: Answer) {
 fn stays(tx: &mut Tx<'_>, job: usize, number: usize, answer: Answer) -> bool {
     let (since, id) = (since(answer, number), NAMES[number].1);
     tx.learn(id, answer.told[id]);
+    learn_fate(tx, id, answer);
     let decided = match verdict(tx, answer, number) {
         Verdict::Decided(outcome, _) if (tx.rules.outdates)(since, outcome) => {
             let reason = if since.gone { codes::PURGED_ELSEWHERE } else { codes::FACTS_STALE };

@@ -9,10 +9,8 @@
 //! claimed and answered in one step and recorded in another; a poll is one step. A worker that lost its lease is the
 //! same as a dead one: nothing that it has in hand counts.
 //!
-//! Left out: dry runs, approval, stopped and blocked orgs, permits and their budget, refusals other than conflicts, ids that
-//! upstream won't tell of, blind looks, slices that can't be read, clocks that disagree, and a database that went back in time:
-//! that would be a disturbance in `steering.rs` that puts an earlier `State` in the place of the present one, but for
-//! `Id::truth`, `Job::to_delete` and `unknown`, which are upstream's.
+//! Left out: dry runs, approval, orgs that are blocked or that somebody stopped, permits and their budget, refusals other than
+//! conflicts, ids that upstream won't tell of, blind looks, slices that can't be read, clocks that disagree.
 //!
 //! What upstream is trusted with: it does not leave out what is there for as long as the absence gap, deletions show before
 //! the waits of `waiting.rs` have passed, and only what is told as a disturbance takes longer.
@@ -26,6 +24,7 @@ mod looking;
 mod moves;
 mod mutants;
 mod packing;
+mod rewinding;
 mod rules;
 mod search;
 mod set;
@@ -40,7 +39,7 @@ use mutants::Mutant;
 use rules::Rules;
 use search::{Found, search};
 use state::World;
-use worlds::{BATCH, ONE, SHARED, UNLISTED, WHOLE};
+use worlds::{BATCH, ONE, SHARED, UNLISTED, WHOLE, back};
 
 fn told(found: &Found) -> String {
     let Some((breach, trace)) = &found.breach else { return "no breach".to_owned() };
@@ -73,6 +72,17 @@ fn a_batch_of_two_ids_keeps_every_invariant_in_every_state() {
     every_state_keeps_every_invariant("one purge of one id", ONE, 30_000);
 }
 
+#[test]
+fn a_database_that_goes_back_in_time_breaks_no_invariant_in_any_state() {
+    every_state_keeps_every_invariant("one purge of one id, and back", back(ONE, 2), 150_000);
+    every_state_keeps_every_invariant("one purge of two ids, and back", back(BATCH, 1), 130_000);
+}
+
+#[test]
+fn nor_does_one_that_goes_back_under_two_purges_of_one_id() {
+    every_state_keeps_every_invariant("two purges of one id, and back", back(SHARED, 1), 250_000);
+}
+
 fn each_is_found(mutants: &[Mutant]) {
     for mutant in mutants {
         let found = search(&mutant.rules, mutant.world);
@@ -96,4 +106,9 @@ fn wrong_rules_about_looking_are_found() {
 #[test]
 fn wrong_rules_about_deciding_are_found() {
     each_is_found(mutants::OF_DECIDING);
+}
+
+#[test]
+fn wrong_rules_about_a_database_that_went_back_are_found() {
+    each_is_found(mutants::OF_REWINDS);
 }

@@ -4,7 +4,7 @@ use super::invariants::Breach;
 use super::rules::Rules;
 use super::state::{REPLICAS, State};
 use super::tx::Tx;
-use super::{asking, calling, looking, packing, steering, upstream, waiting};
+use super::{asking, calling, looking, packing, rewinding, steering, upstream, waiting};
 
 /// What happened, and to which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,5 +69,6 @@ pub fn moves(from: &State, rules: &Rules, with_disturbances: bool) -> Vec<Next> 
     steering::moves(&mut moves);
     upstream::moves(&mut moves);
     waiting::moves(&mut moves);
+    rewinding::moves(&mut moves);
     moves.next
 }

@@ -14,7 +14,7 @@ use genesys_purge::domain::verdict::{self, Leftover, Remedy, Sight};
 use super::invariants::Invariant::{self, *};
 use super::rules::Rules;
 use super::state::World;
-use super::worlds::{BATCH, ONE, SHARED};
+use super::worlds::{BATCH, ONE, SHARED, back};
 
 pub struct Mutant {
     pub what: &'static str,
@@ -257,4 +257,26 @@ pub const OF_DECIDING: &[Mutant] = &[
         Rules { may_become: |from, to| from.may_become(to) && to != Outcome::OnHold, ..REAL },
     ),
     mutant("nothing is drawn", Ends, ONE, Rules { is_drawable: |_| false, ..REAL }),
+];
+
+/// What is wrong about a database that went back in time.
+pub const OF_REWINDS: &[Mutant] = &[
+    mutant(
+        "nobody makes the holds again",
+        Protected,
+        back(ONE, 2),
+        Rules { stops_after_rewind: false, ..REAL },
+    ),
+    mutant(
+        "what was forgotten has no window",
+        IntentFirst,
+        back(ONE, 1),
+        Rules { waits_after_rewind: false, ..REAL },
+    ),
+    mutant(
+        "facts that were asked within the window are good after it",
+        FateKnown,
+        back(ONE, 1),
+        Rules { heeds_early_facts: false, ..REAL },
+    ),
 ];

@@ -16,13 +16,16 @@ const MAX_BATCH: usize = 500;
 
 pub fn moves(moves: &mut Moves<'_>) {
     let from = moves.from;
-    if has_room(&from, moves.rules()) {
+    if !from.ground.is_shut() && has_room(&from, moves.rules()) {
         moves.progress("packs, the first purge first", 0, |tx| pack(tx, [0, 1]));
         moves.progress("packs, the second purge first", 1, |tx| pack(tx, [1, 0]));
     }
     for (number, job) in from.jobs.iter().enumerate() {
         let Some(job) = job else { continue };
-        let is_due = job.state == JobState::Waiting && !job.wants_recheck && job.look.is_none();
+        let is_due = job.state == JobState::Waiting
+            && !job.wants_recheck
+            && job.look.is_none()
+            && !from.ground.is_shut();
         if is_due && moves.has_free_replica() {
             moves.progress("an intent", number, |tx| intend(tx, number));
         }
@@ -97,8 +100,7 @@ fn intend(tx: &mut Tx<'_>, number: usize) {
     if !(tx.rules.has_slot)(taken, SLOTS) || !is_let {
         return;
     }
-    let is_stale = |number: usize| tx.state.conversations[number].facts.is_stale;
-    if job.is_rechecked && job.carries.iter().any(is_stale) {
+    if job.is_rechecked && !job.carries.iter().all(|number| is_fresh(tx, number)) {
         tx.job(number).wants_recheck = true;
         return;
     }
@@ -126,6 +128,12 @@ fn intend(tx: &mut Tx<'_>, number: usize) {
     job.call = Some(Call::Committed { is_late: false });
 }
 
+/// As `Conditions::are_fresh` says it.
+fn is_fresh(tx: &Tx<'_>, number: usize) -> bool {
+    let facts = tx.state.conversations[number].facts;
+    !facts.is_stale && !(facts.is_early && tx.rules.heeds_early_facts)
+}
+
 /// As the statements `check_ids` and `purge_states` find it.
 fn known(tx: &Tx<'_>, number: usize) -> Known {
     let conversation = &tx.state.conversations[number];
@@ -135,7 +143,7 @@ fn known(tx: &Tx<'_>, number: usize) -> Known {
         is_held: tx.state.ids[NAMES[number].1].is_held,
         purge: Some(tx.state.purge_of(number).state),
         is_kept_since: conversation.facts.kept_since,
-        is_fresh: !conversation.facts.is_stale,
+        is_fresh: is_fresh(tx, number),
         marks: conversation.cell().marks,
     }
 }
@@ -145,7 +153,7 @@ fn name(tx: &mut Tx<'_>, job: usize, number: usize) {
     let (known, id) = (known(tx, number), tx.state.ids[NAMES[number].1]);
     let is_open = known.purge.is_some_and(PurgeState::may_submit);
     let against = [
-        (known.is_held, "it is held"),
+        (known.is_held || id.is_promised, "it is held"),
         (known.is_gone_since || id.is_known_gone, "it is known to be gone"),
         (known.is_kept_since || id.is_known_kept, "something was found against deleting it"),
         (!known.is_fresh, "its facts are too old, or by other rules"),

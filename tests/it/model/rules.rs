@@ -12,6 +12,8 @@
 //! | `commits_first` | `intend` commits before `submit` calls |
 //! | `wakes` | `slices_to_wake` and `stop_waiting` |
 //! | `notes_kept` | `Patch::note_kept`, where an answer is read that does not decide |
+//! | `stops_after_rewind`, `waits_after_rewind` | `stop_rewound_org`: `stopped_at`, `intents_from` |
+//! | `heeds_early_facts` | `Conditions::asked_from` of an intent |
 
 use std::time::Duration;
 
@@ -56,6 +58,9 @@ pub struct Rules {
     pub commits_first: bool,
     pub wakes: bool,
     pub notes_kept: bool,
+    pub stops_after_rewind: bool,
+    pub waits_after_rewind: bool,
+    pub heeds_early_facts: bool,
 }
 
 impl Rules {
@@ -84,5 +89,8 @@ impl Rules {
         commits_first: true,
         wakes: true,
         notes_kept: true,
+        stops_after_rewind: true,
+        waits_after_rewind: true,
+        heeds_early_facts: true,
     };
 }

@@ -9,6 +9,7 @@ use genesys_purge::domain::state::PurgeState;
 
 pub use super::answer::{Answer, Question, Told};
 pub use super::job::{Call, Job, Look, Overdue, Wait};
+pub use super::rewinding::Ground;
 pub use super::set::{IDS, NAMES, REPLICAS, SLOTS, Set};
 
 /// What is true of an id at upstream.
@@ -31,6 +32,8 @@ pub struct Id {
     pub is_hidden: bool,
     /// A hold of this service names it.
     pub is_held: bool,
+    /// Somebody was told that it is held, and not that it is released.
+    pub is_promised: bool,
     /// Among the findings: some purge has seen it gone.
     pub was_gone: bool,
     /// Among the findings: a job that carried it let it go unseen.
@@ -50,6 +53,8 @@ pub struct Stamp {
     pub kept_since: bool,
     /// Too old, or judged by other rules.
     pub is_stale: bool,
+    /// Asked when a submit that was forgotten may have been at work.
+    pub is_early: bool,
 }
 
 /// A conversation of a purge.
@@ -113,6 +118,8 @@ pub struct World {
     pub lists_gone: Set,
     /// The most disturbances of a run.
     pub disturbances: usize,
+    /// The database may go back once.
+    pub goes_back: bool,
 }
 
 /// Everything.
@@ -124,13 +131,14 @@ pub struct State {
     pub jobs: [Option<Job>; 2],
     pub questions: [Option<Question>; REPLICAS],
     /// Upstream jobs that no replica and no row knows: what each may yet delete.
-    pub unknown: [Set; 2],
+    pub unknown: [Set; 3],
     /// Rules are in force that retain everything.
     pub is_strict: bool,
     /// Answers have left something out that was there.
     pub has_hidden: bool,
     /// An upstream job went on for longer than the window of its lost submit.
     pub was_late: bool,
+    pub ground: Ground,
 }
 
 impl State {
@@ -141,6 +149,7 @@ impl State {
             is_listed: world.lists_gone.has(number),
             is_hidden: false,
             is_held: false,
+            is_promised: false,
             was_gone: false,
             was_carried: false,
             is_known_gone: false,
@@ -168,10 +177,11 @@ impl State {
             purges: [0, 1].map(|number| if is_lacking(number) { ended } else { purge }),
             jobs: [None; 2],
             questions: [None; REPLICAS],
-            unknown: [Set(0); 2],
+            unknown: [Set(0); 3],
             is_strict: false,
             has_hidden: false,
             was_late: false,
+            ground: if world.goes_back { Ground::Uncopied } else { Ground::Firm },
         }
     }
 

@@ -18,9 +18,9 @@ const SHARED: usize = 0;
 pub fn moves(moves: &mut Moves<'_>) {
     let from = moves.from;
     if from.ids[SHARED].is_held {
-        moves.disturb("a hold is released", SHARED, |tx| tx.state.ids[SHARED].is_held = false);
+        moves.disturb("a hold is released", SHARED, |tx| hold(tx, false));
     } else if from.is_open(SHARED) {
-        moves.disturb("a hold is made", SHARED, |tx| tx.state.ids[SHARED].is_held = true);
+        moves.disturb("a hold is made", SHARED, |tx| hold(tx, true));
     }
     if !from.is_strict && (0..IDS).any(|id| from.is_open(id)) {
         moves.disturb("the rules become stricter", 0, |tx| {
@@ -56,6 +56,12 @@ pub fn moves(moves: &mut Moves<'_>) {
             moves.progress("who waited is woken", number, |tx| wake(tx, number));
         }
     }
+}
+
+/// Whoever asked for it is told so.
+fn hold(tx: &mut Tx<'_>, is_held: bool) {
+    let id = &mut tx.state.ids[SHARED];
+    (id.is_held, id.is_promised) = (is_held, is_held);
 }
 
 fn is_reserved(state: &State, id: usize) -> bool {

@@ -3,16 +3,23 @@
 use super::state::{Set, World};
 
 /// Two purges, one of which names both ids, the other one only the first.
-pub const WHOLE: World = World { lacks: Set(0), lists_gone: Set(0b11), disturbances: 1 };
+pub const WHOLE: World = World { lacks: Set(0), lists_gone: Set(0b11), disturbances: 1, goes_back: false };
 
 /// Two purges of one id, which upstream lists once it is deleted.
-pub const SHARED: World = World { lacks: Set(0b010), lists_gone: Set(0b1), disturbances: 2 };
+pub const SHARED: World =
+    World { lacks: Set(0b010), lists_gone: Set(0b1), disturbances: 2, goes_back: false };
 
 /// Two purges of one id, which upstream leaves out once it is deleted.
 pub const UNLISTED: World = World { lists_gone: Set(0), disturbances: 1, ..SHARED };
 
 /// One purge of two ids; upstream lists the second once it is deleted, and leaves the first out.
-pub const BATCH: World = World { lacks: Set(0b100), lists_gone: Set(0b10), disturbances: 2 };
+pub const BATCH: World =
+    World { lacks: Set(0b100), lists_gone: Set(0b10), disturbances: 2, goes_back: false };
 
 /// One purge of one id, which upstream leaves out once it is deleted.
-pub const ONE: World = World { lacks: Set(0b110), lists_gone: Set(0), disturbances: 3 };
+pub const ONE: World = World { lacks: Set(0b110), lists_gone: Set(0), disturbances: 3, goes_back: false };
+
+/// The same, and the database may go back to any earlier state, which is one of so many disturbances.
+pub const fn back(world: World, disturbances: usize) -> World {
+    World { goes_back: true, disturbances, ..world }
+}
