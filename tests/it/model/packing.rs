@@ -131,7 +131,7 @@ fn intend(tx: &mut Tx<'_>, number: usize) {
 /// As `Conditions::are_fresh` says it.
 fn is_fresh(tx: &Tx<'_>, number: usize) -> bool {
     let facts = tx.state.conversations[number].facts;
-    !facts.is_stale && !(facts.is_early && tx.rules.heeds_early_facts)
+    !(facts.is_stale || facts.is_early && tx.rules.heeds_early_facts)
 }
 
 /// As the statements `check_ids` and `purge_states` find it.

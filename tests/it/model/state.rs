@@ -48,6 +48,7 @@ pub struct Id {
 
 /// By what a conversation was judged, compared with what was found out about its id since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is true for itself")]
 pub struct Stamp {
     pub gone_since: bool,
     pub kept_since: bool,
