@@ -4,8 +4,8 @@
 #   docker run -p 8080:8080 -e DATABASE_URL=... -e GENESYS_BASE_URL=... -e GENESYS_CLIENT_ID=... \
 #              -e GENESYS_CLIENT_SECRET=... --stop-timeout 60 genesys-purge
 #
-# A stop takes up to engine.shutdown_grace (30s) and ten seconds more. A worker (`serve --role worker`) listens on no port:
-# run it with --no-healthcheck.
+# A stop takes up to engine.shutdown_grace (30s) and ten seconds more. A worker (`serve --role worker`) listens too, for its
+# health and its metrics alone, so the check below holds for it as well.
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src

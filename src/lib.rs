@@ -10,7 +10,8 @@
 //! - [`domain`]: the decisions, pure and table-tested; [`evidence`]: reports, from rows that it is given
 //! - [`feed`]: numbers events in the order of their commits
 //! - [`genesys`]: the wire to upstream, a file a driver; [`webhooks`]: signed deliveries
-//! - [`sandbox`]: the simulated Genesys; [`postgres`]: the embedded server; [`telemetry`]: logs; [`meters`]: metrics
+//! - [`sandbox`]: the simulated Genesys; [`postgres`]: the embedded server; [`telemetry`]: logs; [`meters`]: metrics;
+//!   [`traces`]: spans of a purge's way
 //! - [`crash`]: where tests have the service die
 
 pub mod admin;
@@ -30,5 +31,6 @@ pub mod postgres;
 pub mod sandbox;
 pub mod store;
 pub mod telemetry;
+pub mod traces;
 pub mod upkeep;
 pub mod webhooks;

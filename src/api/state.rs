@@ -17,6 +17,7 @@ use crate::domain::address::AddressRules;
 use crate::domain::terms::OrgTerms;
 use crate::store::Store;
 use crate::store::purges::load::Purge;
+use crate::traces::Traces;
 use crate::webhooks::Pinger;
 
 #[derive(Clone)]
@@ -43,6 +44,8 @@ pub struct ApiState {
     pub metrics: Arc<MetricsDesk>,
     pub hooks: Hooks,
     pub calls: Calls,
+    /// Where requests that make purges are told.
+    pub traces: Traces,
 }
 
 /// What endpoints need.

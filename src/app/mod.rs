@@ -8,6 +8,7 @@ mod database;
 mod deliveries;
 pub mod doctor;
 pub mod files;
+mod fitness;
 mod listen;
 pub mod memory;
 mod terms;
@@ -39,7 +40,8 @@ use crate::engine::{Chance, Engine, OrgEngine};
 use crate::feed::Sequencer;
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
 use crate::meters::Meters;
-use crate::store::{Deadlines, Place, SchemaAge, Store, StoreError};
+use crate::store::{Deadlines, Place, Store, StoreError};
+use crate::traces::{Traces, TracesError};
 use crate::upkeep;
 use crate::upkeep::ground::Watch;
 use crate::upkeep::rules::Rules;
@@ -67,6 +69,8 @@ pub enum StartError {
     /// No HTTP client for webhooks.
     #[error("webhooks: {0}")]
     Sender(#[from] SendError),
+    #[error("telemetry.otlp_endpoint: {0}")]
+    Traces(#[from] TracesError),
     /// The address to listen on.
     #[error("{setting} = {bind}: {source}")]
     Bind { setting: &'static str, bind: SocketAddr, source: std::io::Error },
@@ -84,6 +88,7 @@ pub struct Service {
     cut: CancellationToken,
     engine: Option<Engine>,
     store: Store,
+    traces: Traces,
 }
 
 /// Whom the service waits for, and how long.
@@ -123,14 +128,8 @@ impl Service {
     ) -> Result<Self, StartError> {
         let meters = Meters::new(settings.orgs.keys().map(String::as_str));
         let store = connect_within(patience.database, settings, world, place).await?.measured(meters.clone());
-        if let SchemaAge::Newer { found, needed } = store.check_ready().await? {
-            tracing::warn!(
-                found,
-                needed,
-                "a newer version has migrated the database; this one works on until the upgrade is over"
-            );
-        }
-        check_session(&store).await?;
+        fitness::check(&store).await?;
+        let traces = traces(settings, world)?;
         let terms = engine_terms(settings);
         let rules = Rules::new(settings.orgs.keys().cloned().collect(), policy(settings), role == Role::Api);
         rules.bring(&store).await?;
@@ -138,8 +137,10 @@ impl Service {
         ground.look().await?;
         let [stop_http, stop_background, cut] = [(); 3].map(|()| CancellationToken::new());
         let (http, background) = (TaskTracker::new(), TaskTracker::new());
-        let engine =
-            if role == Role::Api { None } else { Some(start_engine(settings, world, &store, &meters)?) };
+        let engine = match role {
+            Role::Api => None,
+            Role::All | Role::Worker => Some(start_engine(settings, world, &store, &meters, &traces)?),
+        };
         background.spawn(upkeep::meters::run(meters.clone(), stop_background.clone()));
         background.spawn(ground.run(stop_background.clone()));
         let sequencer = Sequencer::new(store.clone());
@@ -149,6 +150,7 @@ impl Service {
         let sender = deliveries::sender(settings)?;
         if let Some(engine) = &engine {
             let courier = deliveries::start(settings, world, &store, &meters, sender.clone()).await?;
+            let courier = courier.traced(traces.clone());
             waiting.deliveries = Some(courier.wake());
             waiting.wakes = engine.wakes();
             background.spawn(courier.run(stop_background.clone(), cut.clone()));
@@ -166,10 +168,21 @@ impl Service {
         background.spawn(listen::forward(store.clone(), waiting, stop_background.clone()));
         let calls = if role == Role::Worker { Calls::Operations } else { Calls::All };
         let state = api_state(settings, world, meters, live, patience.callers, &store, sender);
-        let state = ApiState { calls, ..state };
+        let state = ApiState { calls, traces: traces.clone(), ..state };
         let (address, health_address) = serve(settings, world, state, &http, &stop_http)?;
         background.close();
-        Ok(Self { address, health_address, http, background, stop_http, stop_background, cut, engine, store })
+        Ok(Self {
+            address,
+            health_address,
+            http,
+            background,
+            stop_http,
+            stop_background,
+            cut,
+            engine,
+            store,
+            traces,
+        })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -199,6 +212,15 @@ impl Service {
             tracing::warn!("some requests did not end in time and are cut");
         }
         self.store.close().await;
+        self.traces.stop().await;
+    }
+}
+
+/// Where traces go, if anywhere.
+fn traces(settings: &Settings, world: &World) -> Result<Traces, StartError> {
+    match &settings.telemetry.otlp_endpoint {
+        Some(endpoint) => Ok(Traces::start(endpoint.as_str(), world.random())?),
+        None => Ok(Traces::default()),
     }
 }
 
@@ -253,21 +275,6 @@ async fn connect_within(
     Store::connect_within(deadlines, place, most, world.new_id(), tells_retention).await
 }
 
-/// Nothing is begun where a crash of the database could forget an intent whose call has left.
-async fn check_session(store: &Store) -> Result<(), StoreError> {
-    let check = store.check_session().await?;
-    for setting in &check.odd_settings {
-        tracing::warn!(setting, "a session of the database is not set up as it was asked to be");
-    }
-    for setting in &check.lossy_settings {
-        tracing::warn!(
-            setting,
-            "the database's server has this off: a crash of its machine may lose or damage what was committed"
-        );
-    }
-    check.ensure_safe()
-}
-
 /// The client of an org; nothing is called yet.
 fn driver(name: &str, org: &OrgSettings, world: &World) -> Result<AnalyticsPurge, SettingsError> {
     let wire = analytics_purge::Settings {
@@ -285,6 +292,7 @@ fn start_engine(
     world: &World,
     store: &Store,
     meters: &Meters,
+    traces: &Traces,
 ) -> Result<Engine, StartError> {
     let terms = engine_terms(settings);
     let orgs = settings.orgs.iter().map(|(name, org)| {
@@ -300,7 +308,7 @@ fn start_engine(
             world.clock(),
             chance,
         );
-        Ok(org.measured(meters.clone()))
+        Ok(org.measured(meters.clone()).traced(traces.clone()))
     });
     let orgs = orgs.collect::<Result<Vec<_>, StartError>>()?;
     Ok(Engine::start(orgs, terms.workers, terms.shutdown_grace))
@@ -340,5 +348,6 @@ fn api_state(
         metrics: Arc::new(MetricsDesk::new(meters, is_open)),
         hooks: deliveries::hooks(settings, world, sender),
         calls: Calls::All,
+        traces: Traces::default(),
     }
 }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::output;
 use crate::app::{Database, World, connect};
 use crate::config::{Environment, Settings, Sources};
 use crate::postgres::default_data_dir;
-use crate::store::Store;
+use crate::store::{SchemaAge, Store};
 
 /// Read once, before anything else.
 pub(super) struct Setting {
@@ -37,10 +38,11 @@ impl Setting {
     pub(super) async fn database(&self, settings: &Settings) -> anyhow::Result<(Database, Store)> {
         let database = Database::find(settings, &self.environment, &self.data_dir).await?;
         let store = connect(settings, &self.world, &database.place).await?;
-        if database.is_own() {
-            store.migrate().await?;
-        } else {
-            store.check_ready().await?;
+        let age = if database.is_own() { store.migrate().await?.age } else { store.check_ready().await? };
+        if let SchemaAge::Newer { found, needed } = age {
+            output::note(format_args!(
+                "warning: the database's schema is at {found}, and this binary brings {needed}: run the newer version"
+            ));
         }
         Ok((database, store))
     }

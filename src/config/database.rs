@@ -17,6 +17,12 @@ pub struct DatabaseSettings {
     /// Where Postgres is; none means the embedded one.
     #[serde(default, deserialize_with = "url")]
     pub url: Option<SecretString>,
+    /// Where the programs of the embedded one come from, on a machine that has none.
+    #[serde(default, deserialize_with = "archive_url")]
+    pub archive_url: Option<SecretString>,
+    /// The checksum of that archive; none means that it is the one whose checksum is built in.
+    #[serde(default, deserialize_with = "sha256")]
+    pub archive_sha256: Option<[u8; 32]>,
     /// What a promoted standby means.
     pub promotion: Promotion,
     /// What stands before the server that `url` names.
@@ -54,6 +60,10 @@ impl DatabaseSettings {
             let problem = "expected none beside the embedded Postgres: set database.url".to_owned();
             return Err(merged.refuse(&["database", "pooler"], problem));
         }
+        if self.archive_sha256.is_some() && self.archive_url.is_none() {
+            let problem = "expected none without database.archive_url".to_owned();
+            return Err(merged.refuse(&["database", "archive_sha256"], problem));
+        }
         Ok(())
     }
 }
@@ -68,4 +78,20 @@ fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString
         Ok(url) if matches!(url.scheme(), "postgres" | "postgresql") => Ok(Some(text.into())),
         _ => Err(D::Error::custom("expected a URL such as postgres://user:password@host:5432/database")),
     }
+}
+
+fn archive_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    let Some(text) = values::optional_text(deserializer)? else { return Ok(None) };
+    match Url::parse(&text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(text.into())),
+        _ => Err(D::Error::custom("expected a URL such as https://mirror.internal/postgres-17.tgz")),
+    }
+}
+
+fn sha256<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 32]>, D::Error> {
+    let Some(text) = values::optional_text(deserializer)? else { return Ok(None) };
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(&text, &mut bytes)
+        .map_err(|_| D::Error::custom("expected a SHA-256, 64 hexadecimal digits"))?;
+    Ok(Some(bytes))
 }

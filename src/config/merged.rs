@@ -81,7 +81,7 @@ fn holds_no_secret(key: &[&str]) -> bool {
     matches!(
         key,
         ["server" | "intake" | "engine" | "retention" | "approval" | "telemetry", _, ..]
-            | ["database", "max_connections"]
+            | ["database", "max_connections" | "archive_sha256"]
             | ["webhooks", "timeout" | "retry_schedule" | "allowed_networks" | "allowed_ports", ..]
             | [
                 "orgs",

@@ -1,10 +1,12 @@
 //! `[telemetry]`: logs, metrics and traces.
 //!
-//! Invariant: the format of logs only; which lines are written is `RUST_LOG`'s.
+//! Invariant: which lines are written is `RUST_LOG`'s.
 
+use reqwest::Url;
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::{NotBuiltYet, values};
+use super::values;
 
 /// `[telemetry]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -16,9 +18,9 @@ pub struct TelemetrySettings {
     /// Who may read the metrics.
     #[serde(deserialize_with = "metrics_access")]
     pub metrics: MetricsAccess,
-    /// Where traces are sent.
-    #[serde(default)]
-    pub otlp_endpoint: NotBuiltYet,
+    /// Where traces are sent: the collector's address, below which `/v1/traces` is; none: nowhere.
+    #[serde(default, deserialize_with = "collector")]
+    pub otlp_endpoint: Option<Url>,
 }
 
 /// How log lines look.
@@ -44,4 +46,21 @@ fn metrics_access<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MetricsA
 
 fn log_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogFormat, D::Error> {
     values::word(deserializer, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+}
+
+fn collector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let Some(text) = values::optional_text(deserializer)? else { return Ok(None) };
+    let is_plain = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    };
+    match Url::parse(&text) {
+        Ok(url) if is_plain(&url) => Ok(Some(url)),
+        _ => Err(D::Error::custom(
+            "expected the address of a collector (OTLP over HTTP), such as http://localhost:4318",
+        )),
+    }
 }

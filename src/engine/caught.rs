@@ -3,11 +3,13 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
 use futures_util::FutureExt as _;
 
 use super::OrgEngine;
 use crate::genesys::{Answer, Detail, Failure, Observed};
+use crate::traces::Step;
 
 /// How a step ended that panicked.
 pub(super) const PANICKED: &str = "panicked";
@@ -28,8 +30,13 @@ impl OrgEngine {
         call: &'static str,
         calling: impl Future<Output = Answer<T>>,
     ) -> Answer<T> {
+        let began = Instant::now();
         let panic = match caught(calling).await {
-            Ok(answer) => return answer,
+            Ok(answer) => {
+                let failure = answer.result.as_ref().err().map(Failure::detail);
+                Step::called(call, began, failure.map(|detail| (detail.status, detail.to_string())));
+                return answer;
+            }
             Err(panic) => panic,
         };
         let org = &self.terms.name;

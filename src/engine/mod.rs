@@ -17,6 +17,7 @@ mod poll;
 mod sight;
 mod submit;
 mod sweep;
+mod traced;
 mod trouble;
 mod validate;
 mod wait;

@@ -14,6 +14,7 @@ use crate::store::orgs::hurdle::Hurdle;
 use crate::store::orgs::limiter::Call;
 use crate::store::views::survey::Survey;
 use crate::store::{Store, StoreError};
+use crate::traces::Traces;
 
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -27,6 +28,8 @@ pub struct OrgEngine {
     pub chance: Chance,
     /// Where its steps are timed.
     pub meters: Meters,
+    /// Where they are told, one by one.
+    pub traces: Traces,
     memory: Mutex<Memory>,
     /// When the token was asked for that the database knows of.
     told_token: Mutex<Option<Instant>>,
@@ -67,6 +70,7 @@ impl OrgEngine {
             clock,
             chance,
             meters: Meters::silent(),
+            traces: Traces::default(),
             memory,
             told_token: Mutex::default(),
             told_trouble: Mutex::default(),
@@ -77,6 +81,12 @@ impl OrgEngine {
     #[must_use]
     pub fn measured(self, meters: Meters) -> Self {
         Self { meters, ..self }
+    }
+
+    /// Tells its steps there.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// The settings of polling.

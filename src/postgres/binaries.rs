@@ -1,6 +1,7 @@
 //! Where the programs of Postgres are on this machine.
 //!
-//! Invariant: finds and asks programs for their version, never starts a server and never downloads one.
+//! Invariant: finds and asks programs for their version, never starts a server; what a machine lacks is fetched by
+//! [`super::archive`], and only where somebody asks for it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -8,14 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::account::Account;
+use super::archive::{Archive, Haste, all_cached};
 use super::error::PostgresError;
 use super::install;
 
 /// The installations of Postgres on this machine, best first: folders that hold both `postgres` and `initdb`.
 #[derive(Debug, Clone)]
 pub struct Binaries {
-    folders: Vec<PathBuf>,
-    search_path: OsString,
+    pub(super) folders: Vec<PathBuf>,
+    pub(super) search_path: OsString,
 }
 
 impl Binaries {
@@ -42,6 +44,52 @@ impl Binaries {
             });
         }
         Ok(Binaries { folders, search_path: with_standard_folders(path_variable) })
+    }
+
+    /// The same, and what was fetched before; where there is neither, the archive is fetched.
+    pub async fn find_or_fetch(
+        path_variable: Option<&OsStr>,
+        archive: Option<&Archive>,
+        cache: &Path,
+        haste: Haste,
+    ) -> Result<Binaries, PostgresError> {
+        match Binaries::at_hand(path_variable, archive, cache) {
+            Err(PostgresError::NotInstalled { advice }) => {
+                let Some(archive) = archive else { return Err(PostgresError::NotInstalled { advice }) };
+                match archive.fetch(cache, haste).await {
+                    Ok(folder) => Ok(Binaries {
+                        folders: vec![folder],
+                        search_path: with_standard_folders(path_variable.unwrap_or_default()),
+                    }),
+                    Err(why) => Err(PostgresError::NotFetched { why, advice }),
+                }
+            }
+            found => found,
+        }
+    }
+
+    /// What is on the machine, and what was fetched before.
+    pub fn at_hand(
+        path_variable: Option<&OsStr>,
+        archive: Option<&Archive>,
+        cache: &Path,
+    ) -> Result<Binaries, PostgresError> {
+        let mut fetched: Vec<PathBuf> =
+            archive.and_then(|archive| archive.cached(cache)).into_iter().collect();
+        fetched.extend(
+            all_cached(cache).into_iter().filter(|folder| !fetched.contains(folder)).collect::<Vec<_>>(),
+        );
+        match Binaries::find(path_variable) {
+            Ok(mut binaries) => {
+                binaries.folders.extend(fetched);
+                Ok(binaries)
+            }
+            Err(PostgresError::NotInstalled { .. }) if !fetched.is_empty() => Ok(Binaries {
+                folders: fetched,
+                search_path: with_standard_folders(path_variable.unwrap_or_default()),
+            }),
+            Err(error) => Err(error),
+        }
     }
 
     /// The folder of the one that is tried first.
@@ -96,7 +144,7 @@ fn real_parent(program: &Path) -> Option<PathBuf> {
     fs::canonicalize(program).ok()?.parent().map(Path::to_owned)
 }
 
-fn has_both_programs(folder: &Path) -> bool {
+pub(super) fn has_both_programs(folder: &Path) -> bool {
     folder.join("postgres").is_file() && folder.join("initdb").is_file()
 }
 
@@ -125,7 +173,7 @@ fn versions_newest_first(root: &Path, prefix: &str) -> Vec<PathBuf> {
 }
 
 /// The major version as the file `PG_VERSION` of a data directory spells it.
-fn major_version(folder: &Path) -> Option<String> {
+pub(super) fn major_version(folder: &Path) -> Option<String> {
     let line = first_line_of(Command::new(folder.join("postgres")).arg("--version"))?;
     parse_major_version(&line)
 }

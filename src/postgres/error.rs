@@ -3,12 +3,25 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::archive::ArchiveError;
+
 /// Why the embedded server did not start, was not found or did not stop well.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
     /// No server programs were found on this machine.
     #[error("no PostgreSQL server was found on this machine (`postgres` with `initdb` beside it). {advice}")]
     NotInstalled {
+        /// The one command that installs them here, or what is wanted where that is not known.
+        advice: String,
+    },
+    /// There were none on this machine, and none could be fetched either.
+    #[error(
+        "no PostgreSQL server was found on this machine (`postgres` with `initdb` beside it), and none could be fetched: \
+         {why}. {advice}"
+    )]
+    NotFetched {
+        /// What went wrong with the archive.
+        why: ArchiveError,
         /// The one command that installs them here, or what is wanted where that is not known.
         advice: String,
     },

@@ -1,5 +1,5 @@
-//! The embedded database: a real Postgres server, run from the programs that this machine has, so that the service,
-//! its demo and its tests need nothing set up.
+//! The embedded database: a real Postgres server, run from the programs that this machine has or that are fetched
+//! for it, so that the service, its demo and its tests need nothing set up.
 //!
 //! The server listens on a Unix socket that only its owner can reach. A shell that waits on a pipe stands between it
 //! and this process ([`supervisor`]): when this process ends, in whatever way, the pipe closes and the server shuts
@@ -8,6 +8,7 @@
 //! Invariant: nothing here speaks SQL or the Postgres protocol; who connects is given an [`Address`].
 
 mod account;
+mod archive;
 mod binaries;
 mod error;
 mod folders;
@@ -33,6 +34,7 @@ use log::ServerLog;
 use postmaster::Postmaster;
 use supervisor::{Orders, POLL, Patience, Supervisor};
 
+pub use archive::{Archive, ArchiveError, Haste, default_cache};
 pub use binaries::Binaries;
 pub use error::PostgresError;
 pub use folders::{Storage, default_data_dir};

@@ -1,8 +1,8 @@
 //! The schema: built into the binary, applied by `migrate` and by the first start on an embedded server.
 
-use sqlx::ConnectOptions as _;
-use sqlx::Executor as _;
 use sqlx::migrate::Migrator;
+use sqlx::postgres::PgConnection;
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use super::tx::Rows as _;
 use super::{Place, Store, StoreError};
@@ -17,6 +17,16 @@ pub enum SchemaAge {
     /// A newer version has migrated it, and lets this one work on: an upgrade is under way.
     Newer { found: i64, needed: i64 },
 }
+
+/// What a migration did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migrated {
+    pub applied: usize,
+    pub age: SchemaAge,
+}
+
+/// The lock of whoever migrates; sqlx has another.
+const MIGRATING: i64 = 0x6772_6174_696e_6701;
 
 /// The newest migration that this binary brings.
 pub(super) fn needed() -> i64 {
@@ -44,15 +54,57 @@ pub async fn ensure_database(place: &Place) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// How many migrations were applied so far.
+async fn applied(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    let has_schema = sqlx::query_scalar!(
+        r#"-- has_migrations
+        select to_regclass('_sqlx_migrations') is not null as "has_schema!""#
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !has_schema {
+        return Ok(0);
+    }
+    sqlx::query_scalar!(
+        r#"-- count_migrations
+        select count(*) as "applied!" from _sqlx_migrations where success"#
+    )
+    .fetch_one(connection)
+    .await
+}
+
 impl Store {
-    /// Brings the schema up to date; several processes may try at once.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
+    /// Brings the schema up to date; several processes may try at once. One that a newer version has migrated is left alone.
+    pub async fn migrate(&self) -> Result<Migrated, StoreError> {
         let failed = |source| StoreError::Database { transaction: "migrate", source };
         if self.openings.engine.is_pooled {
             return Err(StoreError::NeedsSession);
         }
+        match self.check_condition().await {
+            Ok(age @ SchemaAge::Newer { .. }) => return Ok(Migrated { applied: 0, age }),
+            Err(outgrown @ StoreError::Outgrown { .. }) => return Err(outgrown),
+            // Whatever else is wrong shows below.
+            Ok(SchemaAge::Same) | Err(_) => {}
+        }
         let mut connection = self.options.connect().await.map_err(failed)?;
-        MIGRATIONS.run(&mut connection).await.map_err(|error| failed(sqlx::Error::Migrate(Box::new(error))))
+        // Held until the connection ends, so that each tells its own.
+        sqlx::query!(
+            "-- lock_migrations
+            select pg_advisory_lock($1)",
+            MIGRATING
+        )
+        .execute(&mut connection)
+        .await
+        .map_err(failed)?;
+        let before = applied(&mut connection).await.map_err(failed)?;
+        MIGRATIONS
+            .run(&mut connection)
+            .await
+            .map_err(|error| failed(sqlx::Error::Migrate(Box::new(error))))?;
+        let after = applied(&mut connection).await.map_err(failed)?;
+        connection.close().await.map_err(failed)?;
+        let applied = usize::try_from(after - before).unwrap_or_default();
+        Ok(Migrated { applied, age: SchemaAge::Same })
     }
 
     /// Whether the database can be reached, takes writes, and has the schema that this binary brings, or a newer one that lets

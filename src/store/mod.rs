@@ -49,7 +49,7 @@ pub use bell::AtHome;
 pub use connections::PoolState;
 pub use deadlines::{Deadlines, Limits};
 pub use error::StoreError;
-pub use migrations::SchemaAge;
+pub use migrations::{Migrated, SchemaAge};
 pub use rewind::Rewound;
 pub use session::SessionCheck;
 pub use tx::Urgency;
@@ -75,6 +75,13 @@ pub enum Place {
 }
 
 impl Place {
+    /// Where it is, for people: `db.internal:5432`, or the folder of a socket.
+    pub fn whereabouts(&self) -> String {
+        let Ok(options) = self.options() else { return "database.url".to_owned() };
+        let socket = options.get_socket().map(|folder| folder.display().to_string());
+        socket.unwrap_or_else(|| format!("{}:{}", options.get_host(), options.get_port()))
+    }
+
     fn options(&self) -> Result<PgConnectOptions, StoreError> {
         use secrecy::ExposeSecret as _;
         let parsed = |url: &secrecy::SecretString| {

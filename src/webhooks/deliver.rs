@@ -21,6 +21,7 @@ use crate::store::deliveries::claim::{Claimed, Delivery, Target, Wanted};
 pub use crate::store::deliveries::record::Patience;
 use crate::store::deliveries::record::{Attempt, End};
 use crate::store::{Store, StoreError};
+use crate::traces::Traces;
 
 /// So many are sent at the same time to the operator and to registered endpoints: two to each of as many as there may be leave
 /// room, so that any number of them may say nothing.
@@ -59,9 +60,10 @@ pub struct Terms {
 
 /// Carries deliveries to their receivers.
 pub struct Courier {
-    store: Store,
-    errand: Arc<Errand>,
+    pub(super) store: Store,
+    pub(super) errand: Arc<Errand>,
     wake: Arc<Notify>,
+    pub(super) traces: Traces,
 }
 
 impl Courier {
@@ -75,7 +77,14 @@ impl Courier {
     ) -> Self {
         let Terms { sender, operator, timeout, patience } = terms;
         let errand = Errand { sender, operator, timeout, patience, clock, jitter, meters };
-        Self { store, errand: Arc::new(errand), wake: Arc::new(Notify::new()) }
+        let (wake, traces) = (Arc::new(Notify::new()), Traces::default());
+        Self { store, errand: Arc::new(errand), wake, traces }
+    }
+
+    /// Tells its attempts there.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// What tells it of new deliveries.
@@ -215,6 +224,7 @@ impl<'a> Round<'a> {
             }
             Err(error) => tracing::error!(%error, "attempts could not be recorded; they are repeated"),
         }
+        self.courier.trace(&ended).await;
         let mut late = Vec::new();
         for attempt in &ended {
             self.trust(attempt);

@@ -9,6 +9,7 @@ mod lines;
 mod ping;
 mod send;
 mod sign;
+mod traced;
 mod verify;
 
 pub use guard::{Addresses, Lookup, SystemLookup};

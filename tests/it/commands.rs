@@ -3,10 +3,11 @@
 mod demo;
 mod doctor;
 mod fake;
-mod home;
+pub mod home;
 mod listen;
 mod logs;
 mod memory;
+mod newer;
 mod operator;
 mod purge;
 mod refusals;

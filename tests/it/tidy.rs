@@ -26,13 +26,14 @@ const FOLDERS: &[(&str, &[&str])] = &[
     // Its wire types are its own: sharing ours, it would share our misreadings.
     ("sandbox", &[]),
     ("meters", &["domain"]),
+    ("traces", &["domain"]),
     ("evidence", &["domain"]),
     ("genesys", &["crash", "domain", "meters"]),
     ("store", &["crash", "domain", "intake", "meters"]),
-    ("webhooks", &["crash", "domain", "meters", "store"]),
+    ("webhooks", &["crash", "domain", "meters", "store", "traces"]),
     // They meet in Postgres: `api` never calls Genesys, `engine` never knows HTTP from below.
-    ("engine", &["domain", "genesys", "meters", "store"]),
-    ("api", &["domain", "evidence", "intake", "meters", "store", "webhooks"]),
+    ("engine", &["domain", "genesys", "meters", "store", "traces"]),
+    ("api", &["domain", "evidence", "intake", "meters", "store", "traces", "webhooks"]),
     ("admin", &["api", "domain", "intake", "store"]),
     ("feed", &["store"]),
     ("upkeep", &["domain", "engine", "meters", "store"]),
@@ -41,7 +42,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         "app",
         &[
             "admin", "api", "config", "domain", "engine", "feed", "genesys", "meters", "postgres", "store",
-            "upkeep", "webhooks",
+            "traces", "upkeep", "webhooks",
         ],
     ),
     (
@@ -78,7 +79,25 @@ const CRATES: &[(&str, &[&str])] = &[
     ("multer", &["admin/upload.rs"]),
     ("plotters", &["admin/plots.rs"]),
     // The demo plays the caller; config checks URLs with the type that will call them.
-    ("reqwest", &["genesys", "webhooks", "config", "cli/demo", "cli/purge", "app/deliveries.rs"]),
+    (
+        "reqwest",
+        &[
+            "genesys",
+            "webhooks",
+            "config",
+            "cli/demo",
+            "cli/purge",
+            "app/deliveries.rs",
+            "postgres/archive",
+            "traces",
+        ],
+    ),
+    ("opentelemetry", &["traces"]),
+    ("opentelemetry_http", &["traces"]),
+    ("opentelemetry_otlp", &["traces"]),
+    ("opentelemetry_sdk", &["traces"]),
+    ("flate2", &["postgres/archive"]),
+    ("tar", &["postgres/archive"]),
     ("anyhow", &["cli"]),
     ("clap", &["cli", "app/mod.rs"]),
     // Doctor asks the system how much room a folder has; a process of a test freezes itself.
@@ -95,7 +114,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "tokio",
         &[
             "admin", "api", "app", "cli", "engine", "feed", "genesys", "intake", "postgres", "sandbox",
-            "store", "upkeep", "webhooks",
+            "store", "traces", "upkeep", "webhooks",
         ],
     ),
 ];

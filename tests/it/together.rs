@@ -31,6 +31,7 @@ fn ask(store: &Store, org: &str, key_id: Uuid, number: u128) -> JoinHandle<Told>
         key_id,
         requested_by: "tester".to_owned(),
         request_id: "request".to_owned(),
+        traceparent: None,
     };
     let store = store.clone();
     tokio::spawn(async move {

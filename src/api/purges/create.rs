@@ -28,11 +28,13 @@ use crate::api::request_id::RequestId;
 use crate::api::room::Place;
 use crate::api::sent_ids::SentIds;
 use crate::api::state::ApiState;
+use crate::api::trace_context;
 use crate::domain::keys::Caller;
 use crate::intake::{self, Format, Limits, Spooled};
 use crate::store::purges::accept::{Accepted, NewPurge};
 use crate::store::purges::load::Purge;
 use crate::store::purges::repeat::{Before, RepeatKey};
+use crate::traces::Span;
 
 /// A repeat waits so long before it looks whether its first has ended, and longer each time.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
@@ -158,6 +160,8 @@ async fn take(
     key: Option<String>,
     request: Request,
 ) -> Result<Response, Problem> {
+    let (began, since) = ((state.hooks.clock)(), Instant::now());
+    let traceparent = trace_context::of(request.headers()).map(|context| context.to_string());
     let query = request.uri().query().unwrap_or_default().to_owned();
     let (new, expected, spooled, _place) = match media_type(request.headers())?.as_deref() {
         Some("application/json") => {
@@ -181,10 +185,14 @@ async fn take(
         _ => return Err(unsupported("application/json, text/csv or application/x-ndjson")),
     };
     check_count(&spooled, expected)?;
+    let new = NewPurge { traceparent, ..new };
     let key = key.map(|key| repeat::bind(key, &new, expected, &spooled));
     let (purge, is_repeat) = accept(state, caller, &new, &spooled, key.as_ref()).await?;
     if !is_repeat {
         tracing::info!(purge = %purge.id, org = new.org, by = new.requested_by, "accepted a purge");
+        let span = Span::new("POST /purges", began, since.elapsed()).with("org", new.org.clone());
+        let span = span.with("request.id", new.request_id.clone());
+        state.traces.request(purge.id, new.traceparent.as_deref(), span);
     }
     let location = [(header::LOCATION, format!("/purges/{}", purge.id))];
     let replayed = is_repeat.then_some([(repeat::REPLAYED, "true")]);

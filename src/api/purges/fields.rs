@@ -152,6 +152,7 @@ impl Fields {
             key_id,
             requested_by: caller.name.clone(),
             request_id,
+            traceparent: None,
         };
         Ok((new, self.expected_count))
     }

@@ -100,6 +100,7 @@ mod tests {
             key_id: Uuid::nil(),
             requested_by: "somebody".to_owned(),
             request_id: "one".to_owned(),
+            traceparent: None,
         };
         let print = |new: &NewPurge, expected, ids: &[Uuid]| {
             let spooled = Spooled::from_list(ids.to_vec());

@@ -1,14 +1,15 @@
 //! The database: is there one, does it answer, can we work with it?
 
+use std::fmt::Display;
 use std::time::Instant;
 
 use jiff::SignedDuration;
 
 use super::finding::Finding;
 use super::{LONGEST, Practice, asked, clock, too_long};
-use crate::app::database::{configured, place};
+use crate::app::database::{archive, configured, place};
 use crate::config::Settings;
-use crate::postgres::{self, Binaries};
+use crate::postgres::{self, Binaries, default_cache};
 use crate::store::views::condition::{OrgCondition, ServerCondition, reach};
 use crate::store::{Place, SchemaAge, SessionCheck, Store, StoreError};
 
@@ -60,10 +61,7 @@ fn find(practice: &Practice<'_>, settings: &Settings) -> Result<(Vec<Finding>, O
         return Ok((Vec::new(), Some(place)));
     }
     let data_dir = practice.data_dir.display();
-    let mut findings = vec![match Binaries::find(practice.environment().path()) {
-        Ok(binaries) => Finding::ok("postgres", format_args!("programs in {}", binaries.best().display())),
-        Err(error) => Finding::fail("postgres", error, "or set DATABASE_URL"),
-    }];
+    let mut findings = vec![programs(practice, settings)];
     match postgres::running(practice.data_dir) {
         Ok(Some(address)) => Ok((findings, Some(place(&address)))),
         Ok(None) => {
@@ -83,21 +81,34 @@ fn find(practice: &Practice<'_>, settings: &Settings) -> Result<(Vec<Finding>, O
     }
 }
 
+/// Whether there is something to run the embedded server with; nothing is fetched for the sake of a look.
+fn programs(practice: &Practice<'_>, settings: &Settings) -> Finding {
+    let archive = match archive(&settings.database) {
+        Ok(archive) => archive,
+        Err(error) => return Finding::fail("postgres", error, "set it, or DATABASE_URL"),
+    };
+    match Binaries::at_hand(practice.environment().path(), archive.as_ref(), &default_cache()) {
+        Ok(binaries) => Finding::ok("postgres", format_args!("programs in {}", binaries.best().display())),
+        Err(error) => match archive {
+            Some(archive) => Finding::warn(
+                "postgres",
+                format_args!("{error}; `serve` fetches one from {}", archive.host()),
+                "or set DATABASE_URL",
+            ),
+            None => Finding::fail("postgres", error, "or set DATABASE_URL"),
+        },
+    }
+}
+
 async fn connect(
     practice: &Practice<'_>,
     settings: &Settings,
     place: &Place,
 ) -> Result<(Vec<Finding>, Connected), Finding> {
-    let remedy = match place {
-        Place::Url(_) | Place::Pooled(_) => {
-            "check DATABASE_URL, that the server runs, and that it lets this machine in".to_owned()
-        }
-        Place::Socket { .. } => format!("look at {}/postgres.log", practice.data_dir.display()),
-    };
     match tokio::time::timeout(LONGEST, reach(place)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => return Err(Finding::fail("database", error, remedy)),
-        Err(_) => return Err(Finding::fail("database", too_long(), remedy)),
+        Ok(Err(error)) => return Err(out_of_reach(practice, place, &error)),
+        Err(_) => return Err(out_of_reach(practice, place, &too_long())),
     }
     // Two connections are plenty, and no receiver is told of anything.
     let store = asked("database", Store::connect(place, 2, practice.world.new_id(), false)).await?;
@@ -125,6 +136,19 @@ async fn connect(
         Vec::new()
     });
     Ok((findings, Connected { store, is_current, orgs, ahead: server.now.duration_since(own) }))
+}
+
+/// Names the server and the setting that leads there.
+fn out_of_reach(practice: &Practice<'_>, place: &Place, why: &dyn Display) -> Finding {
+    let server = place.whereabouts();
+    let detail = format!("can't reach Postgres at {server}: {why}");
+    let remedy = match place {
+        Place::Url(_) | Place::Pooled(_) => format!(
+            "check database.url (DATABASE_URL), that the server runs at {server}, and that it lets this machine in"
+        ),
+        Place::Socket { .. } => format!("look at {}/postgres.log", practice.data_dir.display()),
+    };
+    Finding::fail("database", detail, remedy)
 }
 
 fn version(server: &ServerCondition, millis: f64) -> Finding {
@@ -225,7 +249,7 @@ fn schema(place: &Place, checked: Result<SchemaAge, StoreError>) -> (Finding, bo
         Ok(SchemaAge::Same) => return (Finding::ok("schema", "up to date"), true),
         Ok(SchemaAge::Newer { found, needed }) => {
             let detail = format!("it is at {found}, this binary brings {needed} and may work on");
-            return (Finding::warn("schema", detail, "bring every process to the newer version"), true);
+            return (Finding::warn("schema", detail, "run the newer version, everywhere"), true);
         }
         Err(StoreError::Outgrown { found, needed, .. }) => {
             let detail = format!("it is at {found}, and no binary may work on it that brings {needed}");
@@ -239,7 +263,11 @@ fn schema(place: &Place, checked: Result<SchemaAge, StoreError>) -> (Finding, bo
             };
             Finding::fail("schema", detail, remedy)
         }
-        Err(error) => Finding::fail("schema", error, "does the user of DATABASE_URL own the tables?"),
+        Err(error) => Finding::fail(
+            "schema",
+            error,
+            "does the role of database.url (DATABASE_URL) have the rights of docs/operations.md?",
+        ),
     };
     (finding, false)
 }

@@ -59,16 +59,15 @@ impl Visit<'_> {
         match self.permit().await {
             Ok(permit) => {
                 let ids = [(self.practice.world.new_id())()];
-                match tokio::time::timeout(LONGEST, self.upstream.facts(&ids, permit)).await {
-                    Ok(answer) => {
-                        let own = (self.practice.world.clock())();
-                        findings.push(self.details(&answer).await);
-                        findings.extend(self.clock(own, &answer));
-                    }
-                    Err(_) => {
-                        findings.push(Finding::fail("details query", too_long(), self.address_remedy()));
-                    }
-                }
+                let asked = tokio::time::timeout(LONGEST, self.upstream.facts(&ids, permit)).await;
+                let Ok(answer) = asked else {
+                    let detail = format!("{}: {}", self.base_host(), too_long());
+                    findings.push(Finding::fail("details query", detail, self.address_remedy()));
+                    return findings;
+                };
+                let own = (self.practice.world.clock())();
+                findings.push(self.details(&answer).await);
+                findings.extend(self.clock(own, &answer));
             }
             Err(finding) => findings.push(finding),
         }
@@ -76,7 +75,7 @@ impl Visit<'_> {
     }
 
     async fn token(&self) -> Finding {
-        let host = self.org.login_url.host_str().unwrap_or_default();
+        let host = host(self.org.login_url.host_str(), self.org.login_url.port());
         let began = Instant::now();
         match tokio::time::timeout(LONGEST, self.upstream.ready(Lane::Query)).await {
             Ok(Ok(())) => {
@@ -105,9 +104,12 @@ impl Visit<'_> {
                         self.setting("login_url")
                     ),
                 };
-                Finding::fail("token", failure, remedy)
+                Finding::fail("token", format_args!("{host}: {failure}"), remedy)
             }
-            Err(_) => Finding::fail("token", too_long(), format_args!("check {}", self.setting("login_url"))),
+            Err(_) => {
+                let detail = format!("{host}: {}", too_long());
+                Finding::fail("token", detail, format_args!("check {}", self.setting("login_url")))
+            }
         }
     }
 
@@ -163,7 +165,7 @@ impl Visit<'_> {
             }
             _ => self.address_remedy(),
         };
-        Finding::fail("details query", failure, remedy)
+        Finding::fail("details query", format_args!("{}: {failure}", self.base_host()), remedy)
     }
 
     /// What the engine would do after a 429: the silence is for everybody.
@@ -188,6 +190,10 @@ impl Visit<'_> {
         Some(clock::compare("clock", (whose, ours), upstream, took + CUT))
     }
 
+    fn base_host(&self) -> String {
+        host(self.org.base_url.host_str(), self.org.base_url.port())
+    }
+
     fn address_remedy(&self) -> String {
         format!("check {}, the name look-up and the way out of this machine", self.setting("base_url"))
     }
@@ -195,4 +201,10 @@ impl Visit<'_> {
     fn setting(&self, key: &str) -> String {
         format!("orgs.{}.{key}", self.name)
     }
+}
+
+/// Who is asked, with the port where it is not the usual one.
+fn host(name: Option<&str>, port: Option<u16>) -> String {
+    let name = name.unwrap_or_default();
+    port.map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
 }

@@ -28,6 +28,7 @@ fn without_any_source_the_defaults_are_those_of_the_contract() {
     assert_eq!(server.health_bind, None);
     assert_eq!(server.request_timeout, seconds(30));
     assert!(database.url.is_none());
+    assert!(database.archive_url.is_none() && database.archive_sha256.is_none());
     assert_eq!(database.max_connections, 10);
     assert_eq!(database.promotion, Promotion::Check);
     assert_eq!(database.pooler, Pooler::None);
@@ -64,7 +65,7 @@ fn without_any_source_the_defaults_are_those_of_the_contract() {
     assert_eq!(webhooks.allowed_ports, [80, 443, 8080, 8443].map(|port| port..=port));
     assert_eq!(telemetry.log_format, LogFormat::Text);
     assert_eq!(telemetry.metrics, MetricsAccess::Key);
-    assert_eq!(telemetry.otlp_endpoint, NotBuiltYet);
+    assert_eq!(telemetry.otlp_endpoint, None);
 }
 
 #[test]

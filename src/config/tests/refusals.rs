@@ -8,6 +8,7 @@ const LAWFUL: &[(&str, &str)] = &[
     ("server.health_bind", "[::]:0"),
     ("server.request_timeout", "1m 30s"),
     ("database.url", "postgresql:///purge?host=/run/postgresql"),
+    ("database.archive_url", "https://mirror.internal/postgres.tgz?token=x"),
     ("database.max_connections", "4"),
     ("database.promotion", "lossless"),
     ("database.pooler", "none"),
@@ -55,6 +56,7 @@ const LAWFUL: &[(&str, &str)] = &[
     ("telemetry.log_format", "json"),
     ("telemetry.metrics", "open"),
     ("telemetry.otlp_endpoint", ""),
+    ("telemetry.otlp_endpoint", "http://localhost:4318/otlp"),
 ];
 
 #[test]
@@ -67,6 +69,7 @@ fn lawful_values_are_taken() {
     }
 }
 
+const SUM: &str = "5bad48012c3a7415c06310f632ce9a0f9da20dadb70e774e4985c2f416a4445b";
 const WHOLE: &str = "expected a whole number from 1 to";
 const DURATION: &str = "expected a duration such as";
 
@@ -79,6 +82,10 @@ const BAD: &[(&str, &str, &str)] = &[
     ("server.request_timeout", "30", DURATION),
     ("server.request_timeout", "0s", "expected a duration longer than 0s"),
     ("server.request_timeout", "-5s", DURATION),
+    ("database.archive_url", "none", "expected a URL such as https://"),
+    ("database.archive_url", "ftp://mirror.internal/postgres.tgz", "expected a URL such as https://"),
+    ("database.archive_sha256", "abc", "expected a SHA-256, 64 hexadecimal digits"),
+    ("database.archive_sha256", SUM, "expected none without database.archive_url"),
     ("database.url", "mysql://u:hunter2@db/purge", "expected a URL such as postgres://"),
     ("database.url", "db:5432", "expected a URL such as postgres://"),
     ("database.max_connections", "3", "expected a whole number from 4 to 1000"),
@@ -165,7 +172,8 @@ const BAD: &[(&str, &str, &str)] = &[
     ("webhooks.allowed_ports", "65536", "expected ports such as"),
     ("telemetry.log_format", "xml", "expected \"text\" or \"json\""),
     ("telemetry.metrics", "yes", "expected \"key\" or \"open\""),
-    ("telemetry.otlp_endpoint", "http://localhost:4318", "not built yet"),
+    ("telemetry.otlp_endpoint", "localhost:4318", "expected the address of a collector"),
+    ("telemetry.otlp_endpoint", "https://u:hunter2@collector:4318", "expected the address of a collector"),
 ];
 
 #[test]
@@ -260,15 +268,15 @@ fn sources_that_cannot_be_used_are_named() {
         ),
         (
             fixture().env("PURGE_ENV", "../etc"),
-            "environment variable PURGE_ENV: \"../etc\" is no name of a stage",
+            "environment variable PURGE_ENV: \"../etc\" is not the name of a stage",
         ),
         (
             fixture().file(".env", "A=1\nhunter2 is my password\n"),
             ".env: line 2 can't be read: expected NAME=value",
         ),
         (fixture().file("config/default.toml", "x"), "config/default.toml: TOML parse error at line 1"),
-        (fixture().env("PORT", "http"), "environment variable PORT: \"http\" is no port"),
-        (fixture().env("PORT", "65536"), "environment variable PORT: \"65536\" is no port"),
+        (fixture().env("PORT", "http"), "environment variable PORT: \"http\" is not a port"),
+        (fixture().env("PORT", "65536"), "environment variable PORT: \"65536\" is not a port"),
         (
             fixture().env("PURGE__ENGINE__WORKERZ", "3"),
             "engine.workerz (from environment variable PURGE__ENGINE__WORKERZ): unknown field `workerz`",

@@ -9,6 +9,7 @@ use super::Dispatcher;
 use crate::engine::caught::{PANICKED, caught};
 use crate::engine::give_back::Held;
 use crate::store::StoreError;
+use crate::traces::Step;
 
 impl Dispatcher {
     /// Does a step; its end wakes the dispatcher, since something else may be due now. Where it is cut or panics, what it holds is
@@ -23,8 +24,9 @@ impl Dispatcher {
         let (wake, abort) = (Arc::clone(&self.wake), self.crew.abort.clone());
         let engine = Arc::clone(&self.org);
         let timed = engine.meters.step(name, &engine.terms.name);
+        let traced = Step::begin(&engine.traces, name, || (engine.clock)());
         self.crew.tasks.spawn(async move {
-            let done = abort.run_until_cancelled(caught(step)).await;
+            let done = abort.run_until_cancelled(Step::around(traced.clone(), caught(step))).await;
             drop(worker);
             match &done {
                 Some(Ok(done)) => timed.end(ending(done, false)),
@@ -34,6 +36,7 @@ impl Dispatcher {
                 }
                 None => engine.give_back(&held).await,
             }
+            engine.trace(traced.as_ref(), &held, ended(done.as_ref())).await;
             let org = &engine.terms.name;
             match done {
                 Some(Ok(Err(error @ StoreError::LeaseLost { .. }))) => {
@@ -46,6 +49,15 @@ impl Dispatcher {
             }
             wake.notify_one();
         });
+    }
+}
+
+/// How a step ended, cut ones included.
+fn ended(done: Option<&Result<Result<(), StoreError>, String>>) -> &'static str {
+    match done {
+        Some(Ok(done)) => ending(done, false),
+        Some(Err(_)) => PANICKED,
+        None => "cut",
     }
 }
 

@@ -1,5 +1,6 @@
 //! The embedded server, tried with real servers.
 
+mod archive;
 mod deaths;
 mod folders;
 mod life;

@@ -40,6 +40,8 @@ pub struct NewPurge {
     /// Its name.
     pub requested_by: String,
     pub request_id: String,
+    /// The trace that the request says that it is part of.
+    pub traceparent: Option<String>,
 }
 
 /// What came of the wish for a purge.

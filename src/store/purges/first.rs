@@ -40,9 +40,7 @@ impl Draft {
             total: signed(spooled.distinct()),
             duplicates: signed(spooled.duplicates()),
             event: store.new_id(),
-            payload: serde_json::json!({
-                "total": spooled.distinct(), "duplicates": spooled.duplicates(), "dryRun": new.is_dry_run,
-            }),
+            payload: payload(new, spooled),
             entries,
         }
     }
@@ -51,6 +49,17 @@ impl Draft {
     pub(super) fn conversations(&self) -> usize {
         self.entries.len()
     }
+}
+
+/// What the first event of its history says.
+fn payload(new: &NewPurge, spooled: &Spooled) -> Value {
+    let mut payload = serde_json::json!({
+        "total": spooled.distinct(), "duplicates": spooled.duplicates(), "dryRun": new.is_dry_run,
+    });
+    if let Some(traceparent) = &new.traceparent {
+        payload["traceparent"] = traceparent.as_str().into();
+    }
+    payload
 }
 
 /// Inserts them; tells when each was accepted. One whose key is not in force any more is left out.

@@ -12,3 +12,4 @@ pub mod metrics;
 pub mod orgs;
 pub mod overview;
 pub mod survey;
+pub mod traces;

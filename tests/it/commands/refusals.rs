@@ -17,7 +17,7 @@ async fn a_bad_setting_stops_the_start_with_one_line_that_names_its_key() {
         (("PURGE__ORGS__EU__CLIENT_ID", "x"), "orgs.eu.base_url"),
         (("RETENTION_WEBHOOK_SECRET", "whsec_short"), "webhooks.secret"),
         (("PURGE__APPROVAL__REQUIRED", "always"), "approval.required"),
-        (("PURGE__TELEMETRY__OTLP_ENDPOINT", "http://localhost"), "telemetry.otlp_endpoint"),
+        (("PURGE__TELEMETRY__OTLP_ENDPOINT", "localhost:4317"), "telemetry.otlp_endpoint"),
         (("PURGE__DATABASE__URL", "mysql://hidden-user:hidden-word@localhost/x"), "database.url"),
         (("PURGE_ENV", "missing"), "config/missing.toml"),
         (("RUST_LOG", "a=b=c"), "RUST_LOG"),

@@ -46,6 +46,7 @@ impl Walk<'_> {
             key_id: self.ground.by.key_id,
             requested_by: "walker".to_owned(),
             request_id: "walk".to_owned(),
+            traceparent: None,
         };
         let spooled = Spooled::from_list(ids);
         let accepted = self.ground.store.accept_purge(&new, &spooled, None, Duration::from_secs(30)).await;

@@ -4,10 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use genesys_purge::app::{Role, World, engine_terms, org_terms, policy};
-use genesys_purge::domain::act::Act;
 use genesys_purge::domain::facts::{End, Facts, Presence};
-use genesys_purge::domain::keys;
 use genesys_purge::domain::terms::{EngineTerms, OrgTerms};
+use genesys_purge::domain::{act::Act, keys};
 use genesys_purge::intake::Spooled;
 use genesys_purge::sandbox::Kind;
 use genesys_purge::store::holds::create::{Held, NewHold};
@@ -93,10 +92,11 @@ impl Lane {
             key_id: self.by.key_id,
             requested_by: self.by.name.to_owned(),
             request_id: self.by.request_id.to_owned(),
+            traceparent: None,
         };
         let (spooled, patience) = (Spooled::from_list(ids.to_vec()), Duration::from_secs(30));
-        let accepted = self.steering.accept_purge(&new, &spooled, None, patience).await.unwrap();
-        let accept::Accepted::New(accepted) = accepted else { panic!("nobody asked for it before") };
+        let accepted = self.steering.accept_purge(&new, &spooled, None, patience).await;
+        let Ok(accept::Accepted::New(accepted)) = accepted else { panic!("{accepted:?}") };
         accepted.id
     }
 

@@ -1,0 +1,51 @@
+//! Attempts to deliver, told to the traces of the purges that they tell of.
+
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::deliver::Courier;
+use crate::store::deliveries::record::{Attempt, End};
+use crate::traces::{Kind, Span};
+
+/// Of what is sent, what it is about.
+#[derive(Default, Deserialize)]
+struct Payload {
+    #[serde(default)]
+    event: String,
+}
+
+impl Courier {
+    /// Records attempts that have just ended. One that tells of several purges at once is in the trace of none.
+    pub(super) async fn trace(&self, attempts: &[Attempt]) {
+        if !self.traces.are_on() {
+            return;
+        }
+        let purges: Vec<Uuid> = attempts.iter().filter_map(|attempt| attempt.delivery.purge).collect();
+        let unknown = self.traces.unknown(&purges);
+        if !unknown.is_empty() {
+            match self.store.traceparents(&unknown).await {
+                Ok(told) => {
+                    for (purge, told) in &told {
+                        self.traces.learn(*purge, told.as_deref());
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "attempts to deliver are in no trace"),
+            }
+        }
+        let now = (self.errand.clock)();
+        for attempt in attempts {
+            let Some(purge) = attempt.delivery.purge else { continue };
+            let began = now.checked_sub(attempt.latency).unwrap_or(now);
+            let payload: Payload = serde_json::from_str(&attempt.delivery.payload).unwrap_or_default();
+            let span = Span::new("deliver", began, attempt.latency)
+                .with("event", payload.event)
+                .with("webhook.id", attempt.delivery.event_id.to_string())
+                .with("attempt", i64::from(attempt.delivery.attempt));
+            let span = match &attempt.end {
+                End::Delivered(status) => span.with("http.response.status_code", i64::from(*status)),
+                End::Failed { error, .. } => span.failed(error.clone()),
+            };
+            self.traces.record(&[purge], Kind::Delivery, &span, &[]);
+        }
+    }
+}
