@@ -54,6 +54,7 @@ struct Decision {
     to: Outcome,
     /// The step of the engine that decided.
     step: String,
+    /// Why: a stable code, which `Outcome` explains.
     code: Option<String>,
     detail: Option<String>,
     /// Genesys' id of the job.

@@ -37,7 +37,7 @@ pub(in crate::api) struct Filter {
 pub(in crate::api) struct Conversation {
     conversation_id: Uuid,
     outcome: Outcome,
-    /// Why: a stable word.
+    /// Why: a stable code, which `Outcome` explains.
     code: Option<String>,
     /// More, for a person.
     detail: Option<String>,
