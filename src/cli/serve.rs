@@ -55,8 +55,8 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
         }
     };
     let address = format!("http://{}", service.address());
-    let health = service.health_address();
-    tracing::info!(role = ?args.role, address, ?health, orgs = settings.orgs.len(), "genesys-purge is up");
+    let health = service.health_address().map(tracing::field::display);
+    tracing::info!(role = %format!("{:?}", args.role).to_lowercase(), address, health, orgs = settings.orgs.len(), "genesys-purge is up");
     signals.told_to_stop().await;
     tracing::info!("told to stop: no new work is begun");
     tokio::select! {

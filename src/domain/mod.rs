@@ -36,6 +36,7 @@ pub mod secrets;
 pub mod sight;
 pub mod state;
 pub mod terms;
+pub mod unreached;
 pub mod verdict;
 mod words;
 

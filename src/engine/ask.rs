@@ -74,7 +74,7 @@ impl OrgEngine {
             let check = controls.check(&piece.ids, self.terms.details_batch);
             let permit = self.permit(permit.valid_until);
             let named = check.named(&piece.ids);
-            let answer = self.call("facts", self.upstream.facts(&named, permit)).await;
+            let answer = self.call("details", self.upstream.facts(&named, permit)).await;
             if let Some(time) = answer.observed.upstream_time {
                 answers.upstream_time = Some(answers.upstream_time.map_or(time, |earlier| earlier.min(time)));
             }

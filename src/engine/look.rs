@@ -66,7 +66,7 @@ impl OrgEngine {
         let job = looks.first().map(|look| tracing::field::display(look.lease.job));
         let (org, jobs) = (&self.terms.name, looks.len());
         tracing::warn!(org, job, jobs, why, "a look proved nothing about what it left out");
-        let error = Some(json!({ "call": "facts", "message": why }));
+        let error = Some(json!({ "call": "details", "message": why }));
         Unanswered { again: backoff::step(blind, 1.0), error, is_held_up: false }
     }
 
@@ -101,7 +101,7 @@ impl OrgEngine {
         }
         if let Err(skew) = recorded {
             self.block(Hurdle::Clock, "clock_skew", skew.to_string()).await?;
-            let error = Some(json!({ "call": "facts", "message": skew.to_string() }));
+            let error = Some(json!({ "call": "details", "message": skew.to_string() }));
             let unanswered = Unanswered { again: Duration::from_mins(1), error, is_held_up: true };
             let nothing = Answers::default();
             // Without answers no clock is compared.

@@ -24,7 +24,7 @@ impl OrgEngine {
         match answer.result {
             Ok(upstream_job_id) => {
                 tracing::info!(org, job = %intent.lease.job, attempt = intent.attempt, upstream_job_id = upstream_job_id.0,
-                               conversations = intent.ids.len(), "upstream took the job");
+                               conversations = intent.ids.len(), "submitted a job");
                 let (pace, size) = (self.pace(), intent.ids.len());
                 let first_poll = pace.first_poll(size, self.bounds()).min(self.engine.job_deadline);
                 let expected = pace.expected(size);
@@ -55,7 +55,12 @@ impl OrgEngine {
                 recorded
             }
             Err(failure) => {
-                tracing::warn!(org, job = %intent.lease.job, attempt = intent.attempt, error = %failure, "upstream did not take the job");
+                let (job, attempt) = (intent.lease.job, intent.attempt);
+                if let Failure::Conflict { named, .. } = &failure {
+                    log_conflict(intent, org, named.len());
+                } else {
+                    tracing::warn!(org, %job, attempt, error = %failure, "Genesys refused the job");
+                }
                 let tries = u32::try_from(intent.attempt - 1).unwrap_or_default();
                 let wait = self.wait_after(&failure, tries);
                 let refusal = refusal(&failure, wait);
@@ -88,6 +93,18 @@ impl OrgEngine {
                 recorded => return recorded,
             }
         }
+    }
+}
+
+/// A conflict is routine. What Genesys said of it is the last error of the job.
+fn log_conflict(intent: &Intent, org: &str, named: usize) {
+    let (job, attempt, conversations) = (intent.lease.job, intent.attempt, intent.ids.len());
+    if named > 0 {
+        tracing::info!(org, %job, attempt, conversations, protected = named,
+                       "Genesys protects some of a job's conversations; the job goes on without them");
+    } else {
+        tracing::info!(org, %job, attempt, conversations,
+                       "Genesys protects some of a job's conversations and does not say which; searching for them");
     }
 }
 

@@ -33,6 +33,14 @@ impl Call {
             Self::Poll => "poll",
         }
     }
+
+    /// The same in what people read; a metric keeps the label that it has.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Facts => "details",
+            Self::Token | Self::Submit | Self::Poll => self.name(),
+        }
+    }
 }
 
 /// So many missing permissions are named at most.
@@ -135,7 +143,7 @@ impl ErrorAnswer {
             code: self.code.clone(),
             context_id: self.context_id.clone(),
             correlation_id,
-            ..Detail::new(call.name(), message)
+            ..Detail::new(call.word(), message)
         }
     }
 

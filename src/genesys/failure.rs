@@ -95,7 +95,7 @@ impl Failure {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Detail {
-    /// `token`, `facts`, `submit` or `poll`.
+    /// `token`, `details`, `submit` or `poll`.
     pub call: &'static str,
     /// Upstream's status, where it answered.
     pub status: Option<u16>,
@@ -181,6 +181,15 @@ pub(super) fn with_causes(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// What happened at last, without the layers that it came through.
+pub(super) fn last_cause(error: &dyn Error) -> String {
+    let (mut last, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        (last, cause) = (error.to_string(), error.source());
+    }
+    last
 }
 
 #[cfg(test)]

@@ -300,7 +300,7 @@ impl Drop for Renewal {
     /// Whatever ended it, nobody waits for it any more.
     fn drop(&mut self) {
         if !self.is_over {
-            let detail = Detail::new(Call::Token.name(), "the login was broken off");
+            let detail = Detail::new(Call::Token.word(), "the login was broken off");
             let failed = LoginFailure { failure: Failure::NotSent(detail.into()), wait: None };
             self.end(Err(failed), Instant::now());
         }

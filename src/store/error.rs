@@ -16,6 +16,14 @@ pub enum StoreError {
         /// What the database or the connection said.
         source: sqlx::Error,
     },
+    /// No connection could be opened.
+    #[error("can't reach Postgres at {at}: {}", why_unreached(why))]
+    Unreachable {
+        /// Host and port, or the socket.
+        at: String,
+        /// What the connection said.
+        why: sqlx::Error,
+    },
     /// `DATABASE_URL` can't be read. The URL may hold a password, so it is not repeated.
     #[error("database.url is no PostgreSQL URL; it should look like postgres://user:password@host:5432/name")]
     BadUrl,
@@ -108,6 +116,7 @@ impl StoreError {
                 self,
                 Self::ReadOnly
                     | Self::Silent
+                    | Self::Unreachable { .. }
                     | Self::Database {
                         source: sqlx::Error::PoolTimedOut
                             | sqlx::Error::PoolClosed
@@ -132,6 +141,7 @@ impl StoreError {
     /// The connection broke, or leads to a server that takes no writes: others that are as old may be no better.
     pub(super) fn is_of_connection(&self) -> bool {
         self.has_code_of(&["08", "57P", "25006"])
+            || matches!(self, Self::Unreachable { .. })
             || matches!(self, Self::Database { source: sqlx::Error::Io(_) | sqlx::Error::Tls(_), .. })
     }
 
@@ -143,6 +153,16 @@ impl StoreError {
     /// Another row has the same key.
     pub(super) fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Database { source: sqlx::Error::Database(error), .. } if error.is_unique_violation())
+    }
+}
+
+/// What a connection that could not be opened said, without that it could not be opened.
+fn why_unreached(source: &sqlx::Error) -> String {
+    match source {
+        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::Tls(error) => error.to_string(),
+        sqlx::Error::PoolTimedOut => "no answer in time".to_owned(),
+        other => other.to_string(),
     }
 }
 

@@ -16,6 +16,7 @@ use super::Connection;
 use super::problem::{Refusal, Trouble};
 use crate::cli::setting::Setting;
 use crate::config::Environment;
+use crate::domain::unreached::{place, unreached};
 
 const USUAL_URL: &str = "http://127.0.0.1:8080";
 const EVENT_STREAM: &str = "text/event-stream";
@@ -136,11 +137,16 @@ async fn whole(response: &mut Response) -> Result<Vec<u8>, Trouble> {
 
 fn no_answer(error: reqwest::Error) -> Trouble {
     let (is_connect, is_timeout) = (error.is_connect(), error.is_timeout());
+    let at = error.url().map(place).unwrap_or_default();
     // The causes in between say that a request could not be sent, which is known.
     let why = anyhow::Error::new(error.without_url()).root_cause().to_string();
     match (is_connect, is_timeout) {
         (true, true) => Trouble::Unreachable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())),
-        (true, false) => Trouble::Unreachable(why),
+        (true, false) => {
+            let why = unreached(&at, &why);
+            // It says so itself that it can't.
+            Trouble::Unreachable(why.strip_prefix("can't connect to ").unwrap_or(&why).to_owned())
+        }
         (false, true) => Trouble::Lost("it took too long".to_owned()),
         (false, false) => Trouble::Lost(why),
     }
