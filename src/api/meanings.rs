@@ -8,8 +8,8 @@ use utoipa::openapi::{OpenApi, RefOr, Schema};
 /// An outcome and what it means.
 const OUTCOMES: &[(&str, &str)] = &[
     ("pending", "needs details from Genesys"),
-    ("eligible", "may be submitted, as far as is known"),
-    ("submitted", "named by an intent; its fate is open"),
+    ("eligible", "ready to be submitted"),
+    ("submitted", "about to be submitted, or submitted; its fate is open"),
     ("purged", "deleted by this purge, and seen to be gone"),
     ("already_purged", "gone before any job of this purge carried it"),
     ("on_hold", "a legal hold protects it, ours or upstream's"),
@@ -23,37 +23,29 @@ const OUTCOMES: &[(&str, &str)] = &[
 
 /// A code, the outcomes that it stands with, and what it means.
 const CODES: &[(&str, &str, &str)] = &[
-    ("eligible", "`eligible`, `would_purge`", "nothing stands against deleting it"),
+    ("eligible", "`eligible`, `would_purge`", "nothing protects it"),
     ("intent", "`submitted`", "an intent named it"),
     ("gone", "`purged`, `already_purged`", "upstream calls it deleted or purged"),
     (
         "absent_twice",
         "`purged`, `already_purged`, `not_found`",
-        "two whole answers, apart in time, left it out; `already_purged` where a job of another purge has carried it",
+        "two complete answers, some time apart, left it out; `already_purged` if a job of another purge carried it",
     ),
-    ("seen_gone_later", "`purged`", "gone at a validation, after a job of this purge had carried it"),
+    ("seen_gone_later", "`purged`", "seen to be gone later, after a job of this purge carried it"),
     ("gone_after_lost_submit", "`purged`", "gone, though the submit got no answer"),
     ("legal_hold", "`on_hold`", "a hold recorded in this service names it"),
     ("upstream_legal_hold", "`on_hold`", "Genesys marks it as held"),
-    ("upstream_conflict", "`on_hold`", "Genesys refused the batch for the sake of this id"),
+    ("upstream_conflict", "`on_hold`", "Genesys refused the batch because of this conversation"),
     ("not_ended", "`active`", "it has no end"),
-    (
-        "retention_period",
-        "`retained`",
-        "its retention period has not expired; the detail tells until when, from the moment that the decision keeps of each",
-    ),
-    ("unknown_age", "`retained`", "its end can't be read, or makes no sense beside its start"),
-    (
-        "fate_unread",
-        "`eligible`",
-        "its job ended while its slice could not be read: it is asked about afresh",
-    ),
+    ("retention_period", "`retained`", "its retention period has not expired; the detail says until when"),
+    ("unknown_age", "`retained`", "its end can't be read, or is before its start"),
+    ("fate_unread", "`eligible`", "its job ended while its slice could not be read: it is checked again"),
     (
         "facts_stale",
         "`pending`",
-        "the facts were too old, judged by other rules, or from before another job had it",
+        "what Genesys said of it was too old, judged by other rules, or from before another job had it",
     ),
-    ("purged_elsewhere", "`pending`", "another purge purged it since the facts were asked"),
+    ("purged_elsewhere", "`pending`", "another purge purged it since Genesys was asked"),
     ("not_submitted", "`eligible`", "the submit was refused; nothing was deleted"),
     ("present_after_lost_submit", "`eligible`", "still there after the window of a lost submit"),
     (
@@ -64,27 +56,27 @@ const CODES: &[(&str, &str, &str)] = &[
     (
         "unverified",
         "`failed`",
-        "no whole answer for `engine.job_deadline` after the job's end; or none about this id, asked about alone, before any job",
+        "no complete answer within `engine.job_deadline` after the job's end; or, before any job, none about this conversation alone",
     ),
     ("timed_out", "`failed`", "the upstream job did not end in time"),
-    ("submit_unknown", "`failed`", "its submits were lost again and again, for `engine.job_deadline`"),
+    ("submit_unknown", "`failed`", "its submits got no answer for `engine.job_deadline`"),
     ("purge_canceled", "`canceled`", "the purge was canceled"),
     (
         "not_seen_gone",
         "`failed`",
-        "the purge was canceled after a job had carried it, and before it was seen to be gone",
+        "the purge was canceled after a job carried it, and before it was seen to be gone",
     ),
     (
         "gone_late",
         "any that is final",
-        "it had ended so, and was gone when a job that had carried it was over at last: the outcome stays, the job is named",
+        "gone when a job that carried it ended late: the outcome stays, and the job is named",
     ),
     (
         "still_carried",
         "`eligible`",
-        "retried while a job that was given up may still delete it: whatever protects it now, it is judged when that job is over",
+        "retried while a job that was given up may still delete it: it is judged when that job is over",
     ),
-    ("retried", "`pending`", "it had failed, and a retry takes it up again"),
+    ("retried", "`pending`", "it failed and is tried again"),
 ];
 
 /// Says of every outcome and of every code what it means, where the document describes outcomes.

@@ -52,12 +52,12 @@ pub(super) fn head() -> utoipa::openapi::OpenApi {
 
 /// Groups of calls, with what each is about.
 const TAGS: &[(&str, &str)] = &[
-    ("purges", "Ask for deletions, follow them, steer them."),
-    ("jobs", "The batches in which Genesys deletes."),
-    ("conversations", "What this service did about one conversation."),
+    ("purges", "Request deletions, watch them, control them."),
+    ("jobs", "The batches that Genesys deletes."),
+    ("conversations", "What this service did with one conversation."),
     ("holds", "Legal holds: what they protect is not deleted."),
-    ("orgs", "Genesys Cloud organizations: limits, blocks, the emergency brake."),
-    ("webhooks", "Endpoints, what they are sent, and what became of it."),
+    ("orgs", "Genesys Cloud organizations: limits, blocks, stop and resume."),
+    ("webhooks", "Endpoints and their deliveries."),
     ("events", "Everything that happened, in order."),
     ("operations", "Health, metrics, this document."),
 ];
@@ -179,7 +179,7 @@ impl Written {
             Prepared::new(media_type, text.into()).await.map_err(|error| error.to_string())
         };
         let prepared = self.once.get_or_try_init(prepare).await.map_err(|error: String| {
-            tracing::error!(error, "the document of the API can't be written");
+            tracing::error!(error, "the OpenAPI document can't be written");
             Problem::internal()
         })?;
         Ok(prepared.answer(asked))

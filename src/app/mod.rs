@@ -127,7 +127,7 @@ impl Service {
             tracing::warn!(
                 found,
                 needed,
-                "a newer version has migrated the database; this one works on until the upgrade is over"
+                "a newer version migrated the database; this one keeps working until the upgrade is over"
             );
         }
         check_session(&store).await?;
@@ -189,14 +189,14 @@ impl Service {
         }
         self.stop_background.cancel();
         if tokio::time::timeout(PARTING, self.background.wait()).await.is_err() {
-            tracing::warn!("deliveries under way are cut; they are repeated");
+            tracing::warn!("webhook attempts under way are cut off; they are repeated");
             self.cut.cancel();
             // A database that is away is not waited for.
             let _ = tokio::time::timeout(PARTING, self.background.wait()).await;
         }
         // Requests that still stream are cut with the process; their spools vanish, nothing of them was accepted.
         if tokio::time::timeout(PARTING, self.http.wait()).await.is_err() {
-            tracing::warn!("some requests did not end in time and are cut");
+            tracing::warn!("some requests did not end in time and are cut off");
         }
         self.store.close().await;
     }
@@ -257,12 +257,12 @@ async fn connect_within(
 async fn check_session(store: &Store) -> Result<(), StoreError> {
     let check = store.check_session().await?;
     for setting in &check.odd_settings {
-        tracing::warn!(setting, "a session of the database is not set up as it was asked to be");
+        tracing::warn!(setting, "a setting of the database session is not as requested");
     }
     for setting in &check.lossy_settings {
         tracing::warn!(
             setting,
-            "the database's server has this off: a crash of its machine may lose or damage what was committed"
+            "the database server has this off: a crash of its machine may lose or damage committed data"
         );
     }
     check.ensure_safe()

@@ -102,7 +102,7 @@ impl OrgEngine {
                     }
                 }
                 Err(failure @ Failure::Unknown(_)) => {
-                    tracing::debug!(org = self.terms.name, ids = piece.ids.len(), error = %failure, "a call had no answer; others go on");
+                    tracing::debug!(org = self.terms.name, ids = piece.ids.len(), error = %failure, "a call got no answer; others go on");
                     pieces.failed(piece);
                     last_failure = Some(failure);
                 }

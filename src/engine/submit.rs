@@ -34,9 +34,9 @@ impl OrgEngine {
                     self.persist(|| self.store.record_accepted(org, intent.lease, &accepted)).await?;
                 if !is_new {
                     tracing::error!(org, job = %intent.lease.job, upstream_job_id = accepted.upstream_job_id,
-                                    "upstream answered with the id of another job; in doubt");
+                                    "Genesys answered with the id of another job; the job is in doubt");
                     let error = json!({
-                        "call": "submit", "message": "upstream answered with the id of a job that is known already",
+                        "call": "submit", "message": "Genesys answered with the id of a job that is already known",
                         "upstreamJobId": accepted.upstream_job_id,
                     });
                     let lost =
@@ -47,7 +47,7 @@ impl OrgEngine {
                 if intent.is_as_packed { self.overcome(Hurdle::Conflicts).await } else { Ok(()) }
             }
             Err(failure @ Failure::Unknown(_)) => {
-                tracing::warn!(org, job = %intent.lease.job, attempt = intent.attempt, error = %failure, "a submit had no answer; in doubt");
+                tracing::warn!(org, job = %intent.lease.job, attempt = intent.attempt, error = %failure, "a submit got no answer; the job is in doubt");
                 let error = last_error(failure.detail());
                 let lost = || self.store.record_lost(org, intent.lease, body_sha256, &error, &self.engine);
                 let recorded = self.persist(lost).await;
@@ -87,7 +87,7 @@ impl OrgEngine {
         loop {
             match record().await {
                 Err(error) if error.is_outage() && Instant::now() < until => {
-                    tracing::warn!(%error, "an answer of upstream could not be recorded; trying on");
+                    tracing::warn!(%error, "an answer of Genesys could not be recorded; retrying");
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 recorded => return recorded,

@@ -158,7 +158,7 @@ impl Clients {
         let opening = self.submit.execute(Request::new(Method::GET, url.clone()));
         let ended = WANTED.scope(Wanted::ToKeep(way.clone()), opening).await;
         if !self.connections.promise(&way) {
-            tracing::debug!(org = self.org, ?ended, "no connection could be opened; the call finds out why");
+            tracing::debug!(org = self.org, ?ended, "no connection could be opened; the call will show why");
             self.connections.could_not_open(&way);
         }
     }

@@ -137,7 +137,7 @@ impl ErrorAnswer {
 
     /// The detail of a failure with this body.
     pub(super) fn detail(&self, call: Call, status: u16, correlation_id: Option<String>) -> Detail {
-        let message = self.message.as_deref().unwrap_or("the answer has no message that can be read");
+        let message = self.message.as_deref().unwrap_or("the answer has no readable message");
         Detail {
             status: Some(status),
             code: self.code.clone(),
@@ -195,11 +195,11 @@ impl Access<'_> {
     /// One sentence for the operator.
     fn missing(&self, permissions: &[String]) -> String {
         let permissions = match permissions {
-            [] => "upstream names no missing permission".to_owned(),
+            [] => "Genesys names no missing permission".to_owned(),
             some => format!("missing permissions: {}", some.join(", ")),
         };
         let scopes = match self.scopes {
-            [] => "the token does not tell its scopes".to_owned(),
+            [] => "the token does not list its scopes".to_owned(),
             some => format!("the token has the scopes {}", some.join(", ")),
         };
         one_line(&format!("{permissions}; {scopes}; the scope needed is {}", self.needed_scope), 500)

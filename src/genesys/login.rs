@@ -163,7 +163,7 @@ fn grant(reply: &Reply, secrets: &Secrets, host: &str) -> Result<Grant, Failure>
         return Err(malformed(reply, &why));
     }
     let mut authorization = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| malformed(reply, "the access_token cannot stand in a header"))?;
+        .map_err(|_| malformed(reply, "the access_token can't be sent in a header"))?;
     authorization.set_sensitive(true);
     let secrets = secrets.with_token(&token);
     let mut scopes = granted.scope.map(scopes).unwrap_or_default();

@@ -288,7 +288,7 @@ impl Renewal {
             Err(failed) => {
                 let now = Instant::now();
                 if in_hand.alive(now).is_some() {
-                    tracing::warn!(failure = %failed.failure, "token renewal failed, the old token is used on");
+                    tracing::warn!(failure = %failed.failure, "token renewal failed; the old token is still used");
                 }
                 in_hand.not_renewed(failed, now, wall_time);
             }

@@ -25,7 +25,9 @@ pub enum StoreError {
         why: sqlx::Error,
     },
     /// `DATABASE_URL` can't be read. The URL may hold a password, so it is not repeated.
-    #[error("database.url is no PostgreSQL URL; it should look like postgres://user:password@host:5432/name")]
+    #[error(
+        "database.url is not a PostgreSQL URL; it should look like postgres://user:password@host:5432/name"
+    )]
     BadUrl,
     /// Somebody else holds the lease by now: nothing was written.
     #[error("the lease of {what} {id} was lost; nothing was written")]
@@ -58,14 +60,14 @@ pub enum StoreError {
     #[error("{what} can't be read: {detail}")]
     Unreadable { what: &'static str, detail: String },
     /// A standby, or a database that an operator has set to read-only.
-    #[error("the database is read-only at present")]
+    #[error("the database is read-only")]
     ReadOnly,
     /// It did not say in time whether it is ready.
     #[error("the database did not answer in time")]
     Silent,
     /// Sessions have settings under which nothing is safe.
     #[error(
-        "the database's sessions are not set up as they must be: {found}; does a pooler leave out what a session starts with? \
+        "the database's sessions do not have the settings that they need: {found}; does a pooler drop them? \
          docs/operations.md, \"The database\""
     )]
     Settings { found: String },
@@ -74,12 +76,12 @@ pub enum StoreError {
     Revoked,
     /// A pooler stands before the database, and nobody has said so.
     #[error(
-        "a pooler in transaction mode stands before the database ({said}): set database.pooler to \"transaction\"; docs/operations.md, \"Behind a pooler\""
+        "the database is behind a pooler in transaction mode ({said}): set database.pooler to \"transaction\"; docs/operations.md, \"Behind a pooler\""
     )]
     Pooler { said: String },
     /// It was asked for what takes more than a transaction.
     #[error(
-        "migrations need a session of their own: give `migrate` the address of the server itself, and leave database.pooler out"
+        "migrations can't run through a pooler: give `migrate` the address of the server itself, without database.pooler"
     )]
     NeedsSession,
     /// Others are being accepted for too long.

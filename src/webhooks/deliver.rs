@@ -90,7 +90,7 @@ impl Courier {
             let wait = match round.claim().await {
                 Ok(wait) => wait,
                 Err(error) => {
-                    tracing::error!(%error, "deliveries could not be claimed");
+                    tracing::error!(%error, "webhook deliveries could not be claimed; retrying");
                     FALLBACK
                 }
             };
@@ -205,7 +205,7 @@ impl<'a> Round<'a> {
                 if recorded.lost > 0 {
                     tracing::warn!(
                         lost = recorded.lost,
-                        "attempts took longer than their lease; they are repeated"
+                        "webhook attempts took longer than their lease; they are repeated"
                     );
                 }
                 for (endpoint, why) in recorded.disabled {
@@ -213,7 +213,9 @@ impl<'a> Round<'a> {
                     tracing::error!(%endpoint, why, "a webhook endpoint is disabled; enable it when it works again");
                 }
             }
-            Err(error) => tracing::error!(%error, "attempts could not be recorded; they are repeated"),
+            Err(error) => {
+                tracing::error!(%error, "webhook attempts could not be recorded; they are repeated")
+            }
         }
         let mut late = Vec::new();
         for attempt in &ended {
@@ -254,7 +256,7 @@ impl<'a> Round<'a> {
             }
             Err(error) => {
                 let delivery = self.sending.remove(&error.id())?;
-                tracing::error!(delivery = %delivery.id, %error, "an attempt to deliver failed inside");
+                tracing::error!(delivery = %delivery.id, %error, "an attempt to deliver a webhook panicked; it is repeated");
                 if let Some(item) = self.lines.end(&delivery) {
                     self.send(item);
                 }
@@ -277,7 +279,7 @@ impl<'a> Round<'a> {
 
     async fn give_back(&self, deliveries: &[Delivery]) {
         if let Err(error) = self.courier.store.give_back_deliveries(deliveries).await {
-            tracing::warn!(%error, "deliveries that were not sent wait until their lease is over");
+            tracing::warn!(%error, "webhook deliveries that were not sent wait until their lease ends");
         }
     }
 }

@@ -117,7 +117,7 @@ impl Destination {
             return Err(SendError::Unsendable("there is no secret to sign it with"));
         }
         HeaderValue::from_str(&signatures.join(" "))
-            .map_err(|_| SendError::Unsendable("the signature can't stand in a header"))
+            .map_err(|_| SendError::Unsendable("the signature can't be sent in a header"))
     }
 }
 
@@ -259,8 +259,8 @@ impl Sender {
         payload: &str,
     ) -> Result<Response, SendError> {
         let client = self.client(to)?;
-        let id_header =
-            HeaderValue::from_str(id).map_err(|_| SendError::Unsendable("the id can't stand in a header"))?;
+        let id_header = HeaderValue::from_str(id)
+            .map_err(|_| SendError::Unsendable("the id can't be sent in a header"))?;
         let signature = to.signature(id, timestamp, payload)?;
         let sent = client
             .post(to.url.clone())

@@ -111,7 +111,7 @@ pub(super) async fn read(sent: Result<Response, reqwest::Error>) -> Result<Value
     if response.status().is_success() {
         let not_json = |error| {
             let error = anyhow::Error::new(error);
-            Trouble::Unreadable(error.context("the answer is not JSON; is the URL that of the service?"))
+            Trouble::Unreadable(error.context("the answer is not JSON; is this the URL of the service?"))
         };
         return serde_json::from_slice(&body).map_err(not_json);
     }
@@ -127,7 +127,7 @@ async fn whole(response: &mut Response) -> Result<Vec<u8>, Trouble> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
         if body.len() + chunk.len() > LONGEST_ANSWER {
-            let why = "the answer is too long; is the URL that of the service?";
+            let why = "the answer is too long; is this the URL of the service?";
             return Err(Trouble::Unreadable(anyhow::anyhow!(why)));
         }
         body.extend_from_slice(&chunk);

@@ -89,7 +89,7 @@ async fn a_wrong_field_is_named_and_nothing_is_accepted() {
         (with("org", json!("no-such")), "/org", "no org"),
         (with("org", json!("\0")), "/org", "no org"),
         (with("org", json!("o".repeat(100_000))), "/org", "no org"),
-        (with("labels", json!(["a"])), "/labels", "must be a map of texts, not a list"),
+        (with("labels", json!(["a"])), "/labels", "must be an object whose values are texts, not a list"),
         (with("labels", json!({ "team": 7 })), "/labels/team", "must be a text, not 7"),
         (with("labels", json!({ "": "x" })), "/labels", "empty"),
         (with("labels", json!({ "a:b": "x" })), "/labels", "colon"),
