@@ -126,8 +126,10 @@ impl Detail {
 impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.call)?;
-        if let Some(status) = self.status {
-            write!(f, " answered {status}")?;
+        let answered = self.status.map(|status| format!(" answered {status}"));
+        // Unless the message says so itself.
+        if let Some(answered) = answered.filter(|answered| !self.message.contains(answered)) {
+            f.write_str(&answered)?;
         }
         if let Some(code) = &self.code {
             write!(f, " ({code})")?;

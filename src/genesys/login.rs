@@ -147,9 +147,7 @@ fn grant(reply: &Reply, secrets: &Secrets, host: &str) -> Result<Grant, Failure>
     let other_host = |without: &str| {
         let status = reply.status;
         let why = format!("{host} answered {status} without {without}; is this Genesys' login host?");
-        // The message has the status.
-        let detail = Detail::new(Call::Token.word(), &why);
-        Failure::NotSent(Detail { correlation_id: reply.correlation_id.clone(), ..detail }.into())
+        malformed(reply, &why)
     };
     let Object(granted) =
         serde_json::from_slice::<Object<Granted<'_>>>(body).map_err(|_| other_host("JSON"))?;

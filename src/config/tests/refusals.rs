@@ -260,15 +260,15 @@ fn sources_that_cannot_be_used_are_named() {
         ),
         (
             fixture().env("PURGE_ENV", "../etc"),
-            "environment variable PURGE_ENV: \"../etc\" is no name of a stage",
+            "environment variable PURGE_ENV: \"../etc\" is not the name of a stage",
         ),
         (
             fixture().file(".env", "A=1\nhunter2 is my password\n"),
             ".env: line 2 can't be read: expected NAME=value",
         ),
         (fixture().file("config/default.toml", "x"), "config/default.toml: TOML parse error at line 1"),
-        (fixture().env("PORT", "http"), "environment variable PORT: \"http\" is no port"),
-        (fixture().env("PORT", "65536"), "environment variable PORT: \"65536\" is no port"),
+        (fixture().env("PORT", "http"), "environment variable PORT: \"http\" is not a port"),
+        (fixture().env("PORT", "65536"), "environment variable PORT: \"65536\" is not a port"),
         (
             fixture().env("PURGE__ENGINE__WORKERZ", "3"),
             "engine.workerz (from environment variable PURGE__ENGINE__WORKERZ): unknown field `workerz`",

@@ -53,7 +53,7 @@ async fn a_wrong_field_is_named_and_nothing_is_accepted() {
         (json!(null), "", "expected an object"),
         (with("conversationIds", json!(null)), "/conversationIds", "null"),
         (with("conversationIds", json!(ID)), "/conversationIds", "must be a list"),
-        (with("conversationIds", json!([])), "/conversationIds", "one conversation at least"),
+        (with("conversationIds", json!([])), "/conversationIds", "at least one conversation"),
         (with("conversationIds", json!([ID, 7])), "/conversationIds/1", "must be a text, not 7"),
         (with("conversationIds", json!([ID, null])), "/conversationIds/1", "null"),
         (with("conversationIds", json!([ID, ""])), "/conversationIds/1", "empty"),
@@ -193,8 +193,8 @@ async fn a_hold_is_checked_like_a_purge() {
     let desk = Desk::open().await;
     let bodies = [
         (json!({ "conversationIds": [ID] }), "/matter", "is missing"),
-        (json!({ "matter": "M" }), "/conversationIds", "one conversation at least"),
-        (json!({ "matter": "M", "conversationIds": [] }), "/conversationIds", "one conversation at least"),
+        (json!({ "matter": "M" }), "/conversationIds", "at least one conversation"),
+        (json!({ "matter": "M", "conversationIds": [] }), "/conversationIds", "at least one conversation"),
         (json!({ "matter": " ", "conversationIds": [ID] }), "/matter", "must name the matter"),
         (json!({ "matter": "a\0", "conversationIds": [ID] }), "/matter", "control characters"),
         (json!({ "matter": "m".repeat(201), "conversationIds": [ID] }), "/matter", "200 characters"),
