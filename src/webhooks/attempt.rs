@@ -109,8 +109,8 @@ impl Errand {
 
 /// Names all that is needed to find and redeliver it.
 fn log_failure(delivery: &Delivery, error: &SendError, again: Option<Duration>) {
-    let event = event_of(&delivery.payload);
-    let purge = delivery.purge.map(tracing::field::display);
+    let Payload { event, purge_id } = serde_json::from_str(&delivery.payload).unwrap_or_default();
+    let purge = purge_id.map(tracing::field::display);
     let (id, endpoint, attempt) = (delivery.id, &delivery.endpoint, delivery.attempt);
     if let Some(again) = again {
         tracing::warn!(
@@ -125,11 +125,10 @@ fn log_failure(delivery: &Delivery, error: &SendError, again: Option<Duration>) 
     }
 }
 
-/// The event that a payload tells of.
-fn event_of(payload: &str) -> String {
-    #[derive(serde::Deserialize)]
-    struct Payload {
-        event: String,
-    }
-    serde_json::from_str(payload).map(|Payload { event }| event).unwrap_or_default()
+/// What a payload is about.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Payload {
+    event: String,
+    purge_id: Option<uuid::Uuid>,
 }

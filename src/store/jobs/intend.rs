@@ -232,12 +232,7 @@ async fn choose(
     .await?;
     let found = Ground { system: counts.system, timeline: counts.timeline, position: counts.position };
     if !found.follows(known) {
-        tracing::warn!(
-            org = org.name,
-            ?known,
-            ?found,
-            "nothing is submitted: the database is not the same as before"
-        );
+        tracing::warn!(org = org.name, ?known, ?found, "no submit: the database is not the same as before");
         return Ok(None);
     }
     tx.will_remember(found);
