@@ -214,7 +214,7 @@ impl<'a> Round<'a> {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "webhook attempts could not be recorded; they are repeated")
+                tracing::error!(%error, "webhook attempts could not be recorded; they are repeated");
             }
         }
         let mut late = Vec::new();
