@@ -140,7 +140,7 @@ fn org(visitor: &Visitor, terms: &[OrgTerms], row: &OrgRow) -> Markup {
                     ", next try " (time(blocked.next_try_at)) "."
                 }
             }
-            @if let Some(until) = row.closed_until { p.notice { "Upstream asked for silence until " (time(until)) } }
+            @if let Some(until) = row.closed_until { p.notice { "Genesys asked to wait until " (time(until)) } }
             dl.facts {
                 div { dt { "Upstream jobs" } dd {
                     meter min="0" max=(slots) value=(row.live_jobs) aria-label="Upstream jobs in use" {} " "

@@ -57,7 +57,7 @@ pub(super) async fn sign_in(State(desk): State<Desk>, request: Request) -> Resul
     };
     let now = (desk.api.hooks.clock)();
     let session = desk.sessions.begin(&desk.api.store, id, now).await?;
-    tracing::info!(by = caller.name, key = %id, "somebody signed in to the admin page");
+    tracing::info!(by = caller.name, key = %id, "signed in to the admin page");
     Ok(with_cookie(to(within(next.as_deref())), Some(&session), &parts.headers))
 }
 

@@ -18,10 +18,10 @@ pub(super) enum Broken {
         "the body came slower than {least} bytes a second for {pause:?} (intake.min_rate); nothing was accepted"
     )]
     TooSlow { least: u64, pause: Duration },
-    #[error("the body is no whole gzip: {0}; nothing was accepted")]
+    #[error("the body is not complete gzip: {0}; nothing was accepted")]
     Folded(String),
     #[error(
-        "a gzip upload may unfold to {0} bytes here; send it in parts, without columns that are not needed, or without \
+        "a gzip upload may unpack to at most {0} bytes; send it in parts, without the columns that are not needed, or without \
          Content-Encoding"
     )]
     UnfoldsTooFar(u64),

@@ -8,10 +8,10 @@ use super::problem::FieldError;
 pub(super) fn check_text(errors: &mut Vec<FieldError>, pointer: &str, text: Option<&str>, longest: usize) {
     let Some(text) = text else { return };
     if text.chars().count() > longest {
-        errors.push(FieldError::new(pointer, format!("may have {longest} characters at most")));
+        errors.push(FieldError::new(pointer, format!("may have at most {longest} characters")));
     }
     if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-        errors.push(FieldError::new(pointer, "holds control characters"));
+        errors.push(FieldError::new(pointer, "contains control characters"));
     }
 }
 
@@ -21,12 +21,12 @@ pub(super) fn check_name(errors: &mut Vec<FieldError>, pointer: &str, name: Opti
     check_text(errors, pointer, name, longest);
     let Some(name) = name else { return };
     if name.trim().is_empty() {
-        errors.push(FieldError::new(pointer, "must not be blank; leave it out where there is none"));
+        errors.push(FieldError::new(pointer, "must not be blank; leave it out if there is none"));
     } else if name.trim() != name {
         errors.push(FieldError::new(pointer, "begins or ends with white space"));
     }
     if name.contains(['\n', '\t']) {
-        errors.push(FieldError::new(pointer, "holds control characters"));
+        errors.push(FieldError::new(pointer, "contains control characters"));
     }
 }
 

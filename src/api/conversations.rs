@@ -21,11 +21,11 @@ use crate::store::views::conversation::{ConversationInPurge, DecisionRow};
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConversationHistory {
     conversation_id: Uuid,
-    /// What each purge that named it did, oldest first.
+    /// What each purge did with it, oldest first.
     purges: Vec<InPurge>,
     /// The legal holds that name it, released ones included, oldest first.
     holds: Vec<HoldBody>,
-    /// Where to go on; null where neither more purges nor more holds name it.
+    /// Where to continue; null if there are no more purges and holds.
     next_cursor: Option<String>,
 }
 
@@ -54,6 +54,7 @@ struct Decision {
     to: Outcome,
     /// The step of the engine that decided.
     step: String,
+    /// Why: a stable code, which `Outcome` explains.
     code: Option<String>,
     detail: Option<String>,
     /// Genesys' id of the job.
@@ -93,13 +94,13 @@ impl From<ConversationInPurge> for InPurge {
 
 /// Read the history of a conversation.
 ///
-/// Its purges and its holds go on side by side: each page has the next of both, up to `limit` of each, and `nextCursor` is
-/// null when both have been told.
+/// Its purges and holds are paged together: each page has up to `limit` of each, and `nextCursor` is null at the end of
+/// both.
 #[utoipa::path(
     get, path = "/conversations/{conversationId}", tag = "conversations",
     params(("conversationId" = uuid::Uuid, Path, description = "The conversation."), WhichPage),
     responses(
-        (status = 200, description = "What was done about it.", body = ConversationHistory),
+        (status = 200, description = "What was done with it.", body = ConversationHistory),
         (status = 404, description = "`not_found`: no purge and no hold ever named it"),
     )
 )]

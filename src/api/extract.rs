@@ -212,7 +212,7 @@ pub(super) fn media_type(headers: &axum::http::HeaderMap) -> Result<Option<Strin
         let charset = charset.trim().trim_matches('"');
         if name.trim() == "charset" && !CHARSETS.contains(&charset) {
             let detail = format!(
-                "the charset {charset:?} is not read; send the body as UTF-8, with charset=utf-8 or none"
+                "the charset {charset:?} is not supported; send the body as UTF-8, with charset=utf-8 or none"
             );
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
         }
@@ -233,14 +233,14 @@ pub(super) fn unique_texts<'de, D: Deserializer<'de>>(
         type Value = BTreeMap<String, String>;
 
         fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            formatter.write_str("a map of texts")
+            formatter.write_str("an object whose values are texts")
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
             let mut texts = BTreeMap::new();
             while let Some((name, text)) = members.next_entry::<String, String>()? {
                 if texts.insert(name, text).is_some() {
-                    return Err(A::Error::custom("a name stands twice"));
+                    return Err(A::Error::custom("a name is given twice"));
                 }
             }
             Ok(texts)

@@ -14,23 +14,21 @@ use crate::domain::keys::Scope;
 
 /// Status and codes of what any call may meet.
 const ANY: &[(&str, &str)] = &[
-    ("406", "`not_acceptable`: the `Accept` header takes nothing that this call answers"),
-    ("500", "`internal`: an error of the service; the request id finds it in the logs"),
+    ("406", "`not_acceptable`: the `Accept` header allows none of the media types of this call"),
+    ("500", "`internal`: an error in the service; find it in the logs by the request id"),
     ("503", "`unavailable`, `timed_out`: try again in a moment"),
 ];
 /// What any call may meet beside refusals with the same status that are its own.
 const HEAD: (&str, &str) =
-    ("400", "`no_host`, `repeated_header`: send `Host`, and `Authorization` where a key is needed, once");
+    ("400", "`no_host`, `repeated_header`: send `Host` once, and `Authorization` once if a key is needed");
 /// The same of calls that need a key.
 const GUARDED: &[(&str, &str)] = &[
-    ("400", "`invalid_query`: a parameter is not known or does not say what it may"),
-    ("401", "`no_key`: send a key in force"),
+    ("400", "`invalid_query`: a parameter is unknown or has an invalid value"),
+    ("401", "`no_key`: send a valid key"),
 ];
 /// A body that does not come.
-const SLOW_BODY: (&str, &str) = (
-    "408",
-    "`request_timeout`: no byte of the body came for too long, or it came too slowly (`intake.min_rate`)",
-);
+const SLOW_BODY: (&str, &str) =
+    ("408", "`request_timeout`: the body stopped coming, or came too slowly (`intake.min_rate`)");
 /// The same of calls that take a body.
 const WITH_BODY: &[(&str, &str)] = &[SLOW_BODY];
 /// The same of calls that change something without a body, which would be a wish that they ignore.
@@ -92,16 +90,14 @@ fn tell_of(operation: &mut Operation, scope: Option<Scope>, changes: bool) {
             let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
             response.content.insert("application/problem+json".to_owned(), RefOr::T(content));
         }
-        let id = text("The caller's `X-Request-Id`, else a new one: logs and problems tell it, too.");
+        let id = text("The caller's `X-Request-Id`, or a new one; logs and problems have it too.");
         response.headers.insert("X-Request-Id".to_owned(), RefOr::T(id));
     }
 }
 
 fn tell_tag(get: &mut Operation) {
-    let tag =
-        || RefOr::T(text("Stands for this state of the resource; send it as `If-None-Match` next time."));
-    let unchanged =
-        ResponseBuilder::new().description("Unchanged since the state that `If-None-Match` names.");
+    let tag = || RefOr::T(text("The version of the resource; send it as `If-None-Match` next time."));
+    let unchanged = ResponseBuilder::new().description("Unchanged since the version in `If-None-Match`.");
     let mut unchanged = unchanged.build();
     unchanged.headers.insert("ETag".to_owned(), tag());
     get.responses.responses.insert("304".to_owned(), RefOr::T(unchanged));

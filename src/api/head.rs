@@ -20,14 +20,13 @@ fn refusal(request: &Request) -> Option<Problem> {
     let headers = request.headers();
     for (header, name) in [(HOST, "Host"), (AUTHORIZATION, "Authorization")] {
         if headers.get_all(header).iter().nth(1).is_some() {
-            let detail = format!("the header {name} stands more than once in the request; send it once");
+            let detail = format!("the header {name} is in the request more than once; send it once");
             return Some(Problem::new(StatusCode::BAD_REQUEST, "repeated_header", detail));
         }
     }
     let has_host = request.version() != Version::HTTP_11 || headers.contains_key(HOST);
     (!has_host).then(|| {
-        let detail =
-            "a request of HTTP/1.1 must have a header Host; send the name that you call the service by";
+        let detail = "an HTTP/1.1 request must have a Host header";
         Problem::new(StatusCode::BAD_REQUEST, "no_host", detail)
     })
 }

@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::state::ApiState;
 use crate::store::StoreError;
 
-/// All is well; what is not has another status.
+/// All is well; otherwise the status is another.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
     /// Always `ok`.
@@ -28,8 +28,8 @@ pub(super) async fn live() -> Json<Health> {
 
 /// Whether the process can do its work.
 ///
-/// It can when the database answers, takes writes, and has the schema that this version needs, or a newer one that
-/// lets it work on.
+/// It is ready when the database answers, accepts writes, and has the schema of this version, or a newer one on which
+/// this version may work.
 #[utoipa::path(
     get, path = "/health/ready", tag = "operations", security(()),
     responses(

@@ -97,8 +97,9 @@ async fn gather(
 }
 
 fn too_large(limit: usize) -> Problem {
-    let detail =
-        format!("a JSON body may have {limit} bytes; send longer lists as text/csv or application/x-ndjson");
+    let detail = format!(
+        "a JSON body may have at most {limit} bytes; send longer lists as text/csv or application/x-ndjson"
+    );
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
@@ -196,7 +197,7 @@ mod tests {
             for piece in [1, both.len()] {
                 let error = unfold(&both[..end], piece).await.unwrap_err();
                 assert_eq!(Problem::broken_body(&error).code, "broken_body", "{end}: {error}");
-                assert!(Problem::broken_body(&error).detail.contains("no whole gzip"), "{end}: {error}");
+                assert!(Problem::broken_body(&error).detail.contains("not complete gzip"), "{end}: {error}");
             }
         }
         let mut changed = first.clone();

@@ -44,14 +44,14 @@ impl From<WholeJob> for WholeJobBody {
 
 /// Read a job.
 ///
-/// Where an id is ours of one job and Genesys' of another, it is ours that counts.
+/// If an id is our id of one job and Genesys' id of another, ours is used.
 #[utoipa::path(
     get, path = "/jobs/{id}", tag = "jobs",
-    params(("id" = String, Path, description = "Our id of the job, or Genesys' (`jobId`), percent-encoded where it must be.")),
+    params(("id" = String, Path, description = "Our id of the job, or Genesys' `jobId`, percent-encoded if needed.")),
     responses(
         (status = 200, description = "The job.", body = WholeJobBody),
         (status = 404, description = "`not_found`"),
-        (status = 409, description = "`ambiguous_job_id`: several orgs have a job that Genesys calls so"),
+        (status = 409, description = "`ambiguous_job_id`: jobs of several orgs have this `jobId`"),
     )
 )]
 pub(super) async fn job(
@@ -65,7 +65,7 @@ pub(super) async fn job(
         FoundJob::Nothing => Err(Problem::not_found("job")),
         FoundJob::Ambiguous => {
             let detail =
-                "jobs of several orgs have this jobId; ask by our id, which GET /purges/{id}/jobs tells";
+                "jobs of several orgs have this jobId; ask by our id, which GET /purges/{id}/jobs shows";
             Err(Problem::new(StatusCode::CONFLICT, "ambiguous_job_id", detail))
         }
     }

@@ -23,6 +23,7 @@ mod incoming;
 mod jobs;
 mod key_id;
 mod live;
+mod meanings;
 mod measure;
 mod metrics;
 mod negotiate;

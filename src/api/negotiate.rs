@@ -44,7 +44,7 @@ pub(super) fn refusal(request: &Request) -> Option<Problem> {
 
 /// None of these is what the caller takes.
 pub(super) fn not_acceptable(offers: &[&str]) -> Problem {
-    let detail = format!("this call answers {}; the Accept header takes none of it", offers.join(", "));
+    let detail = format!("this call answers {}; the Accept header allows none of them", offers.join(", "));
     Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail)
 }
 

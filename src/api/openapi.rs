@@ -6,9 +6,10 @@ use axum::Extension;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use tokio::sync::OnceCell;
-use utoipa::openapi::Server;
+use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{Ref, RefOr, Schema, Server};
 use utoipa::{Modify, OpenApi};
 
 use super::prepared::Prepared;
@@ -51,12 +52,12 @@ pub(super) fn head() -> utoipa::openapi::OpenApi {
 
 /// Groups of calls, with what each is about.
 const TAGS: &[(&str, &str)] = &[
-    ("purges", "Ask for deletions, follow them, steer them."),
-    ("jobs", "The batches in which Genesys deletes."),
-    ("conversations", "What this service did about one conversation."),
+    ("purges", "Request deletions, watch them, control them."),
+    ("jobs", "The batches that Genesys deletes."),
+    ("conversations", "What this service did with one conversation."),
     ("holds", "Legal holds: what they protect is not deleted."),
-    ("orgs", "Genesys Cloud organizations: limits, blocks, the emergency brake."),
-    ("webhooks", "Endpoints, what they are sent, and what became of it."),
+    ("orgs", "Genesys Cloud organizations: limits, blocks, stop and resume."),
+    ("webhooks", "Endpoints and their deliveries."),
     ("events", "Everything that happened, in order."),
     ("operations", "Health, metrics, this document."),
 ];
@@ -78,8 +79,11 @@ const NAMES: &[(&str, &str)] = &[
     ("yaml", "getOpenapiYaml"),
 ];
 
-/// What generators of clients want of the whole: groups that are described, a server, names of calls as in `createPurge`.
+/// What generators of clients need: described groups, a server, names of calls like `createPurge`, a name for each type.
 pub(super) fn finish(document: &mut utoipa::openapi::OpenApi) {
+    // Without a licence in Cargo.toml there is one without a name.
+    document.info.license = None;
+    name_items(document);
     document.servers = Some(vec![Server::new("/")]);
     let tag = |(name, about): &(&str, &str)| TagBuilder::new().name(*name).description(Some(*about)).build();
     document.tags = Some(TAGS.iter().map(tag).collect());
@@ -89,6 +93,19 @@ pub(super) fn finish(document: &mut utoipa::openapi::OpenApi) {
         let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             operation.operation_id = operation.operation_id.as_deref().map(name_of_call);
+        }
+    }
+}
+
+/// The rows of a page by the name of their schema: a generator would make another type of what stands there in full.
+fn name_items(document: &mut utoipa::openapi::OpenApi) {
+    let Some(components) = document.components.as_mut() else { return };
+    let named: Vec<String> = components.schemas.keys().cloned().collect();
+    for (name, schema) in &mut components.schemas {
+        let item = name.strip_prefix("Page_").filter(|item| named.iter().any(|name| name == item));
+        let (Some(item), RefOr::T(Schema::Object(page))) = (item, schema) else { continue };
+        if let Some(RefOr::T(Schema::Array(rows))) = page.properties.get_mut("items") {
+            rows.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(item).into()));
         }
     }
 }
@@ -133,7 +150,7 @@ impl Documents {
 /// This document as JSON.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "operations",
-    responses((status = 200, description = "It.", body = serde_json::Value))
+    responses((status = 200, description = "This document.", body = serde_json::Value))
 )]
 pub(super) async fn json(
     Extension(documents): Extension<Documents>,
@@ -145,7 +162,7 @@ pub(super) async fn json(
 /// This document as YAML.
 #[utoipa::path(
     get, path = "/openapi.yaml", tag = "operations",
-    responses((status = 200, description = "It.", body = serde_json::Value, content_type = "application/yaml"))
+    responses((status = 200, description = "This document.", body = serde_json::Value, content_type = "application/yaml"))
 )]
 pub(super) async fn yaml(
     Extension(documents): Extension<Documents>,
@@ -162,7 +179,7 @@ impl Written {
             Prepared::new(media_type, text.into()).await.map_err(|error| error.to_string())
         };
         let prepared = self.once.get_or_try_init(prepare).await.map_err(|error: String| {
-            tracing::error!(error, "the document of the API can't be written");
+            tracing::error!(error, "the OpenAPI document can't be written");
             Problem::internal()
         })?;
         Ok(prepared.answer(asked))

@@ -17,7 +17,7 @@ const DEFAULT: usize = 100;
 pub(super) struct Page<T> {
     /// The rows.
     pub(super) items: Vec<T>,
-    /// Where to go on; null at the end.
+    /// Where to continue; null at the end.
     pub(super) next_cursor: Option<String>,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Page<T> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WhichPage {
-    /// Rows a page, 1 to 1000.
+    /// Rows per page, 1 to 1000.
     pub(super) limit: Option<usize>,
     /// The `nextCursor` of the page before.
     pub(super) cursor: Option<String>,

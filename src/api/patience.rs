@@ -14,6 +14,6 @@ pub(super) async fn limit(State(state): State<ApiState>, request: Request, next:
         return response;
     }
     tracing::warn!("a request took longer than server.request_timeout");
-    let detail = "this took too long and was given up; try again in a moment";
+    let detail = "the request timed out; try again in a moment";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", detail).into_response()
 }

@@ -144,7 +144,7 @@ mod tests {
             ("invalid type: integer `7`, expected a string", "must be a text, not 7"),
             ("invalid type: map, expected a sequence", "must be a list, not an object"),
             ("invalid value: integer `-1`, expected u64", "must be a whole number, not -1"),
-            ("a name stands twice", "a name stands twice"),
+            ("a name is given twice", "a name is given twice"),
         ];
         for (told, expected) in table {
             assert_eq!(plain(told), Plain { missing: None, detail: expected.to_owned() }, "{told}");

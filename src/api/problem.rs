@@ -41,7 +41,7 @@ pub(crate) struct Problem {
     /// A stable word for programs.
     #[schema(example = "invalid_request")]
     pub(crate) code: &'static str,
-    /// The id of the request, which the logs carry too.
+    /// The id of the request, which is also in the logs.
     #[schema(value_type = String)]
     pub(crate) request_id: Box<str>,
     /// Seconds after which it is worth another try; a header tells it.
@@ -120,19 +120,20 @@ impl Problem {
 
     /// It brings no key in force.
     pub(crate) fn no_key() -> Self {
-        let detail = "send an API key in force as `Authorization: Bearer <key>`; `genesys-purge keys create` makes one";
+        let detail =
+            "send a valid API key as `Authorization: Bearer <key>`; `genesys-purge keys create` makes one";
         Self::new(StatusCode::UNAUTHORIZED, "no_key", detail)
     }
 
     /// Something is wrong here, and the logs tell what.
     pub(crate) fn internal() -> Self {
-        let detail = "this is an error of the service; the request id finds it in the logs";
+        let detail = "an error in the service; find it in the logs by the request id";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
     /// There is no such thing, or the key may not know of it.
     pub(crate) fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("no such {what}"))
     }
 
     /// A body could not be read to its end.
@@ -246,12 +247,12 @@ impl From<IntakeError> for Problem {
 
 /// No route has this path.
 pub(super) async fn no_such_path() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "no_such_path", "no such endpoint; /docs lists all that there are")
+    Problem::new(StatusCode::NOT_FOUND, "no_such_path", "no such endpoint; see /docs")
 }
 
 /// The path exists, but not with this method.
 pub(super) async fn no_such_method() -> Problem {
-    let detail = "this path does not take this method; the Allow header names those that it takes";
+    let detail = "this path does not support this method; the Allow header lists those that it does";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 

@@ -105,8 +105,7 @@ impl Quotas {
             && used.open >= u64::from(most.get())
         {
             let detail = format!(
-                "this key has {most} purges that have not ended (intake.open_purges_per_key); nothing was accepted, send it \
-                 again when some have"
+                "this key has {most} open purges (intake.open_purges_per_key); nothing was accepted; send it again when some have ended"
             );
             return Err(too_many(detail, LATER));
         }
@@ -115,8 +114,7 @@ impl Quotas {
             let in_a_minute = now + MINUTE;
             if until > in_a_minute {
                 let detail = format!(
-                    "this key has sent {most} purges within a minute (intake.purges_per_minute); nothing was accepted, send \
-                     it again later, or several purges as one"
+                    "this key sent {most} purges within a minute (intake.purges_per_minute); nothing was accepted; send it again later, or combine several purges"
                 );
                 let seconds = until.saturating_duration_since(in_a_minute).as_secs() + 1;
                 return Err(too_many(detail, u16::try_from(seconds).unwrap_or(u16::MAX)));

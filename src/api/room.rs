@@ -140,7 +140,7 @@ impl Places {
         if let Ok(Some(place)) = timeout(patience, taking).await {
             return Ok(place);
         }
-        let detail = "this key, or all together, take as much as there is room for; try again in a moment";
+        let detail = "too many requests at once, of this key or in total; try again in a moment";
         Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail))
     }
 

@@ -248,6 +248,7 @@ fn document() -> Result<OpenApi, serde_json::Error> {
         whole.merge(part);
     }
     super::told::add(&mut whole);
+    super::meanings::tell(&mut whole);
     openapi::finish(&mut whole);
     super::examples::add(&mut whole)?;
     Ok(whole)

@@ -30,7 +30,7 @@ impl SentIds {
     /// All of them: one at least, and each right; what is returned is whole only where no error was added.
     pub(super) fn check(self, errors: &mut Vec<FieldError>) -> Vec<Uuid> {
         if self.sent == 0 {
-            errors.push(FieldError::new("/conversationIds", "must name one conversation at least"));
+            errors.push(FieldError::new("/conversationIds", "must name at least one conversation"));
         }
         errors.extend(
             self.wrong

@@ -93,7 +93,7 @@ async fn accept(listener: &TcpListener, crowd: &Crowd) -> (TcpStream, Place) {
         match listener.accept().await {
             Ok((stream, _)) => {
                 if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "small answers of a connection may be late");
+                    tracing::debug!(%error, "TCP_NODELAY can't be set; small answers may be late");
                 }
                 return (stream, crowd.enter().await);
             }

@@ -14,7 +14,7 @@ use crate::domain::events::{EndpointDisabled, JobCompleted, OrgHurdle, Ping, Pur
 type Told = (&'static str, &'static str, fn() -> String);
 
 const TOLD: &[Told] = &[
-    ("purge_job_completed", "An upstream job ended that carried some of a purge.", name::<JobCompleted>),
+    ("purge_job_completed", "An upstream job with conversations of a purge ended.", name::<JobCompleted>),
     ("purge_completed", "A purge is final: every conversation ended lawfully.", name::<PurgeFinished>),
     (
         "purge_failed",
@@ -22,23 +22,20 @@ const TOLD: &[Told] = &[
         name::<PurgeFinished>,
     ),
     ("purge_canceled", "A purge is final: it was canceled.", name::<PurgeFinished>),
-    ("org_blocked", "Genesys refuses an org, whose work waits.", name::<OrgHurdle>),
-    ("org_unblocked", "Genesys accepts the org again.", name::<OrgHurdle>),
+    ("org_blocked", "An org is blocked: Genesys refuses it, and its work waits.", name::<OrgHurdle>),
+    ("org_unblocked", "The org is no longer blocked.", name::<OrgHurdle>),
     (
         "endpoint_disabled",
-        "A webhook endpoint failed for so long that it is sent nothing more.",
+        "A webhook endpoint was disabled because it failed for too long.",
         name::<EndpointDisabled>,
     ),
-    ("ping", "Somebody tests the endpoint: nothing happened.", name::<Ping>),
+    ("ping", "A test of the endpoint.", name::<Ping>),
 ];
 
 const HEADERS: &[(&str, &str)] = &[
-    ("webhook-id", "The event: the same at every attempt, and that of the event in `GET /events`."),
-    ("webhook-timestamp", "When this attempt was signed, in seconds since 1970."),
-    (
-        "webhook-signature",
-        "Signatures as the Standard Webhooks specification says, with a space between them.",
-    ),
+    ("webhook-id", "The id of the event: the same for every attempt, and in `GET /events`."),
+    ("webhook-timestamp", "When this attempt was signed, in seconds since 1970-01-01."),
+    ("webhook-signature", "Signatures as in the Standard Webhooks specification, separated by spaces."),
 ];
 
 fn name<T: ToSchema>() -> String {
@@ -68,9 +65,9 @@ fn item((event, summary, schema): &Told) -> PathItem {
     let json =
         ContentBuilder::new().schema(Some(RefOr::<Schema>::Ref(Ref::from_schema_name(schema())))).build();
     let body = RequestBodyBuilder::new().content("application/json", json).required(Some(Required::True));
-    let taken = ResponseBuilder::new().description("Taken, whatever the body says.").build();
+    let taken = ResponseBuilder::new().description("Delivered, whatever the body says.").build();
     let not_taken = ResponseBuilder::new()
-        .description("Not taken: it is sent again later. 410: the endpoint wants no more and is disabled.")
+        .description("Not delivered: it is sent again later. 410 disables the endpoint.")
         .build();
     let operation = OperationBuilder::new()
         .operation_id(Some(format!("told_of_{event}")))

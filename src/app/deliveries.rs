@@ -51,7 +51,7 @@ pub(super) async fn start(
     if waiting > 0 {
         tracing::warn!(
             waiting,
-            "deliveries wait for a receiver, and none is configured (RETENTION_WEBHOOK_URL)"
+            "webhook deliveries wait, but no receiver is configured (RETENTION_WEBHOOK_URL)"
         );
     }
     let terms = deliver::Terms {

@@ -17,8 +17,8 @@ pub fn raise_limit() {
         Ok(limit) if limit >= ENOUGH => {}
         Ok(limit) => tracing::warn!(
             limit,
-            "this process may have few files open: many callers at once can stop it; raise the limit (LimitNOFILE, ulimit -n)"
+            "the limit of open files is low: many callers at once can stop the service; raise it (LimitNOFILE, ulimit -n)"
         ),
-        Err(error) => tracing::warn!(%error, "how many files may be open can't be changed"),
+        Err(error) => tracing::warn!(%error, "the limit of open files can't be raised"),
     }
 }

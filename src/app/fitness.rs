@@ -8,7 +8,7 @@ pub(super) async fn check(store: &Store) -> Result<(), StoreError> {
         tracing::warn!(
             found,
             needed,
-            "a newer version has migrated the database; this one works on until the upgrade is over: run the newer version"
+            "a newer version migrated the database; this one keeps working until the upgrade is over: run the newer version"
         );
     }
     check_session(store).await
@@ -18,12 +18,12 @@ pub(super) async fn check(store: &Store) -> Result<(), StoreError> {
 async fn check_session(store: &Store) -> Result<(), StoreError> {
     let check = store.check_session().await?;
     for setting in &check.odd_settings {
-        tracing::warn!(setting, "a session of the database is not set up as it was asked to be");
+        tracing::warn!(setting, "a setting of the database session is not as requested");
     }
     for setting in &check.lossy_settings {
         tracing::warn!(
             setting,
-            "the database's server has this off: a crash of its machine may lose or damage what was committed"
+            "the database server has this off: a crash of its machine may lose or damage committed data"
         );
     }
     check.ensure_safe()

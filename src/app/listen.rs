@@ -14,8 +14,7 @@ use crate::store::{Store, StoreError, deliveries};
 const RECONNECT_AFTER: Duration = Duration::from_secs(5);
 
 /// What is told where nothing is heard.
-const DEAF: &str = "notifications of the database do not come through, as behind a pooler; work that other processes make is \
-                    found by looking, four times a second";
+const DEAF: &str = "notifications of the database do not come through, as behind a pooler; work of other processes is found by polling, four times a second";
 
 /// Those who wait for work in this process.
 #[derive(Clone)]
@@ -76,7 +75,7 @@ pub(super) async fn forward(store: Store, waiting: Waiting, stop: CancellationTo
         match heard {
             Some(Ok(Deaf)) if !is_told => tracing::warn!("{DEAF}"),
             Some(Err(ref error)) => {
-                tracing::warn!(%error, "notifications are not heard; work is found by looking, a little later");
+                tracing::warn!(%error, "can't listen for notifications of the database; work is found by polling, a little later");
             }
             _ => {}
         }

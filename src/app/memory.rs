@@ -6,7 +6,7 @@ use nix::sys::resource::{Resource, setrlimit};
 /// Keeps it so from now on.
 pub fn keep_private() {
     if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0).and_then(|()| deny_others()) {
-        tracing::warn!(%error, "other processes may be able to read what this one has in memory");
+        tracing::warn!(%error, "other processes may be able to read the memory of this one");
     }
 }
 

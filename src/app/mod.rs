@@ -202,14 +202,14 @@ impl Service {
         }
         self.stop_background.cancel();
         if tokio::time::timeout(PARTING, self.background.wait()).await.is_err() {
-            tracing::warn!("deliveries under way are cut; they are repeated");
+            tracing::warn!("webhook attempts under way are cut off; they are repeated");
             self.cut.cancel();
             // A database that is away is not waited for.
             let _ = tokio::time::timeout(PARTING, self.background.wait()).await;
         }
         // Requests that still stream are cut with the process; their spools vanish, nothing of them was accepted.
         if tokio::time::timeout(PARTING, self.http.wait()).await.is_err() {
-            tracing::warn!("some requests did not end in time and are cut");
+            tracing::warn!("some requests did not end in time and are cut off");
         }
         self.store.close().await;
         self.traces.stop().await;

@@ -18,7 +18,7 @@ const ARROW: usize = 3;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Leave Genesys and the receiver of webhooks alone.
+    /// Do not call Genesys or the receiver of webhooks.
     #[arg(long)]
     offline: bool,
     #[arg(long)]

@@ -10,20 +10,20 @@ use crate::domain::keys::{Caller, Reach, SERVICE, Scope, format_key};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Action {
-    /// Make a key; it is printed once, alone on the last line.
+    /// Create a key; it is printed once, alone on the last line.
     Create {
         /// Who will use it: the actor in every event.
         #[arg(long, value_parser = name)]
         name: String,
-        /// What it allows; may be repeated.
+        /// A scope of the key; may be repeated.
         #[arg(long = "scope", required = true, value_parser = scope)]
         scopes: Vec<Scope>,
-        /// The org that it is limited to; may be repeated. Left out: every org.
+        /// An org that the key is limited to; may be repeated. Default: every org.
         #[arg(long = "org")]
         orgs: Vec<String>,
     },
     List,
-    /// Revoke a key, from now on and for good.
+    /// Revoke a key, permanently.
     Revoke {
         /// The id that `keys list` shows.
         id: Uuid,

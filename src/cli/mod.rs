@@ -25,10 +25,10 @@ use setting::Setting;
 #[derive(Debug, Parser)]
 #[command(name = "genesys-purge", version, about, max_term_width = 100)]
 struct Cli {
-    /// A configuration file over the built-in defaults.
+    /// A configuration file; it overrides the built-in defaults.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The folder of the embedded Postgres, where no DATABASE_URL is set.
+    /// The folder of the embedded Postgres, used if DATABASE_URL is not set.
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[command(subcommand)]
@@ -49,15 +49,15 @@ enum Command {
     /// Make, list and revoke API keys.
     #[command(subcommand)]
     Keys(keys::Action),
-    /// Look for what is wrong: configuration, database, Genesys, webhooks, and what waits for somebody.
+    /// Check configuration, database, Genesys and webhooks, and list what needs attention.
     Doctor(doctor::Args),
     /// Submit and watch purges, as a caller of a running service.
     #[command(subcommand)]
     Purge(purge::Action),
-    /// Retention rules: put looser ones in force.
+    /// Adopt looser retention rules.
     #[command(subcommand)]
     Retention(retention::Action),
-    /// What receivers of webhooks need.
+    /// Secrets and tools for receivers of webhooks.
     #[command(subcommand)]
     Webhooks(webhooks::Action),
 }

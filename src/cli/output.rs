@@ -27,6 +27,42 @@ pub(super) fn note(text: impl Display) {
 /// Says what went wrong, in one line, and fails.
 pub(super) fn fail(error: &anyhow::Error) -> ExitCode {
     // Nowhere is left to complain to where standard error is closed.
-    let _ = writeln!(std::io::stderr().lock(), "error: {error:#}");
+    let _ = writeln!(std::io::stderr().lock(), "error: {}", said_once(error));
     ExitCode::FAILURE
+}
+
+/// An error and its causes; what an error has said of its cause is not said again.
+pub(super) fn said_once(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(cause.trim()) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("database, in start: {source}")]
+    struct Outer {
+        source: std::io::Error,
+    }
+
+    #[test]
+    fn a_cause_that_was_told_is_not_told_again() {
+        let outer = || Outer { source: std::io::Error::other("permission denied for table purges") };
+        let told = "database, in start: permission denied for table purges";
+        assert_eq!(said_once(&anyhow!(outer())), told);
+        assert_eq!(said_once(&anyhow!(outer()).context("can't start")), format!("can't start: {told}"));
+        assert_eq!(said_once(&anyhow!("one").context("two").context("three")), "three: two: one");
+    }
 }

@@ -12,7 +12,7 @@ use crate::store::orgs::enroll::Enroller;
 /// What to do about retention rules.
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
-    /// Put the configured rules in force for all configured orgs, looser ones too.
+    /// Put the configured rules in force for all configured orgs, even looser ones.
     Adopt,
 }
 

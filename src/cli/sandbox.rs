@@ -15,16 +15,16 @@ use crate::sandbox::{Sandbox, Settings};
 pub(super) struct Args {
     #[arg(long, default_value = "127.0.0.1:9090")]
     listen: SocketAddr,
-    /// Listen on an address that other machines reach, too: whoever reaches it may change everything.
+    /// Listen on an address that other machines can reach; anybody who reaches it can change everything.
     #[arg(long)]
     allow_remote: bool,
     /// A JSON file of settings; GET /sandbox/settings shows them all.
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// How many conversations there are, whatever the file says.
+    /// How many conversations there are; overrides the file.
     #[arg(long)]
     conversations: Option<u32>,
-    /// The random seed, whatever the file says.
+    /// The random seed; overrides the file.
     #[arg(long)]
     seed: Option<u64>,
 }

@@ -14,7 +14,7 @@ const AT_ONCE: u8 = 130;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// What this process does.
+    /// The work of this process.
     #[arg(long, value_enum, default_value = "all")]
     role: Role,
 }
@@ -33,7 +33,7 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
     for file in &settings.exposed_files {
         tracing::warn!(
             file,
-            "a file with secrets in it can be read or changed by others on this machine; chmod o-rw, chown"
+            "others on this machine can read or change a file with secrets; use chmod o-rw and chown"
         );
     }
     let mut signals = Signals::listen()?;
@@ -55,14 +55,14 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
         }
     };
     let address = format!("http://{}", service.address());
-    let health = service.health_address();
-    tracing::info!(role = ?args.role, address, ?health, orgs = settings.orgs.len(), "genesys-purge is up");
+    let health = service.health_address().map(tracing::field::display);
+    tracing::info!(role = %format!("{:?}", args.role).to_lowercase(), address, health, orgs = settings.orgs.len(), "genesys-purge is up");
     signals.told_to_stop().await;
     tracing::info!("told to stop: no new work is begun");
     tokio::select! {
         () = service.stop() => {}
         () = signals.told_to_stop() => {
-            tracing::warn!("told to stop once more: it ends at once, and leases will run out");
+            tracing::warn!("told to stop again: ending at once; leases will run out");
             return Ok(ExitCode::from(AT_ONCE));
         }
     }

@@ -20,9 +20,9 @@ pub(super) enum Action {
     RotateSecret,
     /// Run a receiver on this machine that verifies and prints what arrives, for trying things out.
     Listen(listen::Args),
-    /// List webhooks, newest first, as a caller of a running service: a line each.
+    /// List webhooks, newest first, one per line, as a caller of a running service.
     List(ListArgs),
-    /// Send a webhook again, or all that were given up since a time, as a caller of a running service.
+    /// Redeliver a webhook, or all that were given up since a time, as a caller of a running service.
     Redeliver(RedeliverArgs),
 }
 
@@ -55,7 +55,7 @@ async fn rotate_secret(setting: &Setting) -> anyhow::Result<ExitCode> {
     let settings = setting.settings()?;
     anyhow::ensure!(
         settings.webhooks.secret.is_none(),
-        "the secret is configured (RETENTION_WEBHOOK_SECRET): put the new one there, and the one before in \
+        "the secret is configured (RETENTION_WEBHOOK_SECRET): set the new one there, and keep the old one in \
          PURGE__WEBHOOKS__PREVIOUS_SECRET until the receiver knows the new one"
     );
     let (database, store) = setting.database(&settings).await?;

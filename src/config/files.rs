@@ -35,7 +35,7 @@ pub(super) fn read_dotenv(dir: &Path) -> Result<Environment, ConfigError> {
 
 /// The parser's own message quotes the line, which may hold a secret: the line's number tells as much.
 fn dotenv_problem(text: &str, error: &dotenvy::Error) -> String {
-    let expected = "expected NAME=value, with values in quotes where they hold spaces";
+    let expected = "expected NAME=value, with values in quotes if they contain spaces";
     let dotenvy::Error::LineParse(bad, _) = error else { return expected.to_owned() };
     let first = bad.lines().next().unwrap_or_default();
     match text.lines().position(|line| line == first) {
@@ -51,6 +51,6 @@ pub(super) fn toml_problem(error: &::config::ConfigError) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
     match lines.as_slice() {
         [place, .., problem] if place.starts_with("TOML parse error") => format!("{place}: {problem}"),
-        _ => "is no TOML that can be read".to_owned(),
+        _ => "is not valid TOML".to_owned(),
     }
 }

@@ -56,7 +56,7 @@ impl Layer {
     pub(super) fn set(&mut self, origin: &str, key: &[&str], value: String) -> Result<(), ConfigError> {
         let origin = origin.to_owned();
         let not_below = |at: &str| {
-            let problem = format!("`{at}` has a value of its own");
+            let problem = format!("`{at}` is both a value and a section");
             ConfigError::setting(key.join("."), None, Some(origin.clone()), problem)
         };
         let (last, tables) = key.split_last().unwrap_or((&"", &[]));

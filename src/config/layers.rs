@@ -124,7 +124,7 @@ impl Layers {
     fn bind_with_port(&self, port: &str) -> Result<Option<String>, ConfigError> {
         let port: u16 = port
             .parse()
-            .map_err(|_| ConfigError::name(PORT, format!("{port:?} is no port: expected 0 to 65535")))?;
+            .map_err(|_| ConfigError::name(PORT, format!("{port:?} is not a port: expected 0 to 65535")))?;
         let below = self.stack.iter().rev().find_map(|layer| layer.text(&BIND));
         let address = below.and_then(|bind| bind.parse::<SocketAddr>().ok());
         Ok(address.map(|address| SocketAddr::new(address.ip(), port).to_string()))
@@ -138,7 +138,7 @@ fn stage(environment: &Environment, dotenv: &Environment) -> Result<Option<Strin
     if !stage.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         return Err(ConfigError::name(
             PURGE_ENV,
-            format!("{stage:?} is no name of a stage: expected letters, digits, `-` and `_`"),
+            format!("{stage:?} is not the name of a stage: expected letters, digits, `-` and `_`"),
         ));
     }
     Ok(Some(stage.to_owned()))

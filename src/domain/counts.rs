@@ -1,5 +1,6 @@
 //! How many conversations of a purge have which outcome.
 
+use std::fmt;
 use std::ops::{Index, IndexMut};
 
 use super::outcome::Outcome;
@@ -32,6 +33,18 @@ impl Counts {
             _ if self[Outcome::Failed] > 0 => PurgeState::Failed,
             _ => PurgeState::Completed,
         })
+    }
+}
+
+/// Those that are not zero: `2 purged, 1 on_hold`.
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = Outcome::ALL.iter().filter(|outcome| self[**outcome] != 0);
+        for (place, outcome) in found.enumerate() {
+            let comma = if place > 0 { ", " } else { "" };
+            write!(f, "{comma}{} {outcome}", self[*outcome])?;
+        }
+        Ok(())
     }
 }
 

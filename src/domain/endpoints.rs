@@ -10,7 +10,7 @@ use super::words::words;
 words! {
     /// What webhooks tell of.
     Told, "event of a webhook" {
-        /// An upstream job ended that carried some of a purge.
+        /// An upstream job with conversations of a purge ended.
         PurgeJobCompleted = "purge_job_completed",
         /// Every conversation ended lawfully.
         PurgeCompleted = "purge_completed",

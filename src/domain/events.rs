@@ -99,7 +99,7 @@ pub struct JobCompleted {
     pub job_id: String,
     /// `completed` or `failed`, as upstream said it.
     pub state: &'static str,
-    /// Told to the operator's receiver: as upstream said it, 0 where it said nothing. To an endpoint: the purge's conversations
+    /// Told to the operator's receiver: as upstream said it, 0 where no message. To an endpoint: the purge's conversations
     /// that were seen to be gone.
     pub records_processed: i64,
     /// From the submit to the poll that found it ended, with two decimals.
@@ -107,7 +107,7 @@ pub struct JobCompleted {
     pub timestamp: Timestamp,
     /// How many purges it carried.
     pub purge_count: usize,
-    /// The purge: always told to an endpoint; to the operator's receiver where the job carried one.
+    /// The purge: always sent to an endpoint; to the operator's receiver if the job carried one purge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purge_id: Option<Uuid>,
 }
@@ -129,11 +129,11 @@ pub struct PurgeFinished {
     /// The caller's labels.
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     pub labels: serde_json::Value,
-    /// It only asked what would be purged: nothing was.
+    /// A dry run: it only found out what would be purged.
     pub dry_run: bool,
     /// How its conversations ended.
     pub counts: Tally,
-    /// When its first question was asked.
+    /// When it was first checked with Genesys.
     pub started_at: Option<Timestamp>,
     /// When its last conversation ended.
     pub finished_at: Timestamp,
@@ -150,7 +150,7 @@ pub struct OrgHurdle {
     #[schema(schema_with = hurdles)]
     pub event: EventType,
     pub org: String,
-    /// What is in the way: a stable word; null where it is overcome.
+    /// What is in the way, as a stable code; null if it is over.
     pub code: Option<String>,
     /// What is missing, and what to do.
     pub detail: Option<String>,
@@ -166,15 +166,15 @@ pub struct EndpointDisabled {
     #[schema(schema_with = only_endpoint_disabled)]
     pub event: EventType,
     pub endpoint_id: Uuid,
-    /// Scheme and host of its address: more may be a secret.
+    /// Scheme and host of its URL: the rest may be a secret.
     pub host: String,
     pub reason: String,
-    /// The first of its unbroken row of failures.
+    /// When it began to fail without a success since.
     pub failing_since: Option<Timestamp>,
     pub timestamp: Timestamp,
 }
 
-/// The body of `ping`, which tells of nothing that happened.
+/// The body of `ping`, a test.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = PingEvent)]

@@ -37,6 +37,7 @@ pub mod sight;
 pub mod state;
 pub mod terms;
 pub mod trace_context;
+pub mod unreached;
 pub mod verdict;
 mod words;
 

@@ -153,7 +153,7 @@ impl Cell {
 
 /// A byte of a slice that stands for no outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the outcome byte at position {position} is {byte:#04x}, which stands for no outcome")]
+#[error("the outcome byte at position {position} is {byte:#04x}, which is not an outcome")]
 pub struct UnreadableByte {
     position: usize,
     byte: u8,
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(Cell::from_byte(0x0c), None);
         assert_eq!(Cell::read(&[0x00, 0x41]).map(|cells| cells.len()), Ok(2));
         let unreadable = Cell::read(&[0x00, 0x0f, 0x0e]).unwrap_err();
-        let told = "the outcome byte at position 1 is 0x0f, which stands for no outcome";
+        let told = "the outcome byte at position 1 is 0x0f, which is not an outcome";
         assert_eq!(unreadable.to_string(), told);
         assert_eq!(Cell::from_byte(0xff), None);
     }

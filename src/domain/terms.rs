@@ -9,9 +9,9 @@ use super::search::ConflictLimit;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrgTerms {
     pub name: String,
-    /// The most conversations that one job carries.
+    /// Maximum conversations per job.
     pub max_batch: usize,
-    /// The most conversations that one details call asks about.
+    /// Maximum conversations per details query.
     pub details_batch: usize,
     /// Live upstream jobs at the same time.
     pub slots: usize,

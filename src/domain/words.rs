@@ -45,7 +45,7 @@ pub(crate) use words;
 
 /// A word that stands for no value of its enum.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{word:?} is no {what}")]
+#[error("{word:?} is not a known {what}")]
 pub struct UnknownWord {
     /// What the word should have been.
     pub what: &'static str,

@@ -74,7 +74,7 @@ impl OrgEngine {
             let check = controls.check(&piece.ids, self.terms.details_batch);
             let permit = self.permit(permit.valid_until);
             let named = check.named(&piece.ids);
-            let answer = self.call("facts", self.upstream.facts(&named, permit)).await;
+            let answer = self.call("details", self.upstream.facts(&named, permit)).await;
             if let Some(time) = answer.observed.upstream_time {
                 answers.upstream_time = Some(answers.upstream_time.map_or(time, |earlier| earlier.min(time)));
             }
@@ -102,7 +102,7 @@ impl OrgEngine {
                     }
                 }
                 Err(failure @ Failure::Unknown(_)) => {
-                    tracing::debug!(org = self.terms.name, ids = piece.ids.len(), error = %failure, "a call had no answer; others go on");
+                    tracing::debug!(org = self.terms.name, ids = piece.ids.len(), error = %failure, "a call got no answer; others go on");
                     pieces.failed(piece);
                     last_failure = Some(failure);
                 }

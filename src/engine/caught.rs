@@ -47,7 +47,7 @@ impl OrgEngine {
             status: None,
             code: None,
             // What a panic says may hold anything of an answer: the log has it.
-            message: "this service failed over it; its log says how".to_owned(),
+            message: "this service failed on it; see its log".to_owned(),
             context_id: None,
             correlation_id: None,
         };
@@ -57,7 +57,7 @@ impl OrgEngine {
 
 fn said(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it said nothing")
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
 #[cfg(test)]

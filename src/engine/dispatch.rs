@@ -273,7 +273,7 @@ impl Dispatcher {
             return Ok(Some(Duration::ZERO));
         };
         let Err(NotReady { failure, again_in }) = ready else { return Ok(None) };
-        tracing::warn!(org = org.terms.name, error = %failure, ?again_in, "no token; nothing is called");
+        tracing::warn!(org = org.terms.name, error = %failure, ?again_in, "no token; calls wait");
         self.no_call_before = Some(Instant::now() + again_in);
         org.after_failure(kind.call(), &failure, 1).await?;
         Ok(Some(again_in))

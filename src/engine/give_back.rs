@@ -47,7 +47,7 @@ impl OrgEngine {
     /// Puts off what a step held that panicked. What it had recorded before is not touched.
     pub(super) async fn set_back(&self, step: &'static str, held: &Held, panic: &str) {
         let org = &self.terms.name;
-        let error = json!({ "call": step, "message": "this service failed over it; its log says how" });
+        let error = json!({ "call": step, "message": "this service failed on it; see its log" });
         match held {
             Held::Submit { lease, body_sha256 } => {
                 tracing::error!(org, step, job = %lease.job, panic, "a step panicked; its submit is in doubt");
@@ -73,7 +73,7 @@ impl OrgEngine {
             // It had recorded what it did.
             Ok(()) | Err(StoreError::LeaseLost { .. }) => {}
             Err(error) => {
-                tracing::warn!(org = self.terms.name, %error, "a lease could not be given back; it will run out");
+                tracing::warn!(org = self.terms.name, %error, "a lease could not be released; it will run out");
             }
         }
     }

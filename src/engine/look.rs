@@ -65,8 +65,14 @@ impl OrgEngine {
     fn unproven(&self, looks: &[Look], blind: u32, why: &str) -> Unanswered {
         let job = looks.first().map(|look| tracing::field::display(look.lease.job));
         let (org, jobs) = (&self.terms.name, looks.len());
-        tracing::warn!(org, job, jobs, why, "a look proved nothing about what it left out");
-        let error = Some(json!({ "call": "facts", "message": why }));
+        tracing::warn!(
+            org,
+            job,
+            jobs,
+            why,
+            "the details query shows nothing about the conversations that it left out"
+        );
+        let error = Some(json!({ "call": "details", "message": why }));
         Unanswered { again: backoff::step(blind, 1.0), error, is_held_up: false }
     }
 
@@ -79,7 +85,7 @@ impl OrgEngine {
     ) -> Result<Unanswered, StoreError> {
         let attempt = looks.iter().map(|look| look.tries + 1).max();
         let job = looks.first().map(|look| tracing::field::display(look.lease.job));
-        tracing::warn!(org = self.terms.name, job, jobs = looks.len(), attempt, error = %failure, "a look had no whole answer");
+        tracing::warn!(org = self.terms.name, job, jobs = looks.len(), attempt, error = %failure, "a details query got no complete answer");
         let again = self.after_failure(Call::Details, failure, blind).await?;
         // What is refused or silenced for the whole org says nothing about these jobs.
         let is_held_up = !matches!(failure, Failure::Unknown(_));
@@ -101,7 +107,7 @@ impl OrgEngine {
         }
         if let Err(skew) = recorded {
             self.block(Hurdle::Clock, "clock_skew", skew.to_string()).await?;
-            let error = Some(json!({ "call": "facts", "message": skew.to_string() }));
+            let error = Some(json!({ "call": "details", "message": skew.to_string() }));
             let unanswered = Unanswered { again: Duration::from_mins(1), error, is_held_up: true };
             let nothing = Answers::default();
             // Without answers no clock is compared.

@@ -114,11 +114,11 @@ impl Engine {
         if tokio::time::timeout(self.grace, self.tasks.wait()).await.is_err() {
             tracing::warn!(
                 steps = self.tasks.len(),
-                "steps did not finish in time; they are cut, and others go on with what they had"
+                "steps did not finish in time and are cut off; other processes continue them"
             );
             self.abort.cancel();
             if tokio::time::timeout(GIVING_BACK, self.tasks.wait()).await.is_err() {
-                tracing::warn!("not everything could be given back; the leases of the rest will run out");
+                tracing::warn!("not all leases could be released; the rest will run out");
             }
         }
     }

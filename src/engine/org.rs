@@ -117,7 +117,7 @@ impl OrgEngine {
         match self.store.note_token(&self.terms.name, life.age, life.expires_in).await {
             Ok(()) => *self.told_token.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked_at),
             Err(error) => {
-                tracing::warn!(org = self.terms.name, %error, "the age of the token could not be told");
+                tracing::warn!(org = self.terms.name, %error, "the age of the token could not be recorded");
             }
         }
     }
@@ -137,7 +137,7 @@ impl OrgEngine {
         let org = &self.terms.name;
         match self.store.note_login_trouble(org, since, &detail.to_string(), next_try_in).await {
             Ok(()) => *self.told_trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(next_try),
-            Err(error) => tracing::warn!(org, %error, "the trouble with the login could not be told"),
+            Err(error) => tracing::warn!(org, %error, "the failure of the login could not be recorded"),
         }
     }
 

@@ -31,7 +31,7 @@ impl OrgEngine {
                 Polled::Missing { again, error: last_error(&detail) }
             }
             Err(failure) => {
-                tracing::warn!(org, job = %poll.lease.job, attempt = poll.tries + 1, error = %failure, "a poll had no answer");
+                tracing::warn!(org, job = %poll.lease.job, attempt = poll.tries + 1, error = %failure, "a poll got no answer");
                 let again = self.after_failure(Call::Poll, &failure, poll.tries).await?;
                 Polled::Silent { again, error: last_error(failure.detail()) }
             }

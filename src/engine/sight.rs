@@ -115,7 +115,7 @@ impl OrgEngine {
             }
             Check::NoRoom => return Ok(Proof::Whole),
             Check::Refused => {
-                let why = "upstream refused what the answer is checked by".to_owned();
+                let why = "Genesys refused the conversations that the answer is checked by".to_owned();
                 return Ok(Proof::Nothing { why, can_ask_otherwise: false });
             }
             Check::Control(control) => control,
@@ -131,7 +131,7 @@ impl OrgEngine {
             return Ok(Proof::Whole);
         }
         controls.lacking.push(control.id);
-        let why = format!("the answer lacks {}, which is known to exist", control.id);
+        let why = format!("the answer lacks {}, which exists", control.id);
         if is_blind(shown, &known) {
             self.block(Hurdle::Sight, "blind", blindness(&self.terms.name, &known)).await?;
         }

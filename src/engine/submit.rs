@@ -24,7 +24,7 @@ impl OrgEngine {
         match answer.result {
             Ok(upstream_job_id) => {
                 tracing::info!(org, job = %intent.lease.job, attempt = intent.attempt, upstream_job_id = upstream_job_id.0,
-                               conversations = intent.ids.len(), "upstream took the job");
+                               conversations = intent.ids.len(), "submitted a job");
                 let (pace, size) = (self.pace(), intent.ids.len());
                 let first_poll = pace.first_poll(size, self.bounds()).min(self.engine.job_deadline);
                 let expected = pace.expected(size);
@@ -34,9 +34,9 @@ impl OrgEngine {
                     self.persist(|| self.store.record_accepted(org, intent.lease, &accepted)).await?;
                 if !is_new {
                     tracing::error!(org, job = %intent.lease.job, upstream_job_id = accepted.upstream_job_id,
-                                    "upstream answered with the id of another job; in doubt");
+                                    "Genesys answered with the id of another job; the job is in doubt");
                     let error = json!({
-                        "call": "submit", "message": "upstream answered with the id of a job that is known already",
+                        "call": "submit", "message": "Genesys answered with the id of a job that is already known",
                         "upstreamJobId": accepted.upstream_job_id,
                     });
                     let lost =
@@ -47,7 +47,7 @@ impl OrgEngine {
                 if intent.is_as_packed { self.overcome(Hurdle::Conflicts).await } else { Ok(()) }
             }
             Err(failure @ Failure::Unknown(_)) => {
-                tracing::warn!(org, job = %intent.lease.job, attempt = intent.attempt, error = %failure, "a submit had no answer; in doubt");
+                tracing::warn!(org, job = %intent.lease.job, attempt = intent.attempt, error = %failure, "a submit got no answer; the job is in doubt");
                 let error = last_error(failure.detail());
                 let lost = || self.store.record_lost(org, intent.lease, body_sha256, &error, &self.engine);
                 let recorded = self.persist(lost).await;
@@ -55,7 +55,12 @@ impl OrgEngine {
                 recorded
             }
             Err(failure) => {
-                tracing::warn!(org, job = %intent.lease.job, attempt = intent.attempt, error = %failure, "upstream did not take the job");
+                let (job, attempt) = (intent.lease.job, intent.attempt);
+                if let Failure::Conflict { named, .. } = &failure {
+                    log_conflict(intent, org, named.len());
+                } else {
+                    tracing::warn!(org, %job, attempt, error = %failure, "Genesys refused the job");
+                }
                 let tries = u32::try_from(intent.attempt - 1).unwrap_or_default();
                 let wait = self.wait_after(&failure, tries);
                 let refusal = refusal(&failure, wait);
@@ -82,12 +87,24 @@ impl OrgEngine {
         loop {
             match record().await {
                 Err(error) if error.is_outage() && Instant::now() < until => {
-                    tracing::warn!(%error, "an answer of upstream could not be recorded; trying on");
+                    tracing::warn!(%error, "an answer of Genesys could not be recorded; retrying");
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 recorded => return recorded,
             }
         }
+    }
+}
+
+/// A conflict is routine. What Genesys said of it is the last error of the job.
+fn log_conflict(intent: &Intent, org: &str, named: usize) {
+    let (job, attempt, conversations) = (intent.lease.job, intent.attempt, intent.ids.len());
+    if named > 0 {
+        tracing::info!(org, %job, attempt, conversations, protected = named,
+                       "Genesys protects some of a job's conversations; the job goes on without them");
+    } else {
+        tracing::info!(org, %job, attempt, conversations,
+                       "Genesys protects some of a job's conversations and does not say which; searching for them");
     }
 }
 

@@ -25,7 +25,7 @@ impl Sweeper {
         let except: Vec<Uuid> = self.unswept.iter().map(|(purge, _)| *purge).collect();
         let swept = org.store.sweep(name, &except).await?;
         for (purge, error) in swept.failed {
-            tracing::error!(org = name, %purge, %error, "a canceled or retried purge could not be swept; it is tried again");
+            tracing::error!(org = name, %purge, %error, "a canceled or retried purge could not be processed; retrying");
             self.unswept.push((purge, Instant::now()));
         }
         Ok(swept.has_swept)

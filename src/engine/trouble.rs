@@ -58,8 +58,7 @@ impl OrgEngine {
             Failure::WrongUpstream(detail) => {
                 let code = if call == Call::Details { "details_refused" } else { "wrong_upstream" };
                 let org = &self.terms.name;
-                let detail =
-                    format!("{detail}; this is not the upstream of the settings: check orgs.{org}.base_url");
+                let detail = format!("{detail}; this does not look like Genesys: check orgs.{org}.base_url");
                 self.block(Hurdle::Call(call), code, detail).await
             }
             Failure::Refused(detail) if call == Call::Details => {

@@ -34,12 +34,12 @@ impl OrgEngine {
                     org,
                     attempt = question.tries + 1,
                     why,
-                    "a details call proved nothing about what it left out"
+                    "the details query shows nothing about the conversations that it left out"
                 );
                 Again { wait: backoff::step(question.tries, 1.0), is_fruitless: false }
             }
             Some(Rest::Failed(failure)) => {
-                tracing::warn!(org, attempt = question.tries + 1, error = %failure, "a details call had no whole answer");
+                tracing::warn!(org, attempt = question.tries + 1, error = %failure, "a details query got no complete answer");
                 let tries = if asked.answers.told.is_empty() { question.tries } else { 0 };
                 let wait = self.after_failure(Call::Details, &failure, tries).await?;
                 Again { wait, is_fruitless: false }

@@ -46,7 +46,7 @@ impl Sequencer {
             if let Err(error) = done
                 && !error.is_outage()
             {
-                tracing::error!(%error, "events could not be numbered; the feed waits");
+                tracing::error!(%error, "events could not be numbered; retrying");
             }
             stop.run_until_cancelled(sleep(REST)).await;
         }

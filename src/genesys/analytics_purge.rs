@@ -155,7 +155,7 @@ impl Upstream for AnalyticsPurge {
     async fn submit(&self, ids: &[Uuid], permit: Permit) -> Answer<UpstreamJobId> {
         if ids.is_empty() {
             // What a purge of no ids would delete is nothing to find out.
-            let detail = Detail::new(Call::Submit.name(), "a submit without ids is never sent");
+            let detail = Detail::new(Call::Submit.word(), "a submit without ids is never sent");
             return Answer { result: Err(Failure::NotSent(detail.into())), observed: Observed::default() };
         }
         let request = post(&self.purge_url, submit_body(ids));

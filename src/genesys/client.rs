@@ -17,10 +17,11 @@ use reqwest::{Client, ClientBuilder, Method, Request, Response, Url, redirect, r
 use super::{
     WallClock,
     connections::{Connections, Keeping, Spares, TOO_LATE, UnderWay, WANTED, Wanted, Way},
-    failure::with_causes,
+    failure::{last_cause, with_causes},
     permit::Deadline,
     upstream::Lane,
 };
+use crate::domain::unreached::{place, unreached};
 use crate::meters::Meters;
 
 /// The longest that name look-up, TCP and TLS may take together. Between regions they take well under a second;
@@ -157,7 +158,7 @@ impl Clients {
         let opening = self.submit.execute(Request::new(Method::GET, url.clone()));
         let ended = WANTED.scope(Wanted::ToKeep(way.clone()), opening).await;
         if !self.connections.promise(&way) {
-            tracing::debug!(org = self.org, ?ended, "no connection could be opened; the call finds out why");
+            tracing::debug!(org = self.org, ?ended, "no connection could be opened; the call will show why");
             self.connections.could_not_open(&way);
         }
     }
@@ -184,7 +185,14 @@ fn builder(timeouts: Timeouts) -> ClientBuilder {
 /// Only a failure to connect proves that nothing was written: hyper begins to write once it is connected.
 fn lost(error: reqwest::Error) -> Lost {
     let (not_sent, is_late) = (error.is_connect() || error.is_builder(), error.is_timeout());
-    let message = with_causes(&error.without_url());
+    let message = match error.url().filter(|_| error.is_connect()).map(place) {
+        Some(place) => match last_cause(&error) {
+            // There was nothing to wait for on the way.
+            cause if cause == TOO_LATE => cause,
+            cause => unreached(&place, &cause),
+        },
+        None => with_causes(&error.without_url()),
+    };
     match (not_sent, is_late) {
         (true, _) => Lost::NotSent(message),
         (false, true) => Lost::Silent(message),

@@ -324,7 +324,7 @@ where
                 spares.keep(way, connection);
                 Err("the connection is kept for a later call".into())
             }),
-            Err(_) => Box::pin(async { Err("nobody said when this connection is too late".into()) }),
+            Err(_) => Box::pin(async { Err("this connection has no deadline".into()) }),
         }
     }
 }

@@ -33,6 +33,14 @@ impl Call {
             Self::Poll => "poll",
         }
     }
+
+    /// The same in what people read; a metric keeps the label that it has.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Facts => "details",
+            Self::Token | Self::Submit | Self::Poll => self.name(),
+        }
+    }
 }
 
 /// So many missing permissions are named at most.
@@ -129,13 +137,13 @@ impl ErrorAnswer {
 
     /// The detail of a failure with this body.
     pub(super) fn detail(&self, call: Call, status: u16, correlation_id: Option<String>) -> Detail {
-        let message = self.message.as_deref().unwrap_or("the answer has no message that can be read");
+        let message = self.message.as_deref().unwrap_or("the answer has no readable message");
         Detail {
             status: Some(status),
             code: self.code.clone(),
             context_id: self.context_id.clone(),
             correlation_id,
-            ..Detail::new(call.name(), message)
+            ..Detail::new(call.word(), message)
         }
     }
 
@@ -187,11 +195,11 @@ impl Access<'_> {
     /// One sentence for the operator.
     fn missing(&self, permissions: &[String]) -> String {
         let permissions = match permissions {
-            [] => "upstream names no missing permission".to_owned(),
+            [] => "Genesys names no missing permission".to_owned(),
             some => format!("missing permissions: {}", some.join(", ")),
         };
         let scopes = match self.scopes {
-            [] => "the token does not tell its scopes".to_owned(),
+            [] => "the token does not list its scopes".to_owned(),
             some => format!("the token has the scopes {}", some.join(", ")),
         };
         one_line(&format!("{permissions}; {scopes}; the scope needed is {}", self.needed_scope), 500)

@@ -95,7 +95,7 @@ impl Failure {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Detail {
-    /// `token`, `facts`, `submit` or `poll`.
+    /// `token`, `details`, `submit` or `poll`.
     pub call: &'static str,
     /// Upstream's status, where it answered.
     pub status: Option<u16>,
@@ -126,8 +126,10 @@ impl Detail {
 impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.call)?;
-        if let Some(status) = self.status {
-            write!(f, " answered {status}")?;
+        let answered = self.status.map(|status| format!(" answered {status}"));
+        // Unless the message says so itself.
+        if let Some(answered) = answered.filter(|answered| !self.message.contains(answered)) {
+            f.write_str(&answered)?;
         }
         if let Some(code) = &self.code {
             write!(f, " ({code})")?;
@@ -181,6 +183,15 @@ pub(super) fn with_causes(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// What happened at last, without the layers that it came through.
+pub(super) fn last_cause(error: &dyn Error) -> String {
+    let (mut last, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        (last, cause) = (error.to_string(), error.source());
+    }
+    last
 }
 
 #[cfg(test)]

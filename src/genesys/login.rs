@@ -20,6 +20,7 @@ use super::{
     permit::Deadline,
 };
 use crate::domain::secrets::Secrets;
+use crate::domain::unreached::place;
 
 /// No token is longer: what is sent with every call has to fit into the head of a request.
 const LONGEST_TOKEN: usize = 16 * 1024;
@@ -76,10 +77,10 @@ impl Login {
             reply.strike(known);
         }
         match reply {
-            Ok(reply) if reply.is_success() => Ok(grant(&reply, &self.secrets())?),
+            Ok(reply) if reply.is_success() => Ok(grant(&reply, &self.secrets(), &place(&self.url))?),
             Ok(reply) => Err(self.failure(reply, known)),
             Err(Lost::NotSent(message) | Lost::Silent(message) | Lost::Unknown(message)) => {
-                let detail = Detail::new(Call::Token.name(), &message);
+                let detail = Detail::new(Call::Token.word(), &message);
                 Err(Failure::NotSent(detail.into()).into())
             }
         }
@@ -141,21 +142,26 @@ struct Granted<'a> {
 }
 
 /// What a success grants, if it can be read.
-fn grant(reply: &Reply, secrets: &Secrets) -> Result<Grant, Failure> {
+fn grant(reply: &Reply, secrets: &Secrets, host: &str) -> Result<Grant, Failure> {
     let body = reply.body.as_ref().map_err(|why| malformed(reply, why))?;
-    let Object(granted) = serde_json::from_slice::<Object<Granted<'_>>>(body)
-        .map_err(|_| malformed(reply, "the answer is not a JSON object"))?;
+    let other_host = |without: &str| {
+        let status = reply.status;
+        let why = format!("{host} answered {status} without {without}; is this Genesys' login host?");
+        malformed(reply, &why)
+    };
+    let Object(granted) =
+        serde_json::from_slice::<Object<Granted<'_>>>(body).map_err(|_| other_host("JSON"))?;
     let token = granted
         .access_token
         .and_then(text)
         .filter(|token| !token.is_empty())
-        .ok_or_else(|| malformed(reply, "the answer has no access_token"))?;
+        .ok_or_else(|| other_host("an access_token"))?;
     if token.len() > LONGEST_TOKEN {
         let why = format!("the access_token is longer than {} KiB", LONGEST_TOKEN / 1024);
         return Err(malformed(reply, &why));
     }
     let mut authorization = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| malformed(reply, "the access_token cannot stand in a header"))?;
+        .map_err(|_| malformed(reply, "the access_token can't be sent in a header"))?;
     authorization.set_sensitive(true);
     let secrets = secrets.with_token(&token);
     let mut scopes = granted.scope.map(scopes).unwrap_or_default();
@@ -181,7 +187,7 @@ fn malformed(reply: &Reply, why: &str) -> Failure {
     let detail = Detail {
         status: Some(reply.status),
         correlation_id: reply.correlation_id.clone(),
-        ..Detail::new(Call::Token.name(), why)
+        ..Detail::new(Call::Token.word(), why)
     };
     Failure::NotSent(detail.into())
 }

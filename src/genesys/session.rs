@@ -71,7 +71,7 @@ impl Head {
         Detail {
             status: Some(self.status),
             correlation_id: self.correlation_id.clone(),
-            ..Detail::new(self.call.name(), what)
+            ..Detail::new(self.call.word(), what)
         }
     }
 }
@@ -117,7 +117,7 @@ impl Session {
         let span = tracing::info_span!(
             "upstream_call",
             org = self.org,
-            call = outgoing.call.name(),
+            call = outgoing.call.word(),
             ids = outgoing.batch.len(),
             status = field::Empty,
             correlation_id = field::Empty,
@@ -141,7 +141,7 @@ impl Session {
         span: &Span,
     ) -> Result<Success, Failure> {
         let Outgoing { call, mut request, batch } = outgoing;
-        let not_sent = |why: &str| Failure::NotSent(Detail::new(call.name(), why).into());
+        let not_sent = |why: &str| Failure::NotSent(Detail::new(call.word(), why).into());
         let write_before = permit.deadline(&self.wall_clock);
         let token = timeout_at(write_before.monotonic(), self.tokens.current(&self.clients))
             .await
@@ -153,7 +153,7 @@ impl Session {
             Ok(reply) => reply,
             Err(Lost::NotSent(why)) => return Err(not_sent(&why)),
             Err(Lost::Silent(why) | Lost::Unknown(why)) => {
-                return Err(Failure::Unknown(Detail::new(call.name(), &why).into()));
+                return Err(Failure::Unknown(Detail::new(call.word(), &why).into()));
             }
         };
         reply.strike(&token.secrets);

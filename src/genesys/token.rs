@@ -288,7 +288,7 @@ impl Renewal {
             Err(failed) => {
                 let now = Instant::now();
                 if in_hand.alive(now).is_some() {
-                    tracing::warn!(failure = %failed.failure, "token renewal failed, the old token is used on");
+                    tracing::warn!(failure = %failed.failure, "token renewal failed; the old token is still used");
                 }
                 in_hand.not_renewed(failed, now, wall_time);
             }
@@ -300,7 +300,7 @@ impl Drop for Renewal {
     /// Whatever ended it, nobody waits for it any more.
     fn drop(&mut self) {
         if !self.is_over {
-            let detail = Detail::new(Call::Token.name(), "the login was broken off");
+            let detail = Detail::new(Call::Token.word(), "the login was broken off");
             let failed = LoginFailure { failure: Failure::NotSent(detail.into()), wait: None };
             self.end(Err(failed), Instant::now());
         }

@@ -33,8 +33,7 @@ pub enum IntakeError {
     Utf16,
     /// No column of a CSV upload can be told to hold the ids.
     #[error(
-        "the first line \"{header}\" names no column `conversationId` and holds no id; add a header that names it, \
-         or send one id a line"
+        "the first line \"{header}\" has no column `conversationId` and no id; add a header with it, or send one id per line"
     )]
     NoIdColumn {
         /// The beginning of the first line, escaped.
@@ -50,19 +49,16 @@ pub enum IntakeError {
         header: String,
     },
     /// There is no id in it.
-    #[error("the upload holds no conversation id")]
+    #[error("the upload contains no conversation id")]
     Empty,
     /// It holds more ids than one purge may.
-    #[error("the upload holds more than {limit} ids; send it in parts")]
+    #[error("the upload contains more than {limit} ids; send it in parts")]
     TooManyIds {
         /// The most ids that are taken, repeats included.
         limit: u64,
     },
     /// A quote opens and the text ends, or the longest field is passed, before it closes.
-    #[error(
-        "the quoted field that begins on line {line} is not closed where a field has to end at the latest; add its \
-         closing quote"
-    )]
+    #[error("the quoted field that begins on line {line} is not closed; add its closing quote")]
     UnclosedQuote {
         /// The line of the opening quote.
         line: u64,
@@ -74,7 +70,7 @@ pub enum IntakeError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// The disk (or the quota) of `intake.spool_dir` has no room.
-    #[error("no room is left in the folder for uploads (intake.spool_dir)")]
+    #[error("the folder for uploads is full (intake.spool_dir)")]
     SpoolFull {
         /// What the system said.
         source: io::Error,

@@ -20,7 +20,7 @@ pub fn parse_id(text: &[u8]) -> Result<Uuid, String> {
     let parsed = Uuid::try_parse_ascii(text);
     match parsed {
         Ok(id) if text.len() == HYPHENATED => Ok(id),
-        Ok(id) => Err(format!("\"{}\" is not how an id is written here; write {id}", excerpt(text, SHOWN))),
+        Ok(id) => Err(format!("\"{}\" is not the usual form of an id; write {id}", excerpt(text, SHOWN))),
         Err(_) if text.is_empty() => Err("the id is empty; fill it in or remove the line".to_owned()),
         Err(_) => Err(format!(
             "\"{}\" is not a conversation id; write a UUID of 36 characters, such as \

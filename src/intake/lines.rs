@@ -29,7 +29,7 @@ pub(super) fn without_mark(head: &[u8]) -> Result<&[u8], IntakeError> {
 
 /// What to say of something that passes the limit.
 pub(super) fn too_long(what: &str, limit: usize) -> String {
-    format!("{what} is longer than {limit} bytes; send one id a line")
+    format!("{what} is longer than {limit} bytes; send one id per line")
 }
 
 /// Counts lines that end with LF, CRLF or CR.

@@ -39,7 +39,7 @@ const BATCH: usize = 256 * 1024;
 /// What the bytes of an upload are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Rows with a column `conversationId`, or one id a line (`text/csv`).
+    /// Rows with a column `conversationId`, or one id per line (`text/csv`).
     Csv,
     /// One JSON value a line: an id, or an object with `conversationId` (`application/x-ndjson`).
     Ndjson,

@@ -144,7 +144,7 @@ fn read(line: &[u8]) -> Result<Uuid, String> {
         b'{' => read_object(line),
         _ => Err(
             "the line is neither a JSON string nor an object; write \"id\" or {\"conversationId\": \"id\"}, \
-                  one a line"
+                  one per line"
                 .to_owned(),
         ),
     }
@@ -164,7 +164,7 @@ fn read_string(json: &[u8]) -> Result<Uuid, String> {
 fn read_object(json: &[u8]) -> Result<Uuid, String> {
     let object: Object<'_> = serde_json::from_slice(json).map_err(|error| {
         if error.is_data() {
-            "the object has `conversationId` more than once, be it in another spelling; send each id on a line of its own"
+            "the object has `conversationId` more than once, perhaps in another spelling; send each id on its own line"
                 .to_owned()
         } else {
             not_json(&error)
@@ -173,7 +173,7 @@ fn read_object(json: &[u8]) -> Result<Uuid, String> {
     match object.conversation_id.map(RawValue::get) {
         Some(string) if string.starts_with('"') => read_string(string.as_bytes()),
         Some(_) => Err("`conversationId` is not a string; write the id between quotes".to_owned()),
-        None => Err("the object has no `conversationId`; name the field exactly so".to_owned()),
+        None => Err("the object has no field `conversationId`, spelled exactly like this".to_owned()),
     }
 }
 

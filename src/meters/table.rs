@@ -51,7 +51,7 @@ pub const HTTP_REQUESTS: Meter = meter(
     "genesys_purge_http_requests_total",
     Counter,
     &["method", "route", "status"],
-    "Requests that were answered, or cut before.",
+    "Requests that were answered or cut off.",
 );
 /// How long they took.
 pub const HTTP_REQUEST_DURATION: Meter = meter(
@@ -73,7 +73,7 @@ pub const UPSTREAM_CALLS: Meter = meter(
     "genesys_purge_upstream_calls_total",
     Counter,
     &["org", "call", "status"],
-    "Calls to Genesys by the HTTP status of the answer, or by why there was none.",
+    "Calls to Genesys, by the HTTP status of the answer or the reason for no answer.",
 );
 /// How long they took.
 pub const UPSTREAM_CALL_DURATION: Meter = meter(
@@ -103,20 +103,20 @@ pub const WEBHOOKS_REDELIVERED: Meter = meter(
     "genesys_purge_webhooks_redelivered_total",
     Counter,
     &["state"],
-    "Webhooks that somebody had sent again, by the state in which they were.",
+    "Webhooks that were redelivered by hand, by the state that they had.",
 );
 /// Calls that had to wait.
 pub const PERMITS_REFUSED: Meter = meter(
     "genesys_purge_permits_refused_total",
     Counter,
     &["org", "call"],
-    "Calls that were put off because the budget of the org was used up or Genesys asked for silence.",
+    "Calls that were put off because the budget of the org was used up or Genesys asked to wait.",
 );
 pub const DATABASE_REWINDS: Meter = meter(
     "genesys_purge_database_rewinds_total",
     Counter,
     &["kind"],
-    "Times that the database turned out to have gone back in time, so that every org was stopped.",
+    "How often the database was found to have gone back in time, which stops every org.",
 );
 /// Leases that ran out.
 pub const LEASES_EXPIRED: Meter = meter(
@@ -135,7 +135,7 @@ pub const TRANSACTION_RETRIES: Meter = meter(
     "genesys_purge_transaction_retries_total",
     Counter,
     &["cause"],
-    "Transactions that were rolled back for the sake of others, by a deadlock for one, and done again.",
+    "Transactions that were rolled back because of others, such as by a deadlock, and retried.",
 );
 /// Waits for a connection.
 pub const CONNECTION_WAIT: Meter = meter(
@@ -163,7 +163,7 @@ pub const DATABASE_UP: Meter = meter(
     "genesys_purge_database_up",
     Gauge,
     &[],
-    "1 where the gauges that come from the database could be read in time, else 0, and they are missing.",
+    "1 if the gauges of the database could be read in time; 0 if not, and they are missing.",
 );
 pub const PURGES_OPEN: Meter =
     meter("genesys_purge_purges_open", Gauge, &["org", "state"], "Purges that are not final.");
@@ -178,7 +178,7 @@ pub const OLDEST_OPEN_PURGE: Meter = meter(
     "genesys_purge_oldest_open_purge_age_seconds",
     Gauge,
     &["org"],
-    "Since the oldest open purge was accepted; 0 where none is open.",
+    "Since the oldest open purge was accepted; 0 if none is open.",
 );
 pub const JOBS_OPEN: Meter =
     meter("genesys_purge_jobs_open", Gauge, &["org", "state"], "Jobs that are not done.");
@@ -186,10 +186,10 @@ pub const ORG_BLOCKED: Meter = meter(
     "genesys_purge_org_blocked",
     Gauge,
     &["org", "code"],
-    "1 where the org is blocked, with the code of the block, else 0 without one.",
+    "1 if the org is blocked, with the code of the block; 0 without a code if not.",
 );
 pub const ORG_STOPPED: Meter =
-    meter("genesys_purge_org_stopped", Gauge, &["org"], "1 where an operator stopped the org, else 0.");
+    meter("genesys_purge_org_stopped", Gauge, &["org"], "1 if an operator stopped the org, else 0.");
 pub const SLICES_PARKED: Meter = meter(
     "genesys_purge_slices_parked",
     Gauge,
@@ -200,25 +200,25 @@ pub const DELIVERIES: Meter = meter(
     "genesys_purge_webhook_deliveries",
     Gauge,
     &["state"],
-    "Webhooks that wait for their next attempt, and those that are given up.",
+    "Webhooks that wait for their next attempt, and those that were given up.",
 );
 /// The oldest that waits.
 pub const OLDEST_DELIVERY: Meter = meter(
     "genesys_purge_oldest_pending_delivery_age_seconds",
     Gauge,
     &[],
-    "Since the oldest pending webhook was written; 0 where none is pending.",
+    "Since the oldest pending webhook was written; 0 if none is pending.",
 );
 pub const EVENTS_UNSTAMPED: Meter = meter(
     "genesys_purge_events_unstamped",
     Gauge,
     &[],
-    "Events that wait for their number in the feed; those of before an upgrade are not among them.",
+    "Events that wait for their number in the feed, without those from before an upgrade.",
 );
 pub const STREAMS: Meter =
-    meter("genesys_purge_streams", Gauge, &["of"], "Those who listen to the feed, and to single purges.");
+    meter("genesys_purge_streams", Gauge, &["of"], "Open streams of the feed and of single purges.");
 pub const BUILD_INFO: Meter =
-    meter("genesys_purge_build_info", Gauge, &["version"], "Always 1; the label tells the version.");
+    meter("genesys_purge_build_info", Gauge, &["version"], "Always 1; the label is the version.");
 /// When the process began.
 pub const PROCESS_START: Meter =
     meter("process_start_time_seconds", Gauge, &[], "When the process started, in seconds since 1970.");

@@ -81,7 +81,7 @@ pub enum PostgresError {
     },
     /// What should be a folder of the server is a link or a file.
     #[error(
-        "{} is no folder but a link or a file, and the database is kept in no other place than its own: take it away",
+        "{} is a link or a file, and must be a folder: the database is kept there and nowhere else. Remove it",
         path.display()
     )]
     NotAFolder { path: PathBuf },

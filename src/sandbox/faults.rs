@@ -244,7 +244,7 @@ fn made_up_answer(fault: &Fault) -> Result<Effect, FaultError> {
     let status = StatusCode::from_u16(status)
         .ok()
         .filter(|_| (200..=599).contains(&status))
-        .ok_or_else(|| FaultError(format!("{status} is no status of an answer (200 to 599)")))?;
+        .ok_or_else(|| FaultError(format!("{status} is not the status of an answer (200 to 599)")))?;
     let mut headers = HeaderMap::new();
     let retry_after = fault.retry_after.iter().map(|values| ("retry-after", values));
     for (name, values) in
@@ -254,7 +254,8 @@ fn made_up_answer(fault: &Fault) -> Result<Effect, FaultError> {
             OneOrMore::One(value) => std::slice::from_ref(value),
             OneOrMore::More(values) => values,
         };
-        let name: HeaderName = name.parse().map_err(|_| FaultError(format!("{name:?} is no header name")))?;
+        let name: HeaderName =
+            name.parse().map_err(|_| FaultError(format!("{name:?} is not a header name")))?;
         if matches!(name.as_str(), "content-length" | "transfer-encoding" | "connection") {
             return Err(FaultError(format!("{name} belongs to the connection; see reset and garbage")));
         }

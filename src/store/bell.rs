@@ -85,7 +85,7 @@ impl Bell {
     async fn tell_all(self) {
         while let Some(names) = self.next() {
             if let Err(error) = self.tell(&names).await {
-                tracing::debug!(%error, "others were not told of work; they find it by looking, a little later");
+                tracing::debug!(%error, "other processes were not notified of work; they find it by polling, a little later");
             }
         }
     }

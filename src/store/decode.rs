@@ -51,6 +51,6 @@ impl<'r> Decode<'r, Postgres> for Outcome {
     fn decode(value: PgValueRef<'r>) -> Result<Self, Unreadable> {
         let code = <i16 as Decode<Postgres>>::decode(value)?;
         let outcome = u8::try_from(code).ok().and_then(Self::from_code);
-        outcome.ok_or_else(|| format!("{code} stands for no outcome").into())
+        outcome.ok_or_else(|| format!("{code} is not an outcome").into())
     }
 }

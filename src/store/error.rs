@@ -16,8 +16,18 @@ pub enum StoreError {
         /// What the database or the connection said.
         source: sqlx::Error,
     },
+    /// No connection could be opened.
+    #[error("can't reach Postgres at {at}: {}", why_unreached(why))]
+    Unreachable {
+        /// Host and port, or the socket.
+        at: String,
+        /// What the connection said.
+        why: sqlx::Error,
+    },
     /// `DATABASE_URL` can't be read. The URL may hold a password, so it is not repeated.
-    #[error("database.url is no PostgreSQL URL; it should look like postgres://user:password@host:5432/name")]
+    #[error(
+        "database.url is not a PostgreSQL URL; it should look like postgres://user:password@host:5432/name"
+    )]
     BadUrl,
     /// Somebody else holds the lease by now: nothing was written.
     #[error("the lease of {what} {id} was lost; nothing was written")]
@@ -50,14 +60,14 @@ pub enum StoreError {
     #[error("{what} can't be read: {detail}")]
     Unreadable { what: &'static str, detail: String },
     /// A standby, or a database that an operator has set to read-only.
-    #[error("the database is read-only at present")]
+    #[error("the database is read-only")]
     ReadOnly,
     /// It did not say in time whether it is ready.
     #[error("the database did not answer in time")]
     Silent,
     /// Sessions have settings under which nothing is safe.
     #[error(
-        "the database's sessions are not set up as they must be: {found}; does a pooler leave out what a session starts with? \
+        "the database's sessions do not have the settings that they need: {found}; does a pooler drop them? \
          docs/operations.md, \"The database\""
     )]
     Settings { found: String },
@@ -66,12 +76,12 @@ pub enum StoreError {
     Revoked,
     /// A pooler stands before the database, and nobody has said so.
     #[error(
-        "a pooler in transaction mode stands before the database ({said}): set database.pooler to \"transaction\"; docs/operations.md, \"Behind a pooler\""
+        "the database is behind a pooler in transaction mode ({said}): set database.pooler to \"transaction\"; docs/operations.md, \"Behind a pooler\""
     )]
     Pooler { said: String },
     /// It was asked for what takes more than a transaction.
     #[error(
-        "migrations need a session of their own: give `migrate` the address of the server itself, and leave database.pooler out"
+        "migrations can't run through a pooler: give `migrate` the address of the server itself, without database.pooler"
     )]
     NeedsSession,
     /// Others are being accepted for too long.
@@ -108,6 +118,7 @@ impl StoreError {
                 self,
                 Self::ReadOnly
                     | Self::Silent
+                    | Self::Unreachable { .. }
                     | Self::Database {
                         source: sqlx::Error::PoolTimedOut
                             | sqlx::Error::PoolClosed
@@ -132,6 +143,7 @@ impl StoreError {
     /// The connection broke, or leads to a server that takes no writes: others that are as old may be no better.
     pub(super) fn is_of_connection(&self) -> bool {
         self.has_code_of(&["08", "57P", "25006"])
+            || matches!(self, Self::Unreachable { .. })
             || matches!(self, Self::Database { source: sqlx::Error::Io(_) | sqlx::Error::Tls(_), .. })
     }
 
@@ -143,6 +155,16 @@ impl StoreError {
     /// Another row has the same key.
     pub(super) fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Database { source: sqlx::Error::Database(error), .. } if error.is_unique_violation())
+    }
+}
+
+/// What a connection that could not be opened said, without that it could not be opened.
+fn why_unreached(source: &sqlx::Error) -> String {
+    match source {
+        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::Tls(error) => error.to_string(),
+        sqlx::Error::PoolTimedOut => "no answer in time".to_owned(),
+        other => other.to_string(),
     }
 }
 

@@ -19,7 +19,7 @@ impl Store {
             };
             let Some(cause) = error.collision() else { return Err(error) };
             self.meters.transaction_retried(cause);
-            tracing::info!(%error, "a transaction lost to another, and is done again");
+            tracing::info!(%error, "a transaction collided with another; retrying");
         }
         transact().await
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sqlx::{Executor as _, Row as _};
+use sqlx::{ConnectOptions as _, Executor as _, Row as _};
 
 use super::deadlines::{Deadlines, Limits};
 use super::opening::Opening;
@@ -43,6 +43,9 @@ const DURABLE: &str = "on";
 
 /// What is stricter than that stays.
 const STRICTER: &str = "remote_apply";
+
+/// How long one try to connect takes at most.
+const ONCE: Duration = Duration::from_secs(5);
 
 /// The first version that ends transactions by the clock.
 const WITH_TRANSACTION_TIMEOUT: u32 = 170_000;
@@ -83,7 +86,15 @@ pub(super) async fn survey(place: &Place, patience: Duration) -> Result<Ground, 
         Ok(Some(Ground { version, durability }))
     };
     let asked = tokio::time::timeout(patience, asked).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-    match asked.map_err(|source| told("connect", source))? {
+    let asked = match asked {
+        // A pool waits for a server that may be starting, and does not say for what: one more try does.
+        Err(sqlx::Error::PoolTimedOut) => {
+            let once = tokio::time::timeout(ONCE, place.options()?.connect()).await;
+            Err(once.ok().and_then(Result::err).unwrap_or(sqlx::Error::PoolTimedOut))
+        }
+        asked => asked,
+    };
+    match asked.map_err(|source| told(place, "connect", source))? {
         Some(ground) => Ok(ground),
         None => Err(StoreError::Pooler { said: "two connections share a session".to_owned() }),
     }
@@ -95,13 +106,25 @@ async fn session_of(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
 }
 
 /// What went wrong while a connection was made: a pooler refuses what a session of ours begins with.
-pub(super) fn told(transaction: &'static str, source: sqlx::Error) -> StoreError {
+pub(super) fn told(place: &Place, transaction: &'static str, source: sqlx::Error) -> StoreError {
     match source {
+        source @ (sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut) => {
+            let at = place.options().map(|options| address(&options)).unwrap_or_default();
+            StoreError::Unreachable { at, why: source }
+        }
         sqlx::Error::Database(error) if error.message().contains("unsupported startup parameter") => {
             StoreError::Pooler { said: error.message().to_owned() }
         }
         source => StoreError::Database { transaction, source },
     }
+}
+
+/// Where a server listens: host and port, or its socket.
+fn address(options: &PgConnectOptions) -> String {
+    let (host, port) = (options.get_host(), options.get_port());
+    options
+        .get_socket()
+        .map_or_else(|| format!("{host}:{port}"), |folder| format!("{}/.s.PGSQL.{port}", folder.display()))
 }
 
 /// A connection of ours to a pooler: nothing of a session may be relied on, so nothing is said at its begin, and no

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::bell::Bell;
 use super::connections::{ENGINE, Pulse, REQUESTS};
 use super::opening::Opening;
+use super::purges::finish::Ended;
 use super::rewind::Grounds;
 use super::{Store, StoreError};
 use crate::crash::{self, Side};
@@ -45,6 +46,8 @@ pub(super) struct Tx {
     pub(super) deadline: Duration,
     /// What is counted once it is committed.
     decided: Vec<(String, Outcome, u64)>,
+    /// What the log is told once it is committed.
+    ended: Vec<Ended>,
     /// Who is told of work once it is committed.
     woken: Vec<String>,
     grounds: Grounds,
@@ -129,6 +132,7 @@ impl Tx {
             begin: store.deadlines.begin,
             deadline: limits.statement,
             decided: Vec::new(),
+            ended: Vec::new(),
             woken: Vec::new(),
             grounds: store.grounds.clone(),
             ground: None,
@@ -167,6 +171,11 @@ impl Tx {
         self.decided.push((org.to_owned(), outcome, number));
     }
 
+    /// The purge ends, if this is committed.
+    pub(super) fn will_tell(&mut self, ended: Ended) {
+        self.ended.push(ended);
+    }
+
     /// Whoever waits for work of the org is told of it, if this is committed.
     pub(super) fn will_wake(&mut self, org: &str) {
         self.woken.push(org.to_owned());
@@ -192,6 +201,7 @@ impl Tx {
         for (org, outcome, number) in self.decided.drain(..) {
             self.meters.conversations_decided(&org, outcome, number);
         }
+        self.ended.drain(..).for_each(|ended| ended.log());
         if let Some(ground) = self.ground.take() {
             self.grounds.remember(ground);
         }

@@ -21,7 +21,7 @@ const DEFAULT_FILTER: &str = "info,sqlx=warn";
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter can't be read.
-    #[error("RUST_LOG: {filter:?} is no log filter, expected something like \"info,genesys_purge=debug\"")]
+    #[error("RUST_LOG: {filter:?} is not a log filter, expected something like \"info,genesys_purge=debug\"")]
     Filter {
         /// The filter as it was given.
         filter: String,

@@ -23,8 +23,8 @@ pub async fn look(store: &Store) {
         Ok(0) => {}
         Ok(orgs) => tracing::warn!(
             orgs,
-            "waits of orgs ended later than any can: the database's clock was set back; they are shortened"
+            "the database's clock was set back; waits of orgs that end too late are shortened"
         ),
-        Err(error) => tracing::error!(%error, "waits that are too long could not be looked for"),
+        Err(error) => tracing::error!(%error, "could not look for waits that end too late"),
     }
 }

@@ -42,7 +42,7 @@ impl Watch {
             if let Err(error) = self.look().await
                 && !error.is_outage()
             {
-                tracing::error!(%error, "where the database stands can't be told");
+                tracing::error!(%error, "the position of the database could not be read");
             }
         }
     }

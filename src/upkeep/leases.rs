@@ -17,14 +17,10 @@ pub async fn run(store: Store, orgs: Vec<String>, terms: EngineTerms, wakes: Wak
             match expire(&store, org, &terms).await {
                 Ok(0) => {}
                 Ok(expired) => {
-                    tracing::warn!(
-                        org,
-                        expired,
-                        "leases ended without a result; their work is taken up again"
-                    );
+                    tracing::warn!(org, expired, "leases ended without a result; their work is done again");
                     wakes.wake(org);
                 }
-                Err(error) => tracing::error!(org, %error, "ended leases could not be looked for"),
+                Err(error) => tracing::error!(org, %error, "could not look for ended leases"),
             }
         }
     }

@@ -13,7 +13,7 @@ pub async fn run(store: Store, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
         match store.forget_repeats().await {
             Ok(0) => {}
-            Ok(forgotten) => tracing::debug!(forgotten, "old idempotency keys are removed"),
+            Ok(forgotten) => tracing::debug!(forgotten, "removed old idempotency keys"),
             Err(error) => tracing::error!(%error, "old idempotency keys could not be removed"),
         }
     }

@@ -34,13 +34,13 @@ impl Rules {
         let configured = &self.configured;
         let Enrolled { replaced, in_force } = store.enroll_org(org, configured, Enroller::Worker).await?;
         if let Some(before) = replaced {
-            tracing::warn!(org, %before, after = %in_force, "other retention rules are in force from now on");
+            tracing::warn!(org, %before, after = %in_force, "the retention rules in force changed");
         }
         if in_force != *configured {
             tracing::warn!(
                 org, %configured, %in_force,
-                "looser retention rules are configured than are in force, and these stay: to put the configured ones in \
-                 force, run `genesys-purge retention adopt`"
+                "the configured retention rules are looser than those in force, which stay: to adopt the configured ones, \
+                 run `genesys-purge retention adopt`"
             );
         }
         store.try_at_once(org).await

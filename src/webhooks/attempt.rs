@@ -79,10 +79,7 @@ impl Errand {
                 let again = self.again(&delivery, &error, asked);
                 let is_dead = again.is_none();
                 timed.end(if is_dead { "dead" } else { "failed" });
-                tracing::warn!(
-                    delivery = %delivery.id, endpoint = delivery.endpoint, attempt = delivery.attempt, is_dead, %error,
-                    "a webhook was not taken"
-                );
+                log_failure(&delivery, &error, again);
                 End::Failed {
                     again,
                     status: answer.as_ref().map(|answer| answer.status),
@@ -108,4 +105,30 @@ impl Errand {
             }
         }
     }
+}
+
+/// Names all that is needed to find and redeliver it.
+fn log_failure(delivery: &Delivery, error: &SendError, again: Option<Duration>) {
+    let Payload { event, purge_id } = serde_json::from_str(&delivery.payload).unwrap_or_default();
+    let purge = purge_id.map(tracing::field::display);
+    let (id, endpoint, attempt) = (delivery.id, &delivery.endpoint, delivery.attempt);
+    if let Some(again) = again {
+        tracing::warn!(
+            delivery = %id, event, purge, endpoint, attempt, %error, again_in = ?again,
+            "a webhook was not delivered; it is sent again"
+        );
+    } else {
+        tracing::error!(
+            delivery = %id, event, purge, endpoint, attempt, %error,
+            "gave up on a webhook; redeliver it when its receiver works again"
+        );
+    }
+}
+
+/// What a payload is about.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Payload {
+    event: String,
+    purge_id: Option<uuid::Uuid>,
 }

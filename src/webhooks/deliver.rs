@@ -99,7 +99,7 @@ impl Courier {
             let wait = match round.claim().await {
                 Ok(wait) => wait,
                 Err(error) => {
-                    tracing::error!(%error, "deliveries could not be claimed");
+                    tracing::error!(%error, "webhook deliveries could not be claimed; retrying");
                     FALLBACK
                 }
             };
@@ -214,7 +214,7 @@ impl<'a> Round<'a> {
                 if recorded.lost > 0 {
                     tracing::warn!(
                         lost = recorded.lost,
-                        "attempts took longer than their lease; they are repeated"
+                        "webhook attempts took longer than their lease; they are repeated"
                     );
                 }
                 for (endpoint, why) in recorded.disabled {
@@ -222,7 +222,9 @@ impl<'a> Round<'a> {
                     tracing::error!(%endpoint, why, "a webhook endpoint is disabled; enable it when it works again");
                 }
             }
-            Err(error) => tracing::error!(%error, "attempts could not be recorded; they are repeated"),
+            Err(error) => {
+                tracing::error!(%error, "webhook attempts could not be recorded; they are repeated")
+            }
         }
         self.courier.trace(&ended).await;
         let mut late = Vec::new();
@@ -264,7 +266,7 @@ impl<'a> Round<'a> {
             }
             Err(error) => {
                 let delivery = self.sending.remove(&error.id())?;
-                tracing::error!(delivery = %delivery.id, %error, "an attempt to deliver failed inside");
+                tracing::error!(delivery = %delivery.id, %error, "an attempt to deliver a webhook panicked; it is repeated");
                 if let Some(item) = self.lines.end(&delivery) {
                     self.send(item);
                 }
@@ -287,7 +289,7 @@ impl<'a> Round<'a> {
 
     async fn give_back(&self, deliveries: &[Delivery]) {
         if let Err(error) = self.courier.store.give_back_deliveries(deliveries).await {
-            tracing::warn!(%error, "deliveries that were not sent wait until their lease is over");
+            tracing::warn!(%error, "webhook deliveries that were not sent wait until their lease ends");
         }
     }
 }

@@ -20,6 +20,7 @@ use super::sign::SigningSecret;
 use crate::domain::address::AddressRules;
 use crate::domain::retry_after;
 use crate::domain::secrets::Secrets;
+use crate::domain::unreached::{place, unreached};
 
 /// The longest piece of a receiver's answer that an error shows, in characters.
 const MAX_EXCERPT: usize = 200;
@@ -116,7 +117,7 @@ impl Destination {
             return Err(SendError::Unsendable("there is no secret to sign it with"));
         }
         HeaderValue::from_str(&signatures.join(" "))
-            .map_err(|_| SendError::Unsendable("the signature can't stand in a header"))
+            .map_err(|_| SendError::Unsendable("the signature can't be sent in a header"))
     }
 }
 
@@ -234,12 +235,7 @@ impl Sender {
     pub async fn probe(&self, url: &Url, timeout: Duration) -> Result<u16, SendError> {
         let sent = self.open.of(url)?.head(url.clone()).timeout(timeout).send().await;
         sent.map(|response| response.status().as_u16()).map_err(|error| {
-            if error.is_timeout() {
-                SendError::Timeout(timeout)
-            } else {
-                // For a person: what happened at last, without the layers that it came through.
-                SendError::Transport(chain(&error).last().map(ToString::to_string).unwrap_or_default())
-            }
+            if error.is_timeout() { SendError::Timeout(timeout) } else { SendError::Transport(lost(error)) }
         })
     }
 
@@ -263,8 +259,8 @@ impl Sender {
         payload: &str,
     ) -> Result<Response, SendError> {
         let client = self.client(to)?;
-        let id_header =
-            HeaderValue::from_str(id).map_err(|_| SendError::Unsendable("the id can't stand in a header"))?;
+        let id_header = HeaderValue::from_str(id)
+            .map_err(|_| SendError::Unsendable("the id can't be sent in a header"))?;
         let signature = to.signature(id, timestamp, payload)?;
         let sent = client
             .post(to.url.clone())
@@ -282,7 +278,7 @@ impl Sender {
             } else if error.is_timeout() && !error.is_connect() {
                 SendError::Timeout(to.timeout)
             } else {
-                SendError::Transport(causes(&error.without_url()))
+                SendError::Transport(lost(error))
             }
         })
     }
@@ -337,6 +333,15 @@ fn wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 fn excerpt(body: &str) -> String {
     let words = body.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ").chars().take(MAX_EXCERPT).collect()
+}
+
+/// Why there was no connection, or what broke it.
+fn lost(error: reqwest::Error) -> String {
+    match error.url().filter(|_| error.is_connect()).map(place) {
+        // What happened at last, without the layers that it came through.
+        Some(place) => unreached(&place, &chain(&error).last().map(ToString::to_string).unwrap_or_default()),
+        None => causes(&error.without_url()),
+    }
 }
 
 /// An error's own words and those of its causes, on one line.

@@ -51,9 +51,9 @@ pub enum Refusal {
     Missing(&'static str),
     #[error("{0} is empty")]
     Empty(&'static str),
-    #[error("{0} is there more than once")]
+    #[error("{0} is sent more than once")]
     Repeated(&'static str),
-    #[error("{0} holds what is no text")]
+    #[error("{0} is not text")]
     NotText(&'static str),
     #[error("webhook-timestamp is not a whole number of seconds")]
     NotATime,

@@ -43,5 +43,5 @@ async fn what_no_whole_answer_ever_told_of_is_not_called_gone() {
     test.assert_all_struck();
     let job = &test.jobs(purge).await[0];
     let said = job["lastError"]["message"].as_str().unwrap();
-    assert_eq!(said, "the answer is not whole: it has isPartial", "{job}");
+    assert_eq!(said, "the answer is not complete: it has isPartial", "{job}");
 }

@@ -8,6 +8,7 @@ mod blocked;
 mod books;
 mod breaker;
 mod chaos;
+mod clients;
 mod commands;
 mod conflicts;
 mod crash;

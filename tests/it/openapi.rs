@@ -204,6 +204,64 @@ fn properties(document: &Value, schema: &Value) -> BTreeMap<String, Value> {
     all
 }
 
+/// Generators of clients drop a call whose enum has anything but texts, and give what has no name one of their own.
+#[test]
+fn enums_are_texts_calls_are_named_once_and_groups_are_described() {
+    let document: Value = serde_json::from_str(&api::document_json().unwrap()).unwrap();
+    let mut open = vec![&document];
+    while let Some(value) = open.pop() {
+        if let Some(words) = value.get("enum").and_then(Value::as_array) {
+            assert!(words.iter().all(Value::is_string), "{value}");
+        }
+        open.extend(value.as_object().into_iter().flat_map(|members| members.values()));
+        open.extend(value.as_array().into_iter().flatten());
+    }
+    let described: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+    let mut names = Vec::new();
+    for place in ["paths", "webhooks"] {
+        for (path, calls) in document[place].as_object().unwrap() {
+            for call in calls.as_object().unwrap().values() {
+                names.push(call["operationId"].as_str().unwrap());
+                assert!(described.contains(&&call["tags"][0]), "{path}: {}", call["tags"]);
+            }
+        }
+    }
+    let calls = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert!(names.len() == calls && names.iter().all(|name| !name.contains('_')), "{names:?}");
+}
+
+/// A page names the schema of its rows.
+#[test]
+fn rows_of_pages_have_types_of_their_own() {
+    let document: Value = serde_json::from_str(&api::document_json().unwrap()).unwrap();
+    let pages = document["components"]["schemas"].as_object().unwrap().iter();
+    let pages: Vec<_> = pages.filter_map(|(name, page)| Some((name.strip_prefix("Page_")?, page))).collect();
+    assert!(pages.len() > 5, "{pages:?}");
+    for (item, page) in pages {
+        let named = format!("#/components/schemas/{item}");
+        assert_eq!(page["properties"]["items"]["items"]["$ref"], named);
+    }
+}
+
+#[test]
+fn outcomes_and_codes_are_explained_as_in_the_architecture() {
+    let document: Value = serde_json::from_str(&api::document_json().unwrap()).unwrap();
+    let told = document["components"]["schemas"]["Outcome"]["description"].as_str().unwrap();
+    let section = include_str!("../../docs/architecture.md")
+        .split("## ")
+        .find(|part| part.starts_with("Outcomes and codes"));
+    let rows: Vec<&str> = section.unwrap().lines().filter(|line| line.starts_with("| `")).collect();
+    assert!(rows.len() > 30, "{rows:?}");
+    let told_rows: Vec<&str> = told.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(told_rows.len(), rows.len());
+    for (row, told) in rows.iter().zip(told_rows) {
+        // The document leaves out which outcomes are final.
+        assert!(row.starts_with(told), "{row}\n{told}");
+    }
+}
+
 fn collect(value: &Value, references: &mut Vec<String>) {
     match value {
         Value::Object(members) => {

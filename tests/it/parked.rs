@@ -127,7 +127,7 @@ async fn what_can_not_be_read_before_its_validation_is_parked_and_all_else_is_pu
     let body = parked(&test, purge).await;
     assert_eq!((&body["state"], &body["parked"]["slices"]), (&json!("running"), &json!(1)), "{body}");
     assert_eq!(body["parked"]["conversations"], 500);
-    let error = "the outcome byte at position 0 is 0x0f, which stands for no outcome";
+    let error = "the outcome byte at position 0 is 0x0f, which is not an outcome";
     assert_eq!(body["parked"]["error"], error);
     assert_eq!(test.endings(purge).await, endings([("pending ", 500), ("purged gone", 2)]));
     assert!(events(&test, purge).await.contains(&"slice_parked".to_owned()));

@@ -70,7 +70,7 @@ async fn what_a_blind_client_is_not_shown_after_a_job_is_not_called_purged() {
     assert!(detail.contains("divisions") && detail.contains("/orgs/default/resume"), "{detail}");
     assert_eq!((&body["counts"]["submitted"], &body["counts"]["purged"]), (&json!(3), &json!(0)), "{body}");
     let job = &test.jobs(purge).await[0];
-    assert!(job["lastError"]["message"].as_str().unwrap().contains("known to exist"), "{job}");
+    assert!(job["lastError"]["message"].as_str().unwrap().contains("which exists"), "{job}");
     let org = test.get("/orgs/default").await;
     assert_eq!(
         (&org["blocked"]["code"], &org["blocked"]["call"]),

@@ -104,7 +104,7 @@ fn told(id: Uuid, came: &TestBody) -> Markup {
         ("Error", text_if_any(came.error.as_deref())),
     ];
     html! {
-        @if came.delivered { p.notice.good { "The receiver took it." } } @else { p.notice.bad { "The receiver did not take it." } }
+        @if came.delivered { p.notice.good { "It was delivered." } } @else { p.notice.bad { "The receiver did not take it." } }
         (facts(&rows))
         p { a.button href={ "/admin/webhooks/endpoints/" (id) } { "Back to the endpoint" } }
     }

@@ -19,13 +19,13 @@ pub(in crate::api) struct DeliveryBody {
     webhook_id: Uuid,
     /// What it tells.
     event: EventType,
-    /// The org that it tells of; null: of none.
+    /// The org that it is about; null if none.
     org: Option<String>,
-    /// The purge whose end it tells.
+    /// The purge that ended.
     purge_id: Option<Uuid>,
-    /// Genesys' id of the job whose end it tells.
+    /// Genesys' id of the job that ended.
     job_id: Option<String>,
-    /// Whom it is for. `retention`: the operator's own receiver.
+    /// The endpoint that it is for; `retention` is the operator's own receiver.
     endpoint: String,
     state: DeliveryState,
     /// How many attempts were recorded.
@@ -33,15 +33,15 @@ pub(in crate::api) struct DeliveryBody {
     created_at: Timestamp,
     /// When it is sent next; null unless it is pending.
     next_attempt_at: Option<Timestamp>,
-    /// When the receiver took it.
+    /// When it was delivered.
     delivered_at: Option<Timestamp>,
-    /// How the last attempt was answered; null: not at all.
+    /// The status of the last answer; null if there was none.
     last_status: Option<i32>,
-    /// Why the last attempt failed; null: it did not.
+    /// Why the last attempt failed; null if it did not.
     last_error: Option<String>,
 }
 
-/// A delivery, what it sends, and what became of each attempt.
+/// A delivery, what it sends, and its attempts.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = WebhookDeliveryWithAttempts)]
@@ -54,7 +54,7 @@ pub(in crate::api) struct WholeDelivery {
     pub(super) attempts: Vec<AttemptBody>,
 }
 
-/// What became of one attempt.
+/// The result of one attempt.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = WebhookAttempt)]
@@ -63,12 +63,12 @@ pub(in crate::api) struct AttemptBody {
     attempt: i32,
     /// When it began.
     at: Timestamp,
-    /// How it was answered; null: not at all.
+    /// The status of the answer; null if there was none.
     status: Option<i32>,
     latency_seconds: f64,
-    /// How the body of the answer begins, up to 4 KiB; what may be a secret of the receiver's address is struck out.
+    /// The start of the answer's body, up to 4 KiB; what may be a secret from the receiver's URL is removed.
     response: Option<String>,
-    /// Why it failed; null: the receiver took it.
+    /// Why it failed; null if it was delivered.
     error: Option<String>,
 }
 

@@ -10,9 +10,9 @@ use crate::api::extract::{NoQuery, PathId};
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
 
-/// Read a webhook delivery, what it sends, and what became of each attempt.
+/// Read a webhook delivery, what it sends, and its attempts.
 ///
-/// Attempts from before an upgrade to this version were not logged; they are counted.
+/// Attempts from before the upgrade to this version were counted, but not logged.
 #[utoipa::path(
     get, path = "/webhook-deliveries/{id}", tag = "webhooks",
     params(("id" = uuid::Uuid, Path, description = "The delivery.")),

@@ -23,13 +23,13 @@ use crate::store::deliveries::list::Wanted;
 pub(in crate::api) struct DeliveriesPage {
     /// Only those in this state.
     state: Option<DeliveryState>,
-    /// Only those that tell of this purge: of its end, or of a job that carried some of it.
+    /// Only those about this purge: its end, or the end of one of its jobs.
     purge: Option<Uuid>,
-    /// Only those that were written at this time or later.
+    /// Only those from this time or later.
     since: Option<Timestamp>,
     /// Only those for this endpoint; `retention` is the operator's own receiver.
     endpoint: Option<String>,
-    /// Rows a page, 1 to 1000.
+    /// Rows per page, 1 to 1000.
     limit: Option<usize>,
     /// The `nextCursor` of the page before.
     cursor: Option<String>,
@@ -46,9 +46,9 @@ struct Filters<'a> {
 
 /// List webhook deliveries, newest first.
 ///
-/// What is of no org is shown to keys that reach every org alone. A page with few or no rows may still have a `nextCursor`: of
-/// the many deliveries of a purge so many are looked through at a time for those in a state. A purge that the key does not
-/// reach is one that does not exist: it has no deliveries.
+/// Deliveries of no org are only shown to keys that reach every org. A page with few or no rows may still have a
+/// `nextCursor`: a page looks through a limited number of the deliveries of a purge. A purge that the key does not
+/// reach has no deliveries here, like one that does not exist.
 #[utoipa::path(
     get, path = "/webhook-deliveries", tag = "webhooks",
     params(DeliveriesPage),

@@ -25,38 +25,39 @@ use crate::store::keys::By;
 /// The list of what is sent again, to which a cursor belongs.
 const LIST: &str = "redeliver";
 
-/// Which deliveries are sent again.
+/// Which deliveries to redeliver.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct RedeliverOrder {
-    /// Those that were written at this time or later.
+    /// Those from this time or later.
     since: Timestamp,
     /// Those that were given up.
     state: Redeliverable,
-    /// The `nextCursor` of the answer before, to the same order.
+    /// The `nextCursor` of the previous answer, with the same body.
     cursor: Option<String>,
 }
 
-/// What is sent again without being named.
+/// How many deliveries are redelivered without being named.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::api) enum Redeliverable {
     Dead,
 }
 
-/// How many deliveries are sent again.
+/// How many deliveries are redelivered.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct RedeliveredBody {
     redelivered: u64,
-    /// There may be more: the same order with this `cursor` goes on. Null: these were all.
+    /// Continue with this `cursor` and the same body; null at the end.
     next_cursor: Option<String>,
 }
 
-/// Send a webhook again.
+/// Redeliver a webhook.
 ///
-/// It is sent now, under the same `webhook-id`, and its schedule begins anew, whether it was dead, delivered or pending. Where an
-/// attempt is under way nobody sends beside it; if it fails, the delivery is sent again at once.
+/// It is sent now, with the same `webhook-id`, and its schedule starts again, whether it was dead, delivered or
+/// pending. If an attempt is under way, no second one starts; if that attempt fails, the delivery is sent again at
+/// once.
 #[utoipa::path(
     post, path = "/webhook-deliveries/{id}/redeliver", tag = "webhooks",
     params(("id" = uuid::Uuid, Path, description = "The delivery.")),
@@ -93,10 +94,10 @@ pub(crate) async fn again(
     Ok(redelivered.delivery)
 }
 
-/// Send again every webhook that was given up since a time.
+/// Redeliver every webhook that was given up since a time.
 ///
-/// Each is sent now, under the same `webhook-id`, and its schedule begins anew. One request has 10,000 of them sent at most, the
-/// oldest first; `nextCursor` leads to the next. One that dies again meanwhile is not among those.
+/// Each is sent now, with the same `webhook-id`, and its schedule starts again. One request redelivers at most 10,000,
+/// the oldest first; `nextCursor` continues. It skips those that were given up again in the meantime.
 #[utoipa::path(
     post, path = "/webhook-deliveries/redeliver", tag = "webhooks",
     request_body = RedeliverOrder,

@@ -29,39 +29,39 @@ pub(in crate::api) struct EndpointBody {
     id: Uuid,
     url: String,
     description: Option<String>,
-    /// What it is told of; null: of everything.
+    /// The events that it gets; null: all of them.
     events: Option<Vec<Told>>,
-    /// Of which orgs; null: of every one.
+    /// The orgs whose events it gets; null: all.
     orgs: Option<Vec<String>>,
-    /// The purge that named it, and of which alone it is told; null: it was registered.
+    /// The purge that named it, whose events it gets; null if it was registered.
     purge_id: Option<Uuid>,
     enabled: bool,
     disabled_at: Option<Timestamp>,
-    /// Why the service disabled it; null: somebody did, or nobody.
+    /// Why the service disabled it; null if it did not.
     disabled_reason: Option<String>,
     signing: Signing,
-    /// What the receiver checks signatures with, where it is a public key (`whpk_`).
+    /// The public key (`whpk_`) that verifies signatures, if it signs with one.
     public_key: Option<String>,
-    /// Until when the secret before signs, too.
+    /// Until when the old secret signs too.
     previous_secret_until: Option<Timestamp>,
     /// Attempts in a row that failed.
     failures: i32,
     failing_since: Option<Timestamp>,
-    /// So many failed that nothing is sent before.
+    /// Too many attempts failed: nothing is sent before this time.
     resting_until: Option<Timestamp>,
     created_by: String,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
 
-/// An endpoint with its secret, which is told this once.
+/// An endpoint with its secret, which is shown once.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = WebhookEndpointWithSecret)]
 pub(in crate::api) struct EndpointWithSecret {
     #[serde(flatten)]
     endpoint: EndpointBody,
-    /// What the receiver checks signatures with (`whsec_`); null where it has a public key.
+    /// The secret (`whsec_`) that verifies signatures; null if there is a public key.
     secret: Option<String>,
 }
 

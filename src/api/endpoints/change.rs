@@ -17,7 +17,7 @@ use crate::domain::endpoints::Told;
 use crate::store::endpoints::{Change, Changed, Wish};
 use crate::store::keys::By;
 
-/// What is to be other.
+/// What to change.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = WebhookEndpointChange)]
@@ -27,30 +27,30 @@ pub(in crate::api) struct EndpointChange {
     #[serde(default)]
     #[schema(schema_with = fields::description)]
     description: Wish<String>,
-    /// What it is told of; null: of everything.
+    /// The events that it gets; null: all of them.
     #[serde(default)]
     #[schema(value_type = Option<Vec<Told>>, min_items = 1)]
     events: Wish<Vec<Told>>,
-    /// Of which orgs; null: of all that the key reaches.
+    /// The orgs whose events it gets; null: all that the key reaches.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>, min_items = 1)]
     orgs: Wish<Vec<String>>,
-    /// False: what waits for it is given up, and it is told of nothing more.
+    /// False: deliveries that wait for it are given up, and it gets no more events.
     enabled: Option<bool>,
 }
 
 /// Change a webhook endpoint.
 ///
-/// What is left out stays as it is. One that is enabled again, or gets another address, is tried at once. Whatever waits for one
-/// that is disabled is given up; it can be sent again.
+/// Fields that are left out do not change. An endpoint that is enabled again, or gets another URL, is tried at once.
+/// Deliveries that wait for a disabled endpoint are given up; they can be redelivered.
 #[utoipa::path(
     patch, path = "/webhook-endpoints/{id}", tag = "webhooks",
     params(("id" = uuid::Uuid, Path, description = "The endpoint.")),
-    request_body(content = Option<EndpointChange>, description = "May be left out, or null: nothing changes."),
+    request_body(content = Option<EndpointChange>, description = "May be left out, or null to change nothing."),
     responses(
         (status = 200, description = "The endpoint, as it is now.", body = EndpointBody),
         (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`"),
-        (status = 404, description = "`not_found`: also where the key does not reach every org of it"),
+        (status = 404, description = "`not_found`: also if the key does not reach all of its orgs"),
         (status = 413, description = "`body_too_large`"),
         (status = 415, description = "`unsupported_media_type`"),
         (status = 422, description = "`invalid_request`"),

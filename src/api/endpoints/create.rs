@@ -30,19 +30,18 @@ pub(crate) struct NewEndpointBody {
     pub(crate) url: String,
     #[schema(schema_with = fields::description)]
     pub(crate) description: Option<String>,
-    /// What it is told of; left out: of everything.
+    /// The events that it gets; left out: all of them.
     #[schema(min_items = 1)]
     pub(crate) events: Option<Vec<Told>>,
-    /// Of which orgs; left out: of all that the key reaches.
+    /// The orgs whose events it gets; left out: all that the key reaches.
     #[schema(min_items = 1)]
     pub(crate) orgs: Option<Vec<String>>,
     #[serde(default = "yes")]
     #[schema(default = true)]
     pub(crate) enabled: bool,
-    /// What signs; left out: `hmac`.
+    /// How it signs; left out: `hmac`.
     pub(crate) signing: Option<Signing>,
-    /// A secret of the receiver's own, `whsec_` and 24 to 64 bytes in base64, or `whsk_` and a private key; left out: one is
-    /// made.
+    /// Your own secret: `whsec_` and 24 to 64 bytes in base64, or `whsk_` and a private key. Left out: one is made.
     pub(crate) secret: Option<String>,
 }
 
@@ -52,15 +51,15 @@ const fn yes() -> bool {
 
 /// Register a webhook endpoint.
 ///
-/// The answer tells its secret, this once. What happens from then on is sent to it, signed as the Standard Webhooks
-/// specification says.
+/// The answer shows its secret once. It gets every event from then on, signed as in the Standard Webhooks
+/// specification.
 #[utoipa::path(
     post, path = "/webhook-endpoints", tag = "webhooks",
     request_body = NewEndpointBody,
     responses(
         (status = 201, description = "Registered.", body = EndpointWithSecret, headers(("Location" = String, description = "Where to read it."))),
         (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`"),
-        (status = 409, description = "`too_many_endpoints`: delete one that is not needed any more"),
+        (status = 409, description = "`too_many_endpoints`: delete one that is no longer needed"),
         (status = 413, description = "`body_too_large`"),
         (status = 415, description = "`unsupported_media_type`"),
         (status = 422, description = "`invalid_request`"),
@@ -100,7 +99,7 @@ pub(crate) async fn register(
     let interest = Interest { events, orgs };
     let new = NewEndpoint { url, description: body.description, interest, enabled: body.enabled, secret };
     let Some(endpoint) = state.store.create_endpoint(&caller.reach, &new, by).await? else {
-        let detail = format!("{MOST} endpoints are registered; delete one that is not needed any more");
+        let detail = format!("{MOST} endpoints are registered; delete one that is no longer needed");
         return Err(Problem::new(StatusCode::CONFLICT, "too_many_endpoints", detail));
     };
     tracing::info!(endpoint = %endpoint.id, by = caller.name, "a webhook endpoint is registered");

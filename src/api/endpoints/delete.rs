@@ -15,13 +15,13 @@ use crate::store::keys::By;
 
 /// Delete a webhook endpoint.
 ///
-/// Whatever waits for it is given up. Its deliveries stay on record.
+/// Deliveries that wait for it are given up; they stay on record.
 #[utoipa::path(
     delete, path = "/webhook-endpoints/{id}", tag = "webhooks",
     params(("id" = uuid::Uuid, Path, description = "The endpoint.")),
     responses(
         (status = 204, description = "Deleted."),
-        (status = 404, description = "`not_found`: also where the key does not reach every org of it"),
+        (status = 404, description = "`not_found`: also if the key does not reach all of its orgs"),
     )
 )]
 pub(in crate::api) async fn delete_webhook_endpoint(

@@ -23,9 +23,7 @@ pub(in crate::api) fn url() -> Object {
         .schema_type(Type::String)
         .max_length(Some(LONGEST_URL))
         .pattern(Some("^[Hh][Tt][Tt][Pp][Ss]?://"))
-        .description(Some(
-            "Where it listens: http or https, without user and password, at an address that everybody can reach.",
-        ))
+        .description(Some("Its URL: http or https, without user and password, at a public address."))
         .build()
 }
 
@@ -90,7 +88,7 @@ pub(super) fn check_secret(
 ) -> SecretString {
     let Some(secret) = secret else { return (state.hooks.new_secret)(signing.unwrap_or_default()).into() };
     if signing.is_some() {
-        errors.push(FieldError::new("/signing", "is told by the secret; leave one of the two out"));
+        errors.push(FieldError::new("/signing", "is decided by the secret; leave one of the two out"));
     }
     if let Err(error) = SigningSecret::parse(&secret) {
         errors.push(FieldError::new("/secret", error.to_string()));

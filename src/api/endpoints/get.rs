@@ -16,7 +16,7 @@ use crate::api::state::ApiState;
     params(("id" = uuid::Uuid, Path, description = "The endpoint.")),
     responses(
         (status = 200, description = "The endpoint.", body = EndpointBody),
-        (status = 404, description = "`not_found`: also where the key does not reach every org of it"),
+        (status = 404, description = "`not_found`: also if the key does not reach all of its orgs"),
     )
 )]
 pub(in crate::api) async fn get_webhook_endpoint(

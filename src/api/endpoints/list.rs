@@ -12,7 +12,7 @@ use crate::api::state::ApiState;
 
 /// List the registered webhook endpoints, newest first.
 ///
-/// Those that a purge named are not among them: they are found by their id.
+/// Endpoints that a purge named are not listed; read them by their id.
 #[utoipa::path(
     get, path = "/webhook-endpoints", tag = "webhooks",
     params(WhichPage),

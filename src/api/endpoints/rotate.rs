@@ -20,15 +20,15 @@ use crate::store::keys::By;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct SecretRotation {
-    /// What signs; left out: `hmac`.
+    /// How it signs; left out: `hmac`.
     signing: Option<Signing>,
-    /// A secret of the receiver's own; left out: one is made.
+    /// Your own secret; left out: one is made.
     secret: Option<String>,
 }
 
-/// Give a webhook endpoint another secret.
+/// Replace the secret of a webhook endpoint.
 ///
-/// The answer tells it, this once. For 24 hours every webhook is signed by the secret before, too.
+/// The answer shows it once. For 24 hours every webhook is also signed with the old secret.
 #[utoipa::path(
     post, path = "/webhook-endpoints/{id}/rotate-secret", tag = "webhooks",
     params(("id" = uuid::Uuid, Path, description = "The endpoint.")),
@@ -36,7 +36,7 @@ pub(in crate::api) struct SecretRotation {
     responses(
         (status = 200, description = "The endpoint with its new secret.", body = EndpointWithSecret),
         (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`"),
-        (status = 404, description = "`not_found`: also where the key does not reach every org of it"),
+        (status = 404, description = "`not_found`: also if the key does not reach all of its orgs"),
         (status = 413, description = "`body_too_large`"),
         (status = 415, description = "`unsupported_media_type`"),
         (status = 422, description = "`invalid_request`"),

@@ -15,33 +15,33 @@ use crate::domain::events::Ping;
 use crate::domain::keys::Reach;
 use crate::webhooks::Sent;
 
-/// What came of a `ping`.
+/// The result of a `ping`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = WebhookTest)]
 pub(crate) struct TestBody {
     /// The `webhook-id` of the `ping`.
     webhook_id: Uuid,
-    /// The receiver took it.
+    /// It was delivered.
     pub(crate) delivered: bool,
-    /// How it was answered; null: not at all.
+    /// The status of the answer; null if there was none.
     pub(crate) status: Option<u16>,
     pub(crate) latency_seconds: f64,
-    /// How the body of the answer begins, up to 4 KiB; what may be a secret of the receiver's address is struck out.
+    /// The start of the answer's body, up to 4 KiB; what may be a secret from the receiver's URL is removed.
     pub(crate) response: Option<String>,
-    /// Why it failed; null: the receiver took it.
+    /// Why it failed; null if it was delivered.
     pub(crate) error: Option<String>,
 }
 
 /// Send a `ping` to a webhook endpoint now.
 ///
-/// It is signed like every webhook, is sent once, and is no delivery. An endpoint that is disabled can be tested.
+/// It is signed like every webhook, is sent once, and does not count as a delivery. A disabled endpoint can be tested.
 #[utoipa::path(
     post, path = "/webhook-endpoints/{id}/test", tag = "webhooks",
     params(("id" = uuid::Uuid, Path, description = "The endpoint.")),
     responses(
-        (status = 200, description = "What came of it, whatever it was.", body = TestBody),
-        (status = 404, description = "`not_found`: also where the key does not reach every org of it"),
+        (status = 200, description = "The result, whatever it is.", body = TestBody),
+        (status = 404, description = "`not_found`: also if the key does not reach all of its orgs"),
     )
 )]
 pub(in crate::api) async fn test_webhook_endpoint(

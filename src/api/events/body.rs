@@ -15,7 +15,7 @@ use crate::store::views::feed::FeedRow;
 pub(in crate::api) struct FeedEventBody {
     /// Its number in the feed: by the order of commits, from 1. Those of all orgs together have no gaps.
     no: i64,
-    /// The `webhook-id` of the webhooks that tell of it.
+    /// The `webhook-id` of its webhooks.
     id: Uuid,
     /// What happened.
     #[serde(rename = "type")]
@@ -24,9 +24,9 @@ pub(in crate::api) struct FeedEventBody {
     /// The name of the key, or `engine`.
     #[schema(example = "engine")]
     actor: String,
-    /// The request that did it.
+    /// The id of the request that did it.
     request_id: Option<String>,
-    /// None: it is of no org, or of several.
+    /// None if it is about no org, or about several.
     org: Option<String>,
     purge_id: Option<Uuid>,
     /// Its number within the purge.
@@ -36,7 +36,7 @@ pub(in crate::api) struct FeedEventBody {
     /// Our id of that job.
     our_job_id: Option<Uuid>,
     hold_id: Option<Uuid>,
-    /// What is said of it; the members depend on the type.
+    /// Details; the members depend on the type.
     #[schema(value_type = std::collections::BTreeMap<String, serde_json::Value>)]
     payload: serde_json::Value,
 }

@@ -29,10 +29,10 @@ const LIST: &str = "events";
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct FeedPage {
-    /// Only events after this one: its `no`; 0, or nothing, for all there are. Or a time (RFC 3339): all events of that time
-    /// and later, among them those that were begun before and committed after it; a few of before may come too.
+    /// Only events after this one, by its `no`; 0 or left out for all. Or a time (RFC 3339): all events of that time
+    /// and later, including those that began before and were committed after it; a few earlier ones may be included.
     since: Option<String>,
-    /// Rows a page, 1 to 1000.
+    /// Rows per page, 1 to 1000.
     limit: Option<usize>,
     /// The `nextCursor` of the page before; goes before `since`.
     cursor: Option<String>,
@@ -40,9 +40,9 @@ pub(in crate::api) struct FeedPage {
 
 /// List all events, in the order of their commits and without gaps.
 ///
-/// Whoever was away asks for those since the last `no` that he has seen, page after page until one has no `nextCursor`, and
-/// later goes on from the last `no`. No event that is committed later gets a lower number. Events are kept as long as the
-/// history. Of events of no org, or of several, keys that are limited to orgs learn nothing.
+/// To catch up, ask for the events since the last `no` that you saw, page by page until a page has no `nextCursor`, and
+/// continue later from the last `no`. No event that is committed later gets a lower number. Events are kept as long as
+/// the history. Keys that are limited to orgs do not see events of no org or of several.
 ///
 /// With `Accept: text/event-stream` events are told live (Server-Sent Events), and `limit` and `cursor` are refused. Each is a
 /// message whose `id` is its `no`, whose `event` is its `type`, and whose data are those of a page. A stream begins after
@@ -54,15 +54,15 @@ pub(in crate::api) struct FeedPage {
         ("Last-Event-ID" = Option<String>, Header, description = "Streams only: the `id` of the last event that the client has."),
     ),
     responses(
-        (status = 200, description = "A page of events, or all of them as they happen.", content(
+        (status = 200, description = "A page of events, or a stream of all of them.", content(
             (Page<FeedEventBody> = "application/json"),
             (String = "text/event-stream", example = json!(
                 "id: 4711\nevent: purge_paused\ndata: {\"no\":4711, ...}\n\n"
             )),
         )),
-        (status = 400, description = "`invalid_query`, `invalid_header`; also where one of them is a number that no event has yet"),
+        (status = 400, description = "`invalid_query`, `invalid_header`; also if a number is higher than that of any event"),
         (status = 406, description = "`not_acceptable`"),
-        (status = 503, description = "`unavailable`; also where too many listen already, with this key or in all"),
+        (status = 503, description = "`unavailable`; also if too many streams are open, with this key or in total"),
     )
 )]
 pub(in crate::api) async fn list_events(
@@ -103,7 +103,7 @@ async fn page(state: &ApiState, reach: &Reach, wanted: &FeedPage) -> Result<Resp
 async fn begin(state: &ApiState, headers: &HeaderMap, wanted: &FeedPage) -> Result<i64, Problem> {
     let paged = wanted.limit.map(|_| "limit").or(wanted.cursor.as_ref().map(|_| "cursor"));
     if let Some(name) = paged {
-        return Err(Problem::invalid_query(name, "is of pages; a stream tells everything"));
+        return Err(Problem::invalid_query(name, "is for pages; a stream has everything"));
     }
     let last = stream::last_event_id(headers)?;
     let after = match (last, &wanted.since) {

@@ -33,8 +33,7 @@ pub(super) async fn after(store: &Store, since: &str) -> Result<i64, Problem> {
 }
 
 /// Where a number was given to no event: whoever has it followed the feed of a database that is not this one any more.
-pub(super) const NOT_GIVEN: &str = "is higher than the number of any event: the database was restored, or this is another \
-                                    service; go on from a time";
+pub(super) const NOT_GIVEN: &str = "is higher than the number of any event: the database was restored, or this is another service; continue from a time";
 
 /// Whether the number was given to an event, or to all before the first.
 pub(super) const fn is_given(number: i64, end: i64) -> bool {

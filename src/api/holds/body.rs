@@ -17,11 +17,11 @@ pub(in crate::api) struct HoldBody {
     matter: String,
     /// The caller's own name for it.
     external_id: Option<String>,
-    /// It protects at present.
+    /// It is in force.
     active: bool,
     /// How many conversations it names.
     conversations: i32,
-    /// Where it protects, as far as the key reaches.
+    /// The orgs that it protects, of those that the key reaches.
     orgs: Vec<String>,
     created_by: String,
     created_at: Timestamp,

@@ -37,10 +37,10 @@ pub(in crate::api) struct NewHoldBody {
     /// The conversations, as UUIDs.
     #[schema(value_type = Vec<uuid::Uuid>, min_items = 1)]
     conversation_ids: Option<SentIds>,
-    /// The caller's own name for it: sent again while it is in force, it makes no second hold.
+    /// The caller's own id. Sent again while the hold is in force, it does not make a second hold.
     #[schema(schema_with = external_id)]
     external_id: Option<String>,
-    /// In which org; left out: in every org that the key reaches.
+    /// The org; left out: every org that the key reaches.
     org: Option<String>,
     /// Not supported yet.
     #[schema(schema_with = not_yet)]
@@ -50,7 +50,7 @@ pub(in crate::api) struct NewHoldBody {
 fn external_id() -> Object {
     optional_name(
         LONGEST_EXTERNAL_ID,
-        "The caller's own name for it: sent again while it is in force, it makes no second hold.",
+        "The caller's own id. Sent again while the hold is in force, it does not make a second hold.",
     )
     .build()
 }
@@ -67,7 +67,7 @@ fn matter() -> Object {
 pub(in crate::api) struct CreatedHold {
     #[serde(flatten)]
     hold: HoldBody,
-    /// No submit that names one of its conversations leaves after this moment.
+    /// No submit with one of its conversations leaves after this time.
     quiet_at: Timestamp,
     /// Conversations that are known to be gone, whoever deleted them, and those that a job may be deleting.
     too_late: Vec<Uuid>,
@@ -75,14 +75,14 @@ pub(in crate::api) struct CreatedHold {
 
 /// Create a legal hold.
 ///
-/// From the answer on nothing new is submitted that names its conversations; calls that were under way leave no later
-/// than `quietAt`. One with an `externalId` may be sent as often as you like: as long as it is in force it is found again, by
-/// the same key, and what it came too late for is told as it is now. Once released, it is made anew.
+/// Once this is answered, nothing new is submitted with its conversations; calls that were under way leave no later
+/// than `quietAt`. A hold with an `externalId` may be sent repeatedly: while it is in force, the same key gets it
+/// again, with the conversations that it is too late for now. Once it is released, a new one is made.
 #[utoipa::path(
     post, path = "/holds", tag = "holds",
     request_body = NewHoldBody,
     responses(
-        (status = 200, description = "The same is in force already under this `externalId`.", body = CreatedHold),
+        (status = 200, description = "The same hold is already in force under this `externalId`.", body = CreatedHold),
         (status = 201, description = "In force.", body = CreatedHold),
         (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`"),
         (status = 413, description = "`body_too_large`"),
@@ -159,8 +159,7 @@ pub(crate) async fn protect(
         Held::Before(created) => Ok((created, false)),
         Held::Misused(id) => {
             let detail = format!(
-                "hold {id} is in force under this externalId, of another matter, other conversations or other orgs; release \
-                 it first, or use another externalId"
+                "hold {id} is in force under this externalId with another matter, other conversations or other orgs; release it first, or use another externalId"
             );
             Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "external_id_reused", detail))
         }

@@ -26,7 +26,7 @@ use crate::store::keys::By;
     params(("id" = uuid::Uuid, Path, description = "The hold.")),
     responses(
         (status = 200, description = "Released.", body = HoldBody),
-        (status = 404, description = "`not_found`: also where the key does not reach every org of the hold"),
+        (status = 404, description = "`not_found`: also if the key does not reach all orgs of the hold"),
         (status = 409, description = "`already_released`"),
     )
 )]

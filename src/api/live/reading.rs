@@ -37,7 +37,7 @@ impl Live {
             let is_read: Result<(), StoreError> = read.await;
             if let Err(error) = is_read {
                 // Those who listen wait, and miss nothing.
-                tracing::debug!(%error, "what happens could not be read for those who listen");
+                tracing::debug!(%error, "events could not be read for open streams; retrying");
                 sleep(LOOKS).await;
             }
             let wait = (Instant::now() + UNTOLD).min(next_look.max(Instant::now()));

@@ -56,11 +56,11 @@ impl MetricsDesk {
         let readings = match tokio::time::timeout(PATIENCE, store.readings()).await {
             Ok(Ok(readings)) => Some(Arc::new(readings)),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "metrics are shown without those of the database");
+                tracing::warn!(%error, "the metrics of the database are missing");
                 None
             }
             Err(_) => {
-                tracing::warn!("the database did not answer in time; metrics are shown without its own");
+                tracing::warn!("the database did not answer in time; its metrics are missing");
                 None
             }
         };

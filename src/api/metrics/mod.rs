@@ -40,7 +40,7 @@ async fn check(State(state): State<ApiState>, request: Request, next: Next) -> R
             return next.run(request).await;
         }
         Ok(Ok(_)) => {
-            let detail = "metrics tell of every org; this key reaches only some";
+            let detail = "metrics are about every org; this key reaches only some of them";
             Refusal::Problem(Problem::new(StatusCode::FORBIDDEN, "no_org", detail))
         }
         Ok(Err(refusal)) => refusal,
@@ -56,8 +56,8 @@ async fn check(State(state): State<ApiState>, request: Request, next: Next) -> R
 
 /// The metrics of this process, for Prometheus.
 ///
-/// Every metric, its labels and what it means stand in docs/metrics.md. Needs a key with the scope `admin` that reaches
-/// every org, except where `telemetry.metrics` is `open`.
+/// docs/metrics.md describes every metric and its labels. Needs a key with the scope `admin` that reaches every org,
+/// unless `telemetry.metrics` is `open`.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations",
     responses(

@@ -15,7 +15,7 @@ use crate::store::views::orgs::{self, OrgRow};
 pub(in crate::api) struct OrgBody {
     name: String,
     limits: Limits,
-    /// Permits for calls that were taken in the last 60 seconds, by all processes; questions for tokens need none.
+    /// Permits for calls taken in the last 60 seconds, by all processes; calls for tokens need none.
     calls_last_minute: u32,
     /// Upstream jobs that hold one of its slots.
     live_jobs: i64,
@@ -24,28 +24,28 @@ pub(in crate::api) struct OrgBody {
     /// Purges that are not final.
     open_purges: i64,
     token: Token,
-    /// Why upstream refuses it or does not answer, where that is so: its work waits, and one try at a time is let through.
+    /// Why Genesys refuses it or does not answer, if so: its work waits, and one try at a time is let through.
     blocked: Option<Blocked>,
-    /// Who stopped it, where somebody did.
+    /// Who stopped it, if it is stopped.
     stopped: Option<Stopped>,
-    /// Upstream asked for silence until then (`Retry-After`).
+    /// Genesys asked to wait until then (`Retry-After`).
     closed_until: Option<Timestamp>,
 }
 
-/// What is kept to, as far as this process is configured.
+/// The limits in use, as this process is configured.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = OrgLimits)]
 struct Limits {
-    /// The most conversations that one job carries.
+    /// Maximum conversations per job.
     max_batch: usize,
-    /// The most conversations that one details call asks about.
+    /// Maximum conversations per details query.
     details_batch: usize,
     /// Live upstream jobs at the same time.
     max_concurrent_jobs: usize,
-    /// Calls a minute; null for no limit of our own.
+    /// Calls per minute; null for no limit of our own.
     requests_per_minute: Option<u32>,
-    /// Calls a minute that upstream's headers told last; the smaller of the two is kept to.
+    /// Calls per minute by the last headers of Genesys; the smaller of the two limits applies.
     allowed_per_minute: Option<u32>,
 }
 
@@ -54,9 +54,9 @@ struct Limits {
 #[serde(rename_all = "camelCase")]
 #[schema(as = OrgToken)]
 struct Token {
-    /// Since it was asked for; null where none was got yet.
+    /// Seconds since it was requested; null if there was none yet.
     age_seconds: Option<i64>,
-    /// Until upstream lets it expire; 0 once it has.
+    /// Seconds until it expires; 0 once it has.
     expires_in_seconds: Option<i64>,
 }
 
@@ -70,9 +70,9 @@ struct Blocked {
     code: String,
     /// What is missing, and what to do.
     detail: String,
-    /// What is refused, or had no answer last: `details`, `submit` or `poll`; `clock`, where clocks disagree; `sight`, where
-    /// answers lack what is known to exist; `conflicts`, where upstream protects too much that our checks do not find; `token`,
-    /// where the login gives none.
+    /// What is refused, or got no answer: `details`, `submit` or `poll`; `clock` if clocks disagree; `sight` if answers
+    /// lack conversations that exist; `conflicts` if Genesys protects too much that our checks do not find; `token` if
+    /// there is no token.
     #[schema(example = "submit")]
     call: String,
     since: Timestamp,

@@ -26,13 +26,13 @@ const LONGEST_REASON: usize = 1000;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct StopOrder {
-    /// Why, for the record and for whoever waits.
+    /// Why, for the record and for those who wait.
     #[schema(schema_with = reason)]
     reason: Option<String>,
 }
 
 fn reason() -> Object {
-    optional_text(LONGEST_REASON, "Why, for the record and for whoever waits.").build()
+    optional_text(LONGEST_REASON, "Why, for the record and for those who wait.").build()
 }
 
 /// An org after it was stopped.
@@ -41,15 +41,14 @@ fn reason() -> Object {
 pub(in crate::api) struct StoppedOrg {
     #[serde(flatten)]
     org: OrgBody,
-    /// No submit leaves after this moment, until the org goes on.
+    /// No submit leaves after this time, until the org is resumed.
     quiet_at: Timestamp,
 }
 
 /// Stop an org.
 ///
-/// From the answer on nothing is begun for it: no conversation is asked about first, none is submitted. Calls of earlier
-/// intents leave no later than `quietAt`. What runs upstream is followed to its end. Stopping again is no error: it tells another
-/// person's reason from then on.
+/// Once this is answered, nothing new starts for it: no conversation is checked for the first time, and none is
+/// submitted. Calls of earlier intents leave no later than `quietAt`. Upstream jobs that run are followed to their end. Stopping again is not an error: the new reason replaces the old one.
 #[utoipa::path(
     post, path = "/orgs/{org}/stop", tag = "orgs",
     params(("org" = String, Path, description = "The org.")),
@@ -108,10 +107,10 @@ pub(crate) async fn resume(state: &ApiState, reach: &Reach, by: By<'_>, org: &st
     Ok(())
 }
 
-/// Let a stopped org go on.
+/// Resume a stopped org.
 ///
-/// An org that is not stopped goes on anyway: that is no error. A block for too many conflicts (`too_many_conflicts`) is
-/// lifted, too.
+/// If the org is not stopped, that is not an error. A block for too many conflicts (`too_many_conflicts`) is lifted
+/// too.
 #[utoipa::path(
     post, path = "/orgs/{org}/resume", tag = "orgs",
     params(("org" = String, Path, description = "The org.")),

@@ -37,11 +37,11 @@ pub(in crate::api) struct PurgeBody {
     webhook_endpoint_id: Option<Uuid>,
     /// Why its work waits, where it does.
     blocked_reason: Option<BlockedReason>,
-    /// Why the service paused it, where no caller did: `not_found_share`, too much of it is not known upstream. Who resumes it
-    /// says that it is meant so.
+    /// Why the service paused it, if it was not a caller: `not_found_share` means that Genesys does not know too many
+    /// of its conversations. Resuming it confirms that this is intended.
     paused_reason: Option<BlockedReason>,
-    /// What of it can't be read from the database and waits for an operator, where anything does: nothing of it is submitted,
-    /// and the purge is not final before it is repaired. The counts tell how it stood last.
+    /// What can't be read from the database and waits for an operator, if anything: it is not submitted, and the purge
+    /// is not final until it is repaired. The counts have its last known outcomes.
     parked: Option<ParkedBody>,
 }
 
@@ -51,7 +51,7 @@ pub(in crate::api) struct PurgeBody {
 pub(in crate::api) struct AcceptedPurge {
     #[serde(flatten)]
     pub(super) purge: PurgeBody,
-    /// What the receiver at `webhookUrl` checks signatures with; told by this answer and by those to repeats of the request alone.
+    /// The secret that the receiver at `webhookUrl` verifies signatures with; only this answer and those to repeats of the request have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) webhook_secret: Option<String>,
 }
@@ -60,12 +60,12 @@ pub(in crate::api) struct AcceptedPurge {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Progress {
-    /// Conversations that reached a final outcome, a minute: in the last two to four minutes, or since the start where that
-    /// is not so long ago; of a final purge from its start to its end. Null before the start. After a rest of ten minutes
-    /// or more it begins anew.
+    /// Conversations per minute that reached a final outcome: over the last two to four minutes, or since the start if
+    /// that is more recent; of a final purge, from its start to its end. Null before the start. It starts again after a
+    /// pause of ten minutes or more.
     per_minute: Option<f64>,
-    /// When the last will, at this rate. Null where nothing can be said: not started, paused, blocked, stopped, final, or
-    /// nothing became final in the last minutes.
+    /// When the last conversation will, at this rate. Null if that is unknown: not started, paused, blocked, stopped,
+    /// final, or nothing became final in the last minutes.
     estimated_finish_at: Option<Timestamp>,
 }
 

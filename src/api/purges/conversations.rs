@@ -24,7 +24,7 @@ use crate::store::views::conversations::ConversationRow;
 pub(in crate::api) struct Filter {
     /// Only those with this outcome.
     outcome: Option<Outcome>,
-    /// Rows a page, 1 to 1000.
+    /// Rows per page, 1 to 1000.
     limit: Option<usize>,
     /// The `nextCursor` of the page before.
     cursor: Option<String>,
@@ -37,7 +37,7 @@ pub(in crate::api) struct Filter {
 pub(in crate::api) struct Conversation {
     conversation_id: Uuid,
     outcome: Outcome,
-    /// Why: a stable word.
+    /// Why: a stable code, which `Outcome` explains.
     code: Option<String>,
     /// More, for a person.
     detail: Option<String>,
@@ -65,7 +65,7 @@ impl From<ConversationRow> for Conversation {
 
 /// List the conversations of a purge.
 ///
-/// A page with few or no rows may still have a `nextCursor`: a filter is applied to so many conversations at a time.
+/// A page with few or no rows may still have a `nextCursor`: a page filters a limited number of conversations.
 #[utoipa::path(
     get, path = "/purges/{id}/conversations", tag = "purges",
     params(("id" = uuid::Uuid, Path, description = "The purge."), Filter),

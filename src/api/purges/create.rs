@@ -49,7 +49,7 @@ pub(in crate::api) struct NewPurgeBody {
     /// The conversations, as UUIDs; repeats count once.
     #[schema(value_type = Vec<uuid::Uuid>, min_items = 1)]
     conversation_ids: SentIds,
-    /// The org; may be left out where the key reaches only one.
+    /// The org; may be left out if the key reaches only one.
     org: Option<String>,
     /// Why, for the record.
     #[schema(schema_with = fields::reason)]
@@ -76,14 +76,14 @@ pub(in crate::api) struct NewPurgeBody {
 fn webhook_url() -> Object {
     let mut url = endpoints::fields::url();
     url.schema_type = SchemaType::from_iter([Type::String, Type::Null]);
-    url.description = Some("Where its end, and that of each of its jobs, is told to.".to_owned());
+    url.description = Some("A webhook URL for the end of the purge and of each of its jobs.".to_owned());
     url
 }
 
 /// Accept a purge.
 ///
 /// The ids come as JSON, or stream in any number as CSV (`text/csv`: a header with a column `conversationId`, other
-/// columns ignored, or one id a line) or NDJSON (`application/x-ndjson`: an id or an object with `conversationId` a
+/// columns ignored, or one id per line) or NDJSON (`application/x-ndjson`: an id or an object with `conversationId` a
 /// line), with the other fields in the query string. A bad line refuses the whole. In CSV a line is bad, too, where another
 /// id may stand in the place of the one that is meant: a row with text in more columns than the first line, or with fewer
 /// columns; without a header, an id in a second column; text behind a closing quote, or blanks before an opening one. The
@@ -92,7 +92,7 @@ fn webhook_url() -> Object {
     post, path = "/purges", tag = "purges",
     request_body(content((NewPurgeBody = "application/json"), (String = "text/csv", example = "conversationId,source\r\na1b2c3d4-e5f6-4890-abcd-ef1234567890,export\r\n"), (String = "application/x-ndjson", example = "{\"conversationId\": \"a1b2c3d4-e5f6-4890-abcd-ef1234567890\"}\n"))),
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable ASCII characters: a repeat of the request with this key within 7 days makes no second purge and gets the first answer again."),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable ASCII characters. A repeat of the request with this key within 7 days gets the first answer again and does not make a second purge."),
         ("org" = Option<String>, Query, description = "Uploads only: the org."),
         ("reason" = Option<String>, Query, description = "Uploads only: why."),
         ("reference" = Option<String>, Query, description = "Uploads only: the caller's own name for it."),
@@ -100,18 +100,18 @@ fn webhook_url() -> Object {
         ("dryRun" = Option<bool>, Query, description = "Uploads only: only find out what would be purged."),
         ("permanentDelete" = Option<bool>, Query, description = "Uploads only: true or left out."),
         ("expectedCount" = Option<u64>, Query, description = "Uploads only: how many ids are sent, repeats included."),
-        ("webhookUrl" = Option<String>, Query, description = "Uploads only: where its end, and that of each of its jobs, is told to."),
+        ("webhookUrl" = Option<String>, Query, description = "Uploads only: a webhook URL for the end of the purge and of each of its jobs."),
     ),
     responses(
-        (status = 202, description = "Accepted.", body = AcceptedPurge, headers(("Location" = String, description = "Where to read it."), ("Idempotent-Replayed" = Option<String>, description = "`true`: this answers a repeat."))),
-        (status = 401, description = "`no_key`: send a key in force; also where it was revoked before the purge was accepted"),
-        (status = 408, description = "`request_timeout`: no byte of the body came for too long, or it came too slowly (`intake.min_rate`) or took too long (`intake.upload_timeout`)"),
+        (status = 202, description = "Accepted.", body = AcceptedPurge, headers(("Location" = String, description = "Where to read it."), ("Idempotent-Replayed" = Option<String>, description = "`true` if this is the answer to a repeat."))),
+        (status = 401, description = "`no_key`: send a valid key; also if it was revoked before the purge was accepted"),
+        (status = 408, description = "`request_timeout`: the body stopped coming, or came too slowly (`intake.min_rate`) or took too long (`intake.upload_timeout`)"),
         (status = 400, description = "`invalid_json`, `invalid_query`, `invalid_idempotency_key`, `broken_body`"),
         (status = 403, description = "`missing_scope`, `no_org`"),
         (status = 413, description = "`body_too_large`, `too_many_ids`"),
         (status = 415, description = "`unsupported_media_type`"),
         (status = 422, description = "`invalid_request`, `invalid_lines`, `invalid_file`, `count_mismatch`, `idempotency_key_reused`, `not_supported_yet`"),
-        (status = 429, description = "`too_many_purges`: this key has sent as many purges within a minute, or has as many that have not ended, as one may (`intake.purges_per_minute`, `intake.open_purges_per_key`); send it again after `Retry-After`"),
+        (status = 429, description = "`too_many_purges`: this key reached `intake.purges_per_minute` or `intake.open_purges_per_key`; send it again after `Retry-After`"),
         (status = 503, description = "`unavailable`"),
         (status = 507, description = "`spool_full`"),
     )
@@ -226,7 +226,7 @@ async fn accept(
             }
             Accepted::Before(Before::Misused) => {
                 let detail =
-                    "this Idempotency-Key came before with another request; use a new key for a new purge";
+                    "this Idempotency-Key was used with another request; use a new key for a new purge";
                 return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail));
             }
             Accepted::NotYet if left.is_zero() => {
@@ -273,7 +273,7 @@ async fn upload(
 
 fn check_list(ids: SentIds, max_ids: u64) -> Result<Spooled, Problem> {
     if u64::try_from(ids.sent()).is_ok_and(|sent| sent > max_ids) {
-        let detail = format!("a purge may name {max_ids} conversations");
+        let detail = format!("a purge may name at most {max_ids} conversations");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_ids", detail));
     }
     let mut errors = Vec::new();
@@ -287,7 +287,7 @@ fn check_count(spooled: &Spooled, expected: Option<u64>) -> Result<(), Problem> 
     match expected {
         Some(expected) if expected != received => {
             let detail =
-                format!("expectedCount is {expected}, but {received} ids came; nothing was accepted");
+                format!("expectedCount is {expected}, but {received} ids were sent; nothing was accepted");
             Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "count_mismatch", detail))
         }
         _ => Ok(()),

@@ -37,17 +37,17 @@ const FORMS: &[&str] = &["application/json", "application/problem+json", EVENT_S
         ("Last-Event-ID" = Option<String>, Header, description = "Streams only: the `id` of the last event that the client has."),
     ),
     responses(
-        (status = 200, description = "A page of events, or all of them as they happen.", content(
+        (status = 200, description = "A page of events, or a stream of all of them.", content(
             (Page<EventBody> = "application/json"),
             (String = "text/event-stream", example = json!(
                 "id: 2\nevent: purge_started\ndata: {\"eventNo\":2, ...}\n\nevent: counts\ndata: {\"state\":\"running\", ...}\n\n"
             )),
         )),
         (status = 204, description = "Streams only: the purge is final, and `Last-Event-ID` is its last event."),
-        (status = 400, description = "`invalid_query`, `invalid_header`: `Last-Event-ID` is no `eventNo` of this purge"),
+        (status = 400, description = "`invalid_query`, `invalid_header`: `Last-Event-ID` is not an `eventNo` of this purge"),
         (status = 404, description = "`not_found`"),
         (status = 406, description = "`not_acceptable`"),
-        (status = 503, description = "`unavailable`; also where too many listen already, with this key or in all"),
+        (status = 503, description = "`unavailable`; also if too many streams are open, with this key or in total"),
     )
 )]
 pub(in crate::api) async fn events(
@@ -64,7 +64,7 @@ pub(in crate::api) async fn events(
         Some(EVENT_STREAM) => {
             let paged = wanted.limit.map(|_| "limit").or(wanted.cursor.map(|_| "cursor"));
             if let Some(name) = paged {
-                return Err(Problem::invalid_query(name, "is of pages; a stream tells everything"));
+                return Err(Problem::invalid_query(name, "is for pages; a stream has everything"));
             }
             let number = |text: &str| text.parse().ok().filter(|number| *number >= 0);
             let after = stream::last_event_id(&headers)?.map(|text| {

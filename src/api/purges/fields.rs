@@ -119,12 +119,15 @@ impl Fields {
         check_text(&mut errors, "/reason", self.reason.as_deref(), LONGEST_REASON);
         check_text(&mut errors, "/reference", self.reference.as_deref(), LONGEST_REFERENCE);
         if self.labels.len() > MOST_LABELS {
-            errors.push(FieldError::new("/labels", format!("may be {MOST_LABELS} at most")));
+            errors.push(FieldError::new("/labels", format!("may have at most {MOST_LABELS} labels")));
         }
         for (key, value) in &self.labels {
             // A list is asked for `key:value`: the first colon must be the one between.
             if key.is_empty() || key.contains(':') {
-                errors.push(FieldError::new("/labels", format!("the key {key:?} is empty or holds a colon")));
+                errors.push(FieldError::new(
+                    "/labels",
+                    format!("the key {key:?} is empty or contains a colon"),
+                ));
             }
             check_text(&mut errors, "/labels", Some(key), LONGEST_LABEL);
             check_text(&mut errors, "/labels", Some(value), LONGEST_LABEL);

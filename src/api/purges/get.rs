@@ -24,7 +24,7 @@ const LONGEST_WAIT: u64 = 60;
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct Wait {
-    /// Answer when the purge is final, or after so many seconds (60 at most).
+    /// Answer when the purge is final, or after this many seconds (at most 60).
     #[param(maximum = 60)]
     wait: Option<u64>,
 }
@@ -35,9 +35,9 @@ pub(in crate::api) struct Wait {
     params(("id" = uuid::Uuid, Path, description = "The purge."), Wait),
     responses(
         (status = 200, description = "The purge.", body = PurgeBody),
-        (status = 401, description = "`no_key`: send a key in force; also where it was revoked during the wait"),
+        (status = 401, description = "`no_key`: send a valid key; also if it was revoked during the wait"),
         (status = 404, description = "`not_found`"),
-        (status = 503, description = "`unavailable`; also where too many wait already, with this key or in all"),
+        (status = 503, description = "`unavailable`; also if too many requests wait, with this key or in total"),
     )
 )]
 pub(in crate::api) async fn get_purge(

@@ -23,13 +23,13 @@ pub(in crate::api) struct EventBody {
     /// The name of the key, or `engine`.
     #[schema(example = "engine")]
     actor: String,
-    /// The request that did it.
+    /// The id of the request that did it.
     request_id: Option<String>,
     /// Genesys' id of the job that it is about.
     job_id: Option<String>,
     /// Our id of that job.
     our_job_id: Option<Uuid>,
-    /// What is said of it; the members depend on the type.
+    /// Details; the members depend on the type.
     #[schema(value_type = std::collections::BTreeMap<String, serde_json::Value>)]
     payload: serde_json::Value,
 }

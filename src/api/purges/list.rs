@@ -28,7 +28,7 @@ pub(in crate::api) struct PurgesPage {
     /// Only those with this label, written `key:value`.
     #[param(example = "team:billing")]
     label: Option<String>,
-    /// Rows a page, 1 to 1000.
+    /// Rows per page, 1 to 1000.
     limit: Option<usize>,
     /// The `nextCursor` of the page before.
     cursor: Option<String>,
@@ -45,10 +45,9 @@ struct Filters<'a> {
 
 /// List purges, newest first.
 ///
-/// The order is that in which they came in; a large one shows when all of it is taken in, which may be minutes later, so
-/// whoever looks for new ones must look back that far. Of those that show nothing is missed and nothing comes twice. A page with few or no rows may still have a `nextCursor`: where a label or reference is common and what else is asked for is
-/// rare, so many purges are looked through at a time. An org that the key does not reach is one that does not exist: it has
-/// no purges.
+/// They are in the order in which they arrived. A large one appears when all of it is accepted, which may be minutes
+/// later, so look back that far for new ones. Pages neither skip nor repeat a purge. A page with few or no rows may still have a `nextCursor`: if a label or reference is common and the other filters are rare, a page looks through a limited number of purges.
+/// An org that the key does not reach has no purges here, like one that does not exist.
 #[utoipa::path(
     get, path = "/purges", tag = "purges",
     params(PurgesPage),

@@ -59,7 +59,7 @@ pub(super) fn bind(key: String, new: &NewPurge, expected_count: Option<u64>, spo
     };
     let mut hasher = Sha256::new();
     hasher.update(spooled.digest());
-    // Plain texts, numbers and a map of texts can always be written.
+    // Plain texts, numbers and an object whose values are texts can always be written.
     hasher.update(serde_json::to_vec(&wish).unwrap_or_default());
     RepeatKey { caller: new.key_id, key, fingerprint: hasher.finalize().into() }
 }

@@ -40,9 +40,8 @@ pub(in crate::api) struct Rows {
 
 /// Download the report of a purge.
 ///
-/// One row a conversation, in the order of the request, with the fields of `GET /purges/{id}/conversations`. It is streamed:
-/// any size, and as fast as it is taken. The report of a purge that is not final tells of each conversation what became of it
-/// by the time that its row is written. It is cut off when the key is revoked meanwhile.
+/// One row per conversation, in the order of the request, with the fields of `GET /purges/{id}/conversations`. It is streamed, at any size and as fast as the client reads. The report of a purge that is not final has the outcome
+/// that each conversation had when its row was written. It is cut off if the key is revoked in the meantime.
 ///
 /// **CSV** (RFC 4180) has a head and lines that end with CR and LF. In `code`, `detail` and `jobId`, which may carry words of
 /// Genesys, a first `=`, `+`, `-`, `@`, tab, CR or LF, and a `=`, `+`, `-` or `@` behind a `;`, tab or line break, has a single
@@ -60,7 +59,7 @@ pub(in crate::api) struct Rows {
             (String = "text/csv", example = "conversationId,outcome,code,detail,jobId,decidedAt\r\n1b4e28ba-2fa1-4d2b-883f-0016d3cca427,purged,gone,,7f3c,2026-11-25T12:00:00Z\r\n"),
             (String = "application/x-ndjson", example = "{\"conversationId\":\"1b4e28ba-2fa1-4d2b-883f-0016d3cca427\",\"outcome\":\"purged\",\"code\":\"gone\",\"detail\":null,\"jobId\":\"7f3c\",\"decidedAt\":\"2026-11-25T12:00:00Z\"}\n"),
         )),
-        (status = 400, description = "`invalid_query`; also a `cursor` that is no conversation of this purge"),
+        (status = 400, description = "`invalid_query`; also a `cursor` that is not a conversation of this purge"),
         (status = 404, description = "`not_found`"),
         (status = 406, description = "`not_acceptable`: neither text/csv nor application/x-ndjson"),
         (status = 505, description = "`http_version`: HTTP/1.0 can't tell a whole report from one that broke off"),
@@ -168,7 +167,7 @@ struct Reading {
     patience: Duration,
 }
 
-/// Why a report is cut off.
+/// Why a report was cut off.
 #[derive(Debug, thiserror::Error)]
 enum CutOff {
     #[error(transparent)]
@@ -177,7 +176,7 @@ enum CutOff {
     Row(#[from] serde_json::Error),
     #[error("the database took longer than server.request_timeout")]
     TooSlow,
-    #[error("its key is not in force any more")]
+    #[error("its key was revoked")]
     Revoked,
 }
 
@@ -186,9 +185,9 @@ enum CutOff {
 fn chunks(reading: Reading) -> impl Stream<Item = Result<Bytes, CutOff>> + Send {
     try_unfold(reading, |mut reading| async {
         let chunk = reading.chunk().await.inspect_err(|error| match error {
-            CutOff::Revoked => tracing::info!(purge = %reading.purge, %error, "a report is cut off"),
+            CutOff::Revoked => tracing::info!(purge = %reading.purge, %error, "a report was cut off"),
             CutOff::Store(_) | CutOff::Row(_) | CutOff::TooSlow => {
-                tracing::error!(purge = %reading.purge, %error, "a report is cut off");
+                tracing::error!(purge = %reading.purge, %error, "a report was cut off");
             }
         })?;
         Ok(chunk.map(|chunk| (chunk, reading)))

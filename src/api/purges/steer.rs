@@ -23,20 +23,20 @@ use crate::store::keys::By;
 use crate::store::purges::load::Purge;
 use crate::store::purges::steer::Steered;
 
-/// A purge after an act that holds something back.
+/// A purge that was paused or canceled.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::api) struct QuietPurge {
     #[serde(flatten)]
     purge: PurgeBody,
-    /// No submit that names one of its conversations leaves after this moment, until the purge goes on.
+    /// No submit with one of its conversations leaves after this time, until the purge is resumed.
     quiet_at: Timestamp,
 }
 
 /// Cancel a purge.
 ///
 /// What was not submitted ends `canceled`; live jobs run to their end and count. The purge is `canceling` until then, and
-/// ends `canceled` whatever the jobs did. Canceling again is no error.
+/// ends `canceled` whatever the jobs did. Canceling again is not an error.
 #[utoipa::path(
     post, path = "/purges/{id}/cancel", tag = "purges",
     params(("id" = uuid::Uuid, Path, description = "The purge.")),
@@ -60,7 +60,7 @@ pub(in crate::api) async fn cancel_purge(
 
 /// Pause a purge.
 ///
-/// From the answer on nothing of it is asked or submitted; live jobs run to their end, which may end the purge.
+/// Once this is answered, nothing of it is checked or submitted; live jobs run to their end, which may end the purge.
 #[utoipa::path(
     post, path = "/purges/{id}/pause", tag = "purges",
     params(("id" = uuid::Uuid, Path, description = "The purge.")),
@@ -106,7 +106,7 @@ pub(in crate::api) async fn resume_purge(
 
 /// Retry a failed purge.
 ///
-/// Its `failed` conversations are taken up again, and `run` goes up by one. The end of the new run is told anew.
+/// Its `failed` conversations are tried again, and `run` goes up by one. The end of the new run sends its own webhooks.
 #[utoipa::path(
     post, path = "/purges/{id}/retry", tag = "purges",
     params(("id" = uuid::Uuid, Path, description = "The purge.")),
@@ -157,7 +157,7 @@ pub(crate) async fn steered(
         Steered::Forbidden(found) => {
             let allowed: Vec<&str> = act.allowed_in().map(PurgeState::as_str).collect();
             let detail =
-                format!("the purge is {found}; {act} is possible while it is {}", allowed.join(", "));
+                format!("the purge is {found}; {act} is only possible if it is {}", allowed.join(", "));
             Err(Problem::new(StatusCode::CONFLICT, "wrong_state", detail))
         }
     }

@@ -47,7 +47,7 @@ impl Drop for Socket {
         if self.pulse.is_stuck()
             && let Err(error) = self.stream.set_zero_linger()
         {
-            tracing::debug!(%error, "the rest of an answer that nobody takes is kept by the system");
+            tracing::debug!(%error, "SO_LINGER can't be set");
         }
     }
 }

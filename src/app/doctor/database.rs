@@ -226,7 +226,7 @@ async fn hears(store: &Store) -> Result<Option<bool>, Finding> {
 }
 
 fn notifications(heard: Result<Option<bool>, Finding>) -> Finding {
-    let looks = "work that other processes make is found by looking, four times a second";
+    let looks = "work of other processes is found by polling, four times a second";
     match heard {
         Ok(Some(true)) => Finding::ok("notifications", "what processes tell each other comes through"),
         Ok(None) => Finding::ok("notifications", format_args!("database.pooler passes none on: {looks}")),

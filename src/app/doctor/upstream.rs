@@ -137,7 +137,7 @@ impl Visit<'_> {
             };
             if Instant::now() + wait > until {
                 let detail = format!(
-                    "no call is allowed for {} s: the budget is used up, or Genesys asked for silence",
+                    "no call is allowed for {} s: the budget is used up, or Genesys asked to wait",
                     wait.as_secs()
                 );
                 return Err(Finding::skipped("details query", detail));

@@ -22,10 +22,10 @@ pub(super) struct Args {
     /// How many conversations to purge.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     conversations: u32,
-    /// The seed from which the simulated organization follows.
+    /// The random seed of the simulated organization.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Leave everything running afterwards, to look around.
+    /// Keep everything running afterwards, to look around.
     #[arg(long)]
     keep: bool,
 }

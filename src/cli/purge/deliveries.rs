@@ -27,7 +27,7 @@ pub(in crate::cli) struct ListArgs {
     /// Only those that were written since: a time such as 2026-11-25T12:00:00Z, or how long ago: "30m", "2h".
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Since>,
-    /// Print each as JSON, one a line.
+    /// Print each as JSON, one per line.
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -57,7 +57,7 @@ struct Reason {
 impl Purge {
     pub(super) fn read(answer: &Value) -> Result<Self, Trouble> {
         Self::deserialize(answer).map_err(|error| {
-            let why = format!("the answer is no purge ({error}); is the URL that of the service?");
+            let why = format!("the answer is not a purge ({error}); is this the URL of the service?");
             Trouble::Unreadable(anyhow::anyhow!(why))
         })
     }

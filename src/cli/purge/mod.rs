@@ -73,18 +73,18 @@ pub(super) struct WatchArgs {
 /// processes, for everybody on the machine to read.
 #[derive(Debug, clap::Args)]
 struct Connection {
-    /// Where the service is. Left out: PURGE_URL, else port 8080 of this machine.
+    /// The URL of the service. Default: PURGE_URL, or else port 8080 of this machine.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The file whose last line is the API key. Left out: PURGE_API_KEY. There is no option that takes the key
-    /// itself: it would show in the list of processes.
+    /// The file whose last line is the API key. Default: PURGE_API_KEY. No option takes the key itself: it would show
+    /// in the list of processes.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 struct Watching {
-    /// How long the service may be out of reach before watching ends: "30s", "10m", "2h".
+    /// How long the service may be unreachable before watching ends: "30s", "10m", "2h".
     #[arg(long, value_name = "TIME", default_value = GIVE_UP_AFTER, value_parser = duration)]
     give_up_after: Duration,
 }

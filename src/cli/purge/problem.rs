@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::cli::output::said_once;
+
 /// So much of an answer that is no problem document is shown, in characters.
 const EXCERPT: usize = 200;
 
@@ -86,7 +88,7 @@ impl Trouble {
     /// What a person reads.
     pub(super) fn lines(&self) -> Vec<String> {
         match self {
-            Self::Ours(error) | Self::Unreadable(error) => vec![format!("error: {error:#}")],
+            Self::Ours(error) | Self::Unreadable(error) => vec![format!("error: {}", said_once(error))],
             Self::Refused(refusal) => refusal.lines("refused"),
             Self::NotNow(refusal, _) => refusal.lines("the service can't answer now"),
             Self::Unreachable(why) => vec![format!("the service can't be reached: {why}")],

@@ -16,6 +16,7 @@ use super::Connection;
 use super::problem::{Refusal, Trouble};
 use crate::cli::setting::Setting;
 use crate::config::Environment;
+use crate::domain::unreached::{place, unreached};
 
 const USUAL_URL: &str = "http://127.0.0.1:8080";
 const EVENT_STREAM: &str = "text/event-stream";
@@ -110,7 +111,7 @@ pub(super) async fn read(sent: Result<Response, reqwest::Error>) -> Result<Value
     if response.status().is_success() {
         let not_json = |error| {
             let error = anyhow::Error::new(error);
-            Trouble::Unreadable(error.context("the answer is not JSON; is the URL that of the service?"))
+            Trouble::Unreadable(error.context("the answer is not JSON; is this the URL of the service?"))
         };
         return serde_json::from_slice(&body).map_err(not_json);
     }
@@ -126,7 +127,7 @@ async fn whole(response: &mut Response) -> Result<Vec<u8>, Trouble> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
         if body.len() + chunk.len() > LONGEST_ANSWER {
-            let why = "the answer is too long; is the URL that of the service?";
+            let why = "the answer is too long; is this the URL of the service?";
             return Err(Trouble::Unreadable(anyhow::anyhow!(why)));
         }
         body.extend_from_slice(&chunk);
@@ -136,11 +137,16 @@ async fn whole(response: &mut Response) -> Result<Vec<u8>, Trouble> {
 
 fn no_answer(error: reqwest::Error) -> Trouble {
     let (is_connect, is_timeout) = (error.is_connect(), error.is_timeout());
+    let at = error.url().map(place).unwrap_or_default();
     // The causes in between say that a request could not be sent, which is known.
     let why = anyhow::Error::new(error.without_url()).root_cause().to_string();
     match (is_connect, is_timeout) {
         (true, true) => Trouble::Unreachable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())),
-        (true, false) => Trouble::Unreachable(why),
+        (true, false) => {
+            let why = unreached(&at, &why);
+            // It says so itself that it can't.
+            Trouble::Unreachable(why.strip_prefix("can't connect to ").unwrap_or(&why).to_owned())
+        }
         (false, true) => Trouble::Lost("it took too long".to_owned()),
         (false, false) => Trouble::Lost(why),
     }

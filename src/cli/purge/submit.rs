@@ -26,21 +26,21 @@ const USAGE: u8 = 2;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The file with the ids; `-` is standard input. CSV has a header with a column `conversationId`, or one id a line.
+    /// The file with the ids; `-` is standard input. CSV has a header with a column `conversationId`, or one id per line.
     file: PathBuf,
-    /// What the file is. Left out: by its name (.csv and .txt, .ndjson and .jsonl, .json); standard input is CSV.
+    /// The format of the file. Default: by its name (.csv and .txt, .ndjson and .jsonl, .json); standard input is CSV.
     #[arg(long, value_enum)]
     format: Option<Format>,
     #[command(flatten)]
     fields: Fields,
-    /// Sent as Idempotency-Key: one purge for one key, however often it is submitted. Left out: a new one, so that a
-    /// repeat after a lost answer does not purge twice.
+    /// Sent as Idempotency-Key: submitting again with the same key does not make a second purge. Default: a new key, so
+    /// that a retry after a lost answer does not purge twice.
     #[arg(long, value_name = "KEY", value_parser = idempotency_key)]
     idempotency_key: Option<String>,
     /// Go on as `watch` does.
     #[arg(long)]
     watch: bool,
-    /// Print the answers as JSON, one a line: the purge as it was accepted, and with --watch as it ended.
+    /// Print the answers as JSON, one per line: the purge as it was accepted, and with --watch as it ended.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -52,13 +52,13 @@ pub(in crate::cli) struct Args {
 /// What is said of a purge beside its ids; a JSON file says it itself.
 #[derive(Debug, clap::Args)]
 struct Fields {
-    /// The org; may be left out where the key reaches only one.
+    /// The org; may be left out if the key reaches only one.
     #[arg(long)]
     org: Option<String>,
     /// Why, for the record.
     #[arg(long)]
     reason: Option<String>,
-    /// Your own name for it.
+    /// Your own reference.
     #[arg(long)]
     reference: Option<String>,
     /// A label; may be repeated.
@@ -67,7 +67,7 @@ struct Fields {
     /// Only find out what would be purged.
     #[arg(long)]
     dry_run: bool,
-    /// How many ids there are, repeats included: a list that was cut deletes nothing.
+    /// How many ids there are, repeats included: a truncated list deletes nothing.
     #[arg(long, value_name = "N")]
     expected_count: Option<u64>,
 }

@@ -33,10 +33,10 @@ pub(in crate::cli) struct Args {
     /// The port on 127.0.0.1; 0 takes a free one.
     #[arg(long, default_value_t = 8090)]
     port: u16,
-    /// A file with the secret, or `-` for standard input; one a line where several are good.
+    /// A file with the secret, or `-` for standard input; one per line where several are good.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// What an endpoint with a private secret is checked with; it is no secret.
+    /// The public key of an endpoint that signs with a private one; it is not a secret.
     #[arg(long, value_name = "whpk_...", conflicts_with = "secret_file")]
     public_key: Vec<String>,
 }
@@ -93,7 +93,7 @@ where
         text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
     }
     let secrets: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-    anyhow::ensure!(!secrets.is_empty(), "{}: it holds no secret", file.display());
+    anyhow::ensure!(!secrets.is_empty(), "{}: it contains no secret", file.display());
     Ok(secrets)
 }
 

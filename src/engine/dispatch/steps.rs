@@ -40,7 +40,7 @@ impl Dispatcher {
             let org = &engine.terms.name;
             match done {
                 Some(Ok(Err(error @ StoreError::LeaseLost { .. }))) => {
-                    tracing::warn!(org, %error, "a step came too late");
+                    tracing::warn!(org, %error, "a step took longer than its lease; its result is dropped");
                 }
                 Some(Ok(Err(error))) => {
                     tracing::error!(org, %error, "a step failed; its lease will run out");

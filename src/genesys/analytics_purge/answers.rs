@@ -31,7 +31,7 @@ pub(super) fn job_id(body: &[u8]) -> Result<UpstreamJobId, String> {
     let is_name = !matches!(job_id.as_str(), "" | "." | "..")
         && job_id.len() <= MAX_JOB_ID
         && !job_id.chars().any(|c| c.is_control() || c.is_whitespace());
-    if is_name { Ok(UpstreamJobId(job_id)) } else { Err("the jobId can't be the name of a job".into()) }
+    if is_name { Ok(UpstreamJobId(job_id)) } else { Err("the jobId is not a valid id".into()) }
 }
 
 /// How far the job is that was asked about.
@@ -63,13 +63,13 @@ pub(super) fn job_status(body: &[u8], asked: &str) -> Result<JobStatus, String> 
 /// others show values, and an answer may hold anything.
 fn shape(error: &serde_json::Error) -> String {
     if error.classify() != serde_json::error::Category::Data {
-        return "the answer is not whole JSON".into();
+        return "the answer is not complete JSON".into();
     }
     let said = error.to_string();
     let names_a_field = ["missing field", "duplicate field"].iter().any(|start| said.starts_with(start));
     let what =
         if names_a_field { said } else { format!("a value of another type at column {}", error.column()) };
-    format!("the answer has not the agreed shape: {what}")
+    format!("the answer does not have the expected shape: {what}")
 }
 
 #[cfg(test)]

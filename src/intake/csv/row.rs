@@ -62,7 +62,7 @@ impl Row {
                 ));
             }
             Some(QuoteFault::BlanksBefore) => {
-                return Err(format!("blanks stand before the quote of column {column}; remove them"));
+                return Err(format!("there are blanks before the quote of column {column}; remove them"));
             }
             None => {}
         }

@@ -328,7 +328,6 @@ fn what_is_told_of_a_row_says_what_to_change() {
     assert_eq!(found.ids, [id(1)]);
     assert_eq!(
         read(b"name;r\xc3\xb4le\n", 1).unwrap_err().to_string(),
-        "the first line \"name;r\u{f4}le\" names no column `conversationId` and holds no id; add a header that names \
-         it, or send one id a line"
+        "the first line \"name;r\u{f4}le\" has no column `conversationId` and no id; add a header with it, or send one id per line"
     );
 }

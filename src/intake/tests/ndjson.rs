@@ -101,11 +101,11 @@ fn what_is_told_of_a_line_says_what_to_change() {
     assert_eq!(
         told,
         [
-            "the line is neither a JSON string nor an object; write \"id\" or {\"conversationId\": \"id\"}, one a line",
+            "the line is neither a JSON string nor an object; write \"id\" or {\"conversationId\": \"id\"}, one per line",
             "the line is not one JSON value (seen at column 40); write one value a line",
-            "the object has no `conversationId`; name the field exactly so",
+            "the object has no field `conversationId`, spelled exactly like this",
             "`conversationId` is not a string; write the id between quotes",
-            "the object has `conversationId` more than once, be it in another spelling; send each id on a line of its own",
+            "the object has `conversationId` more than once, perhaps in another spelling; send each id on its own line",
             "\"x\" is not a conversation id; write a UUID of 36 characters, such as \
              1b4e28ba-2fa1-4d2b-883f-0016d3cca427",
         ]

@@ -142,7 +142,7 @@ pub(super) async fn patch_conversation(
 
 fn conversation_id(text: &str) -> Result<Uuid, Refusal> {
     super::details::conversation_id(text)
-        .ok_or_else(|| Refusal::bad_request(format!("{text:.60} is no conversation id.")))
+        .ok_or_else(|| Refusal::bad_request(format!("{text:.60} is not a conversation id.")))
 }
 
 fn json(body: Sent) -> Result<Value, Refusal> {

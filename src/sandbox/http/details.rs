@@ -110,7 +110,7 @@ fn ids_of(query: &str) -> Result<Vec<Uuid>, String> {
             .strip_prefix('"')
             .and_then(|rest| rest.strip_suffix('"'))
             .and_then(conversation_id)
-            .ok_or_else(|| format!("{quoted:.60} is no conversation id in double quotes."))?;
+            .ok_or_else(|| format!("{quoted:.60} is not a conversation id in double quotes."))?;
         if !seen.insert(id) {
             return Err(format!("{id} is named twice."));
         }

@@ -83,7 +83,7 @@ fn take_on(sandbox: &Sandbox, headers: &HeaderMap, body: &[u8]) -> Result<Worked
         serde_json::from_slice(body).map_err(|error| Refusal::bad_request(error.to_string()))?;
     let ids = submit.conversation_ids.iter().map(|text| {
         details::conversation_id(text)
-            .ok_or_else(|| Refusal::bad_request(format!("{text:.60} is no conversation id.")))
+            .ok_or_else(|| Refusal::bad_request(format!("{text:.60} is not a conversation id.")))
     });
     let ids: Vec<Uuid> = ids.collect::<Result<_, _>>()?;
     if world.settings.poison_submit.is_some_and(|poison| ids.contains(&poison)) {

@@ -66,7 +66,7 @@ pub(super) async fn note(
         let why = if failing.is_gone {
             Some("the receiver answered 410: it is gone".to_owned())
         } else if is_hopeless(failing.since, now, patience.disable_after) {
-            Some(format!("nothing but failures since {}", failing.since))
+            Some(format!("only failures since {}", failing.since))
         } else {
             None
         };

@@ -39,7 +39,7 @@ pub struct DeliveryRow {
     pub last_error: Option<String>,
 }
 
-/// What became of one attempt.
+/// The result of one attempt.
 #[derive(Debug, Clone)]
 pub struct AttemptRow {
     pub attempt: i32,

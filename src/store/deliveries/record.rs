@@ -125,7 +125,7 @@ impl Store {
                 }
                 Err(error) if error.is_outage() => return Err(error),
                 Err(error) => {
-                    tracing::error!(delivery = %attempt.delivery.id, %error, "an attempt could not be recorded; it is repeated");
+                    tracing::error!(delivery = %attempt.delivery.id, %error, "a webhook attempt could not be recorded; it is repeated");
                 }
             }
         }

@@ -47,7 +47,7 @@ pub enum Held {
 #[derive(Debug, Clone)]
 pub struct CreatedHold {
     pub hold: Hold,
-    /// No submit that names one of its conversations leaves after this moment.
+    /// No submit with one of its conversations leaves after this time.
     pub quiet_at: Timestamp,
     /// Conversations that were purged before the hold was in force, or named by an intent whose job may still delete them.
     pub too_late: Vec<Uuid>,
@@ -115,7 +115,10 @@ impl Store {
     async fn created(&self, id: Uuid, new: &NewHold, quiet_at: Timestamp) -> Result<CreatedHold, StoreError> {
         let too_late = self.too_late_for(&Reach::of(new.orgs.clone()), id).await?;
         let hold = self.hold(&Reach::of(&new.orgs), id, Urgency::Protecting).await?.ok_or(
-            StoreError::Unreadable { what: "hold", detail: format!("{id} is gone right after it was made") },
+            StoreError::Unreadable {
+                what: "hold",
+                detail: format!("{id} is gone right after it was created"),
+            },
         )?;
         Ok(CreatedHold { hold, quiet_at, too_late })
     }

@@ -16,7 +16,7 @@ pub struct Hold {
     pub matter: String,
     /// The caller's own name for it.
     pub external_id: Option<String>,
-    /// It protects at present.
+    /// It is in force.
     pub is_active: bool,
     /// How many conversations it names.
     pub conversations: i32,

@@ -118,7 +118,7 @@ impl Store {
         };
         match intended {
             Err(error) if !error.is_outage() => {
-                tracing::error!(job = %waiting.job, %error, "a job can't be submitted as it stands; others go first");
+                tracing::error!(job = %waiting.job, %error, "a job can't be submitted as it is; others go first");
                 self.postpone(waiting.job, &error).await?;
                 Ok(Intended::Changed)
             }
@@ -232,7 +232,7 @@ async fn choose(
     .await?;
     let found = Ground { system: counts.system, timeline: counts.timeline, position: counts.position };
     if !found.follows(known) {
-        tracing::warn!(org = org.name, ?known, ?found, "no intent: the database is not the one that it was");
+        tracing::warn!(org = org.name, ?known, ?found, "no submit: the database is not the same as before");
         return Ok(None);
     }
     tx.will_remember(found);
@@ -276,7 +276,7 @@ fn is_outgrown(org: &OrgTerms, oldest: i64) -> bool {
         tracing::error!(
             org = org.name,
             oldest,
-            "no intent: the schema is of a version that this one is too old for"
+            "no intent: this version is too old for the schema of the database"
         );
     }
     is_outgrown

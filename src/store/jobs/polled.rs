@@ -156,7 +156,7 @@ async fn verify(
 /// What a poll told of a job that goes on.
 #[derive(Clone, Copy, Default)]
 struct Told<'a> {
-    /// As upstream said it; `None` where it said nothing.
+    /// As upstream said it; `None` where no message.
     state: Option<&'a str>,
     records_processed: Option<i64>,
     /// 404s in a row.

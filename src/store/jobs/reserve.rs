@@ -198,7 +198,7 @@ pub(super) async fn let_go_untold(tx: &mut Tx, jobs: &[Uuid]) -> Result<(), Stor
     .await?;
     let Some(org) = rows.first().map(|row| row.org.clone()) else { return Ok(()) };
     for job in rows.iter().map(|row| row.job_id).collect::<HashSet<_>>() {
-        tracing::warn!(org, %job, "a job ended, and what became of some of its conversations can't be told");
+        tracing::warn!(org, %job, "a job ended, and the fate of some of its conversations is unknown");
     }
     let ids: Vec<Uuid> = rows.iter().map(|row| row.conversation_id).collect();
     let carried: Vec<Uuid> =

@@ -93,7 +93,7 @@ impl Store {
         .run(tx)
         .await?;
         if lifted > 0 {
-            tracing::info!(org, "the block of the org is lifted");
+            tracing::info!(org, "the org is no longer blocked");
             self.tell_of_block(tx, org, EventType::OrgUnblocked, actor, None).await?;
         }
         Ok(lifted > 0)

@@ -53,7 +53,7 @@ impl Store {
         .await?;
         tx.commit().await?;
         if before.open_until.is_none() && breaker.open_until.is_some() {
-            tracing::warn!(org, detail, "calls have no answer; one at a time is tried");
+            tracing::warn!(org, detail, "calls get no answer; trying one at a time");
         }
         Ok(())
     }
@@ -76,7 +76,7 @@ impl Store {
         tx.will_wake(org);
         tx.commit().await?;
         if was_open {
-            tracing::info!(org, "calls are answered again");
+            tracing::info!(org, "calls get answers again");
         }
         Ok(())
     }

@@ -98,7 +98,7 @@ impl Store {
             None => {}
         }
         if !forgotten.is_empty() {
-            tracing::info!(org, conversations = ?forgotten, ?shown, "what answers were checked by is forgotten");
+            tracing::info!(org, conversations = ?forgotten, ?shown, "the conversations that answers were checked by are replaced");
             forget(&mut tx, org, &forgotten).await?;
         }
         let known = known(&mut tx, org).await?;

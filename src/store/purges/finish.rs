@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
 use uuid::Uuid;
 
-use crate::domain::counts::Tally;
+use crate::domain::counts::{Counts, Tally};
 use crate::domain::events::{EventType, PurgeFinished};
 use crate::domain::state::PurgeState;
 use crate::store::deliveries::owe::{Audience, Message, payload};
@@ -56,12 +56,53 @@ pub(in crate::store) async fn finish(
         };
         let webhook = Some(Message::new(&body, Audience::All)?);
         let payload = payload(&body)?;
+        tx.will_tell(Ended {
+            run: body.run,
+            org: body.org,
+            state: ended,
+            is_dry: body.dry_run,
+            counts,
+            purge: row.id,
+            began: body.started_at,
+            now,
+        });
         ids.push(row.id);
         states.push(ended.to_string());
         events.push(OfPurge { purge: row.id, event, job: None, payload, webhook });
     }
     mark(tx, now, &ids, &states).await?;
     write_for_purges(store, tx, Actor::ENGINE, events).await
+}
+
+/// A purge that ended, for the log.
+#[derive(Debug)]
+pub(in crate::store) struct Ended {
+    purge: Uuid,
+    org: String,
+    state: PurgeState,
+    run: i32,
+    is_dry: bool,
+    counts: Counts,
+    /// Nothing was begun where it is none.
+    began: Option<Timestamp>,
+    now: Timestamp,
+}
+
+impl Ended {
+    /// Tells of it: once, by the process whose transaction ended it, after its commit.
+    pub(in crate::store) fn log(&self) {
+        let Self { purge, org, state, .. } = self;
+        let run = (self.run > 1).then_some(self.run);
+        let seconds = self.began.map(|began| self.now.duration_since(began).as_secs_f64());
+        let seconds = seconds.map(|seconds| (seconds * 100.0).round() / 100.0);
+        let dry_run = self.is_dry.then_some(true);
+        let (total, counts) = (self.counts.total(), self.counts.to_string());
+        if *state == PurgeState::Failed {
+            tracing::warn!(%purge, org, %state, run, dry_run, total, counts, seconds, "purge ended");
+        } else {
+            tracing::info!(%purge, org, %state, run, dry_run, total, counts, seconds, "purge ended");
+        }
+    }
 }
 
 async fn mark(tx: &mut Tx, now: Timestamp, ids: &[Uuid], states: &[String]) -> Result<(), StoreError> {

@@ -38,7 +38,7 @@ pub struct Purge {
     pub milestones: Option<Milestones>,
     /// When it was accepted.
     pub created_at: Timestamp,
-    /// When its first question was asked.
+    /// When it was first checked with Genesys.
     pub started_at: Option<Timestamp>,
     /// When it became final.
     pub finished_at: Option<Timestamp>,

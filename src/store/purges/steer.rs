@@ -94,7 +94,7 @@ impl Store {
             let tx = self.begin("pause_purge").await?;
             let order = Order { act: Act::Pause, actor: Actor::ENGINE, key_id: None, paused_for: Some(&why) };
             if let Steered::Done { .. } = self.steer(tx, org, purge, order).await? {
-                tracing::warn!(org, %purge, not_found, judged, "too much of a purge is not known upstream; it is paused");
+                tracing::warn!(org, %purge, not_found, judged, "too many conversations of a purge are unknown to Genesys; it is paused");
             }
         }
         Ok(())

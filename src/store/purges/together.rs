@@ -27,7 +27,7 @@ const AT_ONCE: usize = 64;
 /// And so many conversations, or a single purge: none is to take longer than the others of its kind.
 const CONVERSATIONS_AT_ONCE: usize = 2_000;
 
-/// When the purge was accepted; nothing where its key is not in force any more.
+/// When the purge was accepted; nothing where its key was revoked.
 type Answer = Result<Option<Timestamp>, StoreError>;
 
 /// Those who wait to be accepted; all clones are one.

@@ -47,7 +47,7 @@ impl Patch {
     /// Parks a slice that can be read: whoever works on it panics. It begins afresh each hour.
     pub(super) fn park(&mut self, key: SliceKey) {
         if let Some(slice) = self.slices.remove(&key) {
-            let why = Some("this service failed over it again and again; its log says how".to_owned());
+            let why = Some("this service failed on it repeatedly; see its log".to_owned());
             self.left_out.insert(key, LeftOut { ids: slice.ids, tries: backoff::TRIES_TO_READ, why });
         }
     }

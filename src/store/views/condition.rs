@@ -40,7 +40,7 @@ pub struct OrgCondition {
 
 /// Connects once and lets go: where that fails, the error tells why, which a pool's would not.
 pub async fn reach(place: &Place) -> Result<(), StoreError> {
-    let failed = |source| session::told("reach", source);
+    let failed = |source| session::told(place, "reach", source);
     let connection = place.options()?.connect().await.map_err(failed)?;
     connection.close().await.map_err(failed)
 }

@@ -29,7 +29,7 @@ pub struct OrgRow {
     /// Why upstream refuses it.
     pub blocked: Option<Blocked>,
     pub stopped: Option<Stop>,
-    /// Upstream asked for silence until then.
+    /// Genesys asked to wait until then.
     pub closed_until: Option<Timestamp>,
     /// When this was read.
     pub read_at: Timestamp,

@@ -134,7 +134,7 @@ async fn a_webhook_is_sent_again_and_an_endpoint_shows_its_secret_once() {
     assert!(!browser.text("main").await.contains("whsec_"));
     browser.click("main a[href$='/test']").await;
     browser.click("main button").await;
-    browser.until_text("main", "The receiver took it.").await;
+    browser.until_text("main", "It was delivered.").await;
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ async fn pasted_ids_and_a_file_are_refused_together_and_wrong_ids_are_named() {
     let id = test.ids_of(Kind::Eligible)[0].to_string();
     for (pasted, file, told) in [
         (id.as_str(), id.as_str(), "either pasted ids or a file"),
-        ("not-an-id", "", "names no column"),
+        ("not-an-id", "", "has no column"),
         (format!("{id} another").as_str(), "", "line 2"),
         ("", "", "no conversation id"),
     ] {

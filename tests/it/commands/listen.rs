@@ -143,7 +143,7 @@ async fn secrets_come_from_a_file_and_public_keys_from_the_command_line() {
     let empty = shell.file("empty", "\n");
     let bad = shell.file("bad", "hunter2");
     for (file, told) in [
-        (empty.to_str().unwrap(), "it holds no secret"),
+        (empty.to_str().unwrap(), "it contains no secret"),
         (bad.to_str().unwrap(), "a webhook secret begins with `whsec_` or `whsk_`"),
         ("no-such-file", "No such file"),
     ] {

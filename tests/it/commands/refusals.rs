@@ -1,6 +1,7 @@
 //! What is wrong with configuration or command line stops the start, with one line that names it.
 
 use super::home::Home;
+use crate::support::postgres::TestDatabase;
 
 #[tokio::test]
 async fn a_bad_setting_stops_the_start_with_one_line_that_names_its_key() {
@@ -94,4 +95,39 @@ async fn a_command_line_that_makes_no_sense_is_refused_with_the_usage() {
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
     }
     assert!(!home.data_dir().exists());
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_named_with_its_port() {
+    let mut home = Home::with_jobs_of(50).await;
+    for (url, told) in [
+        (
+            "postgres://u:hidden-word@127.0.0.1:1/x",
+            "error: can't reach Postgres at 127.0.0.1:1: Connection refused",
+        ),
+        (
+            "postgres://u:hidden-word@nowhere.invalid/x",
+            "error: can't reach Postgres at nowhere.invalid:5432: ",
+        ),
+    ] {
+        home.set("DATABASE_URL", url);
+        let output = home.run(&["migrate"]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.starts_with(told) && said.lines().count() == 1, "{said}");
+        assert!(!said.contains("communicating") && !said.contains("hidden-word"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_database_refuses_is_said_once() {
+    let database = TestDatabase::of_its_own_role().await;
+    database.sql(&format!("revoke all on api_keys from {}", database.role())).await;
+    let mut home = Home::with_jobs_of(50).await;
+    home.set("DATABASE_URL", &database.url());
+    let output = home.run(&["keys", "list"]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.matches("permission denied for table api_keys").count(), 1, "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
 }

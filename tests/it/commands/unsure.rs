@@ -49,7 +49,7 @@ async fn whatever_comes_after_a_lost_answer_the_key_is_told() {
 async fn an_error_of_the_service_and_an_answer_that_is_no_purge_leave_open_what_was_done() {
     for (answer, exit, told) in [
         ((500, json!({ "code": "internal", "detail": "oh" })), 6, "refused (500 internal): oh"),
-        ((202, json!({ "id": "x" })), 1, "the answer is no purge"),
+        ((202, json!({ "id": "x" })), 1, "the answer is not a purge"),
     ] {
         let (said, key) = submitted([answer]).await;
         said.assert(exit, &[told, &format!("--idempotency-key {key} ")]);

@@ -58,7 +58,7 @@ async fn a_slice_over_which_questions_panic_is_alone_before_long_and_parked_at_l
     test.probe_now().await;
     let body = test.purge_when(purge, |body| body["parked"].is_object()).await;
     assert_eq!((&body["state"], &body["parked"]["slices"]), (&json!("running"), &json!(1)), "{body}");
-    let error = "this service failed over it again and again; its log says how";
+    let error = "this service failed on it repeatedly; see its log";
     assert_eq!(body["parked"]["error"], error);
     test.wait_until("the metric", async || test.counted("genesys_purge_slices_parked", "default").await == 1)
         .await;
@@ -95,7 +95,7 @@ async fn a_job_over_which_looks_panic_is_alone_and_waits_longer_each_time() {
     }
     until_put_off(&test, 4, "jobs where blind >= 4 and run_at > clock_timestamp() + interval '8 s'").await;
     let job: Value = test.jobs(purges[0]).await[0].clone();
-    let message = "this service failed over it; its log says how";
+    let message = "this service failed on it; see its log";
     assert_eq!(
         (&job["state"], &job["lastError"]["message"]),
         (&json!("verifying"), &json!(message)),

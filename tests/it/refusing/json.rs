@@ -53,7 +53,7 @@ async fn a_wrong_field_is_named_and_nothing_is_accepted() {
         (json!(null), "", "expected an object"),
         (with("conversationIds", json!(null)), "/conversationIds", "null"),
         (with("conversationIds", json!(ID)), "/conversationIds", "must be a list"),
-        (with("conversationIds", json!([])), "/conversationIds", "one conversation at least"),
+        (with("conversationIds", json!([])), "/conversationIds", "at least one conversation"),
         (with("conversationIds", json!([ID, 7])), "/conversationIds/1", "must be a text, not 7"),
         (with("conversationIds", json!([ID, null])), "/conversationIds/1", "null"),
         (with("conversationIds", json!([ID, ""])), "/conversationIds/1", "empty"),
@@ -89,7 +89,7 @@ async fn a_wrong_field_is_named_and_nothing_is_accepted() {
         (with("org", json!("no-such")), "/org", "no org"),
         (with("org", json!("\0")), "/org", "no org"),
         (with("org", json!("o".repeat(100_000))), "/org", "no org"),
-        (with("labels", json!(["a"])), "/labels", "must be a map of texts, not a list"),
+        (with("labels", json!(["a"])), "/labels", "must be an object whose values are texts, not a list"),
         (with("labels", json!({ "team": 7 })), "/labels/team", "must be a text, not 7"),
         (with("labels", json!({ "": "x" })), "/labels", "empty"),
         (with("labels", json!({ "a:b": "x" })), "/labels", "colon"),
@@ -193,8 +193,8 @@ async fn a_hold_is_checked_like_a_purge() {
     let desk = Desk::open().await;
     let bodies = [
         (json!({ "conversationIds": [ID] }), "/matter", "is missing"),
-        (json!({ "matter": "M" }), "/conversationIds", "one conversation at least"),
-        (json!({ "matter": "M", "conversationIds": [] }), "/conversationIds", "one conversation at least"),
+        (json!({ "matter": "M" }), "/conversationIds", "at least one conversation"),
+        (json!({ "matter": "M", "conversationIds": [] }), "/conversationIds", "at least one conversation"),
         (json!({ "matter": " ", "conversationIds": [ID] }), "/matter", "must name the matter"),
         (json!({ "matter": "a\0", "conversationIds": [ID] }), "/matter", "control characters"),
         (json!({ "matter": "m".repeat(201), "conversationIds": [ID] }), "/matter", "200 characters"),

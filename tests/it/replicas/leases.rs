@@ -113,7 +113,7 @@ async fn a_submit_on_the_way_of_a_worker_that_froze_is_one_without_an_answer() {
     let before = everything(&test).await;
     // The answer waits for it in its socket.
     frozen.send(Signal::SIGCONT);
-    frozen.logged(|line| line["message"] == "a step came too late").await;
+    frozen.logged(|line| line["message"] == "a step took longer than its lease; its result is dropped").await;
     assert_eq!(everything(&test).await, before);
     assert_eq!(test.log(Call::Submit).len(), 1);
     assert_books(&test).await;
@@ -137,7 +137,7 @@ async fn what_a_worker_holds_open_when_it_freezes_is_free_again_and_its_answer_c
     assert_eq!(test.endings(purge).await, endings([("purged gone_after_lost_submit", 5)]));
     let before = everything(&test).await;
     frozen.send(Signal::SIGCONT);
-    frozen.logged(|line| line["message"] == "a step came too late").await;
+    frozen.logged(|line| line["message"] == "a step took longer than its lease; its result is dropped").await;
     assert_eq!(everything(&test).await, before);
     assert_eq!(test.log(Call::Submit).len(), 1);
     for process in [frozen, other] {
@@ -156,7 +156,9 @@ async fn a_webhook_of_a_worker_that_froze_is_sent_by_another_and_recorded_once()
     is_over(&test, purge).await;
     let before = everything(&test).await;
     frozen.send(Signal::SIGCONT);
-    frozen.logged(|line| line["message"] == "attempts took longer than their lease; they are repeated").await;
+    frozen
+        .logged(|line| line["message"] == "webhook attempts took longer than their lease; they are repeated")
+        .await;
     assert_eq!(everything(&test).await, before);
     for process in [frozen, other] {
         assert_eq!(process.end(Signal::SIGTERM).await, Some(0));

@@ -1,6 +1,6 @@
 //! The program as a real process, with nothing in its environment but what a test says.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -185,4 +185,15 @@ impl Serving {
 pub fn send(process: &Child, signal: Signal) {
     let pid = process.id().expect("it has not ended");
     kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
+}
+
+/// What the environment names; only CI may not leave out a test for want of it.
+pub fn tool(variable: &str) -> Option<PathBuf> {
+    let environment = Environment::of_process();
+    let named = environment.get(variable).map(PathBuf::from);
+    if named.is_none() {
+        assert!(environment.get("CI").is_none(), "{variable} is not set, and nothing may be left out here");
+        println!("left out: {variable} is not set");
+    }
+    named
 }

@@ -88,7 +88,7 @@ async fn an_endpoint_that_did_nothing_but_fail_is_disabled_and_the_operator_hear
         panic!()
     };
     assert_eq!(hook.body["endpointId"], endpoint["id"]);
-    assert!(hook.body["reason"].as_str().unwrap().starts_with("nothing but failures since"));
+    assert!(hook.body["reason"].as_str().unwrap().starts_with("only failures since"));
     assert!(!hook.text.contains("s3cret"), "{}", hook.text);
     let told = test.get(&health(&endpoint)).await;
     assert_eq!((&told["enabled"], &told["disabledReason"]), (&json!(false), &hook.body["reason"]));

@@ -4,12 +4,11 @@
 //! `PURGE_TEST_PYTHON`, an interpreter that has `standardwebhooks`, and `PURGE_TEST_NODE_MODULES`, a folder with it.
 //! Without them these tests say that they were left out; with `CI` set they fail.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use genesys_purge::app::World;
-use genesys_purge::config::Environment;
 use genesys_purge::domain::address::AddressRules;
 use genesys_purge::webhooks::{Destination, SendError, Sender, SigningSecret, new_private_key, new_secret};
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::support::process::LONG;
+use crate::support::process::{LONG, tool};
 
 const PAYLOAD: &str =
     r#"{"event":"purge_completed","purgeId":"01a21121-0ed3-717d-9b4c-869a5d197cb8","note":"é  ö"}"#;
@@ -117,17 +116,6 @@ async fn a_public_key_verifies_in_node_what_its_private_one_signed() {
         let said = String::from_utf8_lossy(&output.stdout);
         assert_eq!(said.trim(), expected, "{signature}: {}", String::from_utf8_lossy(&output.stderr));
     }
-}
-
-/// What the environment names; without it a test can't be done, which is for whoever runs it at his desk.
-fn tool(variable: &str) -> Option<PathBuf> {
-    let environment = Environment::of_process();
-    let named = environment.get(variable).map(PathBuf::from);
-    if named.is_none() {
-        assert!(environment.get("CI").is_none(), "{variable} is not set, and nothing may be left out here");
-        println!("left out: {variable} is not set");
-    }
-    named
 }
 
 /// A receiver in a process of its own.

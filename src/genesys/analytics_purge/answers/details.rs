@@ -63,7 +63,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn add(&mut self, record: &Record<'_>) -> Result<(), String> {
         let id = record.conversation_id.and_then(text).and_then(|id| id.parse::<Uuid>().ok());
-        let id = id.ok_or("a record has no conversationId that can be read")?;
+        let id = id.ok_or("a record has no readable conversationId")?;
         if !self.asked.contains(&id) {
             return Err(format!("the answer is about {id}, which was not asked for"));
         }

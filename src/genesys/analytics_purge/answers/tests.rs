@@ -133,7 +133,7 @@ fn an_answer_that_says_it_is_not_whole_still_tells_of_what_it_contains() {
         ] {
             let Details { facts, missing } = details(answer.as_bytes(), &[A, B]).unwrap();
             assert_eq!(facts, HashMap::from([(A, Facts { presence: Presence::Gone, end: End::NotYet })]));
-            assert!(missing.is_some_and(|why| why.starts_with("the answer is not whole")), "{answer}");
+            assert!(missing.is_some_and(|why| why.starts_with("the answer is not complete")), "{answer}");
         }
     }
 }

@@ -71,7 +71,7 @@ impl Signs {
             }
         });
         if !is_read && value.get().starts_with('{') {
-            self.find("a field that can't be read");
+            self.find("an unreadable field");
         }
     }
 
@@ -80,7 +80,7 @@ impl Signs {
         let is_short = self.total > u64::try_from(records).unwrap_or(u64::MAX);
         self.found
             .or_else(|| is_short.then(|| format!("it has {records} of {} records", self.total)))
-            .map(|why| format!("the answer is not whole: {why}"))
+            .map(|why| format!("the answer is not complete: {why}"))
     }
 
     fn read(&mut self, sign: Sign, field: &str, value: &RawValue) {
@@ -229,15 +229,15 @@ mod tests {
             (json!({"status": {"errors": [1]}}), "errors"),
             (json!({"search": {"_shards": {"failed": 2}}}), "_shards"),
         ] {
-            let expected = format!("the answer is not whole: it has {field}");
+            let expected = format!("the answer is not complete: it has {field}");
             assert_eq!(missing(&answer, 2), Some(expected), "{answer}");
         }
         let mut signs = Signs::default();
         signs.note("meta", serde_json::from_str(r#"{"\ud800": 1, "partial": true}"#).unwrap());
-        let expected = "the answer is not whole: it has a field that can't be read";
+        let expected = "the answer is not complete: it has an unreadable field";
         assert_eq!(signs.missing(2).as_deref(), Some(expected));
         for answer in [json!({"totalHits": 3}), json!({"total": "3"}), json!({"totalHits": 2, "total": 3})] {
-            let expected = "the answer is not whole: it has 2 of 3 records";
+            let expected = "the answer is not complete: it has 2 of 3 records";
             assert_eq!(missing(&answer, 2).as_deref(), Some(expected), "{answer}");
         }
     }

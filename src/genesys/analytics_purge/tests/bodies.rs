@@ -112,6 +112,6 @@ async fn an_answer_that_is_not_whole_says_so_beside_what_it_tells() {
     let detail = told.incomplete.unwrap();
     assert_eq!(
         detail.to_string(),
-        "facts answered 200: the answer is not whole: it has errors (correlation id c)"
+        "details answered 200: the answer is not complete: it has errors (correlation id c)"
     );
 }

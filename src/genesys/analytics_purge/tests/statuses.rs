@@ -53,7 +53,7 @@ async fn every_row_of_the_status_table_means_what_it_says() {
         for body in [json.as_str(), "<html>no</html>", "", "[1]"] {
             let found = answers(*status, &[("inin-correlation-id", "corr")], body.to_owned()).await;
             assert_eq!(found.each_ref().map(|failure| kind(failure.as_ref())), *expected, "{status} {body}");
-            for (failure, call) in found.iter().flatten().zip(["facts", "submit", "poll"]) {
+            for (failure, call) in found.iter().flatten().zip(["details", "submit", "poll"]) {
                 let detail = failure.detail();
                 assert_eq!((detail.call, detail.status), (call, Some(*status)));
                 assert_eq!(detail.correlation_id.as_deref(), Some("corr"));

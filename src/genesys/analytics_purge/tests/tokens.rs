@@ -331,6 +331,18 @@ async fn a_token_that_fits_into_no_head_is_refused_in_plain_words() {
 }
 
 #[tokio::test]
+async fn a_host_that_is_not_the_login_is_named() {
+    for (body, without) in [("<html>", "JSON"), ("{}", "an access_token")] {
+        let upstream = RawUpstream::start(move |_| Act::Answer(answer(200, &[], body))).await;
+        let failure = driver(&upstream).submit(&[A], permit()).await.result.unwrap_err();
+        let host = upstream.url.trim_start_matches("http://");
+        let told =
+            format!("not sent: token: {host} answered 200 without {without}; is this Genesys' login host?");
+        assert_eq!(failure.to_string(), told);
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_tells_no_life_is_believed_to_live_for_five_minutes() {
     let upstream = RawUpstream::start(|_| json_answer(200, &json!({"access_token": "t"}))).await;
     let driver = driver(&upstream);

@@ -100,7 +100,7 @@ impl Settling<'_> {
                 "upstream says that its job processed {} records, and answers lack {gone} conversations",
                 processed.unwrap_or_default()
             );
-            tracing::warn!(org = self.org, job = %self.job.id, detail, "what answers lack proves nothing");
+            tracing::warn!(org = self.org, job = %self.job.id, detail, "answers lack more conversations than Genesys processed; they prove nothing");
             if !is_too_late {
                 return Ok(false);
             }
