@@ -9,7 +9,7 @@ use crate::store::Done;
 
 /// The last act of a kind on a purge. It stays when another has taken it back.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = PurgeAct)]
+#[schema(as = LastAct)]
 pub(super) struct ActBody {
     act: Act,
     /// The name of the key, or `engine`.
@@ -27,7 +27,7 @@ impl From<Done<Act>> for ActBody {
 
 /// The last act of a kind on an org. It stays when another has taken it back.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = OrgAct)]
+#[schema(as = LastOrgAct)]
 pub(super) struct OrgActBody {
     act: OrgAct,
     /// The name of the key, or `engine`.

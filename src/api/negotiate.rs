@@ -9,10 +9,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::problem::Problem;
-use super::purges::list::FORMS as PURGES;
 
 /// What nearly every call answers; refusals are documents of the second kind whatever was asked for.
 pub(super) const JSON: &[&str] = &["application/json", "application/problem+json"];
+
+/// What the list of purges can answer; making one answers JSON alone.
+pub(super) const PURGES: &[&str] = &["application/json", "application/problem+json", "text/csv"];
 
 /// What the others can answer. Where nothing stands, the call looks itself.
 const OTHERS: &[(&str, &[&str])] = &[

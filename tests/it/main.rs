@@ -39,6 +39,7 @@ mod parked;
 mod paused;
 mod plans;
 mod polling;
+mod questions;
 mod quotas;
 mod reading;
 mod refusing;

@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use super::body::PurgeBody;
 use super::table;
 use crate::api::auth::Authorized;
-use crate::api::extract::Query;
+use crate::api::extract::{Query, time};
 use crate::api::key_id::KeyId;
 use crate::api::negotiate;
 use crate::api::page::{self, Page};
@@ -20,9 +20,6 @@ use crate::api::state::ApiState;
 use crate::domain::keys::Reach;
 use crate::domain::state::PurgeState;
 use crate::store::purges::list::Wanted;
-
-/// The forms of the list; the first where the caller does not mind.
-pub(in crate::api) const FORMS: &[&str] = &["application/json", "application/problem+json", "text/csv"];
 
 /// Which purges, and which page of them. All filters must be met.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -41,10 +38,13 @@ pub(in crate::api) struct PurgesPage {
     /// Only those that the key of this name asked for.
     requested_by: Option<String>,
     /// Only those that were accepted then or later.
+    #[serde(default, deserialize_with = "time")]
     created_after: Option<Timestamp>,
     /// Only those that were accepted before.
+    #[serde(default, deserialize_with = "time")]
     created_before: Option<Timestamp>,
     /// Only those that ended then or later; the list begins with the one that ended last.
+    #[serde(default, deserialize_with = "time")]
     finished_after: Option<Timestamp>,
     /// Rows a page, 1 to 1000.
     limit: Option<usize>,
@@ -101,7 +101,7 @@ pub(in crate::api) async fn list_purges(
     headers: HeaderMap,
     Query(page): Query<PurgesPage>,
 ) -> Result<Response, Problem> {
-    let wants_csv = negotiate::best(&headers, FORMS) == Some("text/csv");
+    let wants_csv = negotiate::best(&headers, negotiate::PURGES) == Some("text/csv");
     let vary = [(header::VARY, "Accept")];
     if wants_csv {
         let paged = page.limit.map(|_| "limit").or(page.cursor.as_ref().map(|_| "cursor"));
@@ -150,17 +150,15 @@ fn wanted(reach: &Reach, page: PurgesPage) -> Result<Option<(Reach, Wanted)>, Pr
     if [&page.org, &page.reference, &page.label, &page.requested_by].into_iter().any(has_nul) {
         return Ok(None);
     }
-    // Postgres knows fewer years than callers, and nothing is as old.
-    let known = |at: Option<Timestamp>| at.map(|at| at.max(Timestamp::UNIX_EPOCH));
     let reach = page.org.map_or_else(|| reach.clone(), |org| reach.within(&org));
     let wanted = Wanted {
         state: page.state,
         reference: page.reference,
         label,
         requested_by: page.requested_by,
-        created_after: known(page.created_after),
-        created_before: known(page.created_before),
-        finished_after: known(page.finished_after),
+        created_after: page.created_after,
+        created_before: page.created_before,
+        finished_after: page.finished_after,
     };
     Ok(Some((reach, wanted)))
 }

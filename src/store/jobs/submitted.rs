@@ -197,7 +197,7 @@ fn answer(error: &Value) -> Option<String> {
         None => message.to_owned(),
     };
     for (name, value) in ["code", "contextId"].into_iter().filter_map(|name| Some((name, said(name)?))) {
-        answer += &format!(" ({name} {value})");
+        answer = format!("{answer} ({name} {value})");
     }
     Some(answer)
 }

@@ -119,16 +119,20 @@ impl Store {
         for hurdle in [Hurdle::Sight, Hurdle::Conflicts] {
             has_lifted |= self.lift_block(&mut tx, org, hurdle, by.actor()).await?;
         }
-        if resumed > 0 || forgotten > 0 {
+        let is_news = resumed > 0 || forgotten > 0 || has_lifted;
+        if is_news {
+            acts::note_of_org(&mut tx, org, OrgAct::Resume, by.actor(), by.reason).await?;
+        }
+        // A block that is lifted is an event of its own, which has no room for a reason.
+        if resumed > 0 || forgotten > 0 || (has_lifted && by.reason.is_some()) {
             let mut payload =
                 if forgotten > 0 { json!({ "forgottenControls": forgotten }) } else { json!({}) };
             if let Some(reason) = by.reason {
                 payload["reason"] = json!(reason);
             }
-            acts::note_of_org(&mut tx, org, OrgAct::Resume, by.actor(), by.reason).await?;
             self.write_steering(&mut tx, org, EventType::OrgResumed, by.actor(), payload).await?;
         }
-        if resumed > 0 || forgotten > 0 || has_lifted {
+        if is_news {
             tx.will_wake(org);
         }
         tx.commit().await?;

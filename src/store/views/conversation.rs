@@ -160,7 +160,9 @@ async fn decisions_about(
         };
         decided.entry(row.purge_id).or_default().push(decision);
     }
-    decided.values_mut().for_each(|decisions| forget_refused(decisions));
+    for decisions in decided.values_mut() {
+        forget_refused(decisions);
+    }
     Ok(decided)
 }
 

@@ -216,8 +216,7 @@ impl Lane {
             Rival::Cancel => Act::Cancel,
             Rival::Pause => Act::Pause,
             Rival::Stop => {
-                let stopped = self.steering.stop_org(&reach, &self.org.name, self.by);
-                return stopped.await.unwrap().unwrap();
+                return self.steering.stop_org(&reach, &self.org.name, self.by).await.unwrap().unwrap();
             }
             Rival::Hold => return self.hold(ids).await,
         };

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 use uuid::Uuid;
 
 use super::Place;
@@ -30,7 +30,7 @@ impl Filter {
 
 /// A time, for Postgres.
 pub(super) fn sql(at: Option<Timestamp>) -> Option<SqlTimestamp> {
-    at.map(|at| at.to_sqlx())
+    at.map(ToSqlx::to_sqlx)
 }
 
 /// Those that meet it, in their order. Each is looked up by its key, whatever the planner thinks of the tables.
