@@ -159,6 +159,7 @@ impl Filter {
             ("until", "Accepted before (UTC)", &self.until),
             ("ended", "Ended since (UTC)", &self.ended),
         ];
+        let has_more = [&self.label, &self.from, &self.until, &self.ended].into_iter().any(Option::is_some);
         html! {
             form.filter.card method="get" {
                 div { label for="state" { "State" } select #state name="state" {
@@ -172,10 +173,15 @@ impl Filter {
                     @for org in orgs { option selected[self.org.as_deref() == Some(&org.name)] { (org.name) } }
                 } }
                 div { label for="reference" { "Reference" } input #reference name="reference" value=[&self.reference]; }
-                div { label for="label" { "Label" } input #label name="label" value=[&self.label] placeholder="key:value"; }
                 div { label for="by" { "Requested by" } input #by name="by" value=[&self.by]; }
-                @for (name, text, value) in times {
-                    div { label for=(name) { (text) } input id=(name) name=(name) type="datetime-local" value=[value]; }
+                details open[has_more] {
+                    summary { "Label and times" }
+                    div.filter {
+                        div { label for="label" { "Label" } input #label name="label" value=[&self.label] placeholder="key:value"; }
+                        @for (name, text, value) in times {
+                            div { label for=(name) { (text) } input id=(name) name=(name) type="datetime-local" value=[value]; }
+                        }
+                    }
                 }
                 div.end { button type="submit" { "Filter" } a.button href="/admin/purges" { "Clear" } }
             }

@@ -289,7 +289,10 @@ async fn what_waits_for_somebody_is_a_warning() {
         "{orgs:?}"
     );
     // The service is paused, whatever the configuration of this machine says, which knows the default alone.
-    assert!(orgs[1].starts_with("default paused since ") && orgs[3].starts_with("eu paused since "), "{orgs:?}");
+    assert!(
+        orgs[1].starts_with("default paused since ") && orgs[3].starts_with("eu paused since "),
+        "{orgs:?}"
+    );
     assert!(orgs[2].starts_with("eu stopped since ") && orgs[2].ends_with("by ops: audit"), "{orgs:?}");
     assert!(orgs[4].starts_with("eu the database knows it"), "{orgs:?}");
     let (detail, _) = findings.find("webhook", "warn");
