@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::conversations::outcome_of;
 use crate::domain::keys::Reach;
 use crate::domain::outcome::{Cell, Outcome};
-use crate::domain::reason::{Carrying, Step, carrying, kept_until};
+use crate::domain::reason::{Carrying, Step, carrying, is_of_lost_submit, kept_until};
 use crate::store::holds::protecting::{Kept, Protection, is_kept_by_hold, protecting};
 use crate::store::slices::locate;
 use crate::store::tx::{Rows as _, Tx};
@@ -195,11 +195,12 @@ fn forget_refused(decisions: &mut [DecisionRow]) {
     let mut carried = HashMap::<Uuid, Option<usize>>::new();
     for (nth, decision) in decisions.iter().enumerate() {
         let Some(job) = decision.job else { continue };
-        let is_lost = decision.from == Outcome::Submitted && decision.step == Step::Reread.as_str();
         match carrying(&decision.step, decision.from, decision.to) {
             Carrying::Begins => carried.insert(job, Some(nth)),
             Carrying::Undone => carried.insert(job, None),
-            Carrying::Unchanged if is_lost => carried.insert(job, None),
+            Carrying::Unchanged if is_of_lost_submit(&decision.step, decision.from) => {
+                carried.insert(job, None)
+            }
             Carrying::Unchanged => continue,
         };
     }

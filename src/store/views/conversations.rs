@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::keys::Reach;
 use crate::domain::outcome::{Cell, Outcome};
-use crate::domain::reason::{Carrying, carrying, kept_until};
+use crate::domain::reason::{Carrying, carrying, is_of_lost_submit, kept_until};
 use crate::store::holds::protecting::{Kept, Protection, is_kept_by_hold, protecting};
 use crate::store::purges::load::is_there;
 use crate::store::slices::locate;
@@ -232,6 +232,7 @@ struct Decision {
     kept_until: Vec<SqlTimestamp>,
     decided: Arc<Decided>,
     carrying: Carrying,
+    is_of_lost_submit: bool,
     /// Genesys' id of its job, where that is known.
     upstream_job_id: Option<Arc<str>>,
 }
@@ -282,6 +283,7 @@ async fn decisions_on(
         };
         let decision = Decision {
             carrying: carrying(&row.step, outcome_of(row.from_outcome)?, decided.outcome),
+            is_of_lost_submit: is_of_lost_submit(&row.step, outcome_of(row.from_outcome)?),
             positions: row.positions,
             kept_until: row.kept_until.unwrap_or_default(),
             decided: Arc::new(decided),
@@ -321,6 +323,7 @@ fn last_decisions(outcomes: &[Option<Outcome>], decisions: &[Decision]) -> Vec<L
                     last.before = std::mem::replace(&mut last.upstream_job_id, job);
                 }
                 Carrying::Undone => last.upstream_job_id = last.before.take(),
+                Carrying::Unchanged if decision.is_of_lost_submit => last.upstream_job_id = None,
                 Carrying::Unchanged => {}
             }
         }
