@@ -64,26 +64,16 @@ pub(in crate::admin) async fn page(
         @if !too_late.is_empty() {
             h2 { "Too late for " (counted(i64::try_from(too_late.len()).unwrap_or(i64::MAX), "conversation", "conversations")) }
             p.notice.bad { "They are gone, or an upstream job may be deleting them." }
-            (list(too_late.iter().take(IDS).map(|id| (*id, false))))
+            (list(too_late.iter().copied().take(IDS)))
             @if too_late.len() > IDS { p.hint { "The first " (IDS) ". The API tells all of them." } }
         }
         h2 { "Names " (counted(hold.conversations.into(), "conversation", "conversations")) }
-        (list(ids.iter().map(|held| (held.conversation, held.is_too_late))))
+        (list(ids.iter().map(|held| held.conversation)))
         (next_page(next.as_deref()))
     };
     Ok(layout::page(Some(&visitor), &hold.matter, &body))
 }
 
-/// Conversations, and whether each is marked as one that it came too late for.
-fn list(ids: impl Iterator<Item = (Uuid, bool)>) -> Markup {
-    html! {
-        ul.ids {
-            @for (id, is_too_late) in ids {
-                li {
-                    a href={ "/admin/conversations/" (id) } { code { (id) } }
-                    @if is_too_late { " " span.state.failed { "too late" } }
-                }
-            }
-        }
-    }
+fn list(ids: impl Iterator<Item = Uuid>) -> Markup {
+    html! { ul.ids { @for id in ids { li { a href={ "/admin/conversations/" (id) } { code { (id) } } } } } }
 }
