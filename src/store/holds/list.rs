@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::read::{Hold, load};
 use crate::domain::keys::Reach;
 use crate::store::tx::{Rows as _, Tx};
-use crate::store::{Store, StoreError, Urgency};
+use crate::store::{Store, StoreError};
 
 /// Which holds are asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,26 +34,33 @@ impl Store {
         after: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<HeldConversation>, StoreError> {
-        let mut tx = self.single_request("held_conversations", Urgency::Ordinary).await?;
-        sqlx::query_as!(
-            HeldConversation,
-            r#"-- held_conversations
-            select named.conversation_id as conversation, fate.is_too_late as "is_too_late!"
-            from (
-                select distinct conversation_id from hold_conversations
-                where hold_id = $1 and conversation_id > $2 and ($3::text[] is null or org = any($3))
-                order by conversation_id
-                limit $4
-            ) named
-            cross join lateral (
-                select bool_or(is_too_late) as is_too_late from hold_conversations_and_fate
-                where hold_id = $1 and conversation_id = named.conversation_id and ($3::text[] is null or org = any($3))
-            ) fate
-            order by 1"#,
+        let mut tx = self.begin_request("held_conversations").await?;
+        let ids = sqlx::query_scalar!(
+            "-- held_conversations
+            select distinct conversation_id from hold_conversations
+            where hold_id = $1 and conversation_id > $2 and ($3::text[] is null or org = any($3))
+            order by conversation_id
+            limit $4",
             hold,
             after.unwrap_or(Uuid::nil()),
             reach.orgs(),
             limit
+        )
+        .all(&mut tx)
+        .await?;
+        sqlx::query_as!(
+            HeldConversation,
+            r#"-- fate_of_held
+            select named.id as "conversation!", fate.is_too_late as "is_too_late!"
+            from unnest($2::uuid[]) with ordinality as named (id, n)
+            cross join lateral (
+                select coalesce(bool_or(is_too_late), false) as is_too_late from hold_conversations_and_fate
+                where hold_id = $1 and conversation_id = named.id and ($3::text[] is null or org = any($3))
+            ) fate
+            order by named.n"#,
+            hold,
+            &ids,
+            reach.orgs()
         )
         .all(&mut tx)
         .await

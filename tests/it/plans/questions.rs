@@ -80,8 +80,11 @@ async fn assert_pages_read_little(connection: &mut PgConnection) {
             assert_reads(connection, "holds_naming", &page, 60.0).await;
         }
         if reach != "'{rare}'" {
-            let page = format!("'{:0>32}', '00000000-0000-0000-0000-000000000000', {reach}, 101", "1f4");
-            assert_reads(connection, "held_conversations", &page, 101.0 * 4.0).await;
+            let hold = format!("'{:0>32}'", "1f4");
+            let page = format!("{hold}, '00000000-0000-0000-0000-000000000000', {reach}, 101");
+            assert_reads(connection, "held_conversations", &page, 101.0).await;
+            let ids = "array(select conversation_id from hold_conversations where hold_id = '000000000000000000000000000001f4' limit 101)";
+            assert_reads(connection, "fate_of_held", &format!("{hold}, {ids}, {reach}"), 101.0 * 4.0).await;
         }
     }
     // Twenty holds name it; ten are counted, and each is looked at once.

@@ -1,9 +1,11 @@
 //! A submit that Genesys did not take: no job of Genesys' is named for it, and the history says what was answered.
 
+use genesys_purge::app::Role;
 use genesys_purge::sandbox::{Call, Kind, Shares};
 use serde_json::{Value, json};
 
 use crate::support::Setup;
+use crate::support::postgres::new_id;
 use crate::support::trouble::strikes;
 
 /// The decisions about one conversation: outcome, code, detail and Genesys' id.
@@ -56,4 +58,38 @@ async fn a_submit_that_was_lost_names_no_job_though_the_next_one_has_one() {
     assert!(!jobs[lost].1, "{told:?}");
     let last = jobs.last().unwrap();
     assert_eq!(*last, ("gone", true), "{told:?}");
+}
+
+#[tokio::test]
+async fn what_a_lost_submit_deleted_is_not_put_down_to_the_submit_of_the_rest() {
+    let test = Setup::new().role(Role::Api).start().await;
+    let (lost, sent) = (new_id()(), new_id()());
+    let purge = test.purge(&[lost, sent]).await;
+    let job = new_id()();
+    test.sql(&format!(
+        "insert into jobs (id, org, state, result, finished_at, size, upstream_job_id)
+         values ('{job}', 'default', 'done', 'completed', now(), 1, 'the-second')"
+    ))
+    .await;
+    // Both were in the submit that was lost; one was found gone, and the other went again.
+    for (positions, from, to, step, code) in [
+        ("{0,1}", 1, 2, "intend", "intent"),
+        ("{0}", 2, 3, "reread", "gone_after_lost_submit"),
+        ("{1}", 2, 1, "reread", "present_after_lost_submit"),
+        ("{1}", 1, 2, "intend", "intent"),
+        ("{1}", 2, 3, "verify", "gone"),
+    ] {
+        test.sql(&format!(
+            "insert into decisions (purge_id, slice_no, run, positions, from_outcome, to_outcome, step, job_id, code, decided_at)
+             values ('{purge}', 0, 1, '{positions}', {from}, {to}, '{step}', '{job}', '{code}', now())"
+        ))
+        .await;
+    }
+    let rows = test.conversations(purge).await;
+    let told: Vec<&Value> = rows.iter().map(|row| &row["jobId"]).collect();
+    assert_eq!(told, [&Value::Null, &json!("the-second")]);
+    let jobs =
+        async |id| -> Vec<bool> { story(&test, id).await.iter().map(|(.., job)| job.is_string()).collect() };
+    assert_eq!(jobs(lost).await, [false, false]);
+    assert_eq!(jobs(sent).await, [false, false, true, true]);
 }
