@@ -10,6 +10,7 @@ use super::gate::Visitor;
 use super::layout::{self, Page};
 use super::parts::{ROWS, next_page, none, path, time, to, words};
 use super::place::{Asked, At};
+use super::purges::conversations::protection as protected_by;
 use super::{Desk, holds};
 use crate::api::Problem;
 use crate::domain::keys::Scope;
@@ -78,11 +79,13 @@ pub(super) async fn page(
 fn in_purge(purge: &ConversationInPurge) -> Markup {
     html! {
         section.card {
-            h3 { a href={ "/admin/purges/" (purge.purge) } { (purge.purge) } }
+            h3 { a href={ "/admin/purges/" (purge.purge) } { @match &purge.reference { Some(reference) => (reference), None => (purge.purge) } } }
             p {
                 strong { (words(purge.outcome.as_str())) } " · org " (purge.org) " · accepted " (time(purge.accepted_at))
                 " · requested by " (purge.requested_by)
             }
+            @if let Some(reason) = &purge.reason { p { "Reason: " (reason) } }
+            @if let Some(protection) = &purge.protection { p { "Protected by " (protected_by(protection)) } }
             @if purge.decisions.is_empty() { p { "Nothing was decided yet." } }
             ol.timeline {
                 @for decision in &purge.decisions {

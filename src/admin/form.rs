@@ -18,6 +18,12 @@ const LARGEST: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Checked<T>(pub(super) T);
 
+/// Why something is done.
+#[derive(Debug, Deserialize)]
+pub(super) struct Why {
+    pub(super) reason: Option<String>,
+}
+
 /// No fields but the token.
 #[derive(Debug, Deserialize)]
 pub(super) struct Nothing {}

@@ -44,8 +44,8 @@ impl Visitor {
     }
 
     /// In whose name something is done.
-    pub(super) fn by(&self) -> By<'_> {
-        By { key_id: self.key_id, name: &self.caller.name, request_id: &self.request_id }
+    pub(super) fn by<'a>(&'a self, reason: Option<&'a str>) -> By<'a> {
+        By { key_id: self.key_id, name: &self.caller.name, request_id: &self.request_id, reason }
     }
 
     /// Refuses a form that was not made for this session.

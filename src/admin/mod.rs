@@ -106,6 +106,7 @@ fn patient() -> Router<Desk> {
     Router::new()
         .route("/admin/purges/new", post(purges::new::check))
         .route("/admin/purges/{id}/submit", get(purges::submit::ask).post(purges::submit::submit))
+        .route("/admin/purges.csv", get(purges::list::csv))
         .route("/admin/purges/{id}/report.csv", get(purges::report))
         .route("/admin/holds/new", post(holds::create::create))
 }

@@ -6,10 +6,10 @@ use maud::html;
 use serde::Deserialize;
 
 use super::Desk;
-use super::form::Checked;
+use super::form::{Checked, Why};
 use super::gate::Visitor;
 use super::layout::{self, Page};
-use super::parts::{question, to};
+use super::parts::{question, to, why};
 use super::place::At;
 use crate::api::{Problem, resume, stop};
 use crate::domain::keys::Scope;
@@ -19,11 +19,6 @@ use crate::domain::keys::Scope;
 pub(super) enum OrgAct {
     Stop,
     Resume,
-}
-
-#[derive(Debug, Deserialize)]
-struct Order {
-    reason: Option<String>,
 }
 
 pub(super) async fn ask(
@@ -42,8 +37,7 @@ pub(super) async fn ask(
                     "Nothing new is begun for " strong { (org) } ": no conversation is checked, none is submitted for deletion. "
                     "Upstream jobs that run go on to their end. The org stays stopped until somebody resumes it."
                 }
-                label for="reason" { "Reason (optional)" }
-                input #reason name="reason" maxlength="1000";
+                (why())
             };
             let body = question(&visitor, &what, "Stop the org", true, "/admin");
             layout::page(Some(&visitor), &format!("Stop {org}?"), &body)
@@ -51,6 +45,7 @@ pub(super) async fn ask(
         OrgAct::Resume => {
             let what = html! {
                 p { "Work for " strong { (org) } " goes on: its purges delete conversations again." }
+                (why())
             };
             let body = question(&visitor, &what, "Resume the org", true, "/admin");
             layout::page(Some(&visitor), &format!("Resume {org}?"), &body)
@@ -65,13 +60,13 @@ pub(super) async fn act(
     request: Request,
 ) -> Result<Response, Problem> {
     visitor.must(Scope::Admin)?;
-    let Checked(order) = Checked::<Order>::from_request(request, &()).await?;
-    let reach = &visitor.caller.reach;
+    let Checked(told) = Checked::<Why>::from_request(request, &()).await?;
+    let (reach, by) = (&visitor.caller.reach, visitor.by(told.reason.as_deref()));
     match act {
         OrgAct::Stop => {
-            stop(&desk.api, reach, visitor.by(), &org, order.reason.as_deref()).await?;
+            stop(&desk.api, reach, by, &org).await?;
         }
-        OrgAct::Resume => resume(&desk.api, reach, visitor.by(), &org).await?,
+        OrgAct::Resume => resume(&desk.api, reach, by, &org).await?,
     }
     Ok(to("/admin"))
 }

@@ -6,16 +6,17 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::gate::Visitor;
-use super::parts::{counted, number, span, state, time, to, words};
+use super::parts::{counted, done, number, span, state, time, to, words};
 use super::{Desk, layout, outcomes, plots};
 use crate::api::Problem;
+use crate::domain::act::OrgAct;
 use crate::domain::keys::{Reach, Scope};
 use crate::domain::state::PurgeState;
 use crate::domain::terms::OrgTerms;
 use crate::store::Urgency;
 use crate::store::endpoints::{Endpoint, MOST};
 use crate::store::purges::list::Wanted;
-use crate::store::purges::load::Purge;
+use crate::store::purges::load::{PAUSED, Purge};
 use crate::store::views::orgs::OrgRow;
 
 /// So many running purges are shown.
@@ -134,6 +135,7 @@ fn org(visitor: &Visitor, terms: &[OrgTerms], row: &OrgRow) -> Markup {
                     ", " (time(stop.since)) @if let Some(reason) = &stop.reason { ": " (reason) }
                 }
             }
+            @if let Some(since) = row.paused_since { p.notice.bad { "Paused since " (time(since)) ": " (PAUSED) "." } }
             @if let Some(blocked) = &row.blocked {
                 p.notice.bad {
                     strong { (words(&blocked.code)) } ": " (blocked.detail) " Since " (time(blocked.since))
@@ -163,6 +165,7 @@ fn org(visitor: &Visitor, terms: &[OrgTerms], row: &OrgRow) -> Markup {
                     }
                 } }
             }
+            @if row.stopped.is_none() { (acts(row)) }
             @if may {
                 p.buttons {
                     @if row.stopped.is_none() {
@@ -177,6 +180,18 @@ fn org(visitor: &Visitor, terms: &[OrgTerms], row: &OrgRow) -> Markup {
     }
 }
 
+/// Who stopped it last, and who had it go on.
+fn acts(row: &OrgRow) -> Markup {
+    html! {
+        @for act in &row.acts {
+            p.hint {
+                @match act.act { OrgAct::Stop => "Last stopped ", OrgAct::Resume => "Last resumed " }
+                (done(&act.by, act.at, act.reason.as_deref()))
+            }
+        }
+    }
+}
+
 /// A name within a path.
 pub(super) fn encoded(name: &str) -> String {
     form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
@@ -185,6 +200,7 @@ pub(super) fn encoded(name: &str) -> String {
 fn condition(row: &OrgRow) -> Markup {
     html! {
         @if row.stopped.is_some() { span.state.failed { "stopped" } }
+        @else if row.paused_since.is_some() { span.state.paused { "paused" } }
         @else if row.blocked.is_some() { span.state.failed { "blocked" } }
         @else if row.closed_until.is_some() { span.state.paused { "waiting" } }
         @else { span.state.completed { "working" } }

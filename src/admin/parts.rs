@@ -124,6 +124,21 @@ pub(super) fn path(base: &str, query: &[(&str, &str)]) -> String {
     if text.is_empty() { base.to_owned() } else { format!("{base}?{text}") }
 }
 
+/// Where a form asks why.
+pub(super) fn why() -> Markup {
+    html! {
+        div.field {
+            label for="reason" { "Reason (optional)" }
+            input #reason name="reason" maxlength="1000" autocomplete="off";
+        }
+    }
+}
+
+/// Who did something, when, and why.
+pub(super) fn done(by: &str, at: Timestamp, reason: Option<&str>) -> Markup {
+    html! { (time(at)) " by " (by) @if let Some(reason) = reason { ": " (reason) } }
+}
+
 /// A question before something that can't be taken back, or that others will notice.
 pub(super) fn question(visitor: &Visitor, what: &Markup, act: &str, is_danger: bool, back: &str) -> Markup {
     html! {

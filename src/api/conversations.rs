@@ -43,7 +43,18 @@ struct InPurge {
     org: String,
     accepted_at: Timestamp,
     requested_by: String,
+    /// Why it was asked for.
+    reason: Option<String>,
+    /// The caller's own name for the purge.
+    reference: Option<String>,
     outcome: Outcome,
+    /// Where a hold recorded in this service kept it back (`legal_hold`): that hold, the oldest of several. It may have been
+    /// released since; `holds` tells.
+    hold_id: Option<Uuid>,
+    /// The matter of that hold.
+    matter: Option<String>,
+    /// How many holds kept it back; 10 stands for 10 or more.
+    hold_count: Option<i64>,
     decisions: Vec<Decision>,
 }
 
@@ -57,7 +68,7 @@ struct Decision {
     /// Why: a stable code, which `Outcome` explains.
     code: Option<String>,
     detail: Option<String>,
-    /// Genesys' id of the job.
+    /// Genesys' id of the job; null where Genesys did not take it, and then `detail` tells what it answered.
     job_id: Option<String>,
     /// Our id of it.
     our_job_id: Option<Uuid>,
@@ -81,7 +92,13 @@ impl From<DecisionRow> for Decision {
 
 impl From<ConversationInPurge> for InPurge {
     fn from(row: ConversationInPurge) -> Self {
+        let protection = row.protection;
         Self {
+            reason: row.reason,
+            reference: row.reference,
+            hold_id: protection.as_ref().map(|protection| protection.hold),
+            hold_count: protection.as_ref().map(|protection| protection.holds),
+            matter: protection.map(|protection| protection.matter),
             purge_id: row.purge,
             org: row.org,
             accepted_at: row.accepted_at,

@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use jiff::Timestamp;
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
@@ -75,6 +76,13 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
             }
         })
     }
+}
+
+/// Reads a parameter that is a time; Postgres knows fewer years than callers, and nothing here is as old.
+pub(super) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong = || D::Error::custom("must be a time such as 2026-11-25T12:00:00Z");
+    text.parse().map(|at: Timestamp| Some(at.max(Timestamp::UNIX_EPOCH))).map_err(|_| wrong())
 }
 
 /// No query string at all: a wish in it would be ignored.

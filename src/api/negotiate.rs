@@ -4,7 +4,7 @@
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
@@ -12,6 +12,9 @@ use super::problem::Problem;
 
 /// What nearly every call answers; refusals are documents of the second kind whatever was asked for.
 pub(super) const JSON: &[&str] = &["application/json", "application/problem+json"];
+
+/// What the list of purges can answer; making one answers JSON alone.
+pub(super) const PURGES: &[&str] = &["application/json", "application/problem+json", "text/csv"];
 
 /// What the others can answer. Where nothing stands, the call looks itself.
 const OTHERS: &[(&str, &[&str])] = &[
@@ -35,6 +38,10 @@ pub(super) async fn check(request: Request, next: Next) -> Response {
 /// Why no answer would do.
 pub(super) fn refusal(request: &Request) -> Option<Problem> {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str)?;
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if reads && path == "/purges" {
+        return best(request.headers(), PURGES).is_none().then(|| not_acceptable(PURGES));
+    }
     let other = OTHERS.iter().find(|(other, _)| {
         path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     });

@@ -121,6 +121,7 @@ fn reading() -> OpenApiRouter<ApiState> {
         .routes(routes!(conversations::conversation))
         .routes(routes!(holds::list::list_holds))
         .routes(routes!(holds::get::get_hold))
+        .routes(routes!(holds::conversations::held_conversations))
         .routes(routes!(orgs::list::list_orgs))
         .routes(routes!(orgs::get::get_org))
 }

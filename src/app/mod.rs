@@ -40,11 +40,13 @@ use crate::engine::{Chance, Engine, OrgEngine};
 use crate::feed::Sequencer;
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
 use crate::meters::Meters;
+use crate::store::purges::load::PAUSED;
 use crate::store::{Deadlines, Place, Store, StoreError};
 use crate::traces::{Traces, TracesError};
 use crate::upkeep;
 use crate::upkeep::ground::Watch;
 use crate::upkeep::rules::Rules;
+use crate::upkeep::workers::Worker;
 use crate::webhooks::{SecretError, SendError, Sender};
 
 /// What a process does.
@@ -156,7 +158,8 @@ impl Service {
             background.spawn(courier.run(stop_background.clone(), cut.clone()));
             background.spawn(upkeep::ahead::run(store.clone(), stop_background.clone()));
             background.spawn(upkeep::repeats::run(store.clone(), stop_background.clone()));
-            let orgs = settings.orgs.keys().cloned().collect();
+            let orgs: Vec<String> = settings.orgs.keys().cloned().collect();
+            start_worker(world, &store, &background, &stop_background, orgs.clone(), terms.paused).await?;
             background.spawn(upkeep::leases::run(
                 store.clone(),
                 orgs,
@@ -222,6 +225,24 @@ fn traces(settings: &Settings, world: &World) -> Result<Traces, StartError> {
         Some(endpoint) => Ok(Traces::start(endpoint.as_str(), world.random())?),
         None => Ok(Traces::default()),
     }
+}
+
+/// Notes this process among those that work; one that is paused says so.
+async fn start_worker(
+    world: &World,
+    store: &Store,
+    background: &TaskTracker,
+    stop: &CancellationToken,
+    orgs: Vec<String>,
+    is_paused: bool,
+) -> Result<(), StoreError> {
+    if is_paused {
+        tracing::warn!("{PAUSED}");
+    }
+    let worker = Worker { id: world.new_id()(), orgs, is_paused };
+    worker.note(store).await?;
+    background.spawn(upkeep::workers::run(store.clone(), worker, stop.clone()));
+    Ok(())
 }
 
 /// Serves API and pages, and health at an address of its own where the settings say so; both addresses.

@@ -18,6 +18,15 @@ words! {
     }
 }
 
+words! {
+    /// What an operator does to an org.
+    OrgAct, "act on an org" {
+        /// Nothing new is begun for it.
+        Stop = "stop",
+        Resume = "resume",
+    }
+}
+
 impl Act {
     /// The state that the act leads to; `None` where the present state does not allow it.
     ///

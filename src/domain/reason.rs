@@ -67,6 +67,11 @@ pub fn carrying(step: &str, from: Outcome, to: Outcome) -> Carrying {
     }
 }
 
+/// A look after a lost submit decided: which job of Genesys' that was nobody knows, whatever id a later submit got.
+pub fn is_of_lost_submit(step: &str, from: Outcome) -> bool {
+    from == Outcome::Submitted && step == Step::Reread.as_str()
+}
+
 /// The detail of a conversation that is kept until a moment of its own.
 pub fn kept_until(until: Timestamp) -> String {
     format!("kept until {until}")

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::csv::append_text;
 use crate::domain::outcome::Outcome;
 
 /// The first line of a CSV report.
-pub const CSV_HEAD: &str = "conversationId,outcome,code,detail,jobId,decidedAt\r\n";
+pub const CSV_HEAD: &str = "conversationId,outcome,code,detail,jobId,decidedAt,holdId,matter,holdCount\r\n";
 
 /// The form of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,12 @@ pub struct Row<'a> {
     pub job_id: Option<&'a str>,
     /// When that was decided.
     pub decided_at: Option<Timestamp>,
+    /// The hold of ours that kept it back.
+    pub hold_id: Option<Uuid>,
+    /// Its matter.
+    pub matter: Option<&'a str>,
+    /// How many there were.
+    pub hold_count: Option<i64>,
 }
 
 impl Row<'_> {
@@ -62,41 +69,18 @@ impl Row<'_> {
         if let Some(at) = self.decided_at {
             report.extend(at.to_string().as_bytes());
         }
+        report.push(b',');
+        if let Some(hold) = self.hold_id {
+            report.extend(hold.hyphenated().encode_lower(&mut buffer).as_bytes());
+        }
+        report.push(b',');
+        append_text(self.matter.unwrap_or_default(), report);
+        report.push(b',');
+        if let Some(count) = self.hold_count {
+            report.extend(count.to_string().as_bytes());
+        }
         report.extend(b"\r\n");
     }
-}
-
-/// What a formula begins with.
-const FORMULA: [char; 4] = ['=', '+', '-', '@'];
-/// Where a spreadsheet begins a cell that splits at `;` or tabs instead of `,`: a quote within its cell holds nothing
-/// together.
-const SPLIT: [char; 4] = [';', '\t', '\r', '\n'];
-
-/// Appends a text of somebody else: a spreadsheet must not take it for a formula, nor for more than one field.
-fn append_text(text: &str, report: &mut Vec<u8>) {
-    let is_quoted = text.contains(['"', ',']) || text.contains(SPLIT);
-    if !is_quoted {
-        report.extend(guard(text.starts_with(FORMULA)).as_bytes());
-        report.extend(text.as_bytes());
-        return;
-    }
-    report.extend(b"\"");
-    report.extend(guard(text.starts_with(FORMULA) || text.starts_with(['\t', '\r', '\n'])).as_bytes());
-    let mut rest = text;
-    while let Some(at) = rest.find(SPLIT) {
-        // All of them are one byte long.
-        let (cell, behind) = rest.split_at(at + 1);
-        report.extend(cell.replace('"', "\"\"").as_bytes());
-        report.extend(guard(behind.trim_start_matches('"').starts_with(FORMULA)).as_bytes());
-        rest = behind;
-    }
-    report.extend(rest.replace('"', "\"\"").as_bytes());
-    report.extend(b"\"");
-}
-
-/// What makes a cell a text.
-fn guard(is_needed: bool) -> &'static str {
-    if is_needed { "'" } else { "" }
 }
 
 #[cfg(test)]
@@ -110,6 +94,9 @@ mod tests {
         detail: None,
         job_id: None,
         decided_at: None,
+        hold_id: None,
+        matter: None,
+        hold_count: None,
     };
 
     fn text(row: Row<'_>, form: Form) -> String {
@@ -130,55 +117,44 @@ mod tests {
         };
         assert_eq!(
             text(row, Form::Csv),
-            "00000000-0000-0000-0000-000000000007,retained,retention_period,until then,j-1,2026-11-25T12:00:00.5Z\r\n"
+            "00000000-0000-0000-0000-000000000007,retained,retention_period,until then,j-1,2026-11-25T12:00:00.5Z,,,\r\n"
         );
         assert_eq!(
             text(row, Form::Ndjson),
             concat!(
                 r#"{"conversationId":"00000000-0000-0000-0000-000000000007","outcome":"retained","#,
                 r#""code":"retention_period","detail":"until then","jobId":"j-1","#,
-                r#""decidedAt":"2026-11-25T12:00:00.5Z"}"#,
+                r#""decidedAt":"2026-11-25T12:00:00.5Z","holdId":null,"matter":null,"holdCount":null}"#,
                 "\n"
             )
         );
-        assert_eq!(text(BARE, Form::Csv), "00000000-0000-0000-0000-000000000007,pending,,,,\r\n");
+        assert_eq!(text(BARE, Form::Csv), "00000000-0000-0000-0000-000000000007,pending,,,,,,,\r\n");
         assert!(text(BARE, Form::Ndjson).contains(r#""code":null"#));
         assert_eq!(CSV_HEAD.split(',').count(), text(BARE, Form::Csv).split(',').count());
     }
 
     #[test]
-    fn a_text_of_somebody_else_is_one_field_and_no_formula() {
-        let table = [
-            ("plain", "plain"),
-            ("", ""),
-            ("a,b", "\"a,b\""),
-            ("say \"no\"", "\"say \"\"no\"\"\""),
-            ("two\nlines", "\"two\nlines\""),
-            ("=1+1", "'=1+1"),
-            ("+49", "'+49"),
-            ("-1", "'-1"),
-            ("@now", "'@now"),
-            ("\tx", "\"'\tx\""),
-            ("x;y\tz", "\"x;y\tz\""),
-            ("x;=HYPERLINK(1)", "\"x;'=HYPERLINK(1)\""),
-            ("x\t+1;-2\n@3\r=4", "\"x\t'+1;'-2\n'@3\r'=4\""),
-            ("=1;\"=2\"", "\"'=1;'\"\"=2\"\"\""),
-            (";;=", "\";;'=\""),
-            ("ä; 1-1=0", "\"ä; 1-1=0\""),
-            ("\rx", "\"'\rx\""),
-            ("\nx", "\"'\nx\""),
-            ("=HYPERLINK(\"x\",\"y\")", "\"'=HYPERLINK(\"\"x\"\",\"\"y\"\")\""),
-            ("1=1", "1=1"),
-            ("Löschung – später", "Löschung – später"),
-        ];
-        for (told, expected) in table {
-            for pick in [0, 1, 2] {
-                let mut row = BARE;
-                *[&mut row.code, &mut row.detail, &mut row.job_id][pick] = Some(told);
-                let fields = [0, 1, 2].map(|field| if field == pick { expected } else { "" }).join(",");
-                let line = format!("00000000-0000-0000-0000-000000000007,pending,{fields},\r\n");
-                assert_eq!(text(row, Form::Csv), line, "{told:?}");
-            }
+    fn a_held_conversation_names_its_hold() {
+        let row = Row {
+            outcome: Outcome::OnHold,
+            code: Some("legal_hold"),
+            hold_id: Some(Uuid::from_u128(8)),
+            matter: Some("=M"),
+            hold_count: Some(2),
+            ..BARE
+        };
+        let id = "00000000-0000-0000-0000-000000000008";
+        assert!(text(row, Form::Csv).ends_with(&format!(",legal_hold,,,,{id},'=M,2\r\n")));
+        let told = format!(r#""holdId":"{id}","matter":"=M","holdCount":2}}"#);
+        assert!(text(row, Form::Ndjson).trim_end().ends_with(&told));
+    }
+
+    #[test]
+    fn no_text_of_somebody_else_is_a_formula() {
+        for pick in [0, 1, 2, 3] {
+            let mut row = BARE;
+            *[&mut row.code, &mut row.detail, &mut row.job_id, &mut row.matter][pick] = Some("=1;+2");
+            assert!(text(row, Form::Csv).contains(",\"'=1;'+2\","), "{pick}");
         }
     }
 }

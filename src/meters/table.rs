@@ -190,6 +190,12 @@ pub const ORG_BLOCKED: Meter = meter(
 );
 pub const ORG_STOPPED: Meter =
     meter("genesys_purge_org_stopped", Gauge, &["org"], "1 if an operator stopped the org, else 0.");
+pub const ORG_PAUSED: Meter = meter(
+    "genesys_purge_org_paused",
+    Gauge,
+    &["org"],
+    "1 if every process that works for the org has engine.paused set, else 0.",
+);
 pub const SLICES_PARKED: Meter = meter(
     "genesys_purge_slices_parked",
     Gauge,
@@ -251,6 +257,7 @@ pub const TABLE: &[&Meter] = &[
     &PERMITS_REFUSED,
     &ORG_BLOCKED,
     &ORG_STOPPED,
+    &ORG_PAUSED,
     &WEBHOOK_ATTEMPTS,
     &WEBHOOK_ATTEMPT_DURATION,
     &ENDPOINTS_DISABLED,

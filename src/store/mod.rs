@@ -4,6 +4,7 @@
 //!
 //! Invariant: store never speaks HTTP, never asks Genesys, never sleeps; the pool never leaves this folder.
 
+mod acts;
 mod bell;
 mod connections;
 mod deadlines;
@@ -45,6 +46,7 @@ use purges::together::Gathering;
 use purges::turns::Turns;
 use rewind::Grounds;
 
+pub use acts::Done;
 pub use bell::AtHome;
 pub use connections::PoolState;
 pub use deadlines::{Deadlines, Limits};

@@ -54,6 +54,7 @@ async fn a_hold_is_told_whole_listed_released_once_and_kept_in_the_history() {
     let expected = json!({
         "id": created["id"], "matter": "Smith v. Jones", "externalId": null, "active": true, "conversations": 3, "orgs": ["default"],
         "createdBy": "tester", "createdAt": created["createdAt"], "releasedBy": null, "releasedAt": null,
+        "reason": null, "releaseReason": null,
         "quietAt": created["quietAt"], "tooLate": [],
     });
     assert_eq!(created, expected);

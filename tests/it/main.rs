@@ -41,6 +41,7 @@ mod parked;
 mod paused;
 mod plans;
 mod polling;
+mod questions;
 mod quotas;
 mod reading;
 mod refusing;

@@ -31,6 +31,11 @@ async fn a_purge_of_which_most_is_not_found_pauses_itself_and_goes_on_when_it_is
     );
     let detail = reason["detail"].as_str().unwrap();
     assert!(detail.contains("not_found_percent") && detail.contains("divisions"), "{detail}");
+    let act = &body["acts"][0];
+    assert_eq!(
+        (&act["act"], &act["by"], &act["reason"]),
+        (&json!("pause"), &json!("engine"), &json!(detail))
+    );
     assert!(body["counts"]["pending"].as_i64().unwrap() > 0, "there is something left to hold back: {body}");
     let events = test.get(&format!("/purges/{purge}/events")).await;
     let paused =

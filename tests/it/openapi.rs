@@ -20,6 +20,7 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/events", &["get"]),
     ("/holds", &["get", "post"]),
     ("/holds/{id}", &["get"]),
+    ("/holds/{id}/conversations", &["get"]),
     ("/holds/{id}/release", &["post"]),
     ("/jobs/{id}", &["get"]),
     ("/metrics", &["get"]),

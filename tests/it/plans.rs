@@ -4,6 +4,7 @@
 mod endpoints;
 mod feed;
 mod overview;
+mod questions;
 
 use serde_json::Value;
 use sqlx::postgres::PgConnection;

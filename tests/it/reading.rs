@@ -104,6 +104,7 @@ async fn a_purge_has_the_fields_of_the_contract() {
     let purge = test.purge(&ids[..20]).await;
     let body = test.finished(purge).await;
     let fields = [
+        "acts",
         "blockedReason",
         "counts",
         "createdAt",

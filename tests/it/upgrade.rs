@@ -67,7 +67,9 @@ async fn every_migration_runs_over_what_its_predecessors_left_and_the_work_goes_
             ("purges?reference=R-1", 1),
             ("purges?label=team:a", 1),
             ("purges?label=team:b", 1),
-            ("holds?limit=9", 2),
+            ("holds?limit=9", 3),
+            ("holds?active=false", 1),
+            ("purges?requestedBy=exporter&createdAfter=2020-01-01T00:00:00Z", 7),
             ("webhook-endpoints", 1),
             ("webhook-deliveries?purge=01900000-0000-7000-8000-000000000003", 1),
         ] {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::admin::Desk;
 use crate::admin::gate::Visitor;
 use crate::admin::layout::{self, Page};
-use crate::admin::parts::{to, token};
+use crate::admin::parts::{to, token, why};
 use crate::admin::upload::{self, Uploaded};
 use crate::api::{Problem, Wish, protect};
 use crate::domain::keys::Scope;
@@ -33,6 +33,7 @@ pub(in crate::admin) async fn page(State(desk): State<Desk>, visitor: Visitor) -
                 option value="" { "Every org that your key reaches" }
                 @for org in &orgs { option { (org.name) } }
             } }
+            (why())
             (upload::fields())
             p.buttons { button.primary type="submit" { "Create the hold" } a.button href="/admin/holds" { "Back" } }
         }
@@ -58,7 +59,9 @@ pub(in crate::admin) async fn create(
         external_id: fields.remove("external"),
         org: fields.remove("org"),
     };
-    let (created, _) = protect(&desk.api, &visitor.caller, visitor.by(), wish, |_| ids).await?;
+    let reason = fields.remove("reason");
+    let by = visitor.by(reason.as_deref());
+    let (created, _) = protect(&desk.api, &visitor.caller, by, wish, |_| ids).await?;
     Ok(to(&format!("/admin/holds/{}", created.hold.id)))
 }
 

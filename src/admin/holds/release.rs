@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::read;
 use crate::admin::Desk;
-use crate::admin::form::{Checked, Nothing};
+use crate::admin::form::{Checked, Why};
 use crate::admin::gate::Visitor;
 use crate::admin::layout::{self, Page};
-use crate::admin::parts::{counted, question, to};
+use crate::admin::parts::{counted, question, to, why};
 use crate::admin::place::At;
 use crate::api::{Problem, released};
 use crate::domain::keys::Scope;
@@ -28,6 +28,7 @@ pub(in crate::admin) async fn ask(
             strong { (many) } " will not be protected by this hold any more. A new purge may delete them, unless another hold "
             "or a retention period protects them."
         }
+        (why())
     };
     let body = question(&visitor, &what, "Release the hold", true, &format!("/admin/holds/{id}"));
     Ok(layout::page(Some(&visitor), &format!("Release {}?", hold.matter), &body))
@@ -40,7 +41,7 @@ pub(in crate::admin) async fn act(
     request: Request,
 ) -> Result<Response, Problem> {
     visitor.must(Scope::HoldsWrite)?;
-    let Checked(Nothing {}) = Checked::from_request(request, &()).await?;
-    released(&desk.api, &visitor.caller.reach, visitor.by(), id).await?;
+    let Checked(told) = Checked::<Why>::from_request(request, &()).await?;
+    released(&desk.api, &visitor.caller.reach, visitor.by(told.reason.as_deref()), id).await?;
     Ok(to(&format!("/admin/holds/{id}")))
 }

@@ -10,7 +10,7 @@ use super::read;
 use crate::admin::Desk;
 use crate::admin::gate::Visitor;
 use crate::admin::layout::{self, Page};
-use crate::admin::parts::{counted, facts, next_page, path, text_if_any, time, time_if_any};
+use crate::admin::parts::{counted, done, facts, next_page, path, text_if_any, time, time_if_any};
 use crate::admin::place::{Asked, At};
 use crate::api::Problem;
 use crate::domain::keys::Scope;
@@ -37,15 +37,22 @@ pub(in crate::admin) async fn page(
     let has_more = ids.len() > IDS;
     ids.truncate(IDS);
     let here = format!("/admin/holds/{id}");
-    let next = ids.last().filter(|_| has_more).map(|last| path(&here, &[("after", &last.to_string())]));
+    let next =
+        ids.last().filter(|_| has_more).map(|last| path(&here, &[("after", &last.conversation.to_string())]));
     let rows = [
         ("State", state(&hold)),
+        ("Reason", text_if_any(hold.reason.as_deref())),
         ("External id", text_if_any(hold.external_id.as_deref())),
         ("Orgs", html! { (hold.orgs.join(", ")) }),
         ("Created", html! { (time(hold.created_at)) " by " (hold.created_by) }),
         (
             "Released",
-            html! { (time_if_any(hold.released_at)) @if let Some(by) = &hold.released_by { " by " (by) } },
+            html! {
+                @match (hold.released_at, &hold.released_by) {
+                    (Some(at), Some(by)) => (done(by, at, hold.release_reason.as_deref())),
+                    (at, _) => (time_if_any(at)),
+                }
+            },
         ),
         ("Id", html! { code { (hold.id) } }),
     ];
@@ -57,16 +64,16 @@ pub(in crate::admin) async fn page(
         @if !too_late.is_empty() {
             h2 { "Too late for " (counted(i64::try_from(too_late.len()).unwrap_or(i64::MAX), "conversation", "conversations")) }
             p.notice.bad { "They are gone, or an upstream job may be deleting them." }
-            (list(&too_late[..too_late.len().min(IDS)]))
+            (list(too_late.iter().copied().take(IDS)))
             @if too_late.len() > IDS { p.hint { "The first " (IDS) ". The API tells all of them." } }
         }
         h2 { "Names " (counted(hold.conversations.into(), "conversation", "conversations")) }
-        (list(&ids))
+        (list(ids.iter().map(|held| held.conversation)))
         (next_page(next.as_deref()))
     };
     Ok(layout::page(Some(&visitor), &hold.matter, &body))
 }
 
-fn list(ids: &[Uuid]) -> Markup {
+fn list(ids: impl Iterator<Item = Uuid>) -> Markup {
     html! { ul.ids { @for id in ids { li { a href={ "/admin/conversations/" (id) } { code { (id) } } } } } }
 }

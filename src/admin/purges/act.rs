@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::{name, read};
 use crate::admin::Desk;
-use crate::admin::form::{Checked, Nothing};
+use crate::admin::form::{Checked, Why};
 use crate::admin::gate::Visitor;
 use crate::admin::layout::{self, Page};
-use crate::admin::parts::{counted, question, to, words};
+use crate::admin::parts::{counted, question, to, why, words};
 use crate::admin::place::At;
 use crate::api::{Problem, steered};
 use crate::domain::act::Act;
@@ -34,7 +34,7 @@ pub(in crate::admin) async fn ask(
 ) -> Result<Page, Problem> {
     visitor.must(Scope::PurgesWrite)?;
     let purge = read(&desk, &visitor, id).await?;
-    let what = consequence(act, &purge);
+    let what = html! { (consequence(act, &purge)) (why()) };
     let is_danger = matches!(act, Act::Cancel | Act::Retry | Act::Resume);
     let body = html! {
         p { "It is " (words(purge.state.as_str())) "." }
@@ -73,7 +73,7 @@ pub(in crate::admin) async fn act(
     request: Request,
 ) -> Result<Response, Problem> {
     visitor.must(Scope::PurgesWrite)?;
-    let Checked(Nothing {}) = Checked::from_request(request, &()).await?;
-    steered(&desk.api, &visitor.caller.reach, visitor.by(), id, act).await?;
+    let Checked(told) = Checked::<Why>::from_request(request, &()).await?;
+    steered(&desk.api, &visitor.caller.reach, visitor.by(told.reason.as_deref()), id, act).await?;
     Ok(to(&format!("/admin/purges/{id}")))
 }

@@ -1,7 +1,5 @@
 //! The conversations of a purge, in the order of the request.
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -15,7 +13,7 @@ use crate::admin::parts::{ROWS, next_page, none, path, time, words};
 use crate::admin::place::{Asked, At};
 use crate::api::Problem;
 use crate::domain::outcome::Outcome;
-use crate::store::holds::read::Hold;
+use crate::store::holds::protecting::{MOST, Protection};
 use crate::store::views::conversations::ConversationRow;
 
 #[derive(Debug, Deserialize)]
@@ -29,8 +27,6 @@ pub(super) struct Looks<'a> {
     pub(super) name: &'a str,
     /// They do not have one outcome alone.
     pub(super) has_outcome: bool,
-    /// The holds that name some of them.
-    pub(super) holds: &'a BTreeMap<Uuid, Vec<Hold>>,
 }
 
 pub(in crate::admin) async fn page(
@@ -46,7 +42,7 @@ pub(in crate::admin) async fn page(
     let here = format!("/admin/purges/{id}/conversations");
     let outcome = filter.outcome.map(Outcome::as_str).unwrap_or_default();
     let next = next.map(|next| path(&here, &[("outcome", outcome), ("after", &next.to_string())]));
-    let looks = Looks { name: "Conversations", has_outcome: true, holds: &BTreeMap::new() };
+    let looks = Looks { name: "Conversations", has_outcome: true };
     let body = html! {
         p { a href={ "/admin/purges/" (id) } { "Back to the purge" } }
         form.filter.card method="get" action=(here) {
@@ -84,7 +80,6 @@ pub(super) fn rows(list: &[ConversationRow], looks: &Looks<'_>) -> Markup {
 
 fn row(row: &ConversationRow, looks: &Looks<'_>, has_job: bool) -> Markup {
     let decided = row.decided.as_deref();
-    let holds = looks.holds.get(&row.conversation_id).into_iter().flatten().filter(|hold| hold.is_active);
     html! {
         tr {
             td data-name="Conversation" { a href={ "/admin/conversations/" (row.conversation_id) } { code { (row.conversation_id) } } }
@@ -97,10 +92,21 @@ fn row(row: &ConversationRow, looks: &Looks<'_>, has_job: bool) -> Markup {
                     }
                     None => (none()),
                 }
-                @for hold in holds { ", " a href={ "/admin/holds/" (hold.id) } { (hold.matter) } }
+                @if let Some(protection) = &row.protection { ", " (self::protection(protection)) }
             }
             @if has_job { td data-name="Upstream job" { @match row.upstream_job_id.as_deref() { Some(job) => code { (job) }, None => (none()) } } }
             td data-name="Decided" { @match decided { Some(decided) => (time(decided.at)), None => (none()) } }
+        }
+    }
+}
+
+/// The hold that kept a conversation back.
+pub(in crate::admin) fn protection(protection: &Protection) -> Markup {
+    let others = protection.holds - 1;
+    html! {
+        a href={ "/admin/holds/" (protection.hold) } { (protection.matter) }
+        @if others > 0 {
+            " and " @if protection.holds == MOST { "at least " } (others) @if others == 1 { " other" } @else { " others" }
         }
     }
 }

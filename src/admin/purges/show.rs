@@ -1,7 +1,5 @@
 //! One purge: how it stands, what happened, its jobs, and what it did not delete.
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
@@ -11,7 +9,7 @@ use super::conversations::{Looks, rows};
 use super::{name, read};
 use crate::admin::gate::Visitor;
 use crate::admin::parts::{
-    counted, facts, none, number, span, state, text_if_any, time, time_if_any, took, words,
+    counted, done, facts, none, number, span, state, text_if_any, time, time_if_any, took, words,
 };
 use crate::admin::place::At;
 use crate::admin::{Desk, layout, outcomes};
@@ -27,8 +25,6 @@ use crate::store::views::jobs::JobRow;
 /// So many jobs, and so many conversations of each outcome, are shown here; the rest on pages of their own.
 const JOBS: i64 = 20;
 const EXCEPTIONS: usize = 5;
-/// And of each of these so many holds.
-const HOLDS: i64 = 3;
 /// The first events of a purge and the last ones say the most.
 const EVENTS: i64 = 30;
 
@@ -103,7 +99,16 @@ fn about(purge: &Purge) -> Markup {
         let until = purge.finished_at.unwrap_or(purge.read_at);
         span(until.duration_since(started).as_secs())
     });
-    let rows = [
+    let acts = purge.acts.iter().map(|act| {
+        let name = match act.act {
+            Act::Cancel => "Canceled",
+            Act::Pause => "Paused",
+            Act::Resume => "Resumed",
+            Act::Retry => "Retried",
+        };
+        (name, done(&act.by, act.at, act.reason.as_deref()))
+    });
+    let mut rows = vec![
         ("Reason", text_if_any(purge.reason.as_deref())),
         ("Reference", text_if_any(purge.reference.as_deref())),
         (
@@ -122,6 +127,7 @@ fn about(purge: &Purge) -> Markup {
         ("Repeated ids", html! { (number(purge.counts.duplicates)) }),
         ("Id", html! { code { (purge.id) } }),
     ];
+    rows.extend(acts);
     html! { h2 { "About" } (facts(&rows)) }
 }
 
@@ -133,14 +139,10 @@ async fn exceptions(store: &Store, reach: &Reach, purge: &Purge) -> Result<Marku
         let word = kind.as_str();
         outcomes::of(&purge.counts).iter().find(|(name, ..)| *name == word).map_or(0, |(.., many)| *many)
     };
-    let (mut found, mut holds) = (Vec::new(), BTreeMap::new());
+    let mut found = Vec::new();
     for kind in KINDS.iter().copied().filter(|kind| many(*kind) > 0) {
         let page = store.conversations(reach, purge.id, Some(kind), None, EXCEPTIONS).await?;
         let list = page.map(|(rows, _)| rows).unwrap_or_default();
-        for row in list.iter().filter(|row| row.outcome == Outcome::OnHold) {
-            let named = store.holds_on(reach, row.conversation_id, None, HOLDS).await?;
-            holds.insert(row.conversation_id, named);
-        }
         found.push((kind, list));
     }
     let title = if purge.is_dry_run { "Would not be deleted" } else { "Not deleted" };
@@ -149,7 +151,7 @@ async fn exceptions(store: &Store, reach: &Reach, purge: &Purge) -> Result<Marku
             h2 { (title) }
             @for (kind, list) in &found {
                 h3 { (words(kind.as_str())) " " span.count { (number(many(*kind))) } }
-                @if list.is_empty() { p { "They are further down the list." } } @else { (rows(list, &Looks { name: &words(kind.as_str()), has_outcome: false, holds: &holds })) }
+                @if list.is_empty() { p { "They are further down the list." } } @else { (rows(list, &Looks { name: &words(kind.as_str()), has_outcome: false })) }
                 @if many(*kind) > i64::try_from(list.len()).unwrap_or(i64::MAX) {
                     p { a href={ "/admin/purges/" (purge.id) "/conversations?outcome=" (kind) } { "All " (words(kind.as_str())) } }
                 }
@@ -207,6 +209,7 @@ fn timeline(events: &[EventRow]) -> Markup {
                     span.hint {
                         @if event.actor != crate::domain::keys::SERVICE { "by " (event.actor) " " }
                         @if let Some(job) = &event.upstream_job_id { "job " code { (job) } }
+                        @if let Some(reason) = event.payload.get("reason").and_then(serde_json::Value::as_str) { "(" (reason) ")" }
                     }
                 }
             }

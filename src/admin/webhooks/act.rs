@@ -91,7 +91,8 @@ pub(in crate::admin) async fn act(
 }
 
 async fn change(desk: &Desk, visitor: &Visitor, id: Uuid, changed: Changed) -> Result<Endpoint, Problem> {
-    let endpoint = desk.api.store.change_endpoint(&visitor.caller.reach, id, &changed, visitor.by()).await?;
+    let endpoint =
+        desk.api.store.change_endpoint(&visitor.caller.reach, id, &changed, visitor.by(None)).await?;
     endpoint.ok_or_else(|| Problem::not_found("endpoint"))
 }
 

@@ -87,6 +87,6 @@ pub(in crate::admin) async fn redeliver(
 ) -> Result<Response, Problem> {
     visitor.must(Scope::WebhooksWrite)?;
     let Checked(Nothing {}) = Checked::from_request(request, &()).await?;
-    again(&desk.api, &visitor.caller.reach, visitor.by(), id).await?;
+    again(&desk.api, &visitor.caller.reach, visitor.by(None), id).await?;
     Ok(to(&format!("/admin/webhooks/deliveries/{id}")))
 }

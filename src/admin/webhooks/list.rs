@@ -6,9 +6,8 @@ use maud::{Markup, html};
 use crate::admin::Desk;
 use crate::admin::gate::Visitor;
 use crate::admin::layout::{self, Page};
-use crate::admin::parts::{counted, text_if_any};
+use crate::admin::parts::{counted, text_if_any, words};
 use crate::api::Problem;
-use crate::domain::endpoints::Told;
 use crate::domain::keys::Scope;
 use crate::store::endpoints::{Endpoint, MOST};
 
@@ -59,7 +58,7 @@ pub(super) fn state(endpoint: &Endpoint) -> Markup {
 pub(super) fn events(endpoint: &Endpoint) -> Markup {
     html! {
         @match &endpoint.interest.events {
-            Some(events) => (events.iter().map(|event| Told::as_str(*event)).collect::<Vec<_>>().join(", ")),
+            Some(events) => (events.iter().map(|event| words(event.as_str())).collect::<Vec<_>>().join(", ")),
             None => "all",
         }
     }

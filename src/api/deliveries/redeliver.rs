@@ -75,7 +75,7 @@ pub(in crate::api) async fn redeliver(
     _: NoQuery,
     _: NoBody,
 ) -> Result<(StatusCode, Json<DeliveryBody>), Problem> {
-    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let by = By { key_id, name: &caller.name, request_id: &request_id, reason: None };
     let delivery = again(&state, &caller.reach, by, id).await?;
     Ok((StatusCode::ACCEPTED, Json(delivery.into())))
 }
@@ -122,7 +122,7 @@ pub(in crate::api) async fn redeliver_dead(
     let list = page::list(LIST, &from);
     let after = page::after(&list, cursor.as_deref())
         .map_err(|_| Problem::invalid_field("/cursor", "is not a nextCursor of this order"))?;
-    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let by = By { key_id, name: &caller.name, request_id: &request_id, reason: None };
     let done = state.store.redeliver_dead(&caller.reach, since(from), after, by).await?;
     let (redelivered, next) = done;
     tracing::info!(redelivered, since = %from, by = caller.name, "dead webhooks are sent again");

@@ -77,7 +77,7 @@ pub(in crate::api) async fn change_webhook_endpoint(
         return Err(Problem::invalid(errors));
     }
     let change = Change { url, description: body.description, events, orgs, enabled: body.enabled };
-    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let by = By { key_id, name: &caller.name, request_id: &request_id, reason: None };
     let changed = state.store.change_endpoint(&caller.reach, id, &Changed::To(change), by).await?;
     Ok(Json(changed.ok_or_else(unknown)?.into()))
 }

@@ -74,7 +74,7 @@ pub(in crate::api) async fn create_webhook_endpoint(
     request: Request,
 ) -> Result<impl IntoResponse, Problem> {
     let body = JsonBody::small(request, &state).await?;
-    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let by = By { key_id, name: &caller.name, request_id: &request_id, reason: None };
     let endpoint = register(&state, &caller, by, body).await?;
     let location = [(header::LOCATION, format!("/webhook-endpoints/{}", endpoint.id))];
     Ok((StatusCode::CREATED, location, Json(EndpointWithSecret::from(endpoint))))

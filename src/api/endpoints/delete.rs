@@ -33,7 +33,7 @@ pub(in crate::api) async fn delete_webhook_endpoint(
     _: NoQuery,
     _: NoBody,
 ) -> Result<StatusCode, Problem> {
-    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let by = By { key_id, name: &caller.name, request_id: &request_id, reason: None };
     let deleted = state.store.change_endpoint(&caller.reach, id, &Changed::Deleted, by).await?;
     deleted.map(|_| StatusCode::NO_CONTENT).ok_or_else(unknown)
 }

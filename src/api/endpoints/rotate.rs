@@ -57,7 +57,7 @@ pub(in crate::api) async fn rotate_webhook_secret(
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }
-    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let by = By { key_id, name: &caller.name, request_id: &request_id, reason: None };
     let changed = state.store.change_endpoint(&caller.reach, id, &Changed::Secret(secret), by).await?;
     Ok(Json(changed.ok_or_else(unknown)?.into()))
 }

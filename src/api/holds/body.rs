@@ -17,6 +17,8 @@ pub(in crate::api) struct HoldBody {
     matter: String,
     /// The caller's own name for it.
     external_id: Option<String>,
+    /// Why it was made.
+    reason: Option<String>,
     /// It is in force.
     active: bool,
     /// How many conversations it names.
@@ -27,6 +29,8 @@ pub(in crate::api) struct HoldBody {
     created_at: Timestamp,
     released_by: Option<String>,
     released_at: Option<Timestamp>,
+    /// Why it was released.
+    release_reason: Option<String>,
 }
 
 /// A legal hold, and what it can't prevent.
@@ -46,6 +50,7 @@ impl From<Hold> for HoldBody {
             id: hold.id,
             matter: hold.matter,
             external_id: hold.external_id,
+            reason: hold.reason,
             active: hold.is_active,
             conversations: hold.conversations,
             orgs: hold.orgs,
@@ -53,6 +58,7 @@ impl From<Hold> for HoldBody {
             created_at: hold.created_at,
             released_by: hold.released_by,
             released_at: hold.released_at,
+            release_reason: hold.release_reason,
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::api::problem::{FieldError, Problem};
 use crate::api::request_id::RequestId;
 use crate::api::sent_ids::SentIds;
 use crate::api::state::ApiState;
+use crate::api::why::{LONGEST_REASON, reason};
 use crate::domain::keys::Caller;
 use crate::store::holds::create::{self as store, Held, NewHold};
 use crate::store::keys::By;
@@ -40,6 +41,9 @@ pub(in crate::api) struct NewHoldBody {
     /// The caller's own id. Sent again while the hold is in force, it does not make a second hold.
     #[schema(schema_with = external_id)]
     external_id: Option<String>,
+    /// Why, for the record. A hold that is found again keeps the reason that it was made for.
+    #[schema(schema_with = reason)]
+    reason: Option<String>,
     /// The org; left out: every org that the key reaches.
     org: Option<String>,
     /// Not supported yet.
@@ -105,7 +109,7 @@ pub(in crate::api) async fn create_hold(
     }
     let ids = body.conversation_ids.take().unwrap_or_default();
     let wish = Wish { matter: body.matter, external_id: body.external_id, org: body.org };
-    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let by = By { key_id, name: &caller.name, request_id: &request_id, reason: body.reason.as_deref() };
     let (created, is_new) = protect(&state, &caller, by, wish, |errors| ids.check(errors)).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let location = [(header::LOCATION, format!("/holds/{}", created.hold.id))];
@@ -135,6 +139,7 @@ pub(crate) async fn protect(
         errors.push(FieldError::new("/matter", "must name the matter"));
     }
     check_text(&mut errors, "/matter", Some(&wish.matter), LONGEST_MATTER);
+    check_text(&mut errors, "/reason", by.reason, LONGEST_REASON);
     check_name(&mut errors, "/externalId", wish.external_id.as_deref(), LONGEST_EXTERNAL_ID);
     let mut conversation_ids = ids(&mut errors);
     conversation_ids.sort_unstable();
@@ -147,6 +152,7 @@ pub(crate) async fn protect(
         conversation_ids,
         orgs: orgs(state, caller, wish.org)?,
         external_id: wish.external_id,
+        reason: by.reason.map(str::to_owned),
         key_id: by.key_id,
         created_by: by.name.to_owned(),
         request_id: by.request_id.to_owned(),

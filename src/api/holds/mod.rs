@@ -1,6 +1,7 @@
 //! `/holds`: legal holds that protect conversations by their ids.
 
 pub(super) mod body;
+pub(super) mod conversations;
 pub(super) mod create;
 pub(super) mod get;
 pub(super) mod list;

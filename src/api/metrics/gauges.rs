@@ -44,6 +44,7 @@ fn orgs(page: &mut Page, orgs: &[OrgReading]) {
     });
     page.write(&meters::ORG_BLOCKED, blocked);
     page.write(&meters::ORG_STOPPED, orgs.iter().map(|org| ([org.org.as_str()], yes(org.is_stopped))));
+    page.write(&meters::ORG_PAUSED, orgs.iter().map(|org| ([org.org.as_str()], yes(org.is_paused))));
     page.write(&meters::SLICES_PARKED, orgs.iter().map(|org| ([org.org.as_str()], number(org.parked))));
 }
 

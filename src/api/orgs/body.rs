@@ -4,8 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::done::OrgActBody;
 use crate::domain::terms::OrgTerms;
 use crate::store::orgs::stop::Stop;
+use crate::store::purges::load::{ENGINE_PAUSED, PAUSED};
 use crate::store::views::orgs::{self, OrgRow};
 
 /// A Genesys organization.
@@ -28,6 +30,11 @@ pub(in crate::api) struct OrgBody {
     blocked: Option<Blocked>,
     /// Who stopped it, if it is stopped.
     stopped: Option<Stopped>,
+    /// If nothing is begun for it at all because every process that works for it has `engine.paused` set: null if one
+    /// of them may begin something, and if none is alive.
+    paused: Option<Paused>,
+    /// Who stopped it last, who resumed it, and why: the last of each, newest first. They stay when they are over.
+    acts: Vec<OrgActBody>,
     /// Genesys asked to wait until then (`Retry-After`).
     closed_until: Option<Timestamp>,
 }
@@ -93,6 +100,18 @@ struct Stopped {
     since: Timestamp,
 }
 
+/// Nothing is begun.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OrgPaused)]
+struct Paused {
+    /// `engine_paused`.
+    #[schema(example = "engine_paused")]
+    code: &'static str,
+    /// What it means, and what to do.
+    detail: &'static str,
+    since: Timestamp,
+}
+
 impl OrgBody {
     /// The org as it stands in the database, with the limits that this process is configured for.
     pub(super) fn new(terms: &OrgTerms, row: OrgRow) -> Self {
@@ -116,6 +135,8 @@ impl OrgBody {
             },
             blocked: row.blocked.map(Blocked::from),
             stopped: row.stopped.map(Stopped::from),
+            paused: row.paused_since.map(|since| Paused { code: ENGINE_PAUSED, detail: PAUSED, since }),
+            acts: row.acts.into_iter().map(OrgActBody::from).collect(),
             closed_until: row.closed_until,
             name: row.name,
         }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::api::done::ActBody;
 use crate::domain::counts::Tally;
 use crate::domain::progress;
 use crate::domain::state::PurgeState;
@@ -40,6 +41,9 @@ pub(in crate::api) struct PurgeBody {
     /// Why the service paused it, if it was not a caller: `not_found_share` means that Genesys does not know too many
     /// of its conversations. Resuming it confirms that this is intended.
     paused_reason: Option<BlockedReason>,
+    /// Who canceled, paused, resumed or retried it last, and why: the last of each kind, newest first. They stay when they
+    /// are over; the events have all of them.
+    acts: Vec<ActBody>,
     /// What can't be read from the database and waits for an operator, if anything: it is not submitted, and the purge
     /// is not final until it is repaired. The counts have its last known outcomes.
     parked: Option<ParkedBody>,
@@ -114,6 +118,7 @@ impl From<Purge> for PurgeBody {
             paused_reason: purge
                 .paused_for
                 .map(|detail| BlockedReason { code: NOT_FOUND_SHARE.to_owned(), detail }),
+            acts: purge.acts.into_iter().map(ActBody::from).collect(),
             parked: purge.parked.map(|Parked { slices, conversations, since, error }| ParkedBody {
                 slices,
                 conversations,

@@ -44,6 +44,13 @@ pub(in crate::api) struct Conversation {
     /// Genesys' id of the job that carried it last.
     job_id: Option<String>,
     decided_at: Option<Timestamp>,
+    /// Where a hold recorded in this service kept it back (`legal_hold`): that hold, the oldest of several. It may have been
+    /// released since.
+    hold_id: Option<Uuid>,
+    /// The matter of that hold.
+    matter: Option<String>,
+    /// How many holds kept it back; 10 stands for 10 or more.
+    hold_count: Option<i64>,
 }
 
 impl From<ConversationRow> for Conversation {
@@ -52,7 +59,11 @@ impl From<ConversationRow> for Conversation {
         let decided = row.decided.map(Arc::unwrap_or_clone);
         let at = decided.as_ref().map(|decided| decided.at);
         let (code, detail) = decided.map(|decided| (decided.code, decided.detail)).unwrap_or_default();
+        let protection = row.protection;
         Self {
+            hold_id: protection.as_ref().map(|protection| protection.hold),
+            hold_count: protection.as_ref().map(|protection| protection.holds),
+            matter: protection.map(|protection| protection.matter),
             conversation_id: row.conversation_id,
             outcome: row.outcome,
             code,

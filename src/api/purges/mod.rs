@@ -13,6 +13,7 @@ pub(super) mod list;
 mod repeat;
 pub(super) mod report;
 pub(super) mod steer;
+pub(super) mod table;
 
 use uuid::Uuid;
 

@@ -43,8 +43,8 @@ pub(in crate::api) struct Rows {
 /// One row per conversation, in the order of the request, with the fields of `GET /purges/{id}/conversations`. It is streamed, at any size and as fast as the client reads. The report of a purge that is not final has the outcome
 /// that each conversation had when its row was written. It is cut off if the key is revoked in the meantime.
 ///
-/// **CSV** (RFC 4180) has a head and lines that end with CR and LF. In `code`, `detail` and `jobId`, which may carry words of
-/// Genesys, a first `=`, `+`, `-`, `@`, tab, CR or LF, and a `=`, `+`, `-` or `@` behind a `;`, tab or line break, has a single
+/// **CSV** (RFC 4180) has a head and lines that end with CR and LF. In `code`, `detail`, `jobId` and `matter`, which may carry words of
+/// others, a first `=`, `+`, `-`, `@`, tab, CR or LF, and a `=`, `+`, `-` or `@` behind a `;`, tab or line break, has a single
 /// quote put before it, so that no spreadsheet takes it for a formula; NDJSON has the words as they are. **NDJSON** has one object a line.
 ///
 /// **Going on after a broken connection.** A report that could not be told to its end is cut off: its connection breaks, it
@@ -56,8 +56,8 @@ pub(in crate::api) struct Rows {
     params(("id" = uuid::Uuid, Path, description = "The purge."), Rows),
     responses(
         (status = 200, description = "The rows.", content(
-            (String = "text/csv", example = "conversationId,outcome,code,detail,jobId,decidedAt\r\n1b4e28ba-2fa1-4d2b-883f-0016d3cca427,purged,gone,,7f3c,2026-11-25T12:00:00Z\r\n"),
-            (String = "application/x-ndjson", example = "{\"conversationId\":\"1b4e28ba-2fa1-4d2b-883f-0016d3cca427\",\"outcome\":\"purged\",\"code\":\"gone\",\"detail\":null,\"jobId\":\"7f3c\",\"decidedAt\":\"2026-11-25T12:00:00Z\"}\n"),
+            (String = "text/csv", example = "conversationId,outcome,code,detail,jobId,decidedAt,holdId,matter,holdCount\r\n1b4e28ba-2fa1-4d2b-883f-0016d3cca427,purged,gone,,7f3c,2026-11-25T12:00:00Z,,,\r\n"),
+            (String = "application/x-ndjson", example = "{\"conversationId\":\"1b4e28ba-2fa1-4d2b-883f-0016d3cca427\",\"outcome\":\"purged\",\"code\":\"gone\",\"detail\":null,\"jobId\":\"7f3c\",\"decidedAt\":\"2026-11-25T12:00:00Z\",\"holdId\":null,\"matter\":null,\"holdCount\":null}\n"),
         )),
         (status = 400, description = "`invalid_query`; also a `cursor` that is not a conversation of this purge"),
         (status = 404, description = "`not_found`"),
@@ -134,11 +134,11 @@ pub(crate) async fn whole(
 }
 
 /// Answers of HTTP/1.0 end with their connection: one that is cut off would look like a whole one.
-fn check_version(version: Version) -> Result<(), Problem> {
+pub(super) fn check_version(version: Version) -> Result<(), Problem> {
     if version >= Version::HTTP_11 {
         return Ok(());
     }
-    let detail = "HTTP/1.0 can't tell a whole report from one that broke off; ask with HTTP/1.1 or HTTP/2";
+    let detail = "HTTP/1.0 can't tell a whole answer from one that broke off; ask with HTTP/1.1 or HTTP/2";
     Err(Problem::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "http_version", detail))
 }
 
@@ -169,7 +169,7 @@ struct Reading {
 
 /// Why a report was cut off.
 #[derive(Debug, thiserror::Error)]
-enum CutOff {
+pub(super) enum CutOff {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("a row can't be written: {0}")]
@@ -223,6 +223,7 @@ impl Reading {
 
 fn of(row: &ConversationRow) -> Row<'_> {
     let decided = row.decided.as_deref();
+    let protection = row.protection.as_ref();
     Row {
         conversation_id: row.conversation_id,
         outcome: row.outcome,
@@ -230,5 +231,8 @@ fn of(row: &ConversationRow) -> Row<'_> {
         detail: decided.and_then(|decided| decided.detail.as_deref()),
         job_id: row.upstream_job_id.as_deref(),
         decided_at: decided.map(|decided| decided.at),
+        hold_id: protection.map(|protection| protection.hold),
+        matter: protection.map(|protection| protection.matter.as_str()),
+        hold_count: protection.map(|protection| protection.holds),
     }
 }

@@ -11,11 +11,12 @@ use uuid::Uuid;
 use super::body::PurgeBody;
 use super::unknown;
 use crate::api::auth::Authorized;
-use crate::api::extract::{NoBody, NoQuery, PathId};
+use crate::api::extract::{NoQuery, PathId};
 use crate::api::key_id::KeyId;
 use crate::api::problem::Problem;
 use crate::api::request_id::RequestId;
 use crate::api::state::ApiState;
+use crate::api::why::{self, Why, WhyBody};
 use crate::domain::act::Act;
 use crate::domain::keys::Reach;
 use crate::domain::state::PurgeState;
@@ -40,10 +41,15 @@ pub(in crate::api) struct QuietPurge {
 #[utoipa::path(
     post, path = "/purges/{id}/cancel", tag = "purges",
     params(("id" = uuid::Uuid, Path, description = "The purge.")),
+    request_body(content = Option<WhyBody>, description = "May be left out, or null."),
     responses(
         (status = 200, description = "It is being canceled.", body = QuietPurge),
+        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`"),
         (status = 404, description = "`not_found`"),
         (status = 409, description = "`wrong_state`: it is final"),
+        (status = 413, description = "`body_too_large`"),
+        (status = 415, description = "`unsupported_media_type`"),
+        (status = 422, description = "`invalid_request`"),
     )
 )]
 pub(in crate::api) async fn cancel_purge(
@@ -53,9 +59,9 @@ pub(in crate::api) async fn cancel_purge(
     request_id: RequestId,
     id: PathId,
     _: NoQuery,
-    _: NoBody,
+    why: Why,
 ) -> Result<Json<QuietPurge>, Problem> {
-    steer(state, caller, key, request_id, id, Act::Cancel).await
+    steer(state, caller, key, request_id, id, Act::Cancel, why).await
 }
 
 /// Pause a purge.
@@ -64,10 +70,15 @@ pub(in crate::api) async fn cancel_purge(
 #[utoipa::path(
     post, path = "/purges/{id}/pause", tag = "purges",
     params(("id" = uuid::Uuid, Path, description = "The purge.")),
+    request_body(content = Option<WhyBody>, description = "May be left out, or null."),
     responses(
         (status = 200, description = "It is paused.", body = QuietPurge),
+        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`"),
         (status = 404, description = "`not_found`"),
         (status = 409, description = "`wrong_state`: it is neither queued nor running"),
+        (status = 413, description = "`body_too_large`"),
+        (status = 415, description = "`unsupported_media_type`"),
+        (status = 422, description = "`invalid_request`"),
     )
 )]
 pub(in crate::api) async fn pause_purge(
@@ -77,19 +88,24 @@ pub(in crate::api) async fn pause_purge(
     request_id: RequestId,
     id: PathId,
     _: NoQuery,
-    _: NoBody,
+    why: Why,
 ) -> Result<Json<QuietPurge>, Problem> {
-    steer(state, caller, key, request_id, id, Act::Pause).await
+    steer(state, caller, key, request_id, id, Act::Pause, why).await
 }
 
 /// Resume a paused purge.
 #[utoipa::path(
     post, path = "/purges/{id}/resume", tag = "purges",
     params(("id" = uuid::Uuid, Path, description = "The purge.")),
+    request_body(content = Option<WhyBody>, description = "May be left out, or null."),
     responses(
         (status = 200, description = "It goes on.", body = PurgeBody),
+        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`"),
         (status = 404, description = "`not_found`"),
         (status = 409, description = "`wrong_state`: it is not paused"),
+        (status = 413, description = "`body_too_large`"),
+        (status = 415, description = "`unsupported_media_type`"),
+        (status = 422, description = "`invalid_request`"),
     )
 )]
 pub(in crate::api) async fn resume_purge(
@@ -99,9 +115,9 @@ pub(in crate::api) async fn resume_purge(
     request_id: RequestId,
     id: PathId,
     _: NoQuery,
-    _: NoBody,
+    why: Why,
 ) -> Result<Json<PurgeBody>, Problem> {
-    steer(state, caller, key, request_id, id, Act::Resume).await.map(|Json(done)| Json(done.purge))
+    steer(state, caller, key, request_id, id, Act::Resume, why).await.map(|Json(done)| Json(done.purge))
 }
 
 /// Retry a failed purge.
@@ -110,10 +126,15 @@ pub(in crate::api) async fn resume_purge(
 #[utoipa::path(
     post, path = "/purges/{id}/retry", tag = "purges",
     params(("id" = uuid::Uuid, Path, description = "The purge.")),
+    request_body(content = Option<WhyBody>, description = "May be left out, or null."),
     responses(
         (status = 200, description = "It runs again.", body = PurgeBody),
+        (status = 400, description = "`invalid_json`, `invalid_query`, `broken_body`"),
         (status = 404, description = "`not_found`"),
         (status = 409, description = "`wrong_state`: it has not failed"),
+        (status = 413, description = "`body_too_large`"),
+        (status = 415, description = "`unsupported_media_type`"),
+        (status = 422, description = "`invalid_request`"),
     )
 )]
 pub(in crate::api) async fn retry_purge(
@@ -123,9 +144,9 @@ pub(in crate::api) async fn retry_purge(
     request_id: RequestId,
     id: PathId,
     _: NoQuery,
-    _: NoBody,
+    why: Why,
 ) -> Result<Json<PurgeBody>, Problem> {
-    steer(state, caller, key, request_id, id, Act::Retry).await.map(|Json(done)| Json(done.purge))
+    steer(state, caller, key, request_id, id, Act::Retry, why).await.map(|Json(done)| Json(done.purge))
 }
 
 async fn steer(
@@ -135,8 +156,9 @@ async fn steer(
     RequestId(request_id): RequestId,
     PathId(id): PathId,
     act: Act,
+    Why(reason): Why,
 ) -> Result<Json<QuietPurge>, Problem> {
-    let by = By { key_id, name: &caller.name, request_id: &request_id };
+    let by = By { key_id, name: &caller.name, request_id: &request_id, reason: reason.as_deref() };
     let (purge, quiet_at) = steered(&state, &caller.reach, by, id, act).await?;
     Ok(Json(QuietPurge { purge: PurgeBody::from(purge), quiet_at }))
 }
@@ -149,9 +171,10 @@ pub(crate) async fn steered(
     id: Uuid,
     act: Act,
 ) -> Result<(Purge, Timestamp), Problem> {
+    why::check(by.reason)?;
     match state.store.steer_purge(reach, id, act, by).await?.ok_or_else(unknown)? {
         Steered::Done { quiet_at, purge } => {
-            tracing::info!(purge = %id, act = act.as_str(), by = by.name, "steered a purge");
+            tracing::info!(purge = %id, act = act.as_str(), by = by.name, reason = by.reason, "steered a purge");
             Ok((*purge, quiet_at))
         }
         Steered::Forbidden(found) => {

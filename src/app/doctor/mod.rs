@@ -65,6 +65,13 @@ pub async fn examine(practice: &Practice<'_>) -> Vec<Finding> {
             "set GENESYS_BASE_URL, GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET, or write a section [orgs.NAME]",
         ),
     }];
+    if settings.engine.paused {
+        findings.push(Finding::warn(
+            "engine",
+            "engine.paused is true: a service with this configuration accepts purges and begins nothing",
+            "set engine.paused to false",
+        ));
+    }
     findings.push(secrets(&settings.exposed_files));
     findings.extend(machine::examine(&settings).await);
     let (found, connected) = database::examine(practice, &settings).await;

@@ -92,12 +92,20 @@ fn org_findings(settings: &Settings, org: &OrgCondition) -> Vec<Finding> {
         let remedy = format!("POST /orgs/{name}/resume lets it go on");
         findings.push(Finding::warn("org", format_args!("stopped since {since:.0} by {by}{reason}"), remedy));
     }
+    if let Some(since) = org.paused_since {
+        let remedy = "set engine.paused to false and restart the workers";
+        findings.push(Finding::warn(
+            "org",
+            format_args!("paused since {since:.0}: every process that works for it has engine.paused = true"),
+            remedy,
+        ));
+    }
     if !settings.orgs.contains_key(name) {
         let detail = "the database knows it, the configuration does not: its purges wait";
         findings.push(Finding::warn("org", detail, format_args!("write a section [orgs.{name}]")));
     }
     if findings.is_empty() {
-        findings.push(Finding::ok("org", "neither blocked nor stopped"));
+        findings.push(Finding::ok("org", "neither blocked, stopped nor paused"));
     }
     if org.in_doubt > 0 {
         let detail = format!("{} whose submit got no answer", org.in_doubt);

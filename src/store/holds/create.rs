@@ -25,6 +25,8 @@ pub struct NewHold {
     /// What it protects; without repeats.
     pub conversation_ids: Vec<Uuid>,
     pub orgs: Vec<String>,
+    /// Why, where it was said.
+    pub reason: Option<String>,
     /// The caller's own name for it.
     pub external_id: Option<String>,
     /// The id of the key that asks.
@@ -132,8 +134,9 @@ impl Store {
         let now = tx.now().await?;
         sqlx::query!(
             "-- load_hold
-            insert into holds (id, matter, created_by, request_id, created_at, conversations, orgs, external_id, key_id)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            insert into holds (id, matter, created_by, request_id, created_at, conversations, orgs, external_id, key_id,
+                               reason)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             id,
             new.matter,
             new.created_by,
@@ -142,7 +145,8 @@ impl Store {
             i32::try_from(new.conversation_ids.len()).unwrap_or(i32::MAX),
             &new.orgs,
             new.external_id,
-            new.key_id
+            new.key_id,
+            new.reason
         )
         .run(&mut tx)
         .await?;
@@ -187,7 +191,10 @@ impl Store {
             .exactly(&mut tx, 1)
             .await?;
         let quiet_at = quiet_at(&mut tx, &new.orgs, None).await?;
-        let payload = serde_json::json!({ "matter": new.matter, "conversations": new.conversation_ids.len(), "orgs": new.orgs });
+        let mut payload = serde_json::json!({ "matter": new.matter, "conversations": new.conversation_ids.len(), "orgs": new.orgs });
+        if let Some(reason) = &new.reason {
+            payload["reason"] = reason.as_str().into();
+        }
         let actor = Actor { name: &new.created_by, request_id: Some(&new.request_id) };
         let event = NewEvent {
             event: EventType::HoldCreated,

@@ -12,24 +12,11 @@ impl Store {
     pub async fn too_late_for(&self, reach: &Reach, hold: Uuid) -> Result<Vec<Uuid>, StoreError> {
         let mut tx = self.begin_protecting("too_late_for").await?;
         sqlx::query_scalar!(
-            "-- too_late_for
-            select distinct hc.conversation_id
-            from hold_conversations hc
-            where hc.hold_id = $1 and ($2::text[] is null or hc.org = any($2))
-              and (
-                  exists (
-                      select from findings
-                      where org = hc.org and conversation_id = hc.conversation_id and gone_at is not null
-                  )
-                  -- A job past its deadline may go on, and its last look is still to come, whatever its conversations
-                  -- count as.
-                  or exists (
-                      select from reservations r
-                      join jobs j on j.id = r.job_id
-                      where r.org = hc.org and r.conversation_id = hc.conversation_id and j.may_delete
-                  )
-              )
-            order by 1",
+            r#"-- too_late_for
+            select distinct conversation_id as "conversation_id!"
+            from hold_conversations_and_fate
+            where hold_id = $1 and ($2::text[] is null or org = any($2)) and is_too_late
+            order by 1"#,
             hold,
             reach.orgs()
         )

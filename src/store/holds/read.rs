@@ -16,6 +16,8 @@ pub struct Hold {
     pub matter: String,
     /// The caller's own name for it.
     pub external_id: Option<String>,
+    /// Why it was made, where that was said.
+    pub reason: Option<String>,
     /// It is in force.
     pub is_active: bool,
     /// How many conversations it names.
@@ -26,12 +28,15 @@ pub struct Hold {
     pub created_at: Timestamp,
     pub released_by: Option<String>,
     pub released_at: Option<Timestamp>,
+    /// Why it was released, where that was said.
+    pub release_reason: Option<String>,
 }
 
 struct Row {
     id: Uuid,
     matter: String,
     external_id: Option<String>,
+    reason: Option<String>,
     active: bool,
     conversations: i32,
     orgs: Vec<String>,
@@ -39,6 +44,7 @@ struct Row {
     created_at: SqlTimestamp,
     released_by: Option<String>,
     released_at: Option<SqlTimestamp>,
+    release_reason: Option<String>,
 }
 
 impl From<Row> for Hold {
@@ -47,6 +53,7 @@ impl From<Row> for Hold {
             id: row.id,
             matter: row.matter,
             external_id: row.external_id,
+            reason: row.reason,
             is_active: row.active,
             conversations: row.conversations,
             orgs: row.orgs,
@@ -54,6 +61,7 @@ impl From<Row> for Hold {
             created_at: row.created_at.to_jiff(),
             released_by: row.released_by,
             released_at: row.released_at.map(SqlTimestamp::to_jiff),
+            release_reason: row.release_reason,
         }
     }
 }
@@ -62,74 +70,6 @@ impl Store {
     pub async fn hold(&self, reach: &Reach, id: Uuid, urgency: Urgency) -> Result<Option<Hold>, StoreError> {
         let mut tx = self.single_request("hold", urgency).await?;
         Ok(load(&mut tx, reach, &[id]).await?.pop())
-    }
-
-    /// Up to `limit` of the conversations that a hold names within the reach, after `after`.
-    pub async fn held_conversations(
-        &self,
-        reach: &Reach,
-        hold: Uuid,
-        after: Option<Uuid>,
-        limit: i64,
-    ) -> Result<Vec<Uuid>, StoreError> {
-        let mut tx = self.single_request("held_conversations", Urgency::Ordinary).await?;
-        sqlx::query_scalar!(
-            "-- held_conversations
-            select distinct conversation_id from hold_conversations
-            where hold_id = $1 and conversation_id > $2 and ($3::text[] is null or org = any($3))
-            order by conversation_id
-            limit $4",
-            hold,
-            after.unwrap_or(Uuid::nil()),
-            reach.orgs(),
-            limit
-        )
-        .all(&mut tx)
-        .await
-    }
-
-    /// Up to `limit` holds within the reach with ids before `before`, newest first.
-    pub async fn holds(
-        &self,
-        reach: &Reach,
-        before: Option<Uuid>,
-        limit: i64,
-    ) -> Result<Vec<Hold>, StoreError> {
-        let mut tx = self.begin_request("holds").await?;
-        let before = before.unwrap_or(Uuid::max());
-        let ids = if let Some(orgs) = reach.orgs() {
-            sqlx::query_scalar!(
-                r#"-- holds_of_orgs
-                select distinct found.hold_id as "id!"
-                from unnest($1::text[]) as o (name)
-                cross join lateral (
-                    select hold_id from hold_orgs
-                    where org = o.name and hold_id < $2
-                    order by hold_id desc
-                    limit $3
-                ) found
-                order by 1 desc
-                limit $3"#,
-                orgs,
-                before,
-                limit
-            )
-            .all(&mut tx)
-            .await?
-        } else {
-            sqlx::query_scalar!(
-                "-- all_holds
-                select id from holds
-                where id < $1 and (active or released_at is not null)
-                order by id desc
-                limit $2",
-                before,
-                limit
-            )
-            .all(&mut tx)
-            .await?
-        };
-        load(&mut tx, reach, &ids).await
     }
 
     /// Up to `limit` holds within the reach that name this conversation, released ones included: those with ids after
@@ -180,7 +120,8 @@ pub(super) async fn load(tx: &mut Tx, reach: &Reach, ids: &[Uuid]) -> Result<Vec
     let rows = sqlx::query_as!(
         Row,
         r#"-- holds
-        select id, matter, external_id, active, conversations, created_by, created_at, released_by, released_at,
+        select id, matter, external_id, reason, active, conversations, created_by, created_at, released_by, released_at,
+               release_reason,
                array(
                    select name from unnest(orgs) with ordinality as o (name, place)
                    where $2::text[] is null or name = any($2)

@@ -53,17 +53,21 @@ impl Store {
         keys::ensure_in_force(&mut tx, by.key_id).await?;
         let released = sqlx::query!(
             "-- release_hold
-            update holds set active = false, released_at = clock_timestamp(), released_by = $2
+            update holds set active = false, released_at = clock_timestamp(), released_by = $2, release_reason = $3
             where id = $1 and released_at is null",
             id,
-            by.name
+            by.name,
+            by.reason
         )
         .run(&mut tx)
         .await?;
         let is_done = released > 0;
         if is_done {
             let now = tx.now().await?;
-            let payload = serde_json::json!({ "matter": hold.matter });
+            let mut payload = serde_json::json!({ "matter": hold.matter });
+            if let Some(reason) = by.reason {
+                payload["reason"] = reason.into();
+            }
             let event = NewEvent {
                 event: EventType::HoldReleased,
                 org: None,

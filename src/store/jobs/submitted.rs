@@ -140,18 +140,18 @@ impl Store {
         match refusal {
             // It was another batch that was refused: perhaps for the sake of what is left out.
             Refusal::UnnamedConflict | Refusal::Invalid(_) if is_cut => {
-                undo(&mut patch, &parts, &carried)?;
+                undo(&mut patch, &parts, &carried, error)?;
                 go_again(&mut tx, &job, Duration::ZERO, false, error).await?;
             }
             Refusal::Again(wait) => {
-                undo(&mut patch, &parts, &carried)?;
+                undo(&mut patch, &parts, &carried, error)?;
                 go_again(&mut tx, &job, *wait, false, error).await?;
             }
             Refusal::Conflict(named) => {
                 let (offending, others): (Vec<_>, Vec<_>) =
                     carried.into_iter().partition(|(_, id)| named.contains(id));
-                protect(&mut patch, &parts, &offending)?;
-                undo(&mut patch, &parts, &others)?;
+                protect(&mut patch, &parts, &offending, error)?;
+                undo(&mut patch, &parts, &others, error)?;
                 reserve::release(&mut tx, &mut patch, org, job.id, &parts, &offending).await?;
                 parts::remove(&mut parts, &offending);
                 keep(&mut tx, &job, &parts, &others).await?;
@@ -162,11 +162,11 @@ impl Store {
                 }
             }
             Refusal::UnnamedConflict if !job.is_rechecked => {
-                undo(&mut patch, &parts, &carried)?;
+                undo(&mut patch, &parts, &carried, error)?;
                 go_again(&mut tx, &job, Duration::ZERO, true, error).await?;
             }
             Refusal::UnnamedConflict if carried.len() == 1 => {
-                protect(&mut patch, &parts, &carried)?;
+                protect(&mut patch, &parts, &carried, error)?;
                 reserve::release(&mut tx, &mut patch, org, job.id, &parts, &carried).await?;
                 ending::finish(&mut tx, job.id, JobResult::Rejected, Some(error)).await?;
             }
@@ -177,7 +177,7 @@ impl Store {
                 fail(&mut tx, &mut patch, org, (&job, &parts), &carried, (reason, error)).await?;
             }
             Refusal::UnnamedConflict | Refusal::Invalid(_) => {
-                undo(&mut patch, &parts, &carried)?;
+                undo(&mut patch, &parts, &carried, error)?;
                 let is_conflict = matches!(refusal, Refusal::UnnamedConflict);
                 let cause = if is_conflict { Cause::Conflict(error) } else { Cause::Invalid(error) };
                 split(self, &mut tx, org, &job, &parts, &carried, cause).await?;
@@ -186,6 +186,20 @@ impl Store {
         patch.write(self, &mut tx).await?;
         tx.commit().await
     }
+}
+
+/// What upstream answered, in a sentence.
+fn answer(error: &Value) -> Option<String> {
+    let said = |name: &str| error.get(name).and_then(Value::as_str);
+    let message = said("message")?;
+    let mut answer = match error.get("status").and_then(Value::as_u64) {
+        Some(status) => format!("{status}: {message}"),
+        None => message.to_owned(),
+    };
+    for (name, value) in ["code", "contextId"].into_iter().filter_map(|name| Some((name, said(name)?))) {
+        answer = format!("{answer} ({name} {value})");
+    }
+    Some(answer)
 }
 
 async fn note_conflict(tx: &mut Tx, job: Uuid) -> Result<(), StoreError> {
@@ -219,9 +233,15 @@ async fn keep(tx: &mut Tx, job: &LockedJob, parts: &Parts, kept: &[(Place, Uuid)
 }
 
 /// Takes an intent back: eligible again, and not carried by this job after all.
-fn undo(patch: &mut Patch, parts: &Parts, carried: &[(Place, Uuid)]) -> Result<(), StoreError> {
+fn undo(
+    patch: &mut Patch,
+    parts: &Parts,
+    carried: &[(Place, Uuid)],
+    error: &Value,
+) -> Result<(), StoreError> {
+    let reason = Reason { detail: answer(error), ..codes::NOT_SUBMITTED };
     for (place, _) in carried {
-        patch.decide(*place, Outcome::Submitted, Outcome::Eligible, codes::NOT_SUBMITTED)?;
+        patch.decide(*place, Outcome::Submitted, Outcome::Eligible, reason.clone())?;
         uncarry(patch, parts, *place)?;
     }
     Ok(())
@@ -235,9 +255,15 @@ fn uncarry(patch: &mut Patch, parts: &Parts, place: Place) -> Result<(), StoreEr
 }
 
 /// Upstream protects these: it refused the whole batch for their sake.
-fn protect(patch: &mut Patch, parts: &Parts, offending: &[(Place, Uuid)]) -> Result<(), StoreError> {
+fn protect(
+    patch: &mut Patch,
+    parts: &Parts,
+    offending: &[(Place, Uuid)],
+    error: &Value,
+) -> Result<(), StoreError> {
+    let reason = Reason { detail: answer(error), ..codes::UPSTREAM_CONFLICT };
     for (place, _) in offending {
-        patch.decide(*place, Outcome::Submitted, Outcome::OnHold, codes::UPSTREAM_CONFLICT)?;
+        patch.decide(*place, Outcome::Submitted, Outcome::OnHold, reason.clone())?;
         uncarry(patch, parts, *place)?;
     }
     Ok(())

@@ -24,12 +24,14 @@ pub struct KeyRow {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// Who has something done: with which key, under which name, by which request.
+/// Who has something done: with which key, under which name, by which request, and why.
 #[derive(Debug, Clone, Copy)]
 pub struct By<'a> {
     pub key_id: Uuid,
     pub name: &'a str,
     pub request_id: &'a str,
+    /// As far as it was said.
+    pub reason: Option<&'a str>,
 }
 
 impl<'a> By<'a> {

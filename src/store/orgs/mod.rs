@@ -14,3 +14,4 @@ pub(super) mod quiet;
 mod retry;
 pub mod stop;
 pub mod token;
+mod workers;

@@ -7,11 +7,13 @@ use super::controls;
 use super::hurdle::Hurdle;
 use super::lock::lock;
 use super::quiet::quiet_at;
+use crate::domain::act::OrgAct;
 use crate::domain::events::EventType;
 use crate::domain::keys::Reach;
+use crate::store::acts;
 use crate::store::events::{Actor, NewEvent, write};
 use crate::store::keys::{self, By};
-use crate::store::tx::{Tx, Writes as _};
+use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 /// The code of a stop by an operator.
@@ -44,9 +46,8 @@ impl Store {
         reach: &Reach,
         org: &str,
         by: By<'_>,
-        reason: Option<&str>,
     ) -> Result<Option<Timestamp>, StoreError> {
-        self.retried(|| self.try_stop_org(reach, org, by, reason)).await
+        self.retried(|| self.try_stop_org(reach, org, by)).await
     }
 
     async fn try_stop_org(
@@ -54,7 +55,6 @@ impl Store {
         reach: &Reach,
         org: &str,
         by: By<'_>,
-        reason: Option<&str>,
     ) -> Result<Option<Timestamp>, StoreError> {
         if !reach.covers(org) {
             return Ok(None);
@@ -63,22 +63,25 @@ impl Store {
         lock(&mut tx, org).await?;
         keys::ensure_in_force(&mut tx, by.key_id).await?;
         let told = sqlx::query!(
-            "-- stop_org
+            r#"-- stop_org
             update orgs
             set stopped_at = coalesce(stopped_at, clock_timestamp()),
                 stopped_by = case when stopped_at is null or $3::text is not null then $2 else stopped_by end,
                 stopped_reason = coalesce($3, stopped_reason)
             where name = $1
               and (stopped_at is null or stopped_by <> $2
-                   or $3::text is not null and stopped_reason is distinct from $3)",
+                   or $3::text is not null and stopped_reason is distinct from $3)
+            returning stopped_by as "stopped_by!", stopped_reason"#,
             org,
             by.name,
-            reason
+            by.reason
         )
-        .run(&mut tx)
+        .maybe(&mut tx)
         .await?;
-        if told > 0 {
-            let payload = json!({ "reason": reason });
+        if let Some(told) = told {
+            let payload = json!({ "reason": by.reason });
+            let actor = Actor { name: &told.stopped_by, request_id: None };
+            acts::note_of_org(&mut tx, org, OrgAct::Stop, actor, told.stopped_reason.as_deref()).await?;
             self.write_steering(&mut tx, org, EventType::OrgStopped, by.actor(), payload).await?;
         }
         sqlx::query!("-- lock_limiter_to_stop\nselect from limiters where org = $1 for update", org)
@@ -116,11 +119,20 @@ impl Store {
         for hurdle in [Hurdle::Sight, Hurdle::Conflicts] {
             has_lifted |= self.lift_block(&mut tx, org, hurdle, by.actor()).await?;
         }
-        if resumed > 0 || forgotten > 0 {
-            let payload = if forgotten > 0 { json!({ "forgottenControls": forgotten }) } else { json!({}) };
+        let is_news = resumed > 0 || forgotten > 0 || has_lifted;
+        if is_news {
+            acts::note_of_org(&mut tx, org, OrgAct::Resume, by.actor(), by.reason).await?;
+        }
+        // A block that is lifted is an event of its own, which has no room for a reason.
+        if resumed > 0 || forgotten > 0 || (has_lifted && by.reason.is_some()) {
+            let mut payload =
+                if forgotten > 0 { json!({ "forgottenControls": forgotten }) } else { json!({}) };
+            if let Some(reason) = by.reason {
+                payload["reason"] = json!(reason);
+            }
             self.write_steering(&mut tx, org, EventType::OrgResumed, by.actor(), payload).await?;
         }
-        if resumed > 0 || forgotten > 0 || has_lifted {
+        if is_news {
             tx.will_wake(org);
         }
         tx.commit().await?;

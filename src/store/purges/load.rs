@@ -6,12 +6,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::accept::NewPurge;
+use crate::domain::act::Act;
 use crate::domain::counts::{Counts, Tally};
 use crate::domain::keys::Reach;
 use crate::domain::outcome::Outcome;
 use crate::domain::progress::Milestones;
 use crate::domain::state::PurgeState;
 use crate::intake::Spooled;
+use crate::store::acts::{self, Done};
 use crate::store::orgs::stop;
 use crate::store::slices::milestones;
 use crate::store::tx::{Rows as _, Tx};
@@ -50,6 +52,8 @@ pub struct Purge {
     pub parked: Option<Parked>,
     /// Why the service paused it, if it did.
     pub paused_for: Option<String>,
+    /// What was done to it last, of each kind; the last first.
+    pub acts: Vec<Done<Act>>,
     /// Why its org's work waits, if it does: code and sentence.
     pub blocked: Option<(String, String)>,
     /// When this was read.
@@ -90,6 +94,7 @@ impl Purge {
             endpoint: new.webhook.as_ref().map(|webhook| webhook.id),
             parked: None,
             paused_for: None,
+            acts: Vec::new(),
             blocked: None,
             read_at: at,
         }
@@ -109,6 +114,7 @@ impl Purge {
             finished_at: None,
             parked: None,
             paused_for: None,
+            acts: Vec::new(),
             blocked: None,
             ..self
         }
@@ -173,6 +179,13 @@ pub(in crate::store) async fn load(
                p.canceled, p.would_purge, (select id from webhook_endpoints where purge_id = p.id) as endpoint, p.paused_for, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
                o.blocked_code, o.blocked_detail, o.stopped_by as "stopped_by?", o.stopped_reason as "stopped_reason?",
                o.rewound_at is not null as "is_rewound!",
+               exists (select from paused_orgs where org = p.org) as "is_engine_paused!",
+               (
+                   select coalesce(
+                       jsonb_agg(jsonb_build_object('act', act, 'by', actor, 'reason', reason, 'at', at) order by at desc), '[]'
+                   )
+                   from purge_acts where purge_id = p.id
+               ) as "acts!",
                l.broken_detail, t.detail as "login_trouble?", parked.slices as "parked_slices!", parked.conversations as parked_conversations,
                parked.since as "parked_since: SqlTimestamp", parked.error as parked_error,
                clock_timestamp() as "read_at!: SqlTimestamp"
@@ -201,6 +214,13 @@ pub(in crate::store) const NO_TOKEN: &str = "no_token";
 
 /// The code of what is in the way of an org whose calls have no answer.
 pub(in crate::store) const UPSTREAM_FAILING: &str = "upstream_failing";
+
+/// The code of what is in the way of an org for which every process begins nothing.
+pub const ENGINE_PAUSED: &str = "engine_paused";
+
+/// What that means and what to do.
+pub const PAUSED: &str = "engine.paused is true: nothing is begun, what runs upstream is followed to its end; to go on, set it to false and restart the \
+     workers";
 
 /// A purge as it is stored.
 struct Row {
@@ -246,6 +266,8 @@ struct Row {
     stopped_by: Option<String>,
     stopped_reason: Option<String>,
     is_rewound: bool,
+    is_engine_paused: bool,
+    acts: Value,
     read_at: SqlTimestamp,
 }
 
@@ -291,7 +313,9 @@ impl TryFrom<Row> for Purge {
             since: since.to_jiff(),
             error,
         });
-        let blocked = stopped.or(row.blocked_code.zip(row.blocked_detail)).or(failing).or(no_token);
+        let paused = row.is_engine_paused.then(|| (ENGINE_PAUSED.to_owned(), PAUSED.to_owned()));
+        let blocked =
+            stopped.or(paused).or(row.blocked_code.zip(row.blocked_detail)).or(failing).or(no_token);
         Ok(Self {
             id: row.id,
             state,
@@ -312,6 +336,7 @@ impl TryFrom<Row> for Purge {
             requested_by: row.requested_by,
             endpoint: row.endpoint,
             parked,
+            acts: acts::read(row.acts)?,
             paused_for: row.paused_for.filter(|_| state == PurgeState::Paused),
             blocked: blocked.filter(|_| !state.is_final()),
             read_at: row.read_at.to_jiff(),

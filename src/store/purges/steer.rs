@@ -2,7 +2,7 @@
 //! exactly before or after every intent.
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::finish;
@@ -13,6 +13,7 @@ use crate::domain::keys::Reach;
 use crate::domain::missing::{Tolerance, is_too_much};
 use crate::domain::reason::Step;
 use crate::domain::state::PurgeState;
+use crate::store::acts;
 use crate::store::events::{Actor, OfPurge, write_for_purges};
 use crate::store::jobs::withdraw::{self, Leave, waiting_with};
 use crate::store::keys::{self, By};
@@ -44,8 +45,25 @@ struct Order<'a> {
     actor: Actor<'a>,
     /// With which key it is asked for, where a caller asks.
     key_id: Option<Uuid>,
+    /// Why a caller does it, where he said so.
+    reason: Option<&'a str>,
     /// Why the service does it, where no caller does.
     paused_for: Option<&'a str>,
+}
+
+impl Order<'_> {
+    /// What its event says.
+    fn payload(&self, run: i32) -> Value {
+        let mut payload = match (self.act, self.paused_for) {
+            (Act::Retry, _) => json!({ "run": run + 1 }),
+            (Act::Pause, Some(detail)) => json!({ "code": NOT_FOUND_SHARE, "detail": detail }),
+            (Act::Cancel | Act::Pause | Act::Resume, _) => json!({}),
+        };
+        if let Some(reason) = self.reason {
+            payload["reason"] = json!(reason);
+        }
+        payload
+    }
 }
 
 impl Store {
@@ -71,7 +89,8 @@ impl Store {
         let Some(org) = self.org_of(reach, purge).await? else { return Ok(None) };
         let org = org.as_str();
         let tx = self.begin_protecting("steer_purge").await?;
-        let order = Order { act, actor: by.actor(), key_id: Some(by.key_id), paused_for: None };
+        let order =
+            Order { act, actor: by.actor(), key_id: Some(by.key_id), reason: by.reason, paused_for: None };
         self.steer(tx, org, purge, order).await.map(Some)
     }
 
@@ -92,7 +111,13 @@ impl Store {
                 tolerance.percent
             );
             let tx = self.begin("pause_purge").await?;
-            let order = Order { act: Act::Pause, actor: Actor::ENGINE, key_id: None, paused_for: Some(&why) };
+            let order = Order {
+                act: Act::Pause,
+                actor: Actor::ENGINE,
+                key_id: None,
+                reason: None,
+                paused_for: Some(&why),
+            };
             if let Steered::Done { .. } = self.steer(tx, org, purge, order).await? {
                 tracing::warn!(org, %purge, not_found, judged, "too many conversations of a purge are unknown to Genesys; it is paused");
             }
@@ -151,11 +176,8 @@ impl Store {
         let Some(next) = next.filter(|_| !is_told) else { return Ok(Steered::Forbidden(standing.state)) };
         if next != standing.state {
             set_state(&mut tx, purge, &order, next).await?;
-            let payload = match (act, order.paused_for) {
-                (Act::Retry, _) => json!({ "run": standing.run + 1 }),
-                (Act::Pause, Some(detail)) => json!({ "code": NOT_FOUND_SHARE, "detail": detail }),
-                (Act::Cancel | Act::Pause | Act::Resume, _) => json!({}),
-            };
+            acts::note(&mut tx, purge, act, order.actor, order.reason.or(order.paused_for)).await?;
+            let payload = order.payload(standing.run);
             let event = OfPurge { purge, event: EventType::of_act(act), job: None, payload, webhook: None };
             write_for_purges(self, &mut tx, order.actor, vec![event]).await?;
         }

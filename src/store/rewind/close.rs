@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 
+use crate::domain::act::OrgAct;
 use crate::domain::events::EventType;
 use crate::domain::keys::SERVICE;
 use crate::domain::rewind::Rewind;
 use crate::domain::terms::EngineTerms;
+use crate::store::acts;
 use crate::store::events::{Actor, NewEvent, write};
 use crate::store::orgs::{lock, pace};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
@@ -62,7 +64,7 @@ pub(in crate::store) async fn stop_new(store: &Store, tx: &mut Tx, org: &str) ->
             limit 1
         ) other
         where new.name = $1
-        returning (select kind from rewinds order by found_at desc limit 1) as kind,
+        returning new.stopped_reason, (select kind from rewinds order by found_at desc limit 1) as kind,
                   (
                       select min(missing_since) from rewinds where found_at >= other.rewound_at
                   ) as "missing_since: SqlTimestamp""#,
@@ -71,6 +73,8 @@ pub(in crate::store) async fn stop_new(store: &Store, tx: &mut Tx, org: &str) ->
     .maybe(tx)
     .await?;
     let Some(stopped) = stopped else { return Ok(()) };
+    let why = stopped.stopped_reason.as_deref();
+    acts::note_of_org(tx, org, OrgAct::Stop, Actor::ENGINE, why).await?;
     let now = tx.now().await?;
     let missing_since = stopped.missing_since.map(SqlTimestamp::to_jiff);
     tell(store, tx, now, org, &serde_json::json!(stopped.kind), missing_since).await
@@ -101,6 +105,8 @@ async fn stop(
     )
     .exactly(tx, 1)
     .await?;
+    let why = reason(kind, missing_since);
+    acts::note_of_org(tx, org, OrgAct::Stop, Actor::ENGINE, Some(&why)).await?;
     // A job whose id is known upstream goes on being followed: that knowledge is not undone by what is missing.
     sqlx::query!(
         r#"-- doubt_rewound_jobs

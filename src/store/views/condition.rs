@@ -31,6 +31,8 @@ pub struct OrgCondition {
     pub blocked: Option<(String, String, Timestamp)>,
     /// An operator stopped it: since when, who, and why.
     pub stopped: Option<(Timestamp, String, Option<String>)>,
+    /// Since when every process that works for it begins nothing.
+    pub paused_since: Option<Timestamp>,
     /// Jobs whose submit got no answer.
     pub in_doubt: i64,
     /// Slices that can't be read, and the first purge among those that they belong to.
@@ -86,6 +88,7 @@ impl Store {
         let rows = sqlx::query!(
             r#"-- org_conditions
             select name, blocked_code, blocked_detail, blocked_at, stopped_at, stopped_by, stopped_reason,
+                   (select since from paused_orgs where org = name) as "paused_since: SqlTimestamp",
                    (select count(*) from jobs where org = name and state = 'in_doubt') as "in_doubt!",
                    parked.slices as "parked!", parked.purge as "parked_of: Uuid"
             from orgs
@@ -109,6 +112,7 @@ impl Store {
                     .zip(blocked_at)
                     .map(|((code, detail), at)| (code, detail, at)),
                 stopped: stopped_at.zip(row.stopped_by).map(|(at, by)| (at, by, row.stopped_reason)),
+                paused_since: row.paused_since.map(SqlTimestamp::to_jiff),
                 in_doubt: row.in_doubt,
                 parked: row.parked,
                 parked_of: row.parked_of,

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::conversations::outcome_of;
 use crate::domain::keys::Reach;
 use crate::domain::outcome::{Cell, Outcome};
-use crate::domain::reason::kept_until;
+use crate::domain::reason::{Carrying, Step, carrying, is_of_lost_submit, kept_until};
+use crate::store::holds::protecting::{Kept, Protection, is_kept_by_hold, protecting};
 use crate::store::slices::locate;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
@@ -23,8 +24,14 @@ pub struct ConversationInPurge {
     pub accepted_at: Timestamp,
     /// Who asked for it.
     pub requested_by: String,
+    /// Why, where it was said.
+    pub reason: Option<String>,
+    /// The caller's own name for it.
+    pub reference: Option<String>,
     /// What became of the conversation.
     pub outcome: Outcome,
+    /// The holds of ours that kept it back, where some did.
+    pub protection: Option<Protection>,
     /// The decisions that led there, in order.
     pub decisions: Vec<DecisionRow>,
 }
@@ -52,6 +59,8 @@ struct Place {
     org: String,
     created_at: SqlTimestamp,
     requested_by: String,
+    reason: Option<String>,
+    reference: Option<String>,
 }
 
 impl Store {
@@ -68,10 +77,10 @@ impl Store {
         let places = sqlx::query_as!(
             Place,
             "-- conversation
-            select c.purge_id, c.ordinal, p.org, p.created_at, p.requested_by
+            select c.purge_id, c.ordinal, p.org, p.created_at, p.requested_by, p.reason, p.reference
             from conversations c
             cross join lateral (
-                select org, created_at, requested_by from purges
+                select org, created_at, requested_by, reason, reference from purges
                 where id = c.purge_id and ($3::text[] is null or org = any($3))
                 -- One at a time, until the page is full: no plan reads purges that do not name it.
                 offset 0
@@ -101,12 +110,17 @@ impl Store {
                 org: row.org,
                 accepted_at: row.created_at.to_jiff(),
                 requested_by: row.requested_by,
+                reason: row.reason,
+                reference: row.reference,
                 // Read with the decisions, so that the two agree.
                 outcome: decisions.last().map_or(Cell::NEW.outcome, |last| last.to),
+                protection: None,
                 decisions,
             }
         };
-        Ok(places.into_iter().map(in_purge).collect())
+        let mut purges: Vec<_> = places.into_iter().map(in_purge).collect();
+        tell_protection(&mut tx, conversation, &mut purges).await?;
+        Ok(purges)
     }
 }
 
@@ -146,5 +160,58 @@ async fn decisions_about(
         };
         decided.entry(row.purge_id).or_default().push(decision);
     }
+    for decisions in decided.values_mut() {
+        forget_refused(decisions);
+    }
     Ok(decided)
+}
+
+/// Names the holds that kept the conversation back, in the purges where some did.
+async fn tell_protection(
+    tx: &mut Tx,
+    conversation: Uuid,
+    purges: &mut [ConversationInPurge],
+) -> Result<(), StoreError> {
+    let kept = |purge: &ConversationInPurge| {
+        let last = purge.decisions.last()?;
+        let kept = Kept { org: purge.org.clone(), conversation, at: last.at };
+        Some(kept).filter(|_| is_kept_by_hold(last.to, last.code.as_deref()))
+    };
+    let (mut those, wanted): (Vec<_>, Vec<_>) =
+        purges.iter_mut().filter_map(|purge| kept(purge).map(|kept| (purge, kept))).unzip();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    for (purge, protection) in those.iter_mut().zip(protecting(tx, &wanted).await?) {
+        purge.protection = protection;
+    }
+    Ok(())
+}
+
+/// Genesys' id is that of the submit that it took: a submit that was refused or lost has none, though the job has one when it
+/// was sent again, and neither has what left the job before.
+fn forget_refused(decisions: &mut [DecisionRow]) {
+    // From the intent on that the job's id belongs to, as far as is known yet.
+    let mut carried = HashMap::<Uuid, Option<usize>>::new();
+    for (nth, decision) in decisions.iter().enumerate() {
+        let Some(job) = decision.job else { continue };
+        match carrying(&decision.step, decision.from, decision.to) {
+            Carrying::Begins => carried.insert(job, Some(nth)),
+            Carrying::Undone => carried.insert(job, None),
+            Carrying::Unchanged if is_of_lost_submit(&decision.step, decision.from) => {
+                carried.insert(job, None)
+            }
+            Carrying::Unchanged => continue,
+        };
+    }
+    let before = [Step::Pack, Step::Recheck, Step::Intend].map(Step::as_str);
+    for (nth, decision) in decisions.iter_mut().enumerate() {
+        let is_of_the_submit = match decision.job.and_then(|job| carried.get(&job)) {
+            Some(from) => from.is_some_and(|from| nth >= from),
+            None => !before.contains(&decision.step.as_str()),
+        };
+        if !is_of_the_submit {
+            decision.upstream_job_id = None;
+        }
+    }
 }

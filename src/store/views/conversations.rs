@@ -9,11 +9,12 @@ use uuid::Uuid;
 
 use crate::domain::keys::Reach;
 use crate::domain::outcome::{Cell, Outcome};
-use crate::domain::reason::{Carrying, carrying, kept_until};
+use crate::domain::reason::{Carrying, carrying, is_of_lost_submit, kept_until};
+use crate::store::holds::protecting::{Kept, Protection, is_kept_by_hold, protecting};
 use crate::store::purges::load::is_there;
 use crate::store::slices::locate;
 use crate::store::tx::{Rows as _, Tx};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Urgency};
 
 /// One conversation of a purge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct ConversationRow {
     pub decided: Option<Arc<Decided>>,
     /// Genesys' id of the job that carried it last, where one did and is known.
     pub upstream_job_id: Option<Arc<str>>,
+    /// The holds of ours that kept it back, where some did.
+    pub protection: Option<Protection>,
 }
 
 /// The last decision about a conversation.
@@ -107,6 +110,7 @@ impl Store {
         let mut decided = decisions_on(&mut tx, purge, &numbers).await?;
         drop(tx);
         let is_last = i64::try_from(slices.len()).unwrap_or(i64::MAX) < SLICES_AT_ONCE;
+        let org = slices.first().map(|slice| slice.org.clone()).unwrap_or_default();
         let scanned_to = slices.last().map(|slice| ordinal(slice.no + 1, 0));
         let mut rows = Vec::new();
         for slice in slices {
@@ -125,11 +129,32 @@ impl Store {
                         outcome,
                         decided,
                         upstream_job_id,
+                        protection: None,
                     });
                 }
             }
         }
+        self.tell_protection(&org, &mut rows).await?;
         Ok(Scanned { rows, next: scanned_to.filter(|_| !is_last) })
+    }
+
+    /// Names the holds that kept some of the conversations back.
+    async fn tell_protection(&self, org: &str, rows: &mut [ConversationRow]) -> Result<(), StoreError> {
+        let kept = |row: &ConversationRow| {
+            let decided = row.decided.as_ref()?;
+            let kept = Kept { org: org.to_owned(), conversation: row.conversation_id, at: decided.at };
+            Some(kept).filter(|_| is_kept_by_hold(row.outcome, decided.code.as_deref()))
+        };
+        let (mut those, wanted): (Vec<_>, Vec<_>) =
+            rows.iter_mut().filter_map(|row| kept(row).map(|kept| (row, kept))).unzip();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.single_request("protecting", Urgency::Ordinary).await?;
+        for (row, protection) in those.iter_mut().zip(protecting(&mut tx, &wanted).await?) {
+            row.protection = protection;
+        }
+        Ok(())
     }
 
     /// The ordinal of a conversation in a purge; `None` where no such purge within the reach names it.
@@ -163,6 +188,7 @@ fn ordinal(slice_no: i32, position: usize) -> i32 {
 /// A slice as it is read.
 struct Slice {
     no: i32,
+    org: String,
     ids: Vec<Uuid>,
     /// `None` where the byte can't be read: then the decisions tell the outcome.
     outcomes: Vec<Option<Outcome>>,
@@ -178,7 +204,7 @@ async fn slices_from(
     let (first, _) = locate(ordinal);
     let rows = sqlx::query!(
         "-- conversations
-        select slice_no, ids, outcomes from slices
+        select slice_no, org, ids, outcomes from slices
         where purge_id = $1 and slice_no >= $2 and ($4::text[] is null or org = any($4))
         order by slice_no
         limit $3",
@@ -192,6 +218,7 @@ async fn slices_from(
     let outcome = |byte: &u8| Cell::from_byte(*byte).map(|cell| cell.outcome);
     let slices = rows.into_iter().map(|row| Slice {
         no: row.slice_no,
+        org: row.org,
         ids: row.ids,
         outcomes: row.outcomes.iter().map(outcome).collect(),
     });
@@ -205,6 +232,7 @@ struct Decision {
     kept_until: Vec<SqlTimestamp>,
     decided: Arc<Decided>,
     carrying: Carrying,
+    is_of_lost_submit: bool,
     /// Genesys' id of its job, where that is known.
     upstream_job_id: Option<Arc<str>>,
 }
@@ -255,6 +283,7 @@ async fn decisions_on(
         };
         let decision = Decision {
             carrying: carrying(&row.step, outcome_of(row.from_outcome)?, decided.outcome),
+            is_of_lost_submit: is_of_lost_submit(&row.step, outcome_of(row.from_outcome)?),
             positions: row.positions,
             kept_until: row.kept_until.unwrap_or_default(),
             decided: Arc::new(decided),
@@ -294,6 +323,7 @@ fn last_decisions(outcomes: &[Option<Outcome>], decisions: &[Decision]) -> Vec<L
                     last.before = std::mem::replace(&mut last.upstream_job_id, job);
                 }
                 Carrying::Undone => last.upstream_job_id = last.before.take(),
+                Carrying::Unchanged if decision.is_of_lost_submit => last.upstream_job_id = None,
                 Carrying::Unchanged => {}
             }
         }

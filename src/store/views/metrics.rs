@@ -24,6 +24,8 @@ pub struct OrgReading {
     pub blocked_code: Option<String>,
     /// An operator stopped it.
     pub is_stopped: bool,
+    /// Every process that works for it begins nothing.
+    pub is_paused: bool,
     /// Slices that can't be read.
     pub parked: i64,
 }
@@ -88,6 +90,7 @@ async fn orgs(tx: &mut Tx) -> Result<Vec<OrgReading>, StoreError> {
         OrgReading,
         r#"-- readings_orgs
         select name as org, blocked_code, stopped_at is not null as "is_stopped!",
+               exists (select from paused_orgs where org = name) as "is_paused!",
                (select count(*) from slices where org = name and parked_at is not null) as "parked!"
         from orgs
         order by name"#

@@ -2,9 +2,12 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
+use serde_json::Value;
 
+use crate::domain::act::OrgAct;
 use crate::domain::keys::Reach;
 use crate::domain::recent::RecentCalls;
+use crate::store::acts::{self, Done};
 use crate::store::orgs::stop::{self, Stop};
 use crate::store::purges::load::{NO_TOKEN, UPSTREAM_FAILING};
 use crate::store::tx::Rows as _;
@@ -29,6 +32,10 @@ pub struct OrgRow {
     /// Why upstream refuses it.
     pub blocked: Option<Blocked>,
     pub stopped: Option<Stop>,
+    /// Since when every process that works for it begins nothing (`engine.paused`).
+    pub paused_since: Option<Timestamp>,
+    /// Who stopped it last, and who had it go on; the last first.
+    pub acts: Vec<Done<OrgAct>>,
     /// Genesys asked to wait until then.
     pub closed_until: Option<Timestamp>,
     /// When this was read.
@@ -71,6 +78,13 @@ impl Store {
                     select count(*) from purges
                     where org = o.name and state in ('awaiting_approval', 'queued', 'running', 'paused', 'canceling')
                 ) as "open_purges!",
+                (select since from paused_orgs where org = o.name) as "paused_since: SqlTimestamp",
+                (
+                    select coalesce(
+                        jsonb_agg(jsonb_build_object('act', act, 'by', actor, 'reason', reason, 'at', at) order by at desc), '[]'
+                    )
+                    from org_acts where org = o.name
+                ) as "acts!",
                 clock_timestamp() as "read_at!: SqlTimestamp"
             from orgs o
             join limiters l on l.org = o.name
@@ -89,7 +103,7 @@ impl Store {
         )
         .all(&mut tx)
         .await?;
-        Ok(rows.into_iter().map(OrgRow::from).collect())
+        rows.into_iter().map(OrgRow::try_from).collect()
     }
 }
 
@@ -121,6 +135,8 @@ struct Row {
     live: i64,
     waiting: i64,
     open_purges: i64,
+    paused_since: Option<SqlTimestamp>,
+    acts: Value,
     read_at: SqlTimestamp,
 }
 
@@ -168,13 +184,17 @@ impl Row {
     }
 }
 
-impl From<Row> for OrgRow {
-    fn from(mut row: Row) -> Self {
+impl TryFrom<Row> for OrgRow {
+    type Error = StoreError;
+
+    fn try_from(mut row: Row) -> Result<Self, StoreError> {
         let read_at = row.read_at.to_jiff();
         let called_at = row.called_at.map(SqlTimestamp::to_jiff);
         let calls = RecentCalls::new(std::mem::take(&mut row.calls), called_at);
         let told = |at: Option<SqlTimestamp>| at.map(SqlTimestamp::to_jiff);
-        Self {
+        Ok(Self {
+            acts: acts::read(std::mem::take(&mut row.acts))?,
+            paused_since: told(row.paused_since),
             allowed_per_minute: row.allowed_per_minute.and_then(|allowed| u32::try_from(allowed).ok()),
             calls_last_minute: calls.within_a_minute(read_at),
             live_jobs: row.live,
@@ -186,6 +206,6 @@ impl From<Row> for OrgRow {
             closed_until: Some(row.closed_until.to_jiff()).filter(|until| *until > read_at),
             read_at,
             name: row.name,
-        }
+        })
     }
 }

@@ -1,9 +1,11 @@
 //! What people come for.
 
+use genesys_purge::domain::keys::Scope;
 use genesys_purge::sandbox::{Call, JobDuration, Kind};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 
+use super::plain::Plain;
 use super::{pasted, setup, signed_in};
 use crate::support::Setup;
 
@@ -63,10 +65,12 @@ async fn a_purge_is_paused_resumed_and_canceled_after_a_question_that_says_how_m
     browser.until_text("#live .legend", "submitted 10").await;
     browser.click("#pause").await;
     browser.until_text("main", "Nothing more of 30 conversations").await;
+    browser.fill("#reason", "a <b>look</b> first").await;
     browser.click("main button").await;
     browser.until_text("#live .state", "paused").await;
     browser.click("#resume").await;
     browser.until_text("main", "Up to 30 conversations").await;
+    browser.fill("#reason", "the list is right").await;
     browser.click("main button").await;
     browser.until_text("#live .state", "running").await;
     browser.click("#cancel").await;
@@ -75,6 +79,42 @@ async fn a_purge_is_paused_resumed_and_canceled_after_a_question_that_says_how_m
     browser.until_text("#live .state", "canceling").await;
     let body = test.get(&format!("/purges/{purge}")).await;
     assert_eq!(body["state"], "canceling", "{body}");
+    let told = browser.text("#live").await;
+    for said in ["by tester: a <b>look</b> first", "by tester: the list is right", "(a <b>look</b> first)"] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn purges_are_found_by_requester_and_time_and_come_as_a_file() {
+    let test = setup().start().await;
+    let (mine, ids) = (test.make_key_of("night batch", Scope::ALL, None).await, test.ids_of(Kind::Eligible));
+    let body = json!({ "conversationIds": &ids[..1], "reference": "theirs" });
+    let sent = test.request_as(&mine, Method::POST, "/purges").json(&body).send().await.unwrap();
+    assert_eq!(sent.status(), StatusCode::ACCEPTED);
+    test.purge_with(json!({ "conversationIds": &ids[1..2], "reference": "ours" })).await;
+    let browser = signed_in(&test.url, &test.key).await;
+    browser.go(&format!("{}/admin/purges", test.url)).await;
+    browser.until_text("main table", "ours").await;
+    browser.fill("#by", "night batch").await;
+    browser.click("main form button[type=submit]").await;
+    browser.until_text("main table", "theirs").await;
+    assert!(!browser.text("main table").await.contains("ours"));
+    for (query, is_found) in [
+        ("by=night+batch&from=2020-01-01T00%3A00", true),
+        ("by=night+batch&until=2020-01-01T00%3A00", false),
+        ("from=2020-01-01T00%3A00&ended=2090-01-01T00%3A00", false),
+    ] {
+        browser.go(&format!("{}/admin/purges?{query}", test.url)).await;
+        browser.until_text("h1", "Purges").await;
+        assert_eq!(browser.text("main").await.contains("theirs"), is_found, "{query}");
+    }
+    browser.go(&format!("{}/admin/purges?from=yesterday", test.url)).await;
+    browser.until_text("main", "expected a time").await;
+    let visitor = Plain::sign_in(&test, &test.key).await;
+    let (status, file) = visitor.any("/admin/purges.csv?by=night+batch").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(file.starts_with("id,state,") && file.contains(",theirs,") && !file.contains(",ours,"), "{file}");
 }
 
 #[tokio::test]
@@ -84,6 +124,7 @@ async fn a_hold_shows_what_it_protects_and_is_released() {
     let browser = signed_in(&test.url, &test.key).await;
     browser.go(&format!("{}/admin/holds/new", test.url)).await;
     browser.fill("#matter", "Smith v. Jones").await;
+    browser.fill("#reason", "letter of 3 March").await;
     browser.fill("#ids", &format!("conversationId,source\n{},export\n{},export\n", ids[0], ids[1])).await;
     browser.click("main button[type=submit]").await;
     browser.until_text("h1", "Smith v. Jones").await;
@@ -97,13 +138,23 @@ async fn a_hold_shows_what_it_protects_and_is_released() {
     browser.click(&format!("#live a[href='/admin/conversations/{}']", ids[0])).await;
     browser.until_text("h1", "Conversation").await;
     let told = browser.text("main").await;
-    assert!(told.contains("Smith v. Jones") && told.contains("on hold"), "{told}");
+    assert!(told.contains("Protected by Smith v. Jones") && told.contains("on hold"), "{told}");
+    browser.go(&format!("{}/admin/holds?state=in_force&conversation={}", test.url, ids[0])).await;
+    browser.until_text("main table", "Smith v. Jones").await;
+    browser.go(&format!("{}/admin/holds?state=released&conversation={}", test.url, ids[0])).await;
+    browser.until_text("main", "No holds.").await;
+    browser.go(&format!("{}/admin/conversations/{}", test.url, ids[0])).await;
 
     browser.click("main table a").await;
     browser.click("main a.danger").await;
     browser.until_text("main", "2 conversations will not be protected").await;
+    browser.fill("#reason", "settled").await;
     browser.click("main button.danger").await;
     browser.until_text("main .facts", "released").await;
+    let told = browser.text("main .facts").await;
+    assert!(told.contains("letter of 3 March") && told.contains("by tester: settled"), "{told}");
+    browser.go(&format!("{}/admin/purges/{purge}", test.url)).await;
+    browser.until_text("#live table", "Smith v. Jones").await;
     let again = test.purge(&ids).await;
     assert_eq!(test.finished(again).await["counts"]["purged"], 2);
 }
@@ -127,10 +178,16 @@ async fn a_webhook_is_sent_again_and_an_endpoint_shows_its_secret_once() {
 
     browser.go(&format!("{}/admin/webhooks/new", test.url)).await;
     browser.fill("#url", &test.receiver.url).await;
+    browser.click("main input[name='event:purge_completed']").await;
+    browser.click("main input[name='event:purge_failed']").await;
+    browser.click("main input[name='org:default']").await;
     browser.click("main button[type=submit]").await;
     browser.until_text("main .secret", "whsec_").await;
     browser.click("main a.button").await;
     browser.until_text("main .facts", "enabled").await;
+    let endpoint = test.get("/webhook-endpoints").await["items"][0].clone();
+    assert_eq!(endpoint["events"], json!(["purge_completed", "purge_failed"]), "{endpoint}");
+    assert_eq!(endpoint["orgs"], json!(["default"]), "{endpoint}");
     assert!(!browser.text("main").await.contains("whsec_"));
     browser.click("main a[href$='/test']").await;
     browser.click("main button").await;
@@ -154,8 +211,11 @@ async fn an_org_is_stopped_with_a_reason_and_goes_on() {
     browser.until_text("#live .notice", "org stopped").await;
     browser.go(&format!("{}/admin", test.url)).await;
     browser.click("#resume-default").await;
+    browser.fill("#reason", "the audit is over").await;
     browser.click("main button.danger").await;
     browser.until_text("#live .org .state", "working").await;
+    let told = browser.text("#live .org").await;
+    assert!(told.contains("by tester: an audit") && told.contains("by tester: the audit is over"), "{told}");
     assert_eq!(test.finished(purge).await["state"], "completed");
 }
 

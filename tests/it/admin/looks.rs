@@ -47,6 +47,22 @@ async fn every_page_is_accessible_wide_and_narrow_light_and_dark() {
     assert_eq!(status, StatusCode::OK);
     let waiting = json!({"conversationIds": ids[20..40], "reference": "Waiting for the audit", "org": "eu"});
     let waiting = test.purge_with(waiting).await;
+    for (act, reason) in [("pause", "Legal wants to look at the list first"), ("resume", "The list is right")]
+    {
+        let (status, body) =
+            test.post(&format!("/purges/{waiting}/{act}"), &json!({ "reason": reason })).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+    }
+    let past = json!({"matter": "Doe v. Roe", "conversationIds": ids[5..20], "reason": "Preservation letter of 3 March"});
+    let (_, past) = test.post("/holds", &past).await;
+    let release = format!("/holds/{}/release", past["id"].as_str().unwrap());
+    let (status, past) = test.post(&release, &json!({"reason": "The case was settled"})).await;
+    assert_eq!(status, StatusCode::OK, "{past}");
+    for act in ["stop", "resume"] {
+        let (status, _) =
+            test.post(&format!("/orgs/default/{act}"), &json!({"reason": "Maintenance of Genesys"})).await;
+        assert_eq!(status, StatusCode::OK);
+    }
     let deliveries = test.get(&format!("/webhook-deliveries?purge={purge}")).await;
     let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
     let pages = [
@@ -60,9 +76,13 @@ async fn every_page_is_accessible_wide_and_narrow_light_and_dark() {
         ("cancel", format!("/purges/{waiting}/cancel")),
         ("new-purge", "/purges/new".to_owned()),
         ("conversation", format!("/conversations/{}", ids[0])),
+        ("found", "/purges?by=tester&from=2026-01-01T00%3A00&state=completed".to_owned()),
         ("find", "/conversations?id=wrong".to_owned()),
         ("holds", "/holds".to_owned()),
         ("hold", format!("/holds/{}", id(&hold))),
+        ("held-before", format!("/holds/{}", id(&past))),
+        ("holds-found", format!("/holds?state=in_force&conversation={}", ids[0])),
+        ("release", format!("/holds/{}/release", id(&hold))),
         ("new-hold", "/holds/new".to_owned()),
         ("webhooks", "/webhooks".to_owned()),
         ("endpoint", format!("/webhooks/endpoints/{}", id(&endpoint))),
@@ -71,6 +91,7 @@ async fn every_page_is_accessible_wide_and_narrow_light_and_dark() {
         ("delivery", format!("/webhooks/deliveries/{}", id(&deliveries["items"][0]))),
         ("keys", "/keys".to_owned()),
         ("stop", "/orgs/default/stop".to_owned()),
+        ("resume", "/orgs/eu/resume".to_owned()),
         ("not-found", "/purges/no-such-purge".to_owned()),
     ];
     let browser = signed_in(&test.url, &test.key).await;

@@ -293,9 +293,13 @@ async fn what_waits_for_somebody_is_a_warning() {
         orgs[0].starts_with("default blocked since ") && orgs[0].ends_with("(forbidden): no rights"),
         "{orgs:?}"
     );
-    // The configuration of this machine knows the default alone.
-    assert!(orgs[1].starts_with("eu stopped since ") && orgs[1].ends_with("by ops: audit"), "{orgs:?}");
-    assert!(orgs[2].starts_with("eu the database knows it"), "{orgs:?}");
+    // The service is paused, whatever the configuration of this machine says, which knows the default alone.
+    assert!(
+        orgs[1].starts_with("default paused since ") && orgs[3].starts_with("eu paused since "),
+        "{orgs:?}"
+    );
+    assert!(orgs[2].starts_with("eu stopped since ") && orgs[2].ends_with("by ops: audit"), "{orgs:?}");
+    assert!(orgs[4].starts_with("eu the database knows it"), "{orgs:?}");
     let (detail, _) = findings.find("webhook", "warn");
     assert!(detail.contains("refused") && !detail.contains("hidden-path"), "{detail}");
     test.end().await;
@@ -320,7 +324,9 @@ async fn offline_nobody_is_called() {
     let test = setup.env("PURGE__ENGINE__PAUSED", "true").start().await;
     let findings = Machine::of(&test).examined(&["--offline"]).await;
     assert_eq!(findings.code, Some(0));
-    assert_eq!(findings.unwell(), [("genesys", "skipped"), ("webhook", "skipped")]);
+    assert_eq!(findings.unwell(), [("org", "warn"), ("genesys", "skipped"), ("webhook", "skipped")]);
+    let paused = Machine::of(&test).set("PURGE__ENGINE__PAUSED", "true").examined(&["--offline"]).await;
+    assert!(paused.find("engine", "warn").0.contains("engine.paused is true"), "{paused:#?}");
     assert_eq!(test.calls(Call::Token, "200"), 0);
     test.end().await;
 }

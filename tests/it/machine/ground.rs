@@ -53,7 +53,7 @@ impl Ground {
         let caller = Caller { name: "walker".to_owned(), scopes: Scope::ALL.to_vec(), reach: Reach::all() };
         store.create_key(&key, &caller).await.unwrap();
         let (key_id, _) = store.find_caller(&key, Urgency::Ordinary).await.unwrap().unwrap();
-        let by = By { key_id, name: "walker", request_id: "walk" };
+        let by = By { key_id, name: "walker", request_id: "walk", reason: None };
         let mut connection = database.connect().await;
         let tables: String = sqlx::query_scalar(
             "select string_agg(quote_ident(tablename), ', ') from pg_tables

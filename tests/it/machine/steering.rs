@@ -97,6 +97,7 @@ impl Walk<'_> {
             matter: "a walk".to_owned(),
             conversation_ids: ids.iter().copied().collect(),
             orgs: vec![ORG.to_owned()],
+            reason: None,
             external_id: None,
             key_id: self.ground.by.key_id,
             created_by: "walker".to_owned(),
@@ -123,7 +124,7 @@ impl Walk<'_> {
     }
 
     pub async fn stop(&mut self) {
-        self.ground.store.stop_org(&Reach::all(), ORG, self.ground.by, None).await.unwrap().unwrap();
+        self.ground.store.stop_org(&Reach::all(), ORG, self.ground.by).await.unwrap().unwrap();
         self.is_stopped = true;
     }
 

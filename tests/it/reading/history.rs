@@ -42,7 +42,20 @@ async fn the_history_of_a_conversation_tells_each_decision_of_each_purge_and_its
         let expected = expected.map(|(purge, outcome)| (json!(purge), json!(outcome)));
         assert_eq!(told, expected.iter().map(|(purge, outcome)| (purge, outcome)).collect::<Vec<_>>());
         for purge in purges {
-            assert_eq!(keys(purge), ["acceptedAt", "decisions", "org", "outcome", "purgeId", "requestedBy"]);
+            let fields = [
+                "acceptedAt",
+                "decisions",
+                "holdCount",
+                "holdId",
+                "matter",
+                "org",
+                "outcome",
+                "purgeId",
+                "reason",
+                "reference",
+                "requestedBy",
+            ];
+            assert_eq!(keys(purge), fields);
             let decisions = purge["decisions"].as_array().unwrap();
             let mut at = json!("pending");
             for decision in decisions {

@@ -36,7 +36,7 @@ async fn an_idle_org_tells_its_limits_and_that_nothing_is_in_its_way() {
         },
         "callsLastMinute": 0, "liveJobs": 0, "waitingJobs": 0, "openPurges": 0,
         "token": { "ageSeconds": null, "expiresInSeconds": null },
-        "blocked": null, "stopped": null, "closedUntil": null,
+        "blocked": null, "stopped": null, "paused": null, "acts": [], "closedUntil": null,
     });
     assert_eq!(test.get("/orgs/default").await, expected);
     assert_eq!(test.get("/orgs").await, json!({ "items": [expected], "nextCursor": null }));

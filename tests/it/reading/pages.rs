@@ -26,7 +26,18 @@ async fn conversations_come_in_the_order_of_the_request_whatever_the_page() {
         assert!(pages.iter().all(|page| page.len() <= limit));
     }
     for row in all(&test, &format!("/purges/{purge}/conversations?limit=1000")).await.concat() {
-        assert_eq!(keys(&row), ["code", "conversationId", "decidedAt", "detail", "jobId", "outcome"]);
+        let fields = [
+            "code",
+            "conversationId",
+            "decidedAt",
+            "detail",
+            "holdCount",
+            "holdId",
+            "jobId",
+            "matter",
+            "outcome",
+        ];
+        assert_eq!(keys(&row), fields);
         assert!(row["code"].is_string() && row["decidedAt"].is_string(), "{row}");
     }
 }

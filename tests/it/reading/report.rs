@@ -11,7 +11,7 @@ use super::{OUTCOMES, mixed};
 use crate::support::problem::{pointers, refused};
 use crate::support::{Setup, TestService};
 
-const HEAD: &str = "conversationId,outcome,code,detail,jobId,decidedAt";
+const HEAD: &str = "conversationId,outcome,code,detail,jobId,decidedAt,holdId,matter,holdCount";
 const CSV: &str = "text/csv";
 const NDJSON: &str = "application/x-ndjson";
 
@@ -56,7 +56,12 @@ fn records(report: &str) -> Vec<Vec<String>> {
 
 /// The record that an item of `GET /purges/{id}/conversations` should be.
 fn record(item: &Value) -> Vec<String> {
-    HEAD.split(',').map(|field| item[field].as_str().unwrap_or_default().to_owned()).collect()
+    let text = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    HEAD.split(',').map(|field| text(&item[field])).collect()
 }
 
 #[tokio::test]
@@ -185,7 +190,7 @@ async fn words_of_upstream_stay_one_field_and_become_no_formula() {
         .map(|(detail, id)| {
             json!({
                 "conversationId": id, "outcome": "pending", "code": "@code", "detail": detail, "jobId": null,
-                "decidedAt": "2026-01-02T03:04:05.5Z",
+                "decidedAt": "2026-01-02T03:04:05.5Z", "holdId": null, "matter": null, "holdCount": null,
             })
         })
         .collect();

@@ -75,7 +75,7 @@ impl Lane {
         let (engine, steering) = (test.store().await, test.store().await);
         engine.enroll_org(&name, &policy(settings), Enroller::Worker).await.unwrap();
         let (key_id, _) = steering.find_caller(&test.key, Urgency::Ordinary).await.unwrap().unwrap();
-        let by = By { key_id, name: "racer", request_id: "race" };
+        let by = By { key_id, name: "racer", request_id: "race", reason: None };
         let (connection, wait_us) = (test.database.connect().await, 0);
         Self { rival, org, terms: engine_terms(settings), engine, steering, by, connection, wait_us }
     }
@@ -199,6 +199,7 @@ impl Lane {
             matter: "race".to_owned(),
             conversation_ids: ids.to_vec(),
             orgs: vec![self.org.name.clone()],
+            reason: None,
             external_id: None,
             key_id: self.by.key_id,
             created_by: "racer".to_owned(),
@@ -215,8 +216,7 @@ impl Lane {
             Rival::Cancel => Act::Cancel,
             Rival::Pause => Act::Pause,
             Rival::Stop => {
-                let stopped = self.steering.stop_org(&reach, &self.org.name, self.by, None);
-                return stopped.await.unwrap().unwrap();
+                return self.steering.stop_org(&reach, &self.org.name, self.by).await.unwrap().unwrap();
             }
             Rival::Hold => return self.hold(ids).await,
         };

@@ -272,7 +272,7 @@ async fn nothing_is_asked_of_a_stopped_org_or_a_resting_purge() {
         let reach = Reach::FirstAndDryRuns;
         lane.engine.claim_slices(&lane.org, reach, Duration::ZERO, false).await.unwrap()
     };
-    lane.steering.stop_org(&keys::Reach::all(), org, lane.by, None).await.unwrap();
+    lane.steering.stop_org(&keys::Reach::all(), org, lane.by).await.unwrap();
     assert!(matches!(claim().await, Claim::Nothing), "the org is stopped");
     assert!(lane.engine.may_not_ask(org, &[purge]).await.unwrap());
     lane.steering.resume_org(&keys::Reach::all(), org, lane.by).await.unwrap();
