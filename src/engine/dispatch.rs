@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::OrgEngine;
-use super::caught::{PANICKED, caught};
 use super::give_back::Held;
 use super::kind::Kind;
 use super::sweep::Sweeper;
@@ -28,6 +27,7 @@ use crate::store::jobs::intend::Intended;
 use crate::store::jobs::pack::Packed;
 use crate::store::slices::claim::Claim;
 use crate::store::views::survey::Survey;
+use crate::store::{PANICKED, caught};
 use steps::ending;
 use turns::Turns;
 

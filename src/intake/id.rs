@@ -60,11 +60,11 @@ mod tests {
     fn what_is_not_an_id_is_told_with_what_to_change() {
         let simple = ID.replace('-', "");
         let cases = [
-            (simple.clone(), format!("\"{simple}\" is not how an id is written here; write {ID}")),
-            (format!("{{{ID}}}"), format!("\"{{{ID}}}\" is not how an id is written here; write {ID}")),
+            (simple.clone(), format!("\"{simple}\" is not the usual form of an id; write {ID}")),
+            (format!("{{{ID}}}"), format!("\"{{{ID}}}\" is not the usual form of an id; write {ID}")),
             (
                 format!("urn:uuid:{ID}"),
-                format!("\"urn:uuid:{}…\" is not how an id is written here; write {ID}", &ID[..31]),
+                format!("\"urn:uuid:{}…\" is not the usual form of an id; write {ID}", &ID[..31]),
             ),
             (" ".to_owned(), "the id is empty; fill it in or remove the line".to_owned()),
             (

@@ -62,6 +62,9 @@ pub enum StoreError {
     /// A standby, or a database that an operator has set to read-only.
     #[error("the database is read-only")]
     ReadOnly,
+    /// A step panicked, and what it had begun was rolled back.
+    #[error("this service failed over it in {step}; its log says how")]
+    Panicked { step: &'static str },
     /// It did not say in time whether it is ready.
     #[error("the database did not answer in time")]
     Silent,

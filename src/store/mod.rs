@@ -6,6 +6,7 @@
 
 mod acts;
 mod bell;
+mod caught;
 mod connections;
 mod deadlines;
 mod decode;
@@ -48,6 +49,7 @@ use rewind::Grounds;
 
 pub use acts::Done;
 pub use bell::AtHome;
+pub(crate) use caught::{PANICKED, caught};
 pub use connections::PoolState;
 pub use deadlines::{Deadlines, Limits};
 pub use error::StoreError;

@@ -223,7 +223,7 @@ impl<'a> Round<'a> {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "webhook attempts could not be recorded; they are repeated")
+                tracing::error!(%error, "webhook attempts could not be recorded; they are repeated");
             }
         }
         self.courier.trace(&ended).await;

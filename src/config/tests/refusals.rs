@@ -291,7 +291,7 @@ fn sources_that_cannot_be_used_are_named() {
         ),
         (
             fixture().env("PURGE__ORGS__EU", "hunter2").env("PURGE__ORGS__EU__CLIENT_ID", "x"),
-            "orgs.eu.client_id (from environment variable PURGE__ORGS__EU__CLIENT_ID): `eu` has a value of its own",
+            "orgs.eu.client_id (from environment variable PURGE__ORGS__EU__CLIENT_ID): `eu` is both a value and a section",
         ),
         (fixture().env("PURGE__", "hunter2"), " (from environment variable PURGE__): expected a section"),
         (

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Dispatcher;
-use crate::engine::caught::{PANICKED, caught};
 use crate::engine::give_back::Held;
-use crate::store::StoreError;
+use crate::store::{PANICKED, StoreError, caught};
 use crate::traces::Step;
 
 impl Dispatcher {

@@ -67,7 +67,7 @@ fn rules_that_make_no_sense_are_refused() {
         (json!({"status": 503, "reset": "after"}), json!({}), "only one"),
         (json!({"hang": true, "garbage": "html"}), json!({}), "only one"),
         (json!({"body": "x", "delayMs": 1}), json!({}), "need a status"),
-        (json!({"status": 42}), json!({}), "no status"),
+        (json!({"status": 42}), json!({}), "not the status"),
         (json!({"status": 503, "headers": {"a b": "c"}}), json!({}), "header name"),
         (json!({"status": 503, "headers": {"a": "\n"}}), json!({}), "value of a header"),
         (json!({"status": 503, "headers": {"Content-Length": "1"}}), json!({}), "belongs to the connection"),

@@ -13,6 +13,7 @@ use super::lease::JobLease;
 use super::parts::{self, Parts};
 use super::search::Standing;
 use super::{ending, pack, reserve};
+use crate::crash;
 use crate::domain::intent::Check;
 use crate::domain::outcome::{Marks, Outcome};
 use crate::domain::packing::slots_for_children;
@@ -110,10 +111,13 @@ impl Store {
             return Ok(Intended::Nothing);
         };
         let intended = match waiting.standing {
-            None => self.intend_job(tx, org, terms, &locked, waiting, began).await,
+            None => {
+                let intending = self.intend_job(tx, org, terms, &locked, waiting, began);
+                self.caught("intend", &org.name, intending).await
+            }
             Some(standing) => {
-                let made = self.make_piece(tx, org, waiting.job, standing).await;
-                made.map(|()| Intended::Changed)
+                let making = self.make_piece(tx, org, waiting.job, standing);
+                self.caught("intend", &org.name, making).await.map(|()| Intended::Changed)
             }
         };
         match intended {
@@ -162,6 +166,7 @@ impl Store {
             return Ok(Intended::Changed);
         }
         let ids: Vec<Uuid> = staying.iter().map(|(_, id)| *id).collect();
+        crash::over("intend", ids.iter().copied());
         let life = terms.intent_ttl.min(terms.lease);
         let Promised { epoch, attempt, is_as_packed } =
             promise(&mut tx, waiting.job, &ids, life, terms.lease).await?;

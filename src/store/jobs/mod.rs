@@ -10,6 +10,7 @@ pub mod lease;
 pub mod looks;
 pub mod lost;
 pub mod pack;
+mod pack_apart;
 mod parts;
 pub mod polled;
 pub(super) mod reserve;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::facts::FactsStamp;
 use super::parts::{self, Parts};
 use super::reserve;
+use crate::crash;
 use crate::domain::outcome::Marks;
 use crate::domain::packing::{CANDIDATES, shares};
 use crate::domain::reason::Step;
@@ -34,26 +35,67 @@ pub enum Packed {
     Nothing,
 }
 
+/// What is drawn from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum From {
+    All,
+    Purge(Uuid),
+    Slice(SliceKey),
+}
+
+impl From {
+    fn is_of(self, purge: Uuid) -> bool {
+        match self {
+            Self::All => true,
+            Self::Purge(only) | Self::Slice(SliceKey { purge: only, .. }) => purge == only,
+        }
+    }
+
+    fn has(self, slice: SliceKey) -> bool {
+        match self {
+            Self::All | Self::Purge(_) => self.is_of(slice.purge),
+            Self::Slice(only) => slice == only,
+        }
+    }
+}
+
 impl Store {
     /// Packs one job, if a slot is free for it.
     pub async fn pack(&self, org: &OrgTerms) -> Result<Packed, StoreError> {
-        self.retried(|| self.try_pack(org)).await
+        match self.pack_from(org, From::All).await {
+            Err(error) if !error.is_outage() => self.pack_apart(org, error).await,
+            done => done,
+        }
     }
 
-    async fn try_pack(&self, org: &OrgTerms) -> Result<Packed, StoreError> {
+    pub(super) async fn pack_from(&self, org: &OrgTerms, from: From) -> Result<Packed, StoreError> {
+        self.caught("pack", &org.name, self.retried(|| self.try_pack(org, from))).await
+    }
+
+    /// The slices that the next job would be drawn from.
+    pub(super) async fn slices_to_draw(&self, org: &OrgTerms) -> Result<Vec<SliceKey>, StoreError> {
+        let mut tx = self.begin("slices_to_draw").await?;
+        let candidates = line_up(&mut tx, org).await?;
+        choose_slices(&mut tx, &candidates).await
+    }
+
+    async fn try_pack(&self, org: &OrgTerms, from: From) -> Result<Packed, StoreError> {
         let mut tx = self.begin("pack").await?;
         let locked = lock::lock(&mut tx, &org.name).await?;
         if locked.is_shut || !has_free_slot(&mut tx, org).await? {
             return Ok(Packed::Nothing);
         }
-        let candidates = line_up(&mut tx, org).await?;
-        let keys = choose_slices(&mut tx, &candidates).await?;
+        let mut candidates = line_up(&mut tx, org).await?;
+        candidates.retain(|candidate| from.is_of(candidate.purge));
+        let mut keys = choose_slices(&mut tx, &candidates).await?;
+        keys.retain(|key| from.has(*key));
         if keys.is_empty() {
             return Ok(Packed::Nothing);
         }
         let job = self.new_id();
         let mut patch = Patch::lock(&mut tx, Step::Pack, Some(job), keys.clone()).await?;
         let drawn = draw(&patch, &candidates, &keys);
+        crash::over("pack", drawn.iter().map(|(_, id)| *id));
         let size = self.reserve_into(&mut tx, &mut patch, &org.name, job, drawn).await?;
         patch.write(self, &mut tx).await?;
         take_turn(&mut tx, &candidates).await?;

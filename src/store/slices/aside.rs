@@ -44,7 +44,7 @@ impl Patch {
         }
     }
 
-    /// Parks a slice that can be read: whoever works on it panics. It begins afresh each hour.
+    /// Parks a slice that can be read: whoever works on it fails. It begins afresh each hour.
     pub(super) fn park(&mut self, key: SliceKey) {
         if let Some(slice) = self.slices.remove(&key) {
             let why = Some("this service failed on it repeatedly; see its log".to_owned());
@@ -125,6 +125,15 @@ impl Store {
     pub(super) async fn set_aside(&self, keys: Vec<SliceKey>) -> Result<(), StoreError> {
         let mut tx = self.begin("set_aside").await?;
         let patch = Patch::lock(&mut tx, Step::Validate, None, keys).await?;
+        patch.write(self, &mut tx).await?;
+        tx.commit().await
+    }
+
+    /// Parks a slice over which packing fails.
+    pub(in crate::store) async fn park(&self, key: SliceKey) -> Result<(), StoreError> {
+        let mut tx = self.begin("park").await?;
+        let mut patch = Patch::lock(&mut tx, Step::Pack, None, vec![key]).await?;
+        patch.park(key);
         patch.write(self, &mut tx).await?;
         tx.commit().await
     }

@@ -84,7 +84,7 @@ async fn conflicts_are_routine_and_a_dead_webhook_names_what_it_told_of() {
     }
     let conflict = |line: &Value| line["protected"] == 2;
     assert_eq!(serving.logged(conflict).await["level"], "INFO");
-    let loud = |line: &&Value| line["level"] == "WARN" && line.get("delivery").is_none();
+    let loud = |line: &&Value| line["level"] == "WARN" && line.get("job").is_some();
     assert_eq!(serving.log().iter().filter(loud).count(), 0, "{:#?}", serving.log());
     assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
 }

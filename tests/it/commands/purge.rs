@@ -145,10 +145,7 @@ async fn a_refusal_is_read_out_and_nothing_is_printed_to_standard_output() {
         (&["submit", path(&json)], &["refused (422 invalid_request): /conversationIds/1: "]),
         (&["submit", path(&good), "--expected-count", "2"], &["refused (422 count_mismatch): "]),
         (&["submit", path(&good), "--org", "mars", "--watch"], &["refused (422 invalid_request): /org: "]),
-        (
-            &["watch", "1b4e28ba-2fa1-4d2b-883f-0016d3cca427"],
-            &["refused (404 not_found): there is no such purge"],
-        ),
+        (&["watch", "1b4e28ba-2fa1-4d2b-883f-0016d3cca427"], &["refused (404 not_found): no such purge"]),
     ];
     for (arguments, told) in cases {
         let said = shell.run(arguments).await;

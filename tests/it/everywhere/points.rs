@@ -169,7 +169,10 @@ const WITHOUT: &[(&str, &[&str])] = &[
     ),
     ("whoever asked looks whether it was done", &["change_endpoint", "create_endpoint"]),
     ("what is asked once more has the same sent once more", &["redeliver", "redeliver_dead"]),
-    ("of what panicked, which poison.rs makes", &["set_job_back", "set_slices_back"]),
+    (
+        "of what panicked, which poison.rs makes",
+        &["park", "set_job_back", "set_slices_back", "slices_to_draw"],
+    ),
     ("of slices that can't be read, which parked.rs makes", &["read_again", "set_aside"]),
     ("its sides are those of steer_purge and of the first sweep", &["sweep_retried"]),
     ("a permit that is lost is a call less", &["take_permit"]),

@@ -135,3 +135,49 @@ async fn what_panics_before_an_intent_holds_up_nothing_that_comes_after_it() {
     test.assert_purged_once(&ids[..6]);
     assert_books(&test).await;
 }
+
+#[tokio::test]
+async fn a_slice_over_which_packing_panics_is_parked_once_others_are_packed() {
+    let point = |ids: &[Uuid]| format!("pack:panic_over={}", ids[0]);
+    let setup = Setup::new().sandbox(|org| org.conversations = 700).role(genesys_purge::app::Role::Api);
+    let (mut test, mortal, ids) = doomed(setup, point).await;
+    let purge = test.purge(&ids[..502]).await;
+    let others = [test.purge(&ids[510..513]).await, test.purge(&ids[520..523]).await];
+    for other in others {
+        assert_eq!(test.endings_when_final(other).await, endings([("purged gone", 3)]));
+    }
+    let body = test.purge_when(purge, |body| body["parked"].is_object()).await;
+    assert_eq!((&body["state"], &body["parked"]["slices"]), (&json!("running"), &json!(1)), "{body}");
+    test.purge_when(purge, |body| body["counts"]["purged"] == 2).await;
+    test.assert_untouched(&ids[..500]);
+
+    drop(mortal);
+    let _repaired = followed_by(&mut test, None).await;
+    test.sql("update slices set read_again_at = clock_timestamp() where read_again_at is not null").await;
+    test.probe_now().await;
+    assert_eq!(test.endings_when_final(purge).await, endings([("purged gone", 502)]));
+    test.assert_purged_once(&ids[..502]);
+    assert_books(&test).await;
+}
+
+#[tokio::test]
+async fn a_job_over_which_intents_panic_lets_others_go_first() {
+    let point = |ids: &[Uuid]| format!("intend:panic_over={}", ids[0]);
+    let setup = Setup::new().env("PURGE__ORGS__DEFAULT__MAX_BATCH", "2");
+    let (mut test, mortal, ids) = doomed(setup, point).await;
+    let purges = [test.purge(&ids[..2]).await, test.purge(&ids[2..4]).await, test.purge(&ids[4..6]).await];
+    for purge in &purges[1..] {
+        assert_eq!(test.endings_when_final(*purge).await, endings([("purged gone", 2)]));
+    }
+    let waiting = "select count(*) from jobs where state = 'waiting' and tries > 0
+                   and last_error->>'message' = 'this service failed over it in intend; its log says how'";
+    test.wait_until("it waits", async || test.number(waiting).await == 1).await;
+    test.assert_untouched(&ids[..2]);
+
+    drop(mortal);
+    let _repaired = followed_by(&mut test, None).await;
+    test.probe_now().await;
+    assert_eq!(test.endings_when_final(purges[0]).await, endings([("purged gone", 2)]));
+    test.assert_purged_once(&ids[..6]);
+    assert_books(&test).await;
+}

@@ -155,7 +155,10 @@ async fn a_wrong_query_string_of_an_upload_is_refused_by_name() {
     for (query, came) in [("?expectedCount=1", 2), ("?expectedCount=3", 2), ("?expectedCount=0", 2)] {
         let problem =
             refused(desk.test.upload(CSV, query, format!("{ID}\n{ID}\n")), 422, "count_mismatch").await;
-        assert!(problem["detail"].as_str().unwrap().contains(&format!("but {came} ids came")), "{problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(&format!("but {came} ids were sent")),
+            "{problem}"
+        );
     }
     desk.assert_left_nothing().await;
 }

@@ -97,7 +97,7 @@ async fn a_wrong_field_is_named_and_nothing_is_accepted() {
         (with("labels", json!({ "te\0am": "a" })), "/labels", "control characters"),
         (with("labels", json!({ "team": text(101) })), "/labels", "100 characters"),
         (with("labels", json!({ "k".repeat(5000): "v" })), "/labels", "100 characters"),
-        (with("labels", Value::Object(many)), "/labels", "20 at most"),
+        (with("labels", Value::Object(many)), "/labels", "at most 20"),
     ];
     for (body, pointer, told) in bodies {
         let problem =
@@ -184,7 +184,10 @@ async fn fields_beside_a_json_body_and_a_count_that_differs_are_refused() {
     let problem = refused(post("/purges?dryRun=true").json(&purge), 400, "invalid_query").await;
     assert_eq!(pointers(&problem), ["?dryRun"]);
     let problem = refused(post("/purges").json(&purge), 422, "count_mismatch").await;
-    assert!(problem["detail"].as_str().unwrap().contains("expectedCount is 2, but 1 ids came"), "{problem}");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("expectedCount is 2, but 1 ids were sent"),
+        "{problem}"
+    );
     desk.assert_left_nothing().await;
 }
 

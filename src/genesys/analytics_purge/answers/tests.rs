@@ -230,5 +230,5 @@ fn what_is_said_of_a_shape_shows_no_values() {
     let said = details(br#"{"data": "s3cret"}"#, &[A]).unwrap_err();
     assert!(!said.contains("s3cret"), "{said}");
     let said = details(b"{}", &[A]).unwrap_err();
-    assert!(said.starts_with("the answer has not the agreed shape: missing field `data`"), "{said}");
+    assert!(said.starts_with("the answer does not have the expected shape: missing field `data`"), "{said}");
 }

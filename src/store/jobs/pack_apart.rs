@@ -1,0 +1,48 @@
+//! Packs where packing failed: each purge by itself, and of one over which it fails each slice, until something can be packed.
+//! Then what is in the way of it is parked. As long as nothing can be packed, it is not the slices that are wrong.
+
+use super::pack::{From, Packed};
+use crate::domain::terms::OrgTerms;
+use crate::store::slices::SliceKey;
+use crate::store::{Store, StoreError};
+
+impl Store {
+    /// Packs the first job that can be packed, and parks the slices before it that can't be.
+    pub(super) async fn pack_apart(&self, org: &OrgTerms, failed: StoreError) -> Result<Packed, StoreError> {
+        tracing::error!(org = org.name, error = %failed, "packing failed; each purge is packed by itself");
+        let slices = self.slices_to_draw(org).await?;
+        let mut failing = Vec::new();
+        for of_purge in slices.chunk_by(|one, next| one.purge == next.purge) {
+            if let Some(packed) = self.pack_of(org, of_purge, &mut failing).await? {
+                for slice in failing {
+                    self.park(slice).await?;
+                }
+                return Ok(packed);
+            }
+        }
+        if failing.is_empty() { Ok(Packed::Nothing) } else { Err(failed) }
+    }
+
+    /// Packs what can be packed of a purge; tells over which slices it fails.
+    async fn pack_of(
+        &self,
+        org: &OrgTerms,
+        slices: &[SliceKey],
+        failing: &mut Vec<SliceKey>,
+    ) -> Result<Option<Packed>, StoreError> {
+        let Some(first) = slices.first() else { return Ok(None) };
+        match self.pack_from(org, From::Purge(first.purge)).await {
+            Ok(Packed::Nothing) => return Ok(None),
+            Err(error) if !error.is_outage() => {}
+            done => return done.map(Some),
+        }
+        for &slice in slices {
+            match self.pack_from(org, From::Slice(slice)).await {
+                Ok(Packed::Nothing) => {}
+                Err(error) if !error.is_outage() => failing.push(slice),
+                done => return done.map(Some),
+            }
+        }
+        Ok(None)
+    }
+}
