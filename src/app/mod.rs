@@ -21,6 +21,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use listen::Waiting;
 
@@ -29,13 +30,14 @@ pub use deliveries::retention_secret;
 pub use terms::{engine_terms, org_terms, policy, promotion};
 pub use world::World;
 
-use crate::admin;
+use crate::admin::{self, Invitations};
 use crate::api::{
     self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, Live, MetricsDesk, Pages, QuotaTerms,
     Quotas, Room,
 };
 use crate::config::{MetricsAccess, OrgSettings, Settings};
-use crate::engine::{Chance, Engine, OrgEngine};
+use crate::domain::terms::EngineTerms;
+use crate::engine::{Chance, Engine, OrgEngine, Wakes};
 use crate::feed::Sequencer;
 use crate::genesys::analytics_purge::{self, AnalyticsPurge, SettingsError};
 use crate::meters::Meters;
@@ -84,6 +86,7 @@ pub struct Service {
     cut: CancellationToken,
     engine: Option<Engine>,
     store: Store,
+    invitations: Invitations,
 }
 
 /// Whom the service waits for, and how long.
@@ -142,6 +145,7 @@ impl Service {
             if role == Role::Api { None } else { Some(start_engine(settings, world, &store, &meters)?) };
         background.spawn(upkeep::meters::run(meters.clone(), stop_background.clone()));
         background.spawn(ground.run(stop_background.clone()));
+        background.spawn(upkeep::uses::run(store.clone(), stop_background.clone()));
         let sequencer = Sequencer::new(store.clone());
         let live = Live::new(store.clone(), stop_http.clone());
         let mut waiting = Waiting::new(sequencer.written(), live.wake());
@@ -152,24 +156,35 @@ impl Service {
             waiting.deliveries = Some(courier.wake());
             waiting.wakes = engine.wakes();
             background.spawn(courier.run(stop_background.clone(), cut.clone()));
-            background.spawn(upkeep::ahead::run(store.clone(), stop_background.clone()));
-            background.spawn(upkeep::repeats::run(store.clone(), stop_background.clone()));
             let orgs = settings.orgs.keys().cloned().collect();
-            background.spawn(upkeep::leases::run(
-                store.clone(),
-                orgs,
-                terms,
-                engine.wakes(),
-                stop_background.clone(),
-            ));
+            find_what_was_left(&background, &store, orgs, terms, engine.wakes(), &stop_background);
         }
         background.spawn(listen::forward(store.clone(), waiting, stop_background.clone()));
         let calls = if role == Role::Worker { Calls::Operations } else { Calls::All };
         let state = api_state(settings, world, meters, live, patience.callers, &store, sender);
         let state = ApiState { calls, ..state };
-        let (address, health_address) = serve(settings, world, state, &http, &stop_http)?;
+        let invitations = Invitations::default();
+        let pages = admin::pages(&state, world.random(), invitations.clone());
+        let (address, health_address) = serve(settings, state, pages, &http, &stop_http)?;
         background.close();
-        Ok(Self { address, health_address, http, background, stop_http, stop_background, cut, engine, store })
+        Ok(Self {
+            address,
+            health_address,
+            http,
+            background,
+            stop_http,
+            stop_background,
+            cut,
+            engine,
+            store,
+            invitations,
+        })
+    }
+
+    /// The address of a link that signs in to the admin page once, with this key, within a quarter of an hour.
+    pub fn sign_in_link(&self, world: &World, key_id: Uuid) -> String {
+        let path = self.invitations.invite(world.random_bytes(), key_id, (world.clock())());
+        format!("http://{}{path}", self.address)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -202,11 +217,25 @@ impl Service {
     }
 }
 
+/// The upkeep beside an engine: it finds what others left.
+fn find_what_was_left(
+    background: &TaskTracker,
+    store: &Store,
+    orgs: Vec<String>,
+    terms: EngineTerms,
+    wakes: Wakes,
+    stop: &CancellationToken,
+) {
+    background.spawn(upkeep::ahead::run(store.clone(), stop.clone()));
+    background.spawn(upkeep::repeats::run(store.clone(), stop.clone()));
+    background.spawn(upkeep::leases::run(store.clone(), orgs, terms, wakes, stop.clone()));
+}
+
 /// Serves API and pages, and health at an address of its own where the settings say so; both addresses.
 fn serve(
     settings: &Settings,
-    world: &World,
     state: ApiState,
+    pages: Pages,
     http: &TaskTracker,
     stop: &CancellationToken,
 ) -> Result<(SocketAddr, Option<SocketAddr>), StartError> {
@@ -218,7 +247,6 @@ fn serve(
         let state = ApiState { calls: Calls::Operations, ..state.clone() };
         http.spawn(api::serve(listener, state, Pages::default(), stop.clone()));
     }
-    let pages = admin::pages(&state, world.random());
     http.spawn(api::serve(listener, state, pages, stop.clone()));
     http.close();
     Ok((address, health_address))

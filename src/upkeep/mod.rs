@@ -9,3 +9,4 @@ pub mod leases;
 pub mod meters;
 pub mod repeats;
 pub mod rules;
+pub mod uses;

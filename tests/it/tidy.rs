@@ -46,7 +46,19 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ),
     (
         "cli",
-        &["api", "app", "config", "crash", "domain", "postgres", "sandbox", "store", "telemetry", "webhooks"],
+        &[
+            "api",
+            "app",
+            "config",
+            "crash",
+            "domain",
+            "intake",
+            "postgres",
+            "sandbox",
+            "store",
+            "telemetry",
+            "webhooks",
+        ],
     ),
     ("main", &["cli"]),
 ];
@@ -56,7 +68,18 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("jiff_sqlx", &["store"]),
     // Receivers to try things out with are servers of their own.
-    ("axum", &["admin", "api", "sandbox", "cli/demo/receiver.rs", "cli/webhooks/listen.rs"]),
+    (
+        "axum",
+        &[
+            "admin",
+            "api",
+            "sandbox",
+            "cli/demo/receiver.rs",
+            "cli/dev/viewer.rs",
+            "cli/webhooks/inbox.rs",
+            "cli/webhooks/listen.rs",
+        ],
+    ),
     // A layer of reqwest, which is one of tower's.
     ("tower", &["genesys"]),
     ("tower_http", &["api"]),
@@ -74,11 +97,23 @@ const CRATES: &[(&str, &[&str])] = &[
     ("iprfc", &["domain/address.rs"]),
     ("ipnet", &["domain/address.rs", "config/networks.rs", "config/webhooks.rs"]),
     ("aws_lc_rs", &["admin", "webhooks"]),
-    ("maud", &["admin"]),
+    ("maud", &["admin", "cli/dev/page.rs"]),
     ("multer", &["admin/upload.rs"]),
     ("plotters", &["admin/plots.rs"]),
     // The demo plays the caller; config checks URLs with the type that will call them.
-    ("reqwest", &["genesys", "webhooks", "config", "cli/demo", "cli/purge", "app/deliveries.rs"]),
+    (
+        "reqwest",
+        &[
+            "genesys",
+            "webhooks",
+            "config",
+            "cli/caller",
+            "cli/demo",
+            "cli/purge",
+            "cli/webhooks/endpoints.rs",
+            "app/deliveries.rs",
+        ],
+    ),
     ("anyhow", &["cli"]),
     ("clap", &["cli", "app/mod.rs"]),
     // Doctor asks the system how much room a folder has; a process of a test freezes itself.

@@ -8,7 +8,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::stream;
+use tempfile::NamedTempFile;
 use tokio::sync::{mpsc, watch};
+
+use crate::cli::caller::input;
 
 const PIECE: usize = 64 * 1024;
 /// A service that takes no further piece for so long will not go on.
@@ -20,7 +23,9 @@ const ANSWER_WITHIN: Duration = Duration::from_mins(15);
 #[derive(Debug, Clone)]
 pub(super) enum Input {
     File(PathBuf),
-    StandardInput,
+    Piped,
+    /// Standard input that was read to its end: it can be counted, and sent again.
+    Kept(Arc<NamedTempFile>),
 }
 
 /// Where an upload stands.
@@ -65,40 +70,55 @@ impl Meter {
 
 impl Input {
     pub(super) fn new(name: &Path) -> Self {
-        if name == Path::new("-") { Self::StandardInput } else { Self::File(name.to_owned()) }
+        if name == Path::new("-") { Self::Piped } else { Self::File(name.to_owned()) }
     }
 
     /// Whether it can be read from its beginning once more: not so a pipe, whatever its name.
     pub(super) fn is_repeatable(&self) -> bool {
         match self {
             Self::File(path) => path.metadata().is_ok_and(|file| file.is_file()),
-            Self::StandardInput => false,
+            Self::Piped => false,
+            Self::Kept(_) => true,
         }
     }
 
     /// How many bytes there are, where that is known.
     pub(super) fn size(&self) -> Option<u64> {
-        match self {
-            Self::File(path) => {
-                path.metadata().ok().filter(std::fs::Metadata::is_file).map(|file| file.len())
-            }
-            Self::StandardInput => None,
-        }
+        let path = self.path()?;
+        path.metadata().ok().filter(std::fs::Metadata::is_file).map(|file| file.len())
     }
 
     /// What errors call it.
     pub(super) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
-            Self::StandardInput => "standard input".to_owned(),
+            Self::Piped | Self::Kept(_) => "standard input".to_owned(),
         }
+    }
+
+    /// Where it can be read from, unless it is a pipe.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Piped => None,
+            Self::Kept(file) => Some(file.path()),
+        }
+    }
+
+    /// Reads standard input to its end, so that it can be counted before it is sent; a file stays as it is.
+    pub(super) async fn kept(self) -> anyhow::Result<Self> {
+        if !matches!(self, Self::Piped) {
+            return Ok(self);
+        }
+        Ok(Self::Kept(Arc::new(input().await?)))
     }
 
     /// Begins to read, from the beginning.
     pub(super) fn open(&self) -> anyhow::Result<(reqwest::Body, Meter)> {
         let reader: Box<dyn Read + Send> = match self {
             Self::File(path) => Box::new(std::fs::File::open(path).with_context(|| self.name())?),
-            Self::StandardInput => Box::new(stdin()),
+            Self::Piped => Box::new(stdin()),
+            Self::Kept(file) => Box::new(file.reopen()?),
         };
         let (sender, receiver) = mpsc::channel(2);
         // A thread of its own: the runtime would wait at its end for a read of a terminal that never comes back.
