@@ -79,7 +79,8 @@ fn decision(decision: &Value) -> String {
     let mut told =
         format!("{} {} -> {}", moment(decision, "/at"), text(decision, "/from"), text(decision, "/to"));
     let why = [text(decision, "/code"), text(decision, "/detail")];
-    let why: Vec<String> = why.into_iter().filter(|why| why != "-").collect();
+    let to = text(decision, "/to");
+    let why: Vec<String> = why.into_iter().filter(|why| *why != "-" && *why != to).collect();
     if !why.is_empty() {
         let _ = write!(told, ": {}", why.join(", "));
     }

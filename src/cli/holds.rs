@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::caller::{
     Connection, Consent, DECLINED, EXIT_CODES, Fields, Format, ListArgs, One, Service, Trouble, ended,
-    in_file, input, moment, print, print_list, text, width,
+    in_file, kept, moment, print, print_list, text, width,
 };
 use super::output;
 use super::setting::Setting;
@@ -111,11 +111,12 @@ async fn add(setting: &Setting, args: AddArgs) -> Result<ExitCode, Trouble> {
 }
 
 async fn read(file: &Path, format: Format) -> anyhow::Result<Vec<Uuid>> {
-    let spooled = if file == Path::new("-") {
-        in_file(input().await?.path(), format).await?
+    let source = if file == Path::new("-") {
+        kept(Box::new(std::io::stdin())).await?
     } else {
-        in_file(file, format).await?
+        std::fs::File::open(file)?
     };
+    let spooled = in_file(source, format).await?;
     let pages: Result<Vec<_>, _> = spooled.ids(1000).collect();
     Ok(pages?.concat())
 }
@@ -126,7 +127,7 @@ fn too_late(answer: &Value) -> Vec<String> {
     if ids.is_empty() {
         return Vec::new();
     }
-    let mut lines = vec![format!("too late for {}: gone, or a job may be deleting them", ids.len())];
+    let mut lines = vec![format!("too late for {}: gone, or in a job", ids.len())];
     lines.extend(ids.iter().take(TOLD).map(|id| format!("  {}", text(id, ""))));
     if ids.len() > TOLD {
         lines.push(format!("  and {} more", ids.len() - TOLD));

@@ -20,7 +20,7 @@ impl Port {
             let (number, option) = (self.number, self.option);
             match error.kind() {
                 ErrorKind::AddrInUse => anyhow::anyhow!(
-                    "port {number} is in use by another program: stop that one, or choose another port with {option}"
+                    "port {number} is in use: stop what listens there, or choose another port with {option}"
                 ),
                 _ => anyhow::anyhow!("port {number} can't be used ({error}): choose another with {option}"),
             }

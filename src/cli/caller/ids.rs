@@ -1,10 +1,12 @@
 //! The ids of a file, read as the service will read them: so that a person can be asked about the right number.
 
+use std::fs::File;
+use std::io::{Read, Seek as _};
 use std::path::Path;
 
 use anyhow::Context as _;
 use serde::Deserialize;
-use tempfile::NamedTempFile;
+use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
 use crate::intake::{self, Limits, Spooled};
@@ -57,9 +59,10 @@ struct Body {
 }
 
 impl Counted {
-    pub(in crate::cli) async fn of(path: &Path, format: Format) -> anyhow::Result<Self> {
+    pub(in crate::cli) async fn of(file: File, format: Format) -> anyhow::Result<Self> {
         if format == Format::Json {
-            let text = tokio::fs::read(path).await?;
+            let mut text = Vec::new();
+            tokio::fs::File::from_std(file).read_to_end(&mut text).await?;
             let Body { mut conversation_ids, org, dry_run } = serde_json::from_slice(&text)?;
             let sent = conversation_ids.len();
             for id in &mut conversation_ids {
@@ -71,23 +74,24 @@ impl Counted {
             let repeats = counted(sent - conversation_ids.len());
             return Ok(Self { sent: counted(sent), repeats, org, is_dry_run: dry_run });
         }
-        let ids = in_file(path, format).await?;
+        let ids = in_file(file, format).await?;
         Ok(Self { sent: ids.received(), repeats: ids.duplicates(), org: None, is_dry_run: false })
     }
 }
 
-/// Standard input, read to its end.
-pub(in crate::cli) async fn input() -> anyhow::Result<NamedTempFile> {
-    let read = tokio::task::spawn_blocking(|| {
-        let mut file = NamedTempFile::new()?;
-        std::io::copy(&mut std::io::stdin(), &mut file)?;
+/// What can be read once, read to its end into a file that nobody else sees and that vanishes with this process.
+pub(in crate::cli) async fn kept(mut source: Box<dyn Read + Send>) -> anyhow::Result<File> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut file = tempfile::tempfile()?;
+        std::io::copy(&mut source, &mut file)?;
+        file.rewind()?;
         anyhow::Ok(file)
     });
-    read.await?.context("standard input")
+    read.await?
 }
 
 /// The ids of a list that is no JSON.
-pub(in crate::cli) async fn in_file(path: &Path, format: Format) -> anyhow::Result<Spooled> {
+pub(in crate::cli) async fn in_file(file: File, format: Format) -> anyhow::Result<Spooled> {
     let format = match format {
         Format::Csv => intake::Format::Csv,
         Format::Ndjson => intake::Format::Ndjson,
@@ -95,8 +99,8 @@ pub(in crate::cli) async fn in_file(path: &Path, format: Format) -> anyhow::Resu
     };
     let folder = tempfile::tempdir().context("a temporary folder")?;
     let limits = Limits { max_ids: u64::from(u32::MAX), ..Limits::default() };
-    Ok(intake::spool(format, ReaderStream::new(tokio::fs::File::open(path).await?), folder.path(), limits)
-        .await?)
+    let source = ReaderStream::new(tokio::fs::File::from_std(file));
+    Ok(intake::spool(format, source, folder.path(), limits).await?)
 }
 
 #[cfg(test)]
@@ -125,7 +129,7 @@ mod tests {
         let counted = async |format: Format, text: String| {
             let path = folder.path().join("file");
             std::fs::write(&path, text).unwrap();
-            Counted::of(&path, format).await
+            Counted::of(File::open(&path).unwrap(), format).await
         };
         let expected = Counted { sent: 2, repeats: 1, org: None, is_dry_run: false };
         let upper = ID.to_uppercase();

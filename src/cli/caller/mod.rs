@@ -20,12 +20,12 @@ use serde_json::{Value, json};
 use super::output;
 
 pub(super) use ask::{Consent, DECLINED};
-pub(super) use ids::{Counted, Format, in_file, input};
+pub(super) use ids::{Counted, Format, in_file, kept};
 pub(super) use list::{ListArgs, Pages, print_list};
 pub(super) use moment::{Since, duration, since};
 pub(super) use problem::{Trouble, plain};
 pub(super) use service::{Service, no_answer, read, understood};
-pub(super) use show::{Fields, Table, moment, text, width};
+pub(super) use show::{Fields, Table, moment, text, width, width_of_notes};
 
 /// What the exit code says; told by `--help` and docs/operations.md.
 pub(super) const EXIT_CODES: &str = "\

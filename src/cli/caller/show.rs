@@ -1,7 +1,8 @@
 //! What was answered, for a person and for `awk`: a table where it fits the terminal, else a paragraph per row; for no terminal
 //! a line per row, without a head, where what is not there is `-`.
 
-use std::io::IsTerminal as _;
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -18,10 +19,17 @@ const USUAL_WIDTH: usize = 80;
 
 /// How wide the terminal is; none where standard output is no terminal.
 pub(in crate::cli) fn width() -> Option<usize> {
-    let out = std::io::stdout();
-    let size =
-        || terminal_size_of(&out).map(|(Width(width), _)| usize::from(width)).filter(|width| *width > 0);
-    out.is_terminal().then(|| size().unwrap_or(USUAL_WIDTH))
+    width_of(&std::io::stdout())
+}
+
+/// The same of standard error.
+pub(in crate::cli) fn width_of_notes() -> Option<usize> {
+    width_of(&std::io::stderr())
+}
+
+fn width_of(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
+    let size = terminal_size_of(stream).map(|(Width(width), _)| usize::from(width));
+    stream.is_terminal().then(|| size.filter(|width| *width > 0).unwrap_or(USUAL_WIDTH))
 }
 
 /// What stands at this place of an answer, as one line that can paint no terminal.
@@ -78,14 +86,22 @@ impl Table {
         }
     }
 
-    /// The first cell, and below it what else there is, each under its name.
+    /// The first cell, and below it what else there is, each under its name, as many beside each other as fit.
     fn paragraph(&self, row: &[String], width: usize) -> String {
         let mut cells = self.heads.iter().zip(row);
         let first = cells.next().map(|(_, cell)| cell.clone()).unwrap_or_default();
-        let told: Vec<String> =
-            cells.filter(|(_, cell)| *cell != NOTHING).map(|(head, cell)| format!("{head} {cell}")).collect();
-        let folded = folded(&told.join(", "), width.saturating_sub(GAP));
-        let lines = folded.iter().map(|line| format!("{:GAP$}{line}\n", ""));
+        let (mut lines, room) = (Vec::<String>::new(), width.saturating_sub(GAP));
+        for (head, cell) in cells.filter(|(_, cell)| *cell != NOTHING) {
+            let told = format!("{head} {}", cell.replace(',', ", "));
+            match lines.last_mut() {
+                Some(line) if length(line) + 2 + length(&told) <= room => {
+                    line.push_str(", ");
+                    line.push_str(&told);
+                }
+                _ => lines.extend(folded(&told, room)),
+            }
+        }
+        let lines = lines.iter().map(|line| format!("{:GAP$}{line}\n", ""));
         std::iter::once(format!("{first}\n")).chain(lines).collect()
     }
 }
@@ -175,7 +191,7 @@ mod tests {
     fn a_table_has_a_head_on_a_terminal_and_folds_where_it_does_not_fit() {
         assert_eq!(table().rendered(None), "a1   running  -\nb22  done     default\n");
         assert_eq!(table().rendered(Some(21)), "ID   STATE    ORG\na1   running  -\nb22  done     default\n");
-        assert_eq!(table().rendered(Some(20)), "a1\n  state running\nb22\n  state done, org\n  default\n");
+        assert_eq!(table().rendered(Some(20)), "a1\n  state running\nb22\n  state done\n  org default\n");
     }
 
     #[test]

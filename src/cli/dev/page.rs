@@ -15,7 +15,7 @@ h1 { font-size: 1.3rem; margin: 0 0 .3rem; }
 article { border: 1px solid var(--line); border-left: 4px solid var(--good); border-radius: 4px; margin: .8rem 0; padding: .6rem .8rem; }
 article.bad { border-left-color: var(--bad); }
 h2 { font-size: 1rem; margin: 0; overflow-wrap: anywhere; }
-.good { color: var(--good); } .bad p { color: var(--bad); margin: 0; }
+.good { color: var(--good); } .why { color: var(--bad); margin: 0; }
 .about { font-size: .85rem; margin: .1rem 0 .4rem; overflow-wrap: anywhere; }
 pre { font: 13px/1.4 ui-monospace, monospace; margin: .4rem 0 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 table { font: 13px/1.4 ui-monospace, monospace; border-spacing: 0; }
@@ -55,7 +55,7 @@ fn article(shown: &Shown) -> Markup {
             article.bad {
                 h2 { "Refused" }
                 p.about { (time) }
-                p { (why) }
+                p.why { (why) }
             }
         },
     }

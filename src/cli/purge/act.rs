@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use serde_json::Value;
-
 use super::Which;
 use super::display::Purge;
 use crate::cli::caller::{Consent, DECLINED, One, Service, Trouble, moment, print, text};
@@ -39,7 +37,7 @@ pub(in crate::cli) struct RetryArgs {
 }
 
 pub(super) async fn run(setting: &Setting, args: &One<Which>, act: Act) -> Result<ExitCode, Trouble> {
-    done(&Service::new(setting, &args.connection)?, args, act, None).await
+    done(&Service::new(setting, &args.connection)?, args, act).await
 }
 
 /// Asks first: what failed is deleted after all.
@@ -57,16 +55,11 @@ pub(super) async fn retry(setting: &Setting, args: &RetryArgs) -> Result<ExitCod
             return Ok(ExitCode::from(DECLINED));
         }
     }
-    done(&service, one, Act::Retry, None).await
+    done(&service, one, Act::Retry).await
 }
 
-async fn done(
-    service: &Service,
-    args: &One<Which>,
-    act: Act,
-    body: Option<&Value>,
-) -> Result<ExitCode, Trouble> {
-    let answer = service.post(&format!("/purges/{}/{}", args.which.id, act.word()), body).await?;
+async fn done(service: &Service, args: &One<Which>, act: Act) -> Result<ExitCode, Trouble> {
+    let answer = service.post(&format!("/purges/{}/{}", args.which.id, act.word()), None).await?;
     print(&answer, args.json, |answer| format!("{}\n", text(answer, "/state")))?;
     let quiet_at = moment(&answer, "/quietAt");
     if quiet_at != "-" {

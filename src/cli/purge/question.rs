@@ -11,14 +11,13 @@ pub(super) async fn agreed(
     fields: &Fields,
     upload: &mut Upload<'_>,
 ) -> anyhow::Result<bool> {
-    let reads_input = upload.input.path().is_none();
+    let reads_input = upload.input.is_piped();
     if !consent.is_to_be_asked(reads_input) {
         return Ok(true);
     }
     upload.input = upload.input.clone().kept().await?;
-    let (name, path) = (upload.input.name(), upload.input.path());
-    let path = path.context("it can't be read twice")?;
-    let counted = Counted::of(path, upload.format).await.with_context(|| name)?;
+    let counted = Counted::of(upload.input.file()?, upload.format).await;
+    let counted = counted.with_context(|| upload.input.name())?;
     if counted.is_dry_run {
         return Ok(true);
     }

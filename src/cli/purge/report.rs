@@ -9,9 +9,11 @@ use reqwest::Response;
 use tempfile::NamedTempFile;
 use uuid::Uuid;
 
+use super::watch::INTERRUPTED;
 use crate::cli::caller::{Connection, Service, Trouble, no_answer};
 use crate::cli::output;
 use crate::cli::setting::Setting;
+use crate::cli::signals::Signals;
 use crate::domain::outcome::Outcome;
 
 #[derive(Debug, clap::Args)]
@@ -49,17 +51,27 @@ pub(super) async fn run(setting: &Setting, args: Args) -> Result<ExitCode, Troub
     };
     let query: Vec<_> = args.outcome.map(|outcome| ("outcome", outcome)).into_iter().collect();
     let mut report = service.download(&format!("/purges/{}/report", args.id), &query, media_type).await?;
-    match &args.output {
-        Some(file) => keep(&mut report, file).await?,
-        None => {
-            while let Some(piece) = next(&mut report).await? {
-                if !output::bytes(&piece)? {
-                    break;
-                }
-            }
+    let mut signals = Signals::listen().map_err(anyhow::Error::new)?;
+    let written = async {
+        match &args.output {
+            Some(file) => keep(&mut report, file).await,
+            None => print(&mut report).await,
+        }
+    };
+    tokio::select! {
+        written = written => written.map(|()| ExitCode::SUCCESS),
+        // What was begun is removed here.
+        () = signals.told_to_stop() => Ok(ExitCode::from(INTERRUPTED)),
+    }
+}
+
+async fn print(report: &mut Response) -> Result<(), Trouble> {
+    while let Some(piece) = next(report).await? {
+        if !output::bytes(&piece)? {
+            break;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 async fn keep(report: &mut Response, file: &Path) -> Result<(), Trouble> {

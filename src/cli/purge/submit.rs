@@ -123,11 +123,20 @@ pub(super) async fn run(setting: &Setting, args: Args) -> Result<ExitCode, Troub
     let random = setting.world.random_bytes();
     let key = args.idempotency_key.unwrap_or_else(|| hex::encode(&random[..16]));
     let mut upload = Upload { service: &service, input, format, query, key, seed: setting.world.seed() };
-    if !args.fields.dry_run && !question::agreed(&args.consent, &args.fields, &mut upload).await? {
-        return Ok(ExitCode::from(DECLINED));
+    let mut signals = Signals::listen().map_err(anyhow::Error::new)?;
+    if !args.fields.dry_run {
+        let agreed = tokio::select! {
+            agreed = question::agreed(&args.consent, &args.fields, &mut upload) => agreed?,
+            () = signals.told_to_stop() => {
+                output::note("interrupted, nothing was submitted");
+                return Ok(ExitCode::from(INTERRUPTED));
+            }
+        };
+        if !agreed {
+            return Ok(ExitCode::from(DECLINED));
+        }
     }
     let progress = Progress::new();
-    let mut signals = Signals::listen().map_err(anyhow::Error::new)?;
     let accepted = tokio::select! {
         accepted = upload.accepted(&progress) => Some(accepted),
         () = signals.told_to_stop() => None,

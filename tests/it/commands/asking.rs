@@ -10,7 +10,7 @@ use crate::support::process::PROGRAM;
 use crate::support::{Setup, TestService};
 
 fn at(shell: &Shell, line: &str, columns: u16) -> Terminal {
-    Terminal::run(&shell.command(&[]), &line.replace("genesys-purge", PROGRAM), columns)
+    Terminal::run(&shell.command(&[]), &line.replace("genesys-purge ", &format!("{PROGRAM} ")), columns)
 }
 
 async fn purges(test: &TestService) -> i64 {
@@ -89,6 +89,11 @@ async fn ids_that_come_through_a_pipe_are_counted_and_asked_about_all_the_same()
         assert_eq!(code, Some(expected), "{screen}");
     }
     assert_eq!(purges(&test).await, 1);
+    let mut terminal = at(&shell, "bash -c 'genesys-purge purge submit <(cat ids.csv) --format csv'", 80);
+    terminal.until("Delete 4 conversations of org default").await;
+    terminal.enter("yes");
+    assert_eq!(terminal.ended().await.0, Some(0), "what can be read once is sent all the same");
+    assert_eq!(purges(&test).await, 2);
     shell.file("bad.csv", "not an id\n");
     let (code, screen) = at(&shell, "cat bad.csv | genesys-purge purge submit -", 80).ended().await;
     assert_eq!(code, Some(1), "{screen}");

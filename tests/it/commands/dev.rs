@@ -64,9 +64,9 @@ impl Dev {
 
     /// Eligible conversations that Genesys still has.
     async fn eligible(&self, number: usize) -> Vec<String> {
-        let rows = self.page(&format!("{}/sandbox/conversations?format=csv", self.genesys)).await;
+        let rows = self.page(&format!("{}/sandbox/conversations?kind=eligible", self.genesys)).await;
         let rows = rows.text().await.unwrap();
-        let eligible = rows.lines().filter_map(|row| row.strip_suffix(",purged")).map(str::to_owned);
+        let eligible = rows.lines().skip(1).map(|row| row.split(',').next().unwrap().to_owned());
         eligible.take(number).collect()
     }
 
@@ -217,7 +217,7 @@ async fn a_busy_port_and_a_folder_that_is_not_its_own_are_told_before_anything_i
         let output = home.run(&arguments).await;
         let said = String::from_utf8(output.stderr).unwrap();
         let expected = format!(
-            "error: port {port} is in use by another program: stop that one, or choose another port with {option}\n"
+            "error: port {port} is in use: stop what listens there, or choose another port with {option}\n"
         );
         assert_eq!((output.status.code(), said), (Some(1), expected), "{arguments:?}");
     }

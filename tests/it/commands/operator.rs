@@ -42,6 +42,7 @@ async fn without_a_running_service_the_commands_start_the_database_for_themselve
 #[tokio::test]
 async fn another_webhook_secret_is_used_at_once_beside_a_running_service_and_both_sign() {
     let mut home = Home::with_jobs_of(50).await;
+    home.say(&["migrate"]).await;
     let before = home.say(&["webhooks", "secret"]).await;
     home.until_no_database_runs().await;
     let receiver = Receiver::with_secret(before.trim()).await;

@@ -49,8 +49,11 @@ impl Terminal {
 
     /// Waits until this stands there.
     pub async fn until(&mut self, text: &str) {
-        let shown = timeout(LONG, self.screen.wait_for(|screen| screen.contains(text))).await;
-        assert!(matches!(shown, Ok(Ok(_))), "{text:?} is not shown: {}", *self.screen.borrow());
+        let is_shown = {
+            let shown = timeout(LONG, self.screen.wait_for(|screen| screen.contains(text))).await;
+            matches!(shown, Ok(Ok(_)))
+        };
+        assert!(is_shown, "{text:?} is not shown: {}", *self.screen.borrow());
     }
 
     pub fn enter(&mut self, text: &str) {
