@@ -20,7 +20,7 @@ pub(super) async fn page(State(desk): State<Desk>, visitor: Visitor) -> Result<P
         div.scroll tabindex="0" role="region" aria-label="Keys" { table.stacked {
             thead { tr {
                 th scope="col" { "Name" } th scope="col" { "Key" } th scope="col" { "Scopes" } th scope="col" { "Orgs" }
-                th scope="col" { "Created" } th scope="col" { "Revoked" }
+                th scope="col" { "Created" } th scope="col" { "Last used" } th scope="col" { "Ends" }
             } }
             tbody { @for key in shown { (row(&visitor, key)) } }
         } }
@@ -43,7 +43,18 @@ fn row(visitor: &Visitor, key: &KeyRow) -> Markup {
             td data-name="Scopes" { @for scope in &key.caller.scopes { span.label { (scope) } " " } }
             td data-name="Orgs" { @match key.caller.reach.orgs() { Some(orgs) => (orgs.join(", ")), None => "every org" } }
             td data-name="Created" { (time(key.created_at)) }
-            td data-name="Revoked" { (time_if_any(key.revoked_at)) }
+            td data-name="Last used" { (time_if_any(key.last_used_at)) }
+            td data-name="Ends" { (end(key)) }
         }
+    }
+}
+
+/// When it ended, or will end.
+fn end(key: &KeyRow) -> Markup {
+    match (key.revoked_at, key.expires_at) {
+        (Some(at), _) => html! { "revoked " (time(at)) },
+        (None, Some(at)) if key.is_in_force => html! { "expires " (time(at)) },
+        (None, Some(at)) => html! { "expired " (time(at)) },
+        (None, None) => time_if_any(None),
     }
 }

@@ -12,6 +12,7 @@ mod failure;
 mod form;
 mod gate;
 mod holds;
+mod invitations;
 mod keys;
 mod layout;
 mod orgs;
@@ -37,6 +38,8 @@ use crate::api::{ApiState, Pages};
 use plots::Hours;
 use session::Sessions;
 
+pub use invitations::Invitations;
+
 /// Bytes that nobody can guess.
 pub type Random = Arc<dyn Fn() -> [u8; 32] + Send + Sync>;
 
@@ -45,12 +48,14 @@ pub type Random = Arc<dyn Fn() -> [u8; 32] + Send + Sync>;
 struct Desk {
     api: ApiState,
     sessions: Sessions,
+    invitations: Invitations,
     hours: Hours,
 }
 
 /// The pages of a service.
-pub fn pages(api: &ApiState, random: Random) -> Pages {
-    let desk = Desk { api: api.clone(), sessions: Sessions::new(random), hours: Hours::default() };
+pub fn pages(api: &ApiState, random: Random, invitations: Invitations) -> Pages {
+    let sessions = Sessions::new(random);
+    let desk = Desk { api: api.clone(), sessions, invitations, hours: Hours::default() };
     let with_gate = |routes: Router<Desk>, takes_place: bool| {
         let gate = gate::Gate { desk: desk.clone(), takes_place };
         routes.route_layer(from_fn_with_state(gate, gate::check)).with_state(desk.clone())

@@ -14,6 +14,7 @@ use super::negotiate;
 use super::problem::Problem;
 use super::state::ApiState;
 use crate::domain::keys::{Caller, Scope};
+use crate::store::keys::Brought;
 use crate::store::{Store, Urgency};
 
 /// The caller, whom [`guard`] has checked.
@@ -117,8 +118,9 @@ pub(super) async fn authorize(
 ) -> Result<(Uuid, Caller), Refusal> {
     let key = bearer(headers).ok_or(Refusal::NoKey)?;
     let (id, caller) = match state.store.find_caller(key, urgency).await {
-        Ok(Some(known)) => known,
-        Ok(None) => return Err(Refusal::NoKey),
+        Ok(Brought::InForce(id, caller)) => (id, caller),
+        Ok(Brought::Expired(at)) => return Err(Refusal::Problem(Problem::expired_key(at))),
+        Ok(Brought::Unknown) => return Err(Refusal::NoKey),
         Err(error) => return Err(Refusal::Problem(error.into())),
     };
     if caller.may(scope) {
@@ -129,7 +131,7 @@ pub(super) async fn authorize(
     }
 }
 
-/// Refuses where the key was revoked since [`guard`] has checked it: what takes its time asks again before it goes on.
+/// Refuses where the key was revoked or has expired since [`guard`] has checked it: what takes its time asks again before it goes on.
 pub(super) async fn check_again(store: &Store, KeyId(id): KeyId) -> Result<(), Problem> {
     if store.is_key_in_force(id).await? { Ok(()) } else { Err(Problem::no_key()) }
 }

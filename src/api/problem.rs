@@ -7,6 +7,7 @@ use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -122,6 +123,12 @@ impl Problem {
     pub(crate) fn no_key() -> Self {
         let detail =
             "send a valid API key as `Authorization: Bearer <key>`; `genesys-purge keys create` makes one";
+        Self::new(StatusCode::UNAUTHORIZED, "no_key", detail)
+    }
+
+    /// It brings one that was in force until then.
+    pub(crate) fn expired_key(at: Timestamp) -> Self {
+        let detail = format!("this API key expired at {at:.0}; `genesys-purge keys create` makes another");
         Self::new(StatusCode::UNAUTHORIZED, "no_key", detail)
     }
 

@@ -22,6 +22,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use listen::Waiting;
 
@@ -30,7 +31,7 @@ pub use deliveries::retention_secret;
 pub use terms::{engine_terms, org_terms, policy, promotion};
 pub use world::World;
 
-use crate::admin;
+use crate::admin::{self, Invitations};
 use crate::api::{
     self, ApiState, Calls, ConnectionTerms, Followed, IntakeTerms, Live, MetricsDesk, Pages, QuotaTerms,
     Quotas, Room,
@@ -91,6 +92,7 @@ pub struct Service {
     engine: Option<Engine>,
     store: Store,
     traces: Traces,
+    invitations: Invitations,
 }
 
 /// Whom the service waits for, and how long.
@@ -144,6 +146,7 @@ impl Service {
             Role::All | Role::Worker => Some(start_engine(settings, world, &store, &meters, &traces)?),
         };
         background.spawn(upkeep::meters::run(meters.clone(), stop_background.clone()));
+        background.spawn(upkeep::uses::run(store.clone(), stop_background.clone()));
         background.spawn(ground.run(stop_background.clone()));
         let sequencer = Sequencer::new(store.clone());
         let live = Live::new(store.clone(), stop_http.clone());
@@ -172,7 +175,9 @@ impl Service {
         let calls = if role == Role::Worker { Calls::Operations } else { Calls::All };
         let state = api_state(settings, world, meters, live, patience.callers, &store, sender);
         let state = ApiState { calls, traces: traces.clone(), ..state };
-        let (address, health_address) = serve(settings, world, state, &http, &stop_http)?;
+        let invitations = Invitations::default();
+        let pages = admin::pages(&state, world.random(), invitations.clone());
+        let (address, health_address) = serve(settings, state, pages, &http, &stop_http)?;
         background.close();
         Ok(Self {
             address,
@@ -185,7 +190,14 @@ impl Service {
             engine,
             store,
             traces,
+            invitations,
         })
+    }
+
+    /// The address of a link that signs in to the admin page once, with this key, within a quarter of an hour.
+    pub fn sign_in_link(&self, world: &World, key_id: Uuid) -> String {
+        let path = self.invitations.invite(world.random_bytes(), key_id, (world.clock())());
+        format!("http://{}{path}", self.address)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -248,8 +260,8 @@ async fn start_worker(
 /// Serves API and pages, and health at an address of its own where the settings say so; both addresses.
 fn serve(
     settings: &Settings,
-    world: &World,
     state: ApiState,
+    pages: Pages,
     http: &TaskTracker,
     stop: &CancellationToken,
 ) -> Result<(SocketAddr, Option<SocketAddr>), StartError> {
@@ -261,7 +273,6 @@ fn serve(
         let state = ApiState { calls: Calls::Operations, ..state.clone() };
         http.spawn(api::serve(listener, state, Pages::default(), stop.clone()));
     }
-    let pages = admin::pages(&state, world.random());
     http.spawn(api::serve(listener, state, pages, stop.clone()));
     http.close();
     Ok((address, health_address))

@@ -44,6 +44,7 @@ pub fn org_terms(name: &str, org: &OrgSettings) -> OrgTerms {
 pub(super) fn address_rules(settings: &Settings) -> AddressRules {
     let webhooks = &settings.webhooks;
     AddressRules::new(webhooks.allowed_ports.clone(), webhooks.allowed_networks.clone())
+        .only_networks(webhooks.only_allowed_networks)
 }
 
 pub fn promotion(settings: &Settings) -> rewind::Promotion {

@@ -1,11 +1,18 @@
 //! The command line: a file a command. Results go to standard output, everything else to standard error.
 
+mod caller;
+mod completions;
+mod conversation;
 mod demo;
+mod dev;
 mod doctor;
+mod holds;
 mod keys;
 mod migrate;
 mod openapi;
+mod orgs;
 mod output;
+mod port;
 mod purge;
 mod retention;
 mod sandbox;
@@ -17,7 +24,7 @@ mod webhooks;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use setting::Setting;
 
@@ -39,6 +46,10 @@ struct Cli {
 enum Command {
     /// Run the main job end to end: embedded Postgres, simulated Genesys, nothing to set up.
     Demo(demo::Args),
+    /// Run everything to develop against, for staying: service, simulated Genesys, embedded Postgres and a page of webhooks, on
+    /// fixed ports and with data that last.
+    Dev(dev::Args),
+    /// Run the service.
     Serve(serve::Args),
     /// Bring the database's schema up to date.
     Migrate,
@@ -51,15 +62,28 @@ enum Command {
     Keys(keys::Action),
     /// Check configuration, database, Genesys and webhooks, and list what needs attention.
     Doctor(doctor::Args),
-    /// Submit and watch purges, as a caller of a running service.
+    /// Submit, watch, list and steer purges, as a caller of a running service.
     #[command(subcommand)]
     Purge(purge::Action),
+    /// Show everything that a running service ever did about one conversation.
+    #[command(after_help = caller::EXIT_CODES)]
+    Conversation(caller::One<conversation::Which>),
+    /// Legal holds, as a caller of a running service.
+    #[command(subcommand)]
+    Holds(holds::Action),
+    /// The orgs of a running service, and the emergency brake.
+    #[command(subcommand)]
+    Org(orgs::Action),
     /// Adopt looser retention rules.
     #[command(subcommand)]
     Retention(retention::Action),
-    /// Secrets and tools for receivers of webhooks.
+    /// Webhooks: secrets, receivers, what became of each, and redelivery.
     #[command(subcommand)]
     Webhooks(webhooks::Action),
+    /// Print what a shell needs to complete commands and options.
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write those of all commands.
+    Man(completions::ManArgs),
 }
 
 /// Reads the command line and does what it says.
@@ -82,6 +106,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let setting = Setting::new(cli.config, cli.data_dir)?;
     match cli.command {
         Command::Demo(args) => demo::run(&setting, args).await,
+        Command::Dev(args) => dev::run(&setting, args).await,
         Command::Serve(args) => serve::run(&setting, args).await,
         Command::Migrate => migrate::run(&setting).await,
         Command::Openapi(args) => openapi::run(&args),
@@ -89,6 +114,11 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Keys(action) => keys::run(&setting, action).await,
         Command::Doctor(args) => doctor::run(&setting, args).await,
         Command::Purge(action) => purge::run(&setting, action).await,
+        Command::Conversation(args) => conversation::run(&setting, &args).await,
+        Command::Holds(action) => holds::run(&setting, action).await,
+        Command::Org(action) => orgs::run(&setting, action).await,
+        Command::Completions(args) => completions::completions(Cli::command(), &args),
+        Command::Man(args) => completions::man(Cli::command(), &args),
         Command::Retention(action) => retention::run(&setting, action).await,
         Command::Webhooks(action) => webhooks::run(&setting, action).await,
     }

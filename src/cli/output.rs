@@ -24,6 +24,21 @@ pub(super) fn note(text: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// Asks a person for something: text on standard error whose line goes on.
+pub(super) fn prompt(text: &str) {
+    let mut err = std::io::stderr().lock();
+    let _ = write!(err, "{text}").and_then(|()| err.flush());
+}
+
+/// Writes bytes as they are; false where their reader has gone.
+pub(super) fn bytes(bytes: &[u8]) -> anyhow::Result<bool> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => Ok(written.map(|()| true)?),
+    }
+}
+
 /// Says what went wrong, in one line, and fails.
 pub(super) fn fail(error: &anyhow::Error) -> ExitCode {
     // Nowhere is left to complain to where standard error is closed.

@@ -44,6 +44,8 @@ pub struct WebhookSettings {
     /// Networks that receivers named by callers may be in, although not everybody reaches them.
     #[serde(deserialize_with = "networks::networks")]
     pub allowed_networks: Vec<IpNet>,
+    /// Receivers named by callers may be in those networks alone.
+    pub only_allowed_networks: bool,
     /// Ports that receivers named by callers may listen on.
     #[serde(deserialize_with = "networks::ports")]
     pub allowed_ports: Vec<RangeInclusive<u16>>,

@@ -25,6 +25,8 @@ const AZURE_WIRE_SERVER: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 pub struct AddressRules {
     ports: Vec<RangeInclusive<u16>>,
     networks: Vec<IpNet>,
+    /// What is not in one of the networks is not allowed, although everybody reaches it.
+    only_networks: bool,
 }
 
 /// Why a URL is not taken. No text shows the URL, whose path may be a secret, nor what its name stands for.
@@ -51,7 +53,13 @@ pub enum AddressError {
 impl AddressRules {
     /// Receivers may listen on these ports, on all addresses that everybody can reach, and in these networks.
     pub fn new(ports: Vec<RangeInclusive<u16>>, networks: Vec<IpNet>) -> Self {
-        Self { ports, networks }
+        Self { ports, networks, only_networks: false }
+    }
+
+    /// In these networks alone.
+    #[must_use]
+    pub fn only_networks(self, only_networks: bool) -> Self {
+        Self { only_networks, ..self }
     }
 
     /// The URL of a receiver, in its normal form. What a name in it stands for is not known yet.
@@ -96,7 +104,8 @@ impl AddressRules {
     /// An IPv6 address that stands for one of IPv4 has to pass as both: who allows the prefix of a translator does not
     /// allow the private networks behind it.
     pub fn allows(&self, address: IpAddr) -> bool {
-        let passes = |address| is_public(address) || self.networks.iter().any(|net| net.contains(&address));
+        let is_open = |address| !self.only_networks && is_public(address);
+        let passes = |address| is_open(address) || self.networks.iter().any(|net| net.contains(&address));
         let inner = match address {
             IpAddr::V4(_) => None,
             IpAddr::V6(address) => embedded(address),

@@ -305,3 +305,22 @@ fn no_reason_shows_the_url() {
     let told = strict().parse("https://me:hunter2@receiver.example/hunter2").unwrap_err();
     assert!(!format!("{told} {told:?}").contains("hunter2"));
 }
+
+#[test]
+fn where_only_the_networks_are_allowed_nobody_else_is() {
+    let rules = allowing(&["127.0.0.0/8", "::1/128"]).only_networks(true);
+    for (address, is_allowed) in [
+        ("127.0.0.1", true),
+        ("127.255.0.1", true),
+        ("::1", true),
+        ("93.184.216.34", false),
+        ("2606:2800:220:1::1", false),
+        ("10.0.0.1", false),
+        ("::ffff:93.184.216.34", false),
+        ("64:ff9b::5db8:d822", false),
+    ] {
+        assert_eq!(rules.allows(address.parse().unwrap()), is_allowed, "{address}");
+    }
+    assert_eq!(rules.parse("http://93.184.216.34:8080/"), Err(AddressError::NotAllowed));
+    assert!(allowing(&[]).only_networks(false).allows("93.184.216.34".parse().unwrap()));
+}

@@ -59,6 +59,11 @@ pub(super) fn cluster_in(data_dir: &Path) -> PathBuf {
     data_dir.join("postgres").join("data")
 }
 
+/// Whether a server ever kept data in this data directory.
+pub fn has_data(data_dir: &Path) -> bool {
+    data_dir.join("postgres").exists()
+}
+
 /// Everything that one start needs, claimed and in order.
 pub(super) struct Ground {
     pub(super) account: Account,

@@ -37,7 +37,7 @@ use supervisor::{Orders, POLL, Patience, Supervisor};
 pub use archive::{Archive, ArchiveError, Haste, default_cache};
 pub use binaries::Binaries;
 pub use error::PostgresError;
-pub use folders::{Storage, default_data_dir};
+pub use folders::{Storage, default_data_dir, has_data};
 pub use settings::Durability;
 
 /// The superuser of every embedded server; who can reach the socket is trusted to be it.

@@ -5,6 +5,7 @@
 //! `demo`, tests and benches run it in their own process.
 //!
 //! - `settings`: what can be set. `population`, `kinds`, `portrait`: which conversations there are.
+//! - `memory`: what one that is started again knows of the one before.
 //! - `world`: what changes while it runs; `jobs`, `tokens`, `limits`, `faults`, `calls`, `breaches`.
 //! - `batch`: what is wrong with a submit. `truth`: what is really so.
 //! - `http`: the calls. `server`, `line`: the socket, and connections that can be cut.
@@ -22,6 +23,7 @@ mod jobs;
 mod kinds;
 mod limits;
 mod line;
+mod memory;
 mod permutation;
 mod population;
 mod portrait;
@@ -42,6 +44,7 @@ pub use calls::{Call, CallEntry, Ending};
 pub use clock::Clock;
 pub use faults::{Fault, FaultError, FaultRule, Garbage, OneOrMore, Standing, When};
 pub use kinds::{Expected, Kind};
+pub use memory::Memory;
 pub use server::{Running, SandboxError};
 pub use settings::{DeletedLooks, JobDuration, Settings, SettingsError, Shares};
 pub use truth::{CallReport, CarryingJob, ConversationTruth, ExpectedOutcome, JobFigures, Truth};

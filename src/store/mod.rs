@@ -126,6 +126,7 @@ pub struct Store {
     turns: Turns,
     gathering: Gathering,
     grounds: Grounds,
+    uses: keys::Uses,
     new_id: NewId,
     meters: Meters,
     /// The operator's receiver is configured, so that events owe it a delivery.
@@ -178,6 +179,7 @@ impl Store {
             turns: Turns::new(ordinary),
             gathering: Gathering::default(),
             grounds: Grounds::default(),
+            uses: keys::Uses::default(),
             api,
             options: Arc::new(options),
             openings,

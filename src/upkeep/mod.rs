@@ -9,4 +9,5 @@ pub mod leases;
 pub mod meters;
 pub mod repeats;
 pub mod rules;
+pub mod uses;
 pub mod workers;

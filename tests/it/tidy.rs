@@ -47,7 +47,19 @@ const FOLDERS: &[(&str, &[&str])] = &[
     ),
     (
         "cli",
-        &["api", "app", "config", "crash", "domain", "postgres", "sandbox", "store", "telemetry", "webhooks"],
+        &[
+            "api",
+            "app",
+            "config",
+            "crash",
+            "domain",
+            "intake",
+            "postgres",
+            "sandbox",
+            "store",
+            "telemetry",
+            "webhooks",
+        ],
     ),
     ("main", &["cli"]),
 ];
@@ -57,7 +69,18 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("jiff_sqlx", &["store"]),
     // Receivers to try things out with are servers of their own.
-    ("axum", &["admin", "api", "sandbox", "cli/demo/receiver.rs", "cli/webhooks/listen.rs"]),
+    (
+        "axum",
+        &[
+            "admin",
+            "api",
+            "sandbox",
+            "cli/demo/receiver.rs",
+            "cli/dev/viewer.rs",
+            "cli/webhooks/inbox.rs",
+            "cli/webhooks/listen.rs",
+        ],
+    ),
     // A layer of reqwest, which is one of tower's.
     ("tower", &["genesys"]),
     ("tower_http", &["api"]),
@@ -75,7 +98,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("iprfc", &["domain/address.rs"]),
     ("ipnet", &["domain/address.rs", "config/networks.rs", "config/webhooks.rs"]),
     ("aws_lc_rs", &["admin", "webhooks"]),
-    ("maud", &["admin"]),
+    ("maud", &["admin", "cli/dev/page.rs"]),
     ("multer", &["admin/upload.rs"]),
     ("plotters", &["admin/plots.rs"]),
     // The demo plays the caller; config checks URLs with the type that will call them.
@@ -85,8 +108,10 @@ const CRATES: &[(&str, &[&str])] = &[
             "genesys",
             "webhooks",
             "config",
+            "cli/caller",
             "cli/demo",
             "cli/purge",
+            "cli/webhooks/endpoints.rs",
             "app/deliveries.rs",
             "postgres/archive",
             "traces",

@@ -41,7 +41,7 @@ pub(super) async fn examine(settings: &Settings, connected: &Connected) -> Vec<F
 
 fn keys(rows: &[KeyRow]) -> Finding {
     let remedy = "genesys-purge keys create --name NAME --scope purges:read --scope purges:write";
-    match rows.iter().filter(|row| row.revoked_at.is_none()).count() {
+    match rows.iter().filter(|row| row.is_in_force).count() {
         0 => Finding::warn("keys", "no API key is in force: nobody can submit a purge", remedy),
         1 => Finding::ok("keys", "1 API key is in force"),
         number => Finding::ok("keys", format_args!("{number} API keys are in force")),

@@ -6,7 +6,7 @@ mod caller;
 mod progress;
 mod receiver;
 mod report;
-mod stage;
+pub(super) mod stage;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// Keep everything running afterwards, to look around.
     #[arg(long)]
     keep: bool,
+    /// The port of the service on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
 }
 
 pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCode> {
@@ -35,7 +38,7 @@ pub(super) async fn run(setting: &Setting, args: Args) -> anyhow::Result<ExitCod
         crate::config::LogFormat::Text,
         Some(setting.environment.log_filter()?.unwrap_or("error")),
     )?;
-    let stage = Stage::build(setting, args.conversations, args.seed).await?;
+    let stage = Stage::build(setting, args.conversations, args.seed, args.port).await?;
     let mut signals = Signals::listen()?;
     let played = tokio::select! {
         played = play(&stage) => Some(played),

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::receiver::Receiver;
 use crate::app::{Database, Role, Service, World, connect};
 use crate::cli::output;
+use crate::cli::port::Port;
 use crate::cli::setting::Setting;
 use crate::config::{Environment, Settings, Sources};
 use crate::domain::keys::{Caller, Reach, Scope, format_key};
@@ -30,17 +31,29 @@ const SMALL: u32 = 10;
 
 impl Stage {
     /// On an organization of so many conversations beside the few of the small purges.
-    pub(super) async fn build(setting: &Setting, conversations: u32, seed: u64) -> anyhow::Result<Self> {
+    pub(super) async fn build(
+        setting: &Setting,
+        conversations: u32,
+        seed: u64,
+        port: u16,
+    ) -> anyhow::Result<Self> {
+        Port { number: port, option: "--port" }.free()?;
         output::line(
             "Starting an embedded Postgres, a simulated Genesys, a webhook receiver and the service ...",
         )?;
         let database = Database::embedded(&setting.environment, Storage::Temporary, Durability::Full).await?;
         let sandbox =
-            Sandbox::start(organization(conversations, seed), ([127, 0, 0, 1], 0).into(), false).await?;
+            Sandbox::start(organization(conversations + SMALL, seed), ([127, 0, 0, 1], 0).into(), false)
+                .await?;
         sandbox.sandbox().add_fault(lost_answer()?)?;
         let secret = crate::webhooks::new_secret(setting.world.random_bytes());
         let receiver = Receiver::start(&secret).await?;
-        let settings = settings(&sandbox, &receiver.url, &secret)?;
+        let own = [
+            ("RETENTION_WEBHOOK_URL", receiver.url.clone()),
+            ("RETENTION_WEBHOOK_SECRET", secret),
+            ("PURGE__SERVER__BIND", format!("127.0.0.1:{port}")),
+        ];
+        let settings = settings("DEFAULT", &sandbox, own)?;
         let key = prepare(&settings, &setting.world, &database).await?;
         let service = Service::start(&settings, &setting.world, &database.place, Role::All).await?;
         let address = service.address();
@@ -65,10 +78,10 @@ impl Stage {
 
 /// Conversations of every kind, jobs of a few seconds, some of which fail or do half their work, late deletions, answers
 /// that leave ids out, and limits.
-fn organization(conversations: u32, seed: u64) -> sandbox::Settings {
+pub(in crate::cli) fn organization(conversations: u32, seed: u64) -> sandbox::Settings {
     sandbox::Settings {
         seed,
-        conversations: conversations + SMALL,
+        conversations,
         job_duration: JobDuration { base_ms: 800, jitter_ms: 700 },
         failed_share: 0.05,
         partial_share: 0.1,
@@ -88,28 +101,35 @@ fn lost_answer() -> anyhow::Result<FaultRule> {
     Ok(serde_json::from_value(rule)?)
 }
 
-fn settings(sandbox: &Running, receiver: &str, secret: &str) -> anyhow::Result<Settings> {
+/// The settings of a service that works on this sandbox, as the org with this name, and on nothing else of this machine.
+pub(in crate::cli) fn settings<const N: usize>(
+    org: &str,
+    sandbox: &Running,
+    own: [(&str, String); N],
+) -> anyhow::Result<Settings> {
     let organization = sandbox.sandbox().settings();
-    let variables = [
-        ("GENESYS_BASE_URL", sandbox.url.as_str()),
-        ("GENESYS_CLIENT_ID", &organization.client_id),
-        ("GENESYS_CLIENT_SECRET", &organization.client_secret),
-        ("RETENTION_WEBHOOK_URL", receiver),
-        ("RETENTION_WEBHOOK_SECRET", secret),
-        ("PURGE__SERVER__BIND", "127.0.0.1:0"),
+    let of_org = [
+        ("BASE_URL", sandbox.url.as_str()),
+        ("CLIENT_ID", &organization.client_id),
+        ("CLIENT_SECRET", &organization.client_secret),
+        ("MAX_CONCURRENT_JOBS", "10"),
+        ("REQUESTS_PER_MINUTE", "1200"),
+    ]
+    .map(|(name, value)| (format!("PURGE__ORGS__{org}__{name}"), value.to_owned()));
+    let of_engine = [
         // Jobs take a second here and deletions show within one, so what a job left need not be waited for for minutes.
-        ("PURGE__ENGINE__RESUBMIT_AFTER", "1s"),
-        ("PURGE__ENGINE__VERIFY_TIMEOUT", "10s"),
-        ("PURGE__ORGS__DEFAULT__MAX_CONCURRENT_JOBS", "10"),
-        ("PURGE__ORGS__DEFAULT__REQUESTS_PER_MINUTE", "1200"),
-        ("PURGE__ENGINE__POLL_INITIAL", "1s"),
-        ("PURGE__ENGINE__ABSENCE_GAP", "2s"),
-        ("PURGE__ENGINE__AMBIGUITY_GRACE", "4s"),
+        ("RESUBMIT_AFTER", "1s"),
+        ("VERIFY_TIMEOUT", "10s"),
+        ("POLL_INITIAL", "1s"),
+        ("ABSENCE_GAP", "2s"),
+        ("AMBIGUITY_GRACE", "4s"),
         // Jobs of this Genesys fail so often that chance can use up three attempts, and then the end is not the truth.
-        ("PURGE__ENGINE__MAX_ATTEMPTS", "20"),
-    ];
-    let environment: Environment = variables.into_iter().collect();
-    // An empty folder: neither a file nor a .env of the machine can make the demo another one.
+        ("MAX_ATTEMPTS", "20"),
+    ]
+    .map(|(name, value)| (format!("PURGE__ENGINE__{name}"), value.to_owned()));
+    let own = own.map(|(name, value)| (name.to_owned(), value));
+    let environment: Environment = of_org.into_iter().chain(of_engine).chain(own).collect();
+    // An empty folder: neither a file nor a .env of the machine can make it another one.
     let nowhere = tempfile::tempdir()?;
     Ok(Settings::load(&Sources { config_file: None, working_dir: nowhere.path().to_owned(), environment })?)
 }

@@ -1,6 +1,8 @@
 //! What is uploaded: a file or standard input, a piece at a time, whatever its size.
 
+use std::fs::File;
 use std::io::{Read, stdin};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,8 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::{mpsc, watch};
+
+use crate::cli::caller::kept;
 
 const PIECE: usize = 64 * 1024;
 /// A service that takes no further piece for so long will not go on.
@@ -20,7 +24,9 @@ const ANSWER_WITHIN: Duration = Duration::from_mins(15);
 #[derive(Debug, Clone)]
 pub(super) enum Input {
     File(PathBuf),
-    StandardInput,
+    Piped,
+    /// One that was read to its end, and what it is called: it can be counted, and sent again.
+    Kept(Arc<File>, String),
 }
 
 /// Where an upload stands.
@@ -65,40 +71,71 @@ impl Meter {
 
 impl Input {
     pub(super) fn new(name: &Path) -> Self {
-        if name == Path::new("-") { Self::StandardInput } else { Self::File(name.to_owned()) }
+        if name == Path::new("-") { Self::Piped } else { Self::File(name.to_owned()) }
     }
 
     /// Whether it can be read from its beginning once more: not so a pipe, whatever its name.
     pub(super) fn is_repeatable(&self) -> bool {
         match self {
             Self::File(path) => path.metadata().is_ok_and(|file| file.is_file()),
-            Self::StandardInput => false,
+            Self::Piped => false,
+            Self::Kept(..) => true,
         }
     }
 
     /// How many bytes there are, where that is known.
     pub(super) fn size(&self) -> Option<u64> {
-        match self {
-            Self::File(path) => {
-                path.metadata().ok().filter(std::fs::Metadata::is_file).map(|file| file.len())
-            }
-            Self::StandardInput => None,
-        }
+        let about = match self {
+            Self::File(path) => path.metadata(),
+            Self::Kept(file, _) => file.metadata(),
+            Self::Piped => return None,
+        };
+        about.ok().filter(std::fs::Metadata::is_file).map(|file| file.len())
     }
 
     /// What errors call it.
     pub(super) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
-            Self::StandardInput => "standard input".to_owned(),
+            Self::Piped => "standard input".to_owned(),
+            Self::Kept(_, name) => name.clone(),
+        }
+    }
+
+    /// It is read from standard input.
+    pub(super) const fn is_piped(&self) -> bool {
+        matches!(self, Self::Piped)
+    }
+
+    /// Reads what can't be read twice to its end, so that it can be counted before it is sent; a file stays as it is.
+    pub(super) async fn kept(self) -> anyhow::Result<Self> {
+        if self.is_repeatable() {
+            return Ok(self);
+        }
+        let name = self.name();
+        let source: Box<dyn Read + Send> = match &self {
+            Self::File(path) => Box::new(File::open(path).with_context(|| name.clone())?),
+            Self::Piped | Self::Kept(..) => Box::new(stdin()),
+        };
+        let file = kept(source).await.with_context(|| name.clone())?;
+        Ok(Self::Kept(Arc::new(file), name))
+    }
+
+    /// The file, from its beginning.
+    pub(super) fn file(&self) -> anyhow::Result<File> {
+        match self {
+            Self::File(path) => File::open(path).with_context(|| self.name()),
+            Self::Kept(file, _) => Ok(file.try_clone()?),
+            Self::Piped => anyhow::bail!("standard input can't be read twice"),
         }
     }
 
     /// Begins to read, from the beginning.
     pub(super) fn open(&self) -> anyhow::Result<(reqwest::Body, Meter)> {
         let reader: Box<dyn Read + Send> = match self {
-            Self::File(path) => Box::new(std::fs::File::open(path).with_context(|| self.name())?),
-            Self::StandardInput => Box::new(stdin()),
+            Self::File(path) => Box::new(File::open(path).with_context(|| self.name())?),
+            Self::Piped => Box::new(stdin()),
+            Self::Kept(file, _) => Box::new(FromBegin { file: Arc::clone(file), at: 0 }),
         };
         let (sender, receiver) = mpsc::channel(2);
         // A thread of its own: the runtime would wait at its end for a read of a terminal that never comes back.
@@ -106,6 +143,20 @@ impl Input {
         let meter = Meter(Arc::new(watch::Sender::new(Stage::Reading)));
         let body = reqwest::Body::wrap_stream(pieces(receiver, meter.clone()));
         Ok((body, meter))
+    }
+}
+
+/// A reader of its own: another one that goes on for a moment does not move its place.
+struct FromBegin {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for FromBegin {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.file.read_at(buffer, self.at)?;
+        self.at += length as u64;
+        Ok(length)
     }
 }
 

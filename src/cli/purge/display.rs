@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::problem::Trouble;
+use crate::cli::caller::Trouble;
 
 /// The outcomes in the order in which people ask for them; what a newer service has beside them follows.
 const OUTCOMES: [&str; 12] = [
@@ -93,6 +93,12 @@ impl Purge {
     pub(super) fn outcomes(&self) -> String {
         let told = self.rows().into_iter().map(|(outcome, number)| format!("{outcome} {number}"));
         told.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What is told of a submit.
+    pub(super) fn accepted(&self) -> String {
+        let dry = if self.dry_run { "dry run, nothing is deleted: " } else { "" };
+        format!("{dry}accepted, {} conversations", self.total())
     }
 
     /// Why its work waits, where it does.

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use super::display::Purge;
+use crate::cli::caller::width_of_notes;
 use crate::cli::output;
 
 /// Plain lines are at least so far apart.
@@ -14,6 +15,9 @@ const LINES_APART: Duration = Duration::from_secs(2);
 
 /// Short enough for all that stands beside it on 80 columns.
 const BAR: usize = 20;
+
+/// On a terminal of fewer columns not all of it stands on one line.
+const NARROW: usize = 72;
 
 pub(super) enum Progress {
     Bar(ProgressBar),
@@ -55,7 +59,10 @@ impl Progress {
                 style(bar, "{prefix}\n{wide_msg}");
                 let bar_line =
                     format!("{}  {}  {}/{}", purge.state, drawn(purge), purge.done(), purge.total());
-                bar.set_prefix([bar_line, purge.pace()].join("  "));
+                // What does not fit beside it stands below.
+                let is_narrow = width_of_notes().is_some_and(|width| width < NARROW);
+                let apart = if is_narrow && !purge.pace().is_empty() { "\n" } else { "  " };
+                bar.set_prefix([bar_line, purge.pace()].join(apart));
                 let waits = purge.waits_for().map(|reason| format!("waits: {reason}"));
                 bar.set_message(waits.unwrap_or_else(|| purge.outcomes()));
             }

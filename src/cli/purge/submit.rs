@@ -1,6 +1,6 @@
 //! `purge submit`: one upload, which purges once however often it must be sent.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,11 +10,10 @@ use serde_json::Value;
 
 use super::body::{Input, Meter, Stage};
 use super::display::Purge;
-use super::problem::Trouble;
 use super::progress::Progress;
-use super::service::{Service, read};
 use super::watch::{INTERRUPTED, Watch, pause};
-use super::{Connection, Watching};
+use super::{Watching, question};
+use crate::cli::caller::{Connection, Consent, DECLINED, Format, Service, Trouble, read};
 use crate::cli::output;
 use crate::cli::setting::Setting;
 use crate::cli::signals::Signals;
@@ -44,6 +43,8 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    consent: Consent,
+    #[command(flatten)]
     connection: Connection,
     #[command(flatten)]
     watching: Watching,
@@ -51,10 +52,10 @@ pub(in crate::cli) struct Args {
 
 /// What is said of a purge beside its ids; a JSON file says it itself.
 #[derive(Debug, clap::Args)]
-struct Fields {
+pub(super) struct Fields {
     /// The org; may be left out if the key reaches only one.
     #[arg(long)]
-    org: Option<String>,
+    pub(super) org: Option<String>,
     /// Why, for the record.
     #[arg(long)]
     reason: Option<String>,
@@ -69,33 +70,7 @@ struct Fields {
     dry_run: bool,
     /// How many ids there are, repeats included: a truncated list deletes nothing.
     #[arg(long, value_name = "N")]
-    expected_count: Option<u64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Csv,
-    Ndjson,
-    Json,
-}
-
-impl Format {
-    fn of(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "csv" | "txt" => Some(Self::Csv),
-            "ndjson" | "jsonl" => Some(Self::Ndjson),
-            "json" => Some(Self::Json),
-            _ => None,
-        }
-    }
-
-    fn media_type(self) -> &'static str {
-        match self {
-            Self::Csv => "text/csv",
-            Self::Ndjson => "application/x-ndjson",
-            Self::Json => "application/json",
-        }
-    }
+    pub(super) expected_count: Option<u64>,
 }
 
 impl Fields {
@@ -130,7 +105,6 @@ pub(super) async fn run(setting: &Setting, args: Args) -> Result<ExitCode, Troub
     let input = Input::new(&args.file);
     let format = match (&input, args.format) {
         (_, Some(format)) => format,
-        (Input::StandardInput, None) => Format::Csv,
         (Input::File(path), None) => match Format::of(path) {
             Some(format) => format,
             None => {
@@ -139,17 +113,30 @@ pub(super) async fn run(setting: &Setting, args: Args) -> Result<ExitCode, Troub
                 ));
             }
         },
+        (_, None) => Format::Csv,
     };
     let query = args.fields.query();
     if let (Format::Json, Some((name, _))) = (format, query.first()) {
-        return Ok(refuse(&format!("a JSON file says everything itself: put {name} into the body")));
+        return Ok(refuse(&format!("a JSON file says everything itself: put {name} in the body")));
     }
     let service = Service::new(setting, &args.connection)?;
     let random = setting.world.random_bytes();
     let key = args.idempotency_key.unwrap_or_else(|| hex::encode(&random[..16]));
-    let upload = Upload { service: &service, input, format, query, key, seed: setting.world.seed() };
-    let progress = Progress::new();
+    let mut upload = Upload { service: &service, input, format, query, key, seed: setting.world.seed() };
     let mut signals = Signals::listen().map_err(anyhow::Error::new)?;
+    if !args.fields.dry_run {
+        let agreed = tokio::select! {
+            agreed = question::agreed(&args.consent, &args.fields, &mut upload) => agreed?,
+            () = signals.told_to_stop() => {
+                output::note("interrupted, nothing was submitted");
+                return Ok(ExitCode::from(INTERRUPTED));
+            }
+        };
+        if !agreed {
+            return Ok(ExitCode::from(DECLINED));
+        }
+    }
+    let progress = Progress::new();
     let accepted = tokio::select! {
         accepted = upload.accepted(&progress) => Some(accepted),
         () = signals.told_to_stop() => None,
@@ -167,7 +154,7 @@ pub(super) async fn run(setting: &Setting, args: Args) -> Result<ExitCode, Troub
         output::line(purge.id)?;
     }
     if !args.watch {
-        output::note(format_args!("accepted, {} conversations", purge.total()));
+        output::note(purge.accepted());
         return Ok(ExitCode::SUCCESS);
     }
     let watch = Watch {
@@ -185,11 +172,11 @@ fn refuse(why: &str) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-struct Upload<'a> {
-    service: &'a Service,
-    input: Input,
-    format: Format,
-    query: Vec<(&'static str, String)>,
+pub(super) struct Upload<'a> {
+    pub(super) service: &'a Service,
+    pub(super) input: Input,
+    pub(super) format: Format,
+    pub(super) query: Vec<(&'static str, String)>,
     key: String,
     seed: u64,
 }
@@ -279,21 +266,6 @@ async fn show(progress: &Progress, meter: &Meter, size: Option<u64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_is_what_its_name_says() {
-        for (name, format) in [
-            ("a.csv", Some(Format::Csv)),
-            ("a.TXT", Some(Format::Csv)),
-            ("b/a.ndjson", Some(Format::Ndjson)),
-            ("a.jsonl", Some(Format::Ndjson)),
-            ("a.csv.json", Some(Format::Json)),
-            ("a.xlsx", None),
-            ("csv", None),
-        ] {
-            assert_eq!(Format::of(Path::new(name)), format, "{name}");
-        }
-    }
 
     #[test]
     fn a_label_has_a_key_and_an_idempotency_key_fits_a_header() {

@@ -8,10 +8,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::display::Purge;
-use super::problem::Trouble;
 use super::progress::Progress;
-use super::service::Service;
 use super::word::Word;
+use crate::cli::caller::{Service, Trouble};
 use crate::cli::output;
 use crate::cli::signals::Signals;
 

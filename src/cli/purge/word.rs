@@ -7,7 +7,7 @@ use reqwest::Response;
 use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
-use super::service::Service;
+use crate::cli::caller::Service;
 
 /// What is shown is no older than this while nothing is told: why a purge waits changes without word.
 const UNTOLD: Duration = Duration::from_secs(5);

@@ -3,12 +3,11 @@
 //!
 //! Invariant: what was not verified is printed as a reason alone, never as a payload.
 
-use std::collections::HashSet;
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -16,17 +15,14 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 
+use super::inbox::{Inbox, Taken};
 use crate::cli::output;
 use crate::cli::setting::Setting;
 use crate::cli::signals::Signals;
 use crate::webhooks::Verifier;
-
-/// So many ids are remembered to tell repeats by.
-const REMEMBERED: usize = 100_000;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -41,13 +37,6 @@ pub(in crate::cli) struct Args {
     public_key: Vec<String>,
 }
 
-/// What deliveries are held against.
-struct Desk {
-    verifier: Verifier,
-    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    seen: Mutex<HashSet<String>>,
-}
-
 /// Listens until it is told to stop. Where no secret is named it is the one of RETENTION_WEBHOOK_URL, which `own` finds.
 pub(super) async fn run<F>(setting: &Setting, args: Args, own: F) -> anyhow::Result<ExitCode>
 where
@@ -60,8 +49,8 @@ where
     let mut signals = Signals::listen()?;
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port))).await?;
     output::line(format_args!("Listening on http://{}/hooks", listener.local_addr()?))?;
-    let desk = Arc::new(Desk { verifier, clock: setting.world.clock(), seen: Mutex::default() });
-    let router = Router::new().fallback(take).with_state(desk);
+    let inbox = Arc::new(Inbox::new(verifier, setting.world.clock()));
+    let router = Router::new().fallback(take).with_state(inbox);
     tokio::select! {
         served = axum::serve(listener, router) => served?,
         () = signals.told_to_stop() => {}
@@ -97,25 +86,22 @@ where
     Ok(secrets)
 }
 
-async fn take(State(desk): State<Arc<Desk>>, method: Method, headers: HeaderMap, body: Bytes) -> Response {
+async fn take(State(inbox): State<Arc<Inbox>>, method: Method, headers: HeaderMap, body: Bytes) -> Response {
     match method {
         Method::POST => {}
         // `doctor` looks so whether somebody is there.
         Method::HEAD => return StatusCode::NO_CONTENT.into_response(),
         _ => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
     }
-    let now = (desk.clock)();
-    let time = now.strftime("%H:%M:%S");
-    let (printed, answer) = match desk.verifier.verify(&headers, &body, now) {
-        Ok(verified) => {
-            let again = if desk.is_new(&verified.id) { "" } else { "  (again)" };
-            let (event, shown) = shown(&body);
-            let line = format!("{time}  verified  {event}  {}{again}\n{shown}\n", verified.id);
-            (line, StatusCode::NO_CONTENT.into_response())
+    let arrived = inbox.take(&headers, &body);
+    let (time, status) = (arrived.at.strftime("%H:%M:%S"), arrived.status());
+    let (printed, answer) = match &arrived.told {
+        Ok(Taken { id, event, payload, is_repeat }) => {
+            let again = if *is_repeat { "  (again)" } else { "" };
+            let line = format!("{time}  verified  {event}  {id}{again}\n{payload}\n");
+            (line, status.into_response())
         }
         Err(refusal) => {
-            let status =
-                if refusal.is_untrusted() { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
             let line = format!("{time}  refused {}  {refusal}\n", status.as_u16());
             (line, (status, format!("{refusal}\n")).into_response())
         }
@@ -124,26 +110,5 @@ async fn take(State(desk): State<Arc<Desk>>, method: Method, headers: HeaderMap,
         Ok(()) => answer,
         // Whoever sent it must not take for seen what nobody saw.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
-}
-
-impl Desk {
-    fn is_new(&self, id: &str) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= REMEMBERED {
-            seen.clear();
-        }
-        seen.insert(id.to_owned())
-    }
-}
-
-/// The event of a payload, and the payload as one reads it.
-fn shown(body: &[u8]) -> (String, String) {
-    match serde_json::from_slice::<serde_json::Value>(body) {
-        Ok(payload) => {
-            let event = payload.get("event").and_then(serde_json::Value::as_str).unwrap_or("-");
-            (event.escape_debug().to_string(), format!("{payload:#}"))
-        }
-        Err(_) => ("-".to_owned(), String::from_utf8_lossy(body).escape_debug().to_string()),
     }
 }

@@ -62,6 +62,7 @@ fn without_any_source_the_defaults_are_those_of_the_contract() {
     assert_eq!(webhooks.timeout, seconds(15));
     assert_eq!(webhooks.retry_schedule, [5, 300, 1800, 7200, 18000, 36000, 36000].map(seconds));
     assert_eq!(webhooks.allowed_networks, []);
+    assert!(!webhooks.only_allowed_networks);
     assert_eq!(webhooks.allowed_ports, [80, 443, 8080, 8443].map(|port| port..=port));
     assert_eq!(telemetry.log_format, LogFormat::Text);
     assert_eq!(telemetry.metrics, MetricsAccess::Key);

@@ -63,13 +63,14 @@ impl Store {
     /// Packs one job, if a slot is free for it.
     pub async fn pack(&self, org: &OrgTerms) -> Result<Packed, StoreError> {
         match self.pack_from(org, From::All).await {
-            Err(error) if !error.is_outage() => self.pack_apart(org, error).await,
+            Err(error) if !error.is_outage() => Box::pin(self.pack_apart(org, error)).await,
             done => done,
         }
     }
 
     pub(super) async fn pack_from(&self, org: &OrgTerms, from: From) -> Result<Packed, StoreError> {
-        self.caught("pack", &org.name, self.retried(|| self.try_pack(org, from))).await
+        let packing = Box::pin(self.retried(|| self.try_pack(org, from)));
+        self.caught("pack", &org.name, packing).await
     }
 
     /// The slices that the next job would be drawn from.

@@ -1,5 +1,8 @@
 //! API keys: made, found, listed, revoked. A key itself is never stored, only its digest.
 
+mod create;
+mod uses;
+
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use sha2::{Digest as _, Sha256};
@@ -8,8 +11,10 @@ use uuid::Uuid;
 use super::error::word;
 use super::events::Actor;
 use super::{Store, StoreError, Urgency};
-use crate::domain::keys::{Caller, SHOWN, Scope};
+use crate::domain::keys::{Caller, Scope};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
+
+pub(in crate::store) use uses::Uses;
 
 /// A key, as it is listed.
 #[derive(Debug, Clone)]
@@ -22,6 +27,32 @@ pub struct KeyRow {
     pub created_at: Timestamp,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// From when on it is refused.
+    pub expires_at: Option<Timestamp>,
+    /// When a request last brought it, to about a minute.
+    pub last_used_at: Option<Timestamp>,
+    /// It counts at present.
+    pub is_in_force: bool,
+}
+
+/// What a key that somebody brings is worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Brought {
+    /// Its id, and whose it is.
+    InForce(Uuid, Caller),
+    /// It was in force until then.
+    Expired(Timestamp),
+    /// Nobody made it, or it was revoked.
+    Unknown,
+}
+
+impl Brought {
+    pub fn in_force(self) -> Option<(Uuid, Caller)> {
+        match self {
+            Self::InForce(id, caller) => Some((id, caller)),
+            Self::Expired(_) | Self::Unknown => None,
+        }
+    }
 }
 
 /// Who has something done: with which key, under which name, by which request, and why.
@@ -45,59 +76,45 @@ fn digest(key: &str) -> Vec<u8> {
 }
 
 impl Store {
-    /// Stores the digest of a new key.
-    pub async fn create_key(&self, key: &str, caller: &Caller) -> Result<Uuid, StoreError> {
-        let id = self.new_id();
-        let scopes: Vec<String> = caller.scopes.iter().map(ToString::to_string).collect();
-        let mut tx = self.begin_request("create_key").await?;
-        sqlx::query!(
-            "-- create_key
-            insert into api_keys (id, name, prefix, sha256, scopes, orgs) values ($1, $2, $3, $4, $5, $6)",
-            id,
-            caller.name,
-            key.get(..SHOWN).unwrap_or(key),
-            digest(key),
-            &scopes,
-            caller.reach.orgs()
-        )
-        .run(&mut tx)
-        .await?;
-        tx.commit().await?;
-        Ok(id)
-    }
-
-    /// The id of this key and whose it is; `None` for an unknown or revoked one.
-    pub async fn find_caller(
-        &self,
-        key: &str,
-        urgency: Urgency,
-    ) -> Result<Option<(Uuid, Caller)>, StoreError> {
+    /// What this key is worth; its use is noted.
+    pub async fn find_caller(&self, key: &str, urgency: Urgency) -> Result<Brought, StoreError> {
         let mut tx = self.single_request("find_caller", urgency).await?;
         let row = sqlx::query!(
-            "-- find_caller
-            select id, name, scopes, orgs from api_keys where sha256 = $1 and revoked_at is null",
+            r#"-- find_caller
+            select
+                id, name, scopes, orgs, expires_at as "expires_at: SqlTimestamp",
+                is_key_in_force(revoked_at, expires_at) as "is_in_force!",
+                clock_timestamp() as "asked_at!: SqlTimestamp"
+            from api_keys
+            where sha256 = $1 and revoked_at is null"#,
             digest(key)
         )
         .maybe(&mut tx)
         .await?;
-        row.map(|row| {
-            Ok((row.id, Caller { name: row.name, scopes: scopes(&row.scopes)?, reach: row.orgs.into() }))
-        })
-        .transpose()
+        let Some(row) = row else { return Ok(Brought::Unknown) };
+        if let (false, Some(expired_at)) = (row.is_in_force, row.expires_at) {
+            return Ok(Brought::Expired(expired_at.to_jiff()));
+        }
+        self.uses.note(row.id, row.asked_at.to_jiff());
+        let caller = Caller { name: row.name, scopes: scopes(&row.scopes)?, reach: row.orgs.into() };
+        Ok(Brought::InForce(row.id, caller))
     }
 
-    /// Whose the key with this id is; `None` for an unknown or revoked one.
+    /// Whose the key with this id is; `None` for one that is unknown, was revoked or has expired.
     pub async fn caller_of_key(&self, id: Uuid, urgency: Urgency) -> Result<Option<Caller>, StoreError> {
         let mut tx = self.single_request("caller_of_key", urgency).await?;
         let row = sqlx::query!(
-            "-- caller_of_key
-            select name, scopes, orgs from api_keys where id = $1 and revoked_at is null",
+            r#"-- caller_of_key
+            select name, scopes, orgs, clock_timestamp() as "asked_at!: SqlTimestamp"
+            from api_keys
+            where id = $1 and is_key_in_force(revoked_at, expires_at)"#,
             id
         )
         .maybe(&mut tx)
         .await?;
-        row.map(|row| Ok(Caller { name: row.name, scopes: scopes(&row.scopes)?, reach: row.orgs.into() }))
-            .transpose()
+        let Some(row) = row else { return Ok(None) };
+        self.uses.note(id, row.asked_at.to_jiff());
+        Ok(Some(Caller { name: row.name, scopes: scopes(&row.scopes)?, reach: row.orgs.into() }))
     }
 
     /// Whether the key with this id counts still.
@@ -109,8 +126,12 @@ impl Store {
     pub async fn list_keys(&self) -> Result<Vec<KeyRow>, StoreError> {
         let mut tx = self.begin_request("list_keys").await?;
         let rows = sqlx::query!(
-            "-- list_keys
-            select id, name, prefix, scopes, orgs, created_at, revoked_at from api_keys order by id"
+            r#"-- list_keys
+            select
+                id, name, prefix, scopes, orgs, created_at, revoked_at, expires_at as "expires_at: SqlTimestamp",
+                last_used_at as "last_used_at: SqlTimestamp", is_key_in_force(revoked_at, expires_at) as "is_in_force!"
+            from api_keys
+            order by id"#
         )
         .all(&mut tx)
         .await?;
@@ -122,6 +143,9 @@ impl Store {
                     caller: Caller { name: row.name, scopes: scopes(&row.scopes)?, reach: row.orgs.into() },
                     created_at: row.created_at.to_jiff(),
                     revoked_at: row.revoked_at.map(SqlTimestamp::to_jiff),
+                    expires_at: row.expires_at.map(SqlTimestamp::to_jiff),
+                    last_used_at: row.last_used_at.map(SqlTimestamp::to_jiff),
+                    is_in_force: row.is_in_force,
                 })
             })
             .collect()
@@ -146,14 +170,16 @@ impl Store {
 pub(in crate::store) async fn is_in_force(tx: &mut Tx, id: Uuid) -> Result<bool, StoreError> {
     sqlx::query_scalar!(
         r#"-- is_key_in_force
-        select exists (select from api_keys where id = $1 and revoked_at is null) as "is_in_force!""#,
+        select exists (
+            select from api_keys where id = $1 and is_key_in_force(revoked_at, expires_at)
+        ) as "is_in_force!""#,
         id
     )
     .one(tx)
     .await
 }
 
-/// Refuses what is asked with a key that was revoked meanwhile: what is under way may have waited for its body, or for a lock.
+/// Refuses what is asked with a key that was revoked or has expired meanwhile: what is under way may have waited for its body, or for a lock.
 pub(in crate::store) async fn ensure_in_force(tx: &mut Tx, id: Uuid) -> Result<(), StoreError> {
     if is_in_force(tx, id).await? { Ok(()) } else { Err(StoreError::Revoked) }
 }

@@ -6,6 +6,7 @@ mod conflicts;
 pub mod controls;
 pub mod enroll;
 pub mod hurdle;
+mod known;
 pub mod limiter;
 pub(super) mod lock;
 pub mod pace;

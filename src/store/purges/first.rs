@@ -76,7 +76,7 @@ pub(super) async fn insert(tx: &mut Tx, drafts: &[&Draft]) -> Result<HashMap<Uui
                         $8::text[], $9::bigint[], $10::bigint[], $11::uuid[], $12::uuid[], $13::jsonb[])
                  as n (id, org, reason, reference, labels, dry_run, requested_by, request_id, duplicates, total, key_id,
                        event_id, payload)
-            join api_keys k on k.id = n.key_id and k.revoked_at is null
+            join api_keys k on k.id = n.key_id and is_key_in_force(k.revoked_at, k.expires_at)
             cross join clock
         ), purge as (
             insert into purges (id, org, state, reason, reference, labels, dry_run, requested_by, request_id, created_at,

@@ -3,7 +3,7 @@
 mod browser;
 mod journeys;
 mod looks;
-mod plain;
+pub mod plain;
 mod safety;
 
 use genesys_purge::sandbox::{JobDuration, Kind, Shares};

@@ -12,45 +12,6 @@ use super::home::Home;
 use crate::support::receiver::Receiver;
 
 #[tokio::test]
-async fn keys_are_made_listed_and_revoked_beside_a_running_service() {
-    let home = Home::with_jobs_of(50).await;
-    let serving = home.serve().await;
-    let made = home
-        .say(&["keys", "create", "--name", "crm", "--scope", "purges:read", "--scope", "holds:write"])
-        .await;
-    let key = made.lines().last().unwrap();
-    assert!(key.starts_with("gpk_") && key.len() == 47, "alone on the last line: {made:?}");
-    assert_eq!(made.matches("gpk_").count(), 1, "{made:?}");
-    let limited =
-        home.say(&["keys", "create", "--name", "eu", "--scope", "purges:read", "--org", "eu"]).await;
-    assert_eq!(serving.get(key, "/holds").await["items"], json!([]));
-    let refused = serving.request(key, Method::POST, "/purges").send().await.unwrap();
-    assert_eq!(refused.status(), 403, "it has the scopes that it was made with, and no others");
-
-    let listed = home.say(&["keys", "list"]).await;
-    let rows: Vec<&str> = listed.lines().collect();
-    assert_eq!(rows.len(), 2, "{listed}");
-    assert!(
-        rows[0].contains(&key[..10]) && rows[0].contains("crm") && rows[0].contains("every org"),
-        "{listed}"
-    );
-    assert!(rows[0].contains("purges:read,holds:write") && rows[0].ends_with("in force"), "{listed}");
-    assert!(rows[1].contains(&limited[..10]) && rows[1].contains("  eu  made "), "{listed}");
-    assert!(!listed.contains(key), "a key is told once");
-
-    let id = rows[0].split_whitespace().next().unwrap();
-    assert_eq!(home.say(&["keys", "revoke", id]).await, "revoked\n");
-    assert_eq!(serving.request(key, Method::GET, "/holds").send().await.unwrap().status(), 401);
-    assert!(home.say(&["keys", "list"]).await.lines().next().unwrap().contains("  revoked "));
-    for unknown in [id, "1b4e28ba-2fa1-4d2b-883f-0016d3cca427"] {
-        let again = home.run(&["keys", "revoke", unknown]).await;
-        assert_eq!(again.status.code(), Some(1));
-        assert!(String::from_utf8(again.stderr).unwrap().contains(unknown));
-    }
-    assert_eq!(serving.end(Signal::SIGTERM).await, Some(0));
-}
-
-#[tokio::test]
 async fn without_a_running_service_the_commands_start_the_database_for_themselves() {
     let mut home = Home::with_jobs_of(50).await;
     let migrations = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap().count();
@@ -83,6 +44,7 @@ async fn without_a_running_service_the_commands_start_the_database_for_themselve
 #[tokio::test]
 async fn another_webhook_secret_is_used_at_once_beside_a_running_service_and_both_sign() {
     let mut home = Home::with_jobs_of(50).await;
+    home.say(&["migrate"]).await;
     let before = home.say(&["webhooks", "secret"]).await;
     home.until_no_database_runs().await;
     let receiver = Receiver::with_secret(before.trim()).await;

@@ -174,7 +174,7 @@ async fn what_makes_no_sense_or_is_wrong_on_this_side_is_told_before_anything_is
         (&["submit", path(&csv), "--idempotency-key", "a b"], "1 to 255"),
         (&["submit", path(&csv), "--give-up-after", "soon"], "expected a time"),
         (&["submit", path(&odd)], "--format"),
-        (&["submit", path(&json), "--reason", "r"], "put reason into the body"),
+        (&["submit", path(&json), "--reason", "r"], "put reason in the body"),
         (&["watch", "x"], "invalid value"),
     ];
     for (arguments, told) in usage {

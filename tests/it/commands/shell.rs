@@ -57,7 +57,12 @@ impl Shell {
 
     /// A command of `webhooks`.
     pub async fn webhooks(&self, arguments: &[&str]) -> Said {
-        let output = timeout(LONG, self.command_of("webhooks", arguments).output()).await;
+        self.any(&[&["webhooks"], arguments].concat()).await
+    }
+
+    /// Any command, without input.
+    pub async fn any(&self, arguments: &[&str]) -> Said {
+        let output = timeout(LONG, self.command_of(arguments[0], &arguments[1..]).output()).await;
         self.said(&output.expect("it ends").unwrap())
     }
 

@@ -26,7 +26,7 @@ async fn what_was_given_up_is_found_and_sent_again() {
     said.assert(0, &[]);
     assert_eq!(said.out.lines().count(), 4, "{said:?}");
     for line in said.out.lines() {
-        assert!(line.contains("  dead        1  purge_") && line.contains("  default  "), "{line}");
+        assert!(line.contains("  dead  1  purge_") && line.contains("  default  "), "{line}");
         assert!(line.ends_with("  the receiver answered 410: it is gone"), "{line}");
     }
     let id = said.out.split("  ").next().unwrap();

@@ -104,6 +104,7 @@ const WITHOUT: &[(&str, &[&str])] = &[
             "jobs_of",
             "jobs_underway",
             "list_deliveries",
+            "known_orgs",
             "list_keys",
             "list_purges",
             "look_at_ground",
@@ -136,6 +137,7 @@ const WITHOUT: &[(&str, &[&str])] = &[
         "of a start or a command: it is done again by the next",
         &[
             "create_key",
+            "create_named_key",
             "enroll_org",
             "keep_secret",
             "know_org",
@@ -165,6 +167,7 @@ const WITHOUT: &[(&str, &[&str])] = &[
             "pause_purge",
             "postpone_job",
             "unblock_org",
+            "write_key_uses",
         ],
     ),
     ("whoever asked looks whether it was done", &["change_endpoint", "create_endpoint"]),

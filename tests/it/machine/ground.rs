@@ -52,7 +52,7 @@ impl Ground {
         let key = format_key(&World::machine().random_bytes());
         let caller = Caller { name: "walker".to_owned(), scopes: Scope::ALL.to_vec(), reach: Reach::all() };
         store.create_key(&key, &caller).await.unwrap();
-        let (key_id, _) = store.find_caller(&key, Urgency::Ordinary).await.unwrap().unwrap();
+        let (key_id, _) = store.find_caller(&key, Urgency::Ordinary).await.unwrap().in_force().unwrap();
         let by = By { key_id, name: "walker", request_id: "walk", reason: None };
         let mut connection = database.connect().await;
         let tables: String = sqlx::query_scalar(

@@ -74,7 +74,8 @@ impl Lane {
         let org = OrgTerms { slots: 100_000, ..org_terms(&name, &settings.orgs["default"]) };
         let (engine, steering) = (test.store().await, test.store().await);
         engine.enroll_org(&name, &policy(settings), Enroller::Worker).await.unwrap();
-        let (key_id, _) = steering.find_caller(&test.key, Urgency::Ordinary).await.unwrap().unwrap();
+        let (key_id, _) =
+            steering.find_caller(&test.key, Urgency::Ordinary).await.unwrap().in_force().unwrap();
         let by = By { key_id, name: "racer", request_id: "race", reason: None };
         let (connection, wait_us) = (test.database.connect().await, 0);
         Self { rival, org, terms: engine_terms(settings), engine, steering, by, connection, wait_us }

@@ -108,7 +108,7 @@ async fn a_cancel_before_anything_was_taken_up_ends_the_retry() {
     assert_eq!(test.finished(purge).await["state"], "failed");
     test.stop_service().await;
     let store = test.store().await;
-    let (key_id, _) = store.find_caller(&test.key, Urgency::Ordinary).await.unwrap().unwrap();
+    let (key_id, _) = store.find_caller(&test.key, Urgency::Ordinary).await.unwrap().in_force().unwrap();
     let by = By { key_id, name: "tester", request_id: "r", reason: None };
     for act in [Act::Retry, Act::Cancel] {
         let steered = store.steer_purge(&Reach::all(), purge, act, by).await.unwrap();

@@ -1,15 +1,20 @@
 //! `webhooks`: what receivers check signatures with, and one to try things out; what became of webhooks, and sending them again.
 
+mod deliveries;
+mod endpoints;
+mod inbox;
 mod listen;
 
 use std::process::ExitCode;
 
+use super::caller::{EXIT_CODES, One, ended};
 use super::output;
-use super::purge::{ListArgs, RedeliverArgs, list_webhooks, redeliver_webhooks};
 use super::setting::Setting;
 use crate::app::retention_secret;
 use crate::store::secrets::RETENTION_SECRET;
 use crate::webhooks::new_secret;
+
+pub(super) use inbox::{Arrived, Inbox};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Action {
@@ -20,10 +25,18 @@ pub(super) enum Action {
     RotateSecret,
     /// Run a receiver on this machine that verifies and prints what arrives, for trying things out.
     Listen(listen::Args),
-    /// List webhooks, newest first, one per line, as a caller of a running service.
-    List(ListArgs),
+    /// List webhooks, newest first, as a caller of a running service.
+    #[command(after_help = EXIT_CODES)]
+    List(deliveries::ListArgs),
+    /// Show a webhook: what it sends, and what became of each attempt.
+    #[command(after_help = EXIT_CODES)]
+    Show(One<deliveries::Which>),
     /// Redeliver a webhook, or all that were given up since a time, as a caller of a running service.
-    Redeliver(RedeliverArgs),
+    #[command(after_help = EXIT_CODES)]
+    Redeliver(deliveries::RedeliverArgs),
+    /// The receivers that are told, as a caller of a running service.
+    #[command(subcommand)]
+    Endpoints(endpoints::Action),
 }
 
 pub(super) async fn run(setting: &Setting, action: Action) -> anyhow::Result<ExitCode> {
@@ -31,8 +44,10 @@ pub(super) async fn run(setting: &Setting, action: Action) -> anyhow::Result<Exi
         Action::Secret => secret(setting).await,
         Action::RotateSecret => rotate_secret(setting).await,
         Action::Listen(args) => listen::run(setting, args, async || own_secret(setting).await).await,
-        Action::List(args) => list_webhooks(setting, &args).await,
-        Action::Redeliver(args) => redeliver_webhooks(setting, &args).await,
+        Action::List(args) => ended(deliveries::list(setting, &args).await),
+        Action::Show(args) => ended(deliveries::show(setting, &args).await),
+        Action::Redeliver(args) => ended(deliveries::redeliver(setting, &args).await),
+        Action::Endpoints(action) => ended(endpoints::run(setting, action).await),
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::{Context as _, ensure};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect, retry};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -25,13 +26,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a short answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// No answer to these calls is longer.
-const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
+const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 /// Nobody asks a person to wait for longer before the next try.
 const LONGEST_WAIT: Duration = Duration::from_mins(2);
 const LARGEST_KEY_FILE: u64 = 64 * 1024;
 
 /// A service and the key to it.
-pub(super) struct Service {
+pub(in crate::cli) struct Service {
     client: Client,
     /// Without a slash at its end.
     url: String,
@@ -41,7 +42,7 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn new(setting: &Setting, connection: &Connection) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn new(setting: &Setting, connection: &Connection) -> anyhow::Result<Self> {
         let url = match &connection.url {
             Some(url) => checked(url).with_context(|| format!("--url {}", without_user(url)))?,
             None => match setting.environment.service_url()? {
@@ -70,30 +71,68 @@ impl Service {
     }
 
     /// The command that watches a purge there.
-    pub(super) fn watch_command(&self, id: Uuid) -> String {
+    pub(in crate::cli) fn watch_command(&self, id: Uuid) -> String {
         format!("genesys-purge purge watch {id}{}", self.options)
     }
 
     /// The address of a path, for a person.
-    pub(super) fn address(&self, path: &str) -> String {
+    pub(in crate::cli) fn address(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
 
     /// A request with the key.
-    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(in crate::cli) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client
             .request(method, self.address(path))
             .header(ACCEPT, "application/json")
             .bearer_auth(self.key.expose_secret())
     }
 
-    pub(super) async fn purge(&self, id: Uuid) -> Result<Value, Trouble> {
-        let request = self.request(Method::GET, &format!("/purges/{id}")).timeout(ANSWER_TIMEOUT);
+    pub(in crate::cli) async fn purge(&self, id: Uuid) -> Result<Value, Trouble> {
+        self.get(&format!("/purges/{id}"), &[]).await
+    }
+
+    pub(in crate::cli) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Trouble> {
+        let request = self.request(Method::GET, path).query(query).timeout(ANSWER_TIMEOUT);
         read(request.send().await).await
     }
 
+    /// An act, with a body where it takes one.
+    pub(in crate::cli) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Trouble> {
+        let request = self.request(method, path).timeout(ANSWER_TIMEOUT);
+        let request = body.into_iter().fold(request, RequestBuilder::json);
+        read(request.send().await).await
+    }
+
+    pub(in crate::cli) async fn post(&self, path: &str, body: Option<&Value>) -> Result<Value, Trouble> {
+        self.send(Method::POST, path, body).await
+    }
+
+    /// An answer of any length, in this media type.
+    pub(in crate::cli) async fn download(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        media_type: &str,
+    ) -> Result<Response, Trouble> {
+        let request = self.client.get(self.address(path)).query(query).header(ACCEPT, media_type);
+        let sent = request.bearer_auth(self.key.expose_secret()).send().await;
+        match sent {
+            Ok(response) if response.status().is_success() => Ok(response),
+            sent => match read(sent).await {
+                Err(trouble) => Err(trouble),
+                Ok(_) => Err(Trouble::Lost("the answer is not what it was".to_owned())),
+            },
+        }
+    }
+
     /// The stream of a purge, from where it stands now; none where the service, or what is before it, has none.
-    pub(super) async fn stream(&self, id: Uuid) -> Option<Response> {
+    pub(in crate::cli) async fn stream(&self, id: Uuid) -> Option<Response> {
         let request = self.client.get(self.address(&format!("/purges/{id}/events")));
         let request = request.header(ACCEPT, EVENT_STREAM).bearer_auth(self.key.expose_secret());
         let response = timeout(CONNECT_TIMEOUT, request.send()).await.ok()?.ok()?;
@@ -104,10 +143,13 @@ impl Service {
 }
 
 /// What an answer means.
-pub(super) async fn read(sent: Result<Response, reqwest::Error>) -> Result<Value, Trouble> {
+pub(in crate::cli) async fn read(sent: Result<Response, reqwest::Error>) -> Result<Value, Trouble> {
     let mut response = sent.map_err(no_answer)?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = whole(&mut response).await?;
+    if response.status() == StatusCode::NO_CONTENT {
+        return Ok(Value::Null);
+    }
     if response.status().is_success() {
         let not_json = |error| {
             let error = anyhow::Error::new(error);
@@ -123,6 +165,14 @@ pub(super) async fn read(sent: Result<Response, reqwest::Error>) -> Result<Value
     })
 }
 
+/// What these commands read of an answer.
+pub(in crate::cli) fn understood<T: for<'de> Deserialize<'de>>(answer: &Value) -> Result<T, Trouble> {
+    T::deserialize(answer).map_err(|error| {
+        let why = format!("the answer is not understood ({error}); is the URL that of the service?");
+        Trouble::Unreadable(anyhow::anyhow!(why))
+    })
+}
+
 async fn whole(response: &mut Response) -> Result<Vec<u8>, Trouble> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
@@ -135,7 +185,7 @@ async fn whole(response: &mut Response) -> Result<Vec<u8>, Trouble> {
     Ok(body)
 }
 
-fn no_answer(error: reqwest::Error) -> Trouble {
+pub(in crate::cli) fn no_answer(error: reqwest::Error) -> Trouble {
     let (is_connect, is_timeout) = (error.is_connect(), error.is_timeout());
     let at = error.url().map(place).unwrap_or_default();
     // The causes in between say that a request could not be sent, which is known.

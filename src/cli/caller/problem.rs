@@ -12,7 +12,7 @@ const EXCERPT: usize = 200;
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(in crate::cli) enum Trouble {
     /// Something on this side: a file, a key, an address.
     Ours(anyhow::Error),
     /// The service said no.
@@ -31,9 +31,9 @@ pub(super) enum Trouble {
 
 /// An answer that is no success.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) code: Option<String>,
+pub(in crate::cli) struct Refusal {
+    pub(in crate::cli) status: u16,
+    pub(in crate::cli) code: Option<String>,
     detail: String,
     errors: Vec<FieldError>,
     request_id: Option<String>,
@@ -63,12 +63,12 @@ impl From<anyhow::Error> for Trouble {
 
 impl Trouble {
     /// Whether the same request may do better in a moment.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(in crate::cli) fn may_pass(&self) -> bool {
         matches!(self, Self::NotNow(..) | Self::Unreachable(_) | Self::Cut(_) | Self::Lost(_))
     }
 
     /// How long the service asks to wait.
-    pub(super) fn wait(&self) -> Option<Duration> {
+    pub(in crate::cli) fn wait(&self) -> Option<Duration> {
         match self {
             Self::NotNow(_, wait) => *wait,
             _ => None,
@@ -77,7 +77,7 @@ impl Trouble {
 
     /// The request may have reached the service, which may have done what was asked: an error of a service or of
     /// something before it does not say at which point it came.
-    pub(super) fn may_be_done(&self) -> bool {
+    pub(in crate::cli) fn may_be_done(&self) -> bool {
         match self {
             Self::Lost(_) | Self::Unreadable(_) => true,
             Self::Refused(refusal) | Self::NotNow(refusal, _) => refusal.status >= 500,
@@ -86,7 +86,7 @@ impl Trouble {
     }
 
     /// What a person reads.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(in crate::cli) fn lines(&self) -> Vec<String> {
         match self {
             Self::Ours(error) | Self::Unreadable(error) => vec![format!("error: {}", said_once(error))],
             Self::Refused(refusal) => refusal.lines("refused"),
@@ -98,7 +98,7 @@ impl Trouble {
     }
 
     /// How the command ends.
-    pub(super) fn exit_code(&self) -> ExitCode {
+    pub(in crate::cli) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Ours(_) | Self::Unreadable(_) => 1,
             Self::Refused(refusal) if refusal.status < 500 => 5,
@@ -109,7 +109,7 @@ impl Trouble {
 
 impl Refusal {
     /// Reads an answer; `request_id` is that of its header.
-    pub(super) fn read(status: u16, body: &[u8], request_id: Option<&str>) -> Self {
+    pub(in crate::cli) fn read(status: u16, body: &[u8], request_id: Option<&str>) -> Self {
         let document: Option<Document> = serde_json::from_slice(body).ok();
         let document = document.filter(|document| document.detail.is_some());
         let Some(document) = document else {
@@ -150,7 +150,7 @@ impl Refusal {
 }
 
 /// One line, whatever came: it goes to a terminal.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::cli) fn plain(text: &str) -> String {
     text.split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
