@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::caller::{
-    Connection, Consent, DECLINED, EXIT_CODES, Fields, Format, ListArgs, One, Service, Trouble, ended,
+    Connection, Consent, DECLINED, EXIT_CODES, Fields, Format, ListArgs, One, Service, Trouble, Why, ended,
     in_file, kept, moment, print, print_list, text, width,
 };
 use super::output;
@@ -60,6 +60,8 @@ pub(super) struct AddArgs {
     /// In which org. Left out: in every org that the key reaches.
     #[arg(long)]
     org: Option<String>,
+    #[command(flatten)]
+    why: Why,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -71,6 +73,8 @@ pub(super) struct AddArgs {
 pub(super) struct ReleaseArgs {
     #[command(flatten)]
     one: One<Which>,
+    #[command(flatten)]
+    why: Why,
     #[command(flatten)]
     consent: Consent,
 }
@@ -95,6 +99,7 @@ async fn add(setting: &Setting, args: AddArgs) -> Result<ExitCode, Trouble> {
     };
     let order = json!({
         "matter": args.matter, "conversationIds": ids, "externalId": args.external_id, "org": args.org,
+        "reason": args.why.reason,
     });
     let answer = service.post("/holds", Some(&order)).await?;
     print(&answer, args.json, |answer| format!("{}\n", text(answer, "/id")))?;
@@ -156,6 +161,7 @@ async fn show(setting: &Setting, args: &One<Which>) -> Result<ExitCode, Trouble>
         fields.add("state", if hold["active"] == true { "active" } else { "released" });
         for (name, place) in [
             ("matter", "/matter"),
+            ("reason", "/reason"),
             ("external id", "/externalId"),
             ("conversations", "/conversations"),
             ("orgs", "/orgs"),
@@ -166,6 +172,7 @@ async fn show(setting: &Setting, args: &One<Which>) -> Result<ExitCode, Trouble>
         fields.add("created", moment(hold, "/createdAt"));
         fields.add("released", moment(hold, "/releasedAt"));
         fields.add("released by", text(hold, "/releasedBy"));
+        fields.add("release reason", text(hold, "/releaseReason"));
         let late = too_late(hold).join("\n");
         fields.rendered(width()) + &late + if late.is_empty() { "" } else { "\n" }
     })?;
@@ -173,7 +180,7 @@ async fn show(setting: &Setting, args: &One<Which>) -> Result<ExitCode, Trouble>
 }
 
 async fn release(setting: &Setting, args: &ReleaseArgs) -> Result<ExitCode, Trouble> {
-    let ReleaseArgs { one, consent } = args;
+    let ReleaseArgs { one, why, consent } = args;
     let service = Service::new(setting, &one.connection)?;
     let path = format!("/holds/{}", one.which.id);
     if consent.is_to_be_asked(false) {
@@ -187,7 +194,7 @@ async fn release(setting: &Setting, args: &ReleaseArgs) -> Result<ExitCode, Trou
             return Ok(ExitCode::from(DECLINED));
         }
     }
-    let answer = service.post(&format!("{path}/release"), None).await?;
+    let answer = service.post(&format!("{path}/release"), why.body().as_ref()).await?;
     print(&answer, one.json, |_| "released\n".to_owned())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -20,10 +20,10 @@ pub(super) enum Action {
     Show(One<Which>),
     /// Stop an org: nothing more is submitted until it is resumed.
     #[command(after_help = EXIT_CODES)]
-    Stop(StopArgs),
+    Stop(SteerArgs),
     /// Let a stopped org go on.
     #[command(after_help = EXIT_CODES)]
-    Resume(One<Which>),
+    Resume(SteerArgs),
 }
 
 /// An org.
@@ -34,7 +34,7 @@ pub(super) struct Which {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct StopArgs {
+pub(super) struct SteerArgs {
     #[command(flatten)]
     one: One<Which>,
     #[command(flatten)]
@@ -45,8 +45,8 @@ pub(super) async fn run(setting: &Setting, action: Action) -> anyhow::Result<Exi
     ended(match action {
         Action::List(args) => list(setting, &args).await,
         Action::Show(args) => show(setting, &args).await,
-        Action::Stop(StopArgs { one, why }) => steer(setting, &one, "stop", why.body().as_ref()).await,
-        Action::Resume(one) => steer(setting, &one, "resume", None).await,
+        Action::Stop(SteerArgs { one, why }) => steer(setting, &one, "stop", why.body().as_ref()).await,
+        Action::Resume(SteerArgs { one, why }) => steer(setting, &one, "resume", why.body().as_ref()).await,
     })
 }
 
@@ -66,6 +66,7 @@ fn state(org: &Value) -> String {
         return "stopped".to_owned();
     }
     match text(org, "/blocked/code").as_str() {
+        "-" if !org["paused"].is_null() => "paused".to_owned(),
         "-" => "ok".to_owned(),
         code => format!("blocked:{code}"),
     }

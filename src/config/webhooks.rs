@@ -45,6 +45,7 @@ pub struct WebhookSettings {
     #[serde(deserialize_with = "networks::networks")]
     pub allowed_networks: Vec<IpNet>,
     /// Receivers named by callers may be in those networks alone.
+    #[serde(deserialize_with = "values::yes_no")]
     pub only_allowed_networks: bool,
     /// Ports that receivers named by callers may listen on.
     #[serde(deserialize_with = "networks::ports")]

@@ -308,11 +308,10 @@ fn no_reason_shows_the_url() {
 
 #[test]
 fn where_only_the_networks_are_allowed_nobody_else_is() {
-    let rules = allowing(&["127.0.0.0/8", "::1/128"]).only_networks(true);
+    let rules = allowing(&["127.0.0.0/8"]).only_networks(true);
     for (address, is_allowed) in [
         ("127.0.0.1", true),
         ("127.255.0.1", true),
-        ("::1", true),
         ("93.184.216.34", false),
         ("2606:2800:220:1::1", false),
         ("10.0.0.1", false),

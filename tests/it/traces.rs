@@ -160,7 +160,7 @@ async fn one_trace_follows_a_purge_over_two_processes_from_the_request_to_the_we
         })
     };
     assert!(
-        call("facts", "validate") && call("submit", "submit") && call("facts", "look"),
+        call("details", "validate") && call("submit", "submit") && call("details", "look"),
         "{}",
         told(&spans)
     );

@@ -69,7 +69,7 @@ pub(super) struct One<T: clap::FromArgMatches + clap::Args> {
 pub(super) struct Why {
     /// Why, for the record.
     #[arg(long)]
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
 }
 
 impl Why {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::Which;
 use super::display::Purge;
-use crate::cli::caller::{Consent, DECLINED, One, Service, Trouble, moment, print, text};
+use crate::cli::caller::{Consent, DECLINED, One, Service, Trouble, Why, moment, print, text};
 use crate::cli::output;
 use crate::cli::setting::Setting;
 
@@ -29,23 +29,31 @@ impl Act {
 }
 
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct RetryArgs {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     one: One<Which>,
+    #[command(flatten)]
+    why: Why,
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct RetryArgs {
+    #[command(flatten)]
+    of: Args,
     #[command(flatten)]
     consent: Consent,
 }
 
-pub(super) async fn run(setting: &Setting, args: &One<Which>, act: Act) -> Result<ExitCode, Trouble> {
-    done(&Service::new(setting, &args.connection)?, args, act).await
+pub(super) async fn run(setting: &Setting, args: &Args, act: Act) -> Result<ExitCode, Trouble> {
+    done(&Service::new(setting, &args.one.connection)?, args, act).await
 }
 
 /// Asks first: what failed is deleted after all.
 pub(super) async fn retry(setting: &Setting, args: &RetryArgs) -> Result<ExitCode, Trouble> {
-    let RetryArgs { one, consent } = args;
-    let service = Service::new(setting, &one.connection)?;
+    let RetryArgs { of, consent } = args;
+    let service = Service::new(setting, &of.one.connection)?;
     if consent.is_to_be_asked(false) {
-        let answer = service.purge(one.which.id).await?;
+        let answer = service.purge(of.one.which.id).await?;
         let purge = Purge::read(&answer)?;
         let question = [
             format!("Delete the {} conversations of org {}", purge.count("failed"), text(&answer, "/org")),
@@ -55,12 +63,14 @@ pub(super) async fn retry(setting: &Setting, args: &RetryArgs) -> Result<ExitCod
             return Ok(ExitCode::from(DECLINED));
         }
     }
-    done(&service, one, Act::Retry).await
+    done(&service, of, Act::Retry).await
 }
 
-async fn done(service: &Service, args: &One<Which>, act: Act) -> Result<ExitCode, Trouble> {
-    let answer = service.post(&format!("/purges/{}/{}", args.which.id, act.word()), None).await?;
-    print(&answer, args.json, |answer| format!("{}\n", text(answer, "/state")))?;
+async fn done(service: &Service, args: &Args, act: Act) -> Result<ExitCode, Trouble> {
+    let Args { one, why } = args;
+    let path = format!("/purges/{}/{}", one.which.id, act.word());
+    let answer = service.post(&path, why.body().as_ref()).await?;
+    print(&answer, one.json, |answer| format!("{}\n", text(answer, "/state")))?;
     let quiet_at = moment(&answer, "/quietAt");
     if quiet_at != "-" {
         output::note(format_args!("No call that deletes some of it leaves after {quiet_at}."));

@@ -42,13 +42,13 @@ pub(super) enum Action {
     Show(One<Which>),
     /// Cancel a purge: what was not submitted stays. This can't be taken back.
     #[command(after_help = EXIT_CODES)]
-    Cancel(One<Which>),
+    Cancel(act::Args),
     /// Pause a purge: nothing more of it is submitted until it is resumed.
     #[command(after_help = EXIT_CODES)]
-    Pause(One<Which>),
+    Pause(act::Args),
     /// Let a paused purge go on.
     #[command(after_help = EXIT_CODES)]
-    Resume(One<Which>),
+    Resume(act::Args),
     /// Take up again what failed of a purge; on a terminal it asks first.
     #[command(after_help = EXIT_CODES)]
     Retry(act::RetryArgs),

@@ -112,11 +112,11 @@ impl Store {
         };
         let intended = match waiting.standing {
             None => {
-                let intending = self.intend_job(tx, org, terms, &locked, waiting, began);
+                let intending = Box::pin(self.intend_job(tx, org, terms, &locked, waiting, began));
                 self.caught("intend", &org.name, intending).await
             }
             Some(standing) => {
-                let making = self.make_piece(tx, org, waiting.job, standing);
+                let making = Box::pin(self.make_piece(tx, org, waiting.job, standing));
                 self.caught("intend", &org.name, making).await.map(|()| Intended::Changed)
             }
         };

@@ -60,6 +60,7 @@ const last = events.items.find((event) => event.type === "purge_completed");
 const told = last?.payload as Told | undefined;
 expect(told?.purgeId === accepted.id && told.counts.purged === ids.length, events);
 const listed = must(await client.GET("/purges", { params: { query: { reference: "TYPESCRIPT-1" } } }));
+if (typeof listed === "string") throw new Error("CSV, which was not asked for");
 expect(listed.items.length === 1 && listed.items[0]?.id === accepted.id, listed);
 
 const refused = await client.GET("/purges/{id}", { params: { path: { id: unknown } } });

@@ -18,7 +18,7 @@ async fn purges(test: &TestService) -> i64 {
 }
 
 fn csv(ids: &[Uuid]) -> String {
-    let rows: String = ids.iter().map(|id| format!("{id},x\n")).collect();
+    let rows = ids.iter().fold(String::new(), |rows, id| rows + &format!("{id},x\n"));
     format!("conversationId,name\n{rows}")
 }
 

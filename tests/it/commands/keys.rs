@@ -63,7 +63,7 @@ async fn keys(test: &TestService, arguments: &[&str]) -> String {
 async fn any_keys(test: &TestService, arguments: &[&str]) -> Said {
     let shell = Shell::of(test);
     let variables = [
-        ("DATABASE_URL".to_owned(), test.database.url().to_owned()),
+        ("DATABASE_URL".to_owned(), test.database.url()),
         ("GENESYS_BASE_URL".to_owned(), test.sandbox.url.clone()),
         ("GENESYS_CLIENT_ID".to_owned(), "it".to_owned()),
         ("GENESYS_CLIENT_SECRET".to_owned(), "it".to_owned()),

@@ -86,6 +86,7 @@ impl Shell {
             [&output.stdout, &output.stderr].map(|bytes| String::from_utf8(bytes.clone()).unwrap());
         for text in [&out, &err] {
             assert!(!text.contains(&self.key), "the key is told: {text}");
+            let text = text.replace("\r\n", "\n");
             assert!(!text.contains('\u{1b}') && !text.contains('\r'), "no terminal: {text:?}");
         }
         Said { code: output.status.code(), out, err }

@@ -134,8 +134,10 @@ async fn holds_are_added_from_ids_and_files_listed_shown_and_released() {
     );
     let said = shell.any(&["holds", "show", &first]).await;
     assert!(said.code == Some(0) && said.out.contains("matter         M-1\n"), "{said:?}");
-    let said = shell.any(&["holds", "release", &first]).await;
+    let said = shell.any(&["holds", "release", &first, "--reason", "the matter is closed"]).await;
     assert_eq!((said.code, said.out.as_str()), (Some(0), "released\n"), "{said:?}");
+    let said = shell.any(&["holds", "show", &first]).await;
+    assert!(said.out.contains("release reason  the matter is closed\n"), "{said:?}");
     shell.any(&["holds", "release", &first]).await.assert(5, &["refused (409 already_released)"]);
     shell.file("bad.csv", "nothing\n");
     shell.any(&["holds", "add", "bad.csv", "--matter", "M"]).await.assert(1, &["bad.csv: "]);
@@ -164,7 +166,7 @@ async fn a_hold_that_came_too_late_for_some_names_them() {
 async fn an_org_is_listed_shown_stopped_with_a_reason_and_resumed() {
     let (test, shell) = waiting().await;
     let said = shell.any(&["org", "list"]).await;
-    assert!(said.code == Some(0) && said.out.starts_with("default  ok  "), "{said:?}");
+    assert!(said.code == Some(0) && said.out.starts_with("default  paused  "), "{said:?}");
     let said = shell.any(&["org", "stop", "default", "--reason", "an incident"]).await;
     assert_eq!((said.code, said.out.as_str()), (Some(0), "stopped\n"), "{said:?}");
     assert!(said.err.contains("leaves after 20"), "{said:?}");
@@ -174,8 +176,8 @@ async fn an_org_is_listed_shown_stopped_with_a_reason_and_resumed() {
         "{said:?}"
     );
     assert_eq!(test.get("/orgs/default").await["stopped"]["reason"], "an incident");
-    let said = shell.any(&["org", "resume", "default"]).await;
-    assert_eq!((said.code, said.out.as_str()), (Some(0), "ok\n"), "{said:?}");
+    let said = shell.any(&["org", "resume", "default", "--reason", "it is over"]).await;
+    assert_eq!((said.code, said.out.as_str()), (Some(0), "paused\n"), "{said:?}");
     assert_eq!(json_of(&shell.any(&["org", "show", "default", "--json"]).await)["name"], "default");
     shell.any(&["org", "stop", "a b/c?"]).await.assert(5, &["refused (404 not_found)"]);
 }

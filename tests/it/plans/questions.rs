@@ -3,6 +3,7 @@
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
+use uuid::Uuid;
 
 use super::assert_reads;
 use crate::support::postgres::TestDatabase;
@@ -83,7 +84,10 @@ async fn assert_pages_read_little(connection: &mut PgConnection) {
             let hold = format!("'{:0>32}'", "1f4");
             let page = format!("{hold}, '00000000-0000-0000-0000-000000000000', {reach}, 101");
             assert_reads(connection, "held_conversations", &page, 101.0).await;
-            let ids = "array(select conversation_id from hold_conversations where hold_id = '000000000000000000000000000001f4' limit 101)";
+            let some = "select array_agg(conversation_id)::text
+                        from (select conversation_id from hold_conversations where hold_id = $1 limit 101) named";
+            let named = sqlx::query_scalar::<_, String>(some).bind(Uuid::from_u128(0x1f4));
+            let ids = format!("'{}'", named.fetch_one(&mut *connection).await.unwrap());
             assert_reads(connection, "fate_of_held", &format!("{hold}, {ids}, {reach}"), 101.0 * 4.0).await;
         }
     }

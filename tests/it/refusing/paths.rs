@@ -132,7 +132,7 @@ async fn no_call_ignores_a_body_that_it_does_not_take() {
     let desk = Desk::open().await;
     let without = |call: &DocumentedCall| call.method == Method::POST && !call.takes_body;
     let calls: Vec<DocumentedCall> = calls().into_iter().filter(without).collect();
-    assert!(calls.len() >= 6);
+    assert!(!calls.is_empty());
     for DocumentedCall { method, path, .. } in calls {
         let request = || desk.test.request(method.clone(), &path);
         let problem =

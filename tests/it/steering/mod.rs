@@ -78,7 +78,7 @@ async fn an_act_that_the_state_does_not_allow_changes_nothing_and_says_when_it_i
     ] {
         let request = test.request(Method::POST, &format!("/purges/{purge}/{act}"));
         let problem = refused(request, 409, "wrong_state").await;
-        let expected = format!("the purge is completed; {act} is possible while it is {possible}");
+        let expected = format!("the purge is completed; {act} is only possible if it is {possible}");
         assert_eq!(problem["detail"], expected);
     }
     assert_eq!(test.get(&format!("/purges/{purge}")).await, done);

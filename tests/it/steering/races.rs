@@ -393,9 +393,7 @@ async fn steering_that_races_with_the_engine_is_quiet_when_it_says() {
         }
     }
     assert!(untouched > 5 && submitted > 5, "no race: {untouched} before, {submitted} after their submit");
-    for (purge, _) in &steered {
-        test.finished(*purge).await;
-    }
+    futures_util::future::join_all(steered.iter().map(|(purge, _)| test.finished(*purge))).await;
     test.assert_no_breach();
     assert_books(&test).await;
 }
