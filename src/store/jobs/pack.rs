@@ -37,13 +37,13 @@ pub enum Packed {
 
 /// What is drawn from.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum From {
+pub(super) enum Source {
     All,
     Purge(Uuid),
     Slice(SliceKey),
 }
 
-impl From {
+impl Source {
     fn is_of(self, purge: Uuid) -> bool {
         match self {
             Self::All => true,
@@ -62,13 +62,13 @@ impl From {
 impl Store {
     /// Packs one job, if a slot is free for it.
     pub async fn pack(&self, org: &OrgTerms) -> Result<Packed, StoreError> {
-        match self.pack_from(org, From::All).await {
+        match self.pack_from(org, Source::All).await {
             Err(error) if !error.is_outage() => Box::pin(self.pack_apart(org, error)).await,
             done => done,
         }
     }
 
-    pub(super) async fn pack_from(&self, org: &OrgTerms, from: From) -> Result<Packed, StoreError> {
+    pub(super) async fn pack_from(&self, org: &OrgTerms, from: Source) -> Result<Packed, StoreError> {
         let packing = Box::pin(self.retried(|| self.try_pack(org, from)));
         self.caught("pack", &org.name, packing).await
     }
@@ -80,7 +80,7 @@ impl Store {
         choose_slices(&mut tx, &candidates).await
     }
 
-    async fn try_pack(&self, org: &OrgTerms, from: From) -> Result<Packed, StoreError> {
+    async fn try_pack(&self, org: &OrgTerms, from: Source) -> Result<Packed, StoreError> {
         let mut tx = self.begin("pack").await?;
         let locked = lock::lock(&mut tx, &org.name).await?;
         if locked.is_shut || !has_free_slot(&mut tx, org).await? {

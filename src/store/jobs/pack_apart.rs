@@ -1,7 +1,7 @@
 //! Packs where packing failed: each purge by itself, and of one over which it fails each slice, until something can be packed.
 //! Then what is in the way of it is parked. As long as nothing can be packed, it is not the slices that are wrong.
 
-use super::pack::{From, Packed};
+use super::pack::{Packed, Source};
 use crate::domain::terms::OrgTerms;
 use crate::store::slices::SliceKey;
 use crate::store::{Store, StoreError};
@@ -31,13 +31,13 @@ impl Store {
         failing: &mut Vec<SliceKey>,
     ) -> Result<Option<Packed>, StoreError> {
         let Some(first) = slices.first() else { return Ok(None) };
-        match self.pack_from(org, From::Purge(first.purge)).await {
+        match self.pack_from(org, Source::Purge(first.purge)).await {
             Ok(Packed::Nothing) => return Ok(None),
             Err(error) if !error.is_outage() => {}
             done => return done.map(Some),
         }
         for &slice in slices {
-            match self.pack_from(org, From::Slice(slice)).await {
+            match self.pack_from(org, Source::Slice(slice)).await {
                 Ok(Packed::Nothing) => {}
                 Err(error) if !error.is_outage() => failing.push(slice),
                 done => return done.map(Some),

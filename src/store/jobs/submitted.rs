@@ -240,18 +240,25 @@ fn undo(
     error: &Value,
 ) -> Result<(), StoreError> {
     let reason = Reason { detail: answer(error), ..codes::NOT_SUBMITTED };
-    for (place, _) in carried {
-        patch.decide(*place, Outcome::Submitted, Outcome::Eligible, reason.clone())?;
-        uncarry(patch, parts, *place)?;
-    }
-    Ok(())
+    take_back(patch, parts, carried, Outcome::Eligible, &reason)
 }
 
-/// A recorded no: this job has not carried the conversation, though an earlier one may have.
-fn uncarry(patch: &mut Patch, parts: &Parts, place: Place) -> Result<(), StoreError> {
-    let was_carried =
-        parts.get(&place.slice).is_some_and(|part| part.carried_before.contains(&place.position));
-    if was_carried { Ok(()) } else { patch.mark(place, Marks::NONE, Marks::CARRIED) }
+/// A recorded no: this job has not carried these, though an earlier one may have.
+fn take_back(
+    patch: &mut Patch,
+    parts: &Parts,
+    carried: &[(Place, Uuid)],
+    to: Outcome,
+    reason: &Reason,
+) -> Result<(), StoreError> {
+    for &(place, _) in carried {
+        patch.decide(place, Outcome::Submitted, to, reason.clone())?;
+        let part = parts.get(&place.slice);
+        if !part.is_some_and(|part| part.carried_before.contains(&place.position)) {
+            patch.mark(place, Marks::NONE, Marks::CARRIED)?;
+        }
+    }
+    Ok(())
 }
 
 /// Upstream protects these: it refused the whole batch for their sake.
@@ -262,11 +269,7 @@ fn protect(
     error: &Value,
 ) -> Result<(), StoreError> {
     let reason = Reason { detail: answer(error), ..codes::UPSTREAM_CONFLICT };
-    for (place, _) in offending {
-        patch.decide(*place, Outcome::Submitted, Outcome::OnHold, reason.clone())?;
-        uncarry(patch, parts, *place)?;
-    }
-    Ok(())
+    take_back(patch, parts, offending, Outcome::OnHold, &reason)
 }
 
 /// They will never be purged here: each fails, and the job is over.
@@ -278,10 +281,7 @@ async fn fail(
     carried: &[(Place, Uuid)],
     (reason, error): (&Reason, &Value),
 ) -> Result<(), StoreError> {
-    for (place, _) in carried {
-        patch.decide(*place, Outcome::Submitted, Outcome::Failed, reason.clone())?;
-        uncarry(patch, parts, *place)?;
-    }
+    take_back(patch, parts, carried, Outcome::Failed, reason)?;
     reserve::release(tx, patch, org, job.id, parts, carried).await?;
     ending::finish(tx, job.id, JobResult::Rejected, Some(error)).await
 }
