@@ -41,18 +41,53 @@ async fn until_put_off(test: &TestService, times: u32, is_so: &str) {
     assert!(test.counted(step, "result=\"panicked\"").await >= u64::from(times));
 }
 
-#[tokio::test]
-async fn a_slice_over_which_questions_panic_is_alone_before_long_and_parked_at_last() {
-    let point = |ids: &[Uuid]| format!("record_answers:panic_over={}", ids[0]);
+/// A process that panics at this effect over the first id, and a purge of 502: of its two slices the first is poison. Other purges
+/// end, and so does what is not poison.
+async fn poisoned_slice(effect: &str) -> (TestService, Mortal, Vec<Uuid>, Uuid) {
     let setup = Setup::new().sandbox(|org| org.conversations = 700).role(genesys_purge::app::Role::Api);
-    let (mut test, mortal, ids) = doomed(setup, point).await;
-    // Of the first, its first slice alone is poison.
+    let (test, mortal, ids) = doomed(setup, |ids| format!("{effect}:panic_over={}", ids[0])).await;
     let purge = test.purge(&ids[..502]).await;
     let others = [test.purge(&ids[510..513]).await, test.purge(&ids[520..523]).await];
     for other in others {
         assert_eq!(test.endings_when_final(other).await, endings([("purged gone", 3)]));
     }
     test.purge_when(purge, |body| body["counts"]["purged"] == 2).await;
+    (test, mortal, ids, purge)
+}
+
+/// The same of jobs of two, each with a purge of its own: the first is poison, and the others end.
+async fn poisoned_job(effect: &str) -> (TestService, Mortal, Vec<Uuid>, Uuid) {
+    let setup = Setup::new().env("PURGE__ORGS__DEFAULT__MAX_BATCH", "2");
+    let (test, mortal, ids) = doomed(setup, |ids| format!("{effect}:panic_over={}", ids[0])).await;
+    let purges = [test.purge(&ids[..2]).await, test.purge(&ids[2..4]).await, test.purge(&ids[4..6]).await];
+    for purge in &purges[1..] {
+        assert_eq!(test.endings_when_final(*purge).await, endings([("purged gone", 2)]));
+    }
+    (test, mortal, ids, purges[0])
+}
+
+const READ_AGAIN: &str =
+    "update slices set read_again_at = clock_timestamp() where read_again_at is not null";
+
+/// A repaired process ends the purge of so many, and each of these ids was purged once.
+async fn ends_once_repaired(
+    test: &mut TestService,
+    mortal: Mortal,
+    (purge, number): (Uuid, usize),
+    purged: &[Uuid],
+) {
+    drop(mortal);
+    let _repaired = followed_by(test, None).await;
+    test.sql(READ_AGAIN).await;
+    test.probe_now().await;
+    assert_eq!(test.endings_when_final(purge).await, endings([("purged gone", number)]));
+    test.assert_purged_once(purged);
+    assert_books(test).await;
+}
+
+#[tokio::test]
+async fn a_slice_over_which_questions_panic_is_alone_before_long_and_parked_at_last() {
+    let (mut test, mortal, ids, purge) = poisoned_slice("record_answers").await;
     until_put_off(&test, 4, "slices where panics >= 4 and run_at > clock_timestamp() + interval '8 s'").await;
     test.assert_untouched(&ids[..500]);
     test.probe_now().await;
@@ -64,9 +99,8 @@ async fn a_slice_over_which_questions_panic_is_alone_before_long_and_parked_at_l
         .await;
 
     // Read again, it goes the same way, and is parked again the next time.
-    let read_again = "update slices set read_again_at = clock_timestamp() where read_again_at is not null";
     let parked = format!("select count(*) from events where purge_id = '{purge}' and type = 'slice_parked'");
-    test.sql(read_again).await;
+    test.sql(READ_AGAIN).await;
     test.probe_now().await;
     test.wait_until("it is parked again", async || test.number(&parked).await == 2).await;
     assert_eq!(
@@ -74,27 +108,15 @@ async fn a_slice_over_which_questions_panic_is_alone_before_long_and_parked_at_l
         1
     );
 
-    drop(mortal);
-    let _repaired = followed_by(&mut test, None).await;
-    test.sql(read_again).await;
-    test.probe_now().await;
-    assert_eq!(test.endings_when_final(purge).await, endings([("purged gone", 502)]));
+    ends_once_repaired(&mut test, mortal, (purge, 502), &ids[..502]).await;
     assert_eq!(test.number("select count(*) from slices where panics > 0").await, 0);
-    test.assert_purged_once(&ids[..502]);
-    assert_books(&test).await;
 }
 
 #[tokio::test]
 async fn a_job_over_which_looks_panic_is_alone_and_waits_longer_each_time() {
-    let point = |ids: &[Uuid]| format!("record_look:panic_over={}", ids[0]);
-    let setup = Setup::new().env("PURGE__ORGS__DEFAULT__MAX_BATCH", "2");
-    let (mut test, mortal, ids) = doomed(setup, point).await;
-    let purges = [test.purge(&ids[..2]).await, test.purge(&ids[2..4]).await, test.purge(&ids[4..6]).await];
-    for purge in &purges[1..] {
-        assert_eq!(test.endings_when_final(*purge).await, endings([("purged gone", 2)]));
-    }
+    let (mut test, mortal, ids, purge) = poisoned_job("record_look").await;
     until_put_off(&test, 4, "jobs where blind >= 4 and run_at > clock_timestamp() + interval '8 s'").await;
-    let job: Value = test.jobs(purges[0]).await[0].clone();
+    let job: Value = test.jobs(purge).await[0].clone();
     let message = "this service failed on it; see its log";
     assert_eq!(
         (&job["state"], &job["lastError"]["message"]),
@@ -103,12 +125,7 @@ async fn a_job_over_which_looks_panic_is_alone_and_waits_longer_each_time() {
     );
     assert_eq!(test.log(Call::Submit).len(), 3);
 
-    drop(mortal);
-    let _repaired = followed_by(&mut test, None).await;
-    test.probe_now().await;
-    assert_eq!(test.endings_when_final(purges[0]).await, endings([("purged gone", 2)]));
-    test.assert_purged_once(&ids[..6]);
-    assert_books(&test).await;
+    ends_once_repaired(&mut test, mortal, (purge, 2), &ids[..6]).await;
 }
 
 #[tokio::test]
@@ -138,46 +155,21 @@ async fn what_panics_before_an_intent_holds_up_nothing_that_comes_after_it() {
 
 #[tokio::test]
 async fn a_slice_over_which_packing_panics_is_parked_once_others_are_packed() {
-    let point = |ids: &[Uuid]| format!("pack:panic_over={}", ids[0]);
-    let setup = Setup::new().sandbox(|org| org.conversations = 700).role(genesys_purge::app::Role::Api);
-    let (mut test, mortal, ids) = doomed(setup, point).await;
-    let purge = test.purge(&ids[..502]).await;
-    let others = [test.purge(&ids[510..513]).await, test.purge(&ids[520..523]).await];
-    for other in others {
-        assert_eq!(test.endings_when_final(other).await, endings([("purged gone", 3)]));
-    }
+    let (mut test, mortal, ids, purge) = poisoned_slice("pack").await;
     let body = test.purge_when(purge, |body| body["parked"].is_object()).await;
     assert_eq!((&body["state"], &body["parked"]["slices"]), (&json!("running"), &json!(1)), "{body}");
-    test.purge_when(purge, |body| body["counts"]["purged"] == 2).await;
     test.assert_untouched(&ids[..500]);
 
-    drop(mortal);
-    let _repaired = followed_by(&mut test, None).await;
-    test.sql("update slices set read_again_at = clock_timestamp() where read_again_at is not null").await;
-    test.probe_now().await;
-    assert_eq!(test.endings_when_final(purge).await, endings([("purged gone", 502)]));
-    test.assert_purged_once(&ids[..502]);
-    assert_books(&test).await;
+    ends_once_repaired(&mut test, mortal, (purge, 502), &ids[..502]).await;
 }
 
 #[tokio::test]
 async fn a_job_over_which_intents_panic_lets_others_go_first() {
-    let point = |ids: &[Uuid]| format!("intend:panic_over={}", ids[0]);
-    let setup = Setup::new().env("PURGE__ORGS__DEFAULT__MAX_BATCH", "2");
-    let (mut test, mortal, ids) = doomed(setup, point).await;
-    let purges = [test.purge(&ids[..2]).await, test.purge(&ids[2..4]).await, test.purge(&ids[4..6]).await];
-    for purge in &purges[1..] {
-        assert_eq!(test.endings_when_final(*purge).await, endings([("purged gone", 2)]));
-    }
+    let (mut test, mortal, ids, purge) = poisoned_job("intend").await;
     let waiting = "select count(*) from jobs where state = 'waiting' and tries > 0
                    and last_error->>'message' = 'this service failed over it in intend; its log says how'";
     test.wait_until("it waits", async || test.number(waiting).await == 1).await;
     test.assert_untouched(&ids[..2]);
 
-    drop(mortal);
-    let _repaired = followed_by(&mut test, None).await;
-    test.probe_now().await;
-    assert_eq!(test.endings_when_final(purges[0]).await, endings([("purged gone", 2)]));
-    test.assert_purged_once(&ids[..6]);
-    assert_books(&test).await;
+    ends_once_repaired(&mut test, mortal, (purge, 2), &ids[..6]).await;
 }
