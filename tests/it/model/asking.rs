@@ -64,7 +64,7 @@ pub fn answer(state: &State, about: Set) -> Answer {
     for id in about.iter().map(|number| NAMES[number].1) {
         answer.told[id] = match state.ids[id].truth {
             Truth::Present if state.ids[id].is_hidden => Told::Absent,
-            Truth::Present => Told::Present,
+            Truth::Present | Truth::Secret => Told::Present,
             Truth::Held => Told::Held,
             Truth::Gone if state.ids[id].is_listed => Told::Gone,
             Truth::Gone => Told::Absent,

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use genesys_purge::domain::outcome::{Marks, Outcome};
-use genesys_purge::domain::packing::halves;
 use genesys_purge::domain::reason::{Reason, Step, codes};
 use genesys_purge::domain::state::JobState;
 
 use super::invariants::Invariant;
 use super::moves::Moves;
 use super::packing::release;
+use super::pieces::{Cause, split};
 use super::state::{Call, IDS, Job, NAMES, Overdue, Set, State, Truth, Wait};
 use super::tx::Tx;
 
@@ -63,7 +63,8 @@ fn call(moves: &mut Moves<'_>, number: usize, job: &Job) {
         tx.job(number).call = Some(Call::Silence);
     });
     let named = ids_of(job);
-    let held = Set::of(IDS, |id| named.has(id) && from.ids[id].truth == Truth::Held);
+    let is_protected = |id: usize| matches!(from.ids[id].truth, Truth::Held | Truth::Secret);
+    let held = Set::of(IDS, |id| named.has(id) && is_protected(id));
     if held.is_empty() {
         let to_delete = alive(&from, named);
         moves.progress("upstream takes the job", number, |tx| {
@@ -135,6 +136,7 @@ fn record(tx: &mut Tx<'_>, number: usize, answer: Call) {
     for id in ids_of(&job).iter() {
         tx.state.ids[id].is_fate_open = false;
     }
+    tx.job(number).has_conflicted |= matches!(answer, Call::Named(_) | Call::Unnamed);
     match answer {
         Call::Named(ids) => {
             let offending =
@@ -151,11 +153,11 @@ fn record(tx: &mut Tx<'_>, number: usize, answer: Call) {
         Call::Unnamed if job.carries.len() == 1 => {
             protect(tx, number, job.carries);
             release(tx, number, job.carries);
-            tx.state.jobs[number] = None;
+            tx.end(number);
         }
         Call::Unnamed => {
             undo(tx, number, job.carries);
-            split(tx, number, false);
+            split(tx, number, Cause::Conflict);
         }
         _ => {
             undo(tx, number, job.carries);
@@ -166,7 +168,7 @@ fn record(tx: &mut Tx<'_>, number: usize, answer: Call) {
 
 fn go_again(tx: &mut Tx<'_>, number: usize, wants_recheck: bool) {
     if tx.job(number).carries.is_empty() {
-        tx.state.jobs[number] = None;
+        tx.end(number);
         return;
     }
     let job = tx.job(number);
@@ -178,8 +180,20 @@ fn undo(tx: &mut Tx<'_>, number: usize, carried: Set) {
     take_back(tx, number, carried, Outcome::Eligible, &codes::NOT_SUBMITTED);
 }
 
+/// Nothing is called protected by upstream that is not.
+pub fn are_protected(tx: &mut Tx<'_>, offending: Set) {
+    for conversation in offending.iter() {
+        if !matches!(tx.state.ids[NAMES[conversation].1].truth, Truth::Held | Truth::Secret) {
+            tx.breach(Invariant::NotKept, || {
+                format!("conversation {conversation} is called protected, and is not")
+            });
+        }
+    }
+}
+
 /// Upstream protects these.
 fn protect(tx: &mut Tx<'_>, number: usize, offending: Set) {
+    are_protected(tx, offending);
     take_back(tx, number, offending, Outcome::OnHold, &codes::UPSTREAM_CONFLICT);
 }
 
@@ -191,25 +205,4 @@ fn take_back(tx: &mut Tx<'_>, number: usize, carried: Set, to: Outcome, reason: 
             tx.mark(conversation, Marks::NONE, Marks::CARRIED);
         }
     }
-}
-
-/// Hands what a job carries on to two children, and ends it.
-pub fn split(tx: &mut Tx<'_>, number: usize, wants_recheck: bool) {
-    let parent = *tx.job(number);
-    let carried: Vec<usize> = parent.carries.iter().collect();
-    let (first, second) = halves(&carried).unwrap();
-    let child = |half: &[usize]| {
-        let carries = Set::of(NAMES.len(), |conversation| half.contains(&conversation));
-        Some(Job {
-            is_child: true,
-            wants_recheck,
-            is_rechecked: parent.is_rechecked,
-            losses: parent.losses,
-            is_past_deadline: parent.is_past_deadline,
-            carried_before: parent.carried_before.and(carries),
-            ..Job::waiting(carries)
-        })
-    };
-    // It carries all ids of the world, so that there is no other job.
-    tx.state.jobs = [child(first), child(second)];
 }

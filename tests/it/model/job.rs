@@ -56,6 +56,15 @@ pub enum Overdue {
     GivenUp,
 }
 
+/// The first half of a batch that conflicted, whose answer the rest waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum First {
+    /// That unfinished job.
+    Job(u8),
+    /// It is done, and upstream took it as it was or not.
+    Done { was_taken: bool },
+}
+
 /// An unfinished job. Its reservations are what it carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a column of its own")]
@@ -65,6 +74,11 @@ pub struct Job {
     pub wants_recheck: bool,
     pub is_rechecked: bool,
     pub is_child: bool,
+    /// The search that it is a piece of.
+    pub search: Option<u8>,
+    /// It is the rest of a batch that conflicted.
+    pub after: Option<First>,
+    pub has_conflicted: bool,
     /// Submits without an answer, in a row.
     pub losses: u8,
     /// The first of them lies the job's deadline back.
@@ -96,6 +110,9 @@ impl Job {
             wants_recheck: false,
             is_rechecked: false,
             is_child: false,
+            search: None,
+            after: None,
+            has_conflicted: false,
             losses: 0,
             is_past_deadline: false,
             wait: Wait::Begun,
@@ -122,10 +139,19 @@ impl Job {
         self.takes_slot() || matches!(self.state, JobState::Verifying)
     }
 
+    /// Upstream took it: it has its id.
+    pub const fn is_taken(&self) -> bool {
+        matches!(self.state, JobState::Submitted | JobState::Verifying)
+    }
+
     pub fn forget_leftovers(&mut self, is_there: Set) {
         self.to_delete = self.to_delete.and(is_there);
         if let Some(Call::Yes(to_delete)) = &mut self.call {
             *to_delete = to_delete.and(is_there);
+        }
+        if self.is_taken() {
+            // It is never submitted again.
+            self.search = None;
         }
         let Some(look) = &mut self.look else { return };
         look.answer.forget_all_but(self.carries);

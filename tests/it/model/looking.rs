@@ -10,9 +10,10 @@ use genesys_purge::domain::state::{JobState, PurgeState};
 use genesys_purge::domain::verdict::{Leftover, Remedy, Sight};
 
 use super::asking::{answer, facts, learn_fate, since, stamp, verdict};
-use super::calling::{ids_of, split};
+use super::calling::ids_of;
 use super::moves::Moves;
 use super::packing::release;
+use super::pieces::{Cause, split};
 use super::state::{Answer, Job, Look, NAMES, Overdue, Set, State, Told, Wait};
 use super::tx::Tx;
 
@@ -194,7 +195,7 @@ fn leftover(tx: &mut Tx<'_>, number: usize, conversation: usize, look: Look) -> 
 fn done(tx: &mut Tx<'_>, number: usize) {
     let leaving = tx.job(number).carries;
     let_go(tx, number, leaving);
-    tx.state.jobs[number] = None;
+    tx.end(number);
 }
 
 /// Lets go, and has what a retry took up asked about afresh.
@@ -246,7 +247,7 @@ fn late(tx: &mut Tx<'_>, number: usize, look: Look) {
     }
     let_go(tx, number, known);
     if tx.job(number).carries.is_empty() {
-        tx.state.jobs[number] = None;
+        tx.end(number);
     }
 }
 
@@ -309,9 +310,9 @@ fn submit_again(tx: &mut Tx<'_>, number: usize, in_halves: bool) {
     let job = tx.job(number);
     job.looked = Set(0);
     if job.carries.is_empty() {
-        tx.state.jobs[number] = None;
+        tx.end(number);
     } else if in_halves {
-        split(tx, number, true);
+        split(tx, number, Cause::Lost);
     } else {
         (job.state, job.wants_recheck) = (JobState::Waiting, true);
     }
@@ -330,7 +331,7 @@ fn recheck(tx: &mut Tx<'_>, number: usize, answer: Answer) {
     release(tx, number, leaving);
     let job = tx.job(number);
     if job.carries.is_empty() {
-        tx.state.jobs[number] = None;
+        tx.end(number);
     } else if !untold {
         (job.wants_recheck, job.is_rechecked, job.looked) = (false, true, Set(0));
     }

@@ -1,7 +1,7 @@
-//! The decisions in a small world, all of it: two purges that share an id, two replicas, one slot, and an upstream that
-//! loses answers, ends late, conflicts, forgets and protects. Every state that can be reached with so many disturbances is
-//! visited, breadth first, and every invariant is checked in it; then each rule is broken on purpose, and the search has to
-//! find it.
+//! An exhaustive search of a small world: two purges that share an id, or one purge of four ids; two replicas, one slot; and an
+//! upstream that loses answers, ends late, conflicts, forgets and protects, with and without telling. Every state that can be
+//! reached with a given number of disturbances is visited, breadth first, and every invariant is checked in it. Then each rule
+//! is broken on purpose, and the search has to find it.
 //!
 //! The decisions are the functions that the engine calls (`rules.rs`). What is around them, the transactions of `src/store`, is
 //! told again here, each step by the name of what it stands for; a statement that decides on its own is a rule of its own
@@ -24,6 +24,7 @@ mod looking;
 mod moves;
 mod mutants;
 mod packing;
+mod pieces;
 mod rewinding;
 mod rules;
 mod search;
@@ -39,7 +40,7 @@ use mutants::Mutant;
 use rules::Rules;
 use search::{Found, search};
 use state::World;
-use worlds::{BATCH, ONE, SHARED, UNLISTED, WHOLE, back};
+use worlds::{BATCH, ONE, SHARED, UNLISTED, WHOLE, back, searched};
 
 fn told(found: &Found) -> String {
     let Some((breach, trace)) = &found.breach else { return "no breach".to_owned() };
@@ -83,6 +84,25 @@ fn nor_does_one_that_goes_back_under_two_purges_of_one_id() {
     every_state_keeps_every_invariant("two purges of one id, and back", back(SHARED, 1), 250_000);
 }
 
+fn every_state_of_a_search_keeps_every_invariant(secret: u8, disturbances: usize, at_least: usize) {
+    let name = format!("four ids, {secret:04b} of them protected in secret, {disturbances} disturbances");
+    every_state_keeps_every_invariant(&name, searched(secret, disturbances), at_least);
+}
+
+#[test]
+fn a_search_for_what_upstream_protects_keeps_every_invariant_in_every_state() {
+    (0..16).for_each(|secret| every_state_of_a_search_keeps_every_invariant(secret, 0, 70));
+    for secret in [0b0000, 0b0011, 0b0101, 0b0110, 0b1010] {
+        every_state_of_a_search_keeps_every_invariant(secret, 1, 40_000);
+    }
+}
+
+#[test]
+#[ignore = "a minute and a half: run it after a change to searches, with --ignored"]
+fn so_does_every_search_among_four_ids() {
+    (0..16).for_each(|secret| every_state_of_a_search_keeps_every_invariant(secret, 1, 2_000));
+}
+
 fn each_is_found(mutants: &[Mutant]) {
     for mutant in mutants {
         let found = search(&mutant.rules, mutant.world);
@@ -101,6 +121,11 @@ fn wrong_rules_about_submitting_are_found() {
 #[test]
 fn wrong_rules_about_looking_are_found() {
     each_is_found(mutants::OF_LOOKING);
+}
+
+#[test]
+fn wrong_rules_about_searching_are_found() {
+    each_is_found(mutants::OF_SEARCHES);
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl Moves<'_> {
     }
 
     fn add(&mut self, label: Label, is_progress: bool, step: impl FnOnce(&mut Tx<'_>)) {
-        let mut tx = Tx::begin(self.from, self.rules);
+        let mut tx = Tx::begin(&self.from, self.rules);
         step(&mut tx);
         let to = tx.commit();
         if !matches!(&to, Ok(state) if *state == self.from) {

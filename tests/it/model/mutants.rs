@@ -12,9 +12,10 @@ use genesys_purge::domain::state::PurgeState;
 use genesys_purge::domain::verdict::{self, Leftover, Remedy, Sight};
 
 use super::invariants::Invariant::{self, *};
+use super::pieces::Standing;
 use super::rules::Rules;
 use super::state::World;
-use super::worlds::{BATCH, ONE, SHARED, back};
+use super::worlds::{BATCH, ONE, SHARED, back, searched};
 
 pub struct Mutant {
     pub what: &'static str,
@@ -168,6 +169,36 @@ pub const OF_LOOKING: &[Mutant] = &[
             },
             ..REAL
         },
+    ),
+];
+
+/// What is wrong about a search for what upstream protects and does not name.
+pub const OF_SEARCHES: &[Mutant] = &[
+    mutant(
+        "what must conflict is judged without a call",
+        NotKept,
+        searched(0b0001, 1),
+        Rules { judges_alone: false, ..REAL },
+    ),
+    mutant("a rest is given away and kept", OneJob, searched(0b0001, 0), Rules { hands_on: false, ..REAL }),
+    mutant(
+        "a rest waits for an answer that was never given",
+        Ends,
+        searched(0b0001, 0),
+        Rules {
+            standing: |first| match first.standing() {
+                Standing::Unknown => Standing::Waits,
+                standing => standing,
+            },
+            ..REAL
+        },
+    ),
+    mutant("a piece is of nothing", Ends, searched(0b0001, 0), Rules { piece_size: |_, _| 0, ..REAL }),
+    mutant(
+        "a search holds back what is last of it",
+        Ends,
+        searched(0b0001, 0),
+        Rules { holds_back: |standing, _| standing == Standing::Unknown, ..REAL },
     ),
 ];
 

@@ -7,12 +7,13 @@ use genesys_purge::domain::state::{JobState, PurgeState};
 
 use super::invariants::Invariant;
 use super::moves::Moves;
+use super::pieces::{self, Standing};
 use super::rules::Rules;
 use super::state::{Call, IDS, Job, NAMES, SLOTS, Set, State, Wait};
 use super::tx::Tx;
 
 /// Large enough for everything.
-const MAX_BATCH: usize = 500;
+pub const MAX_BATCH: usize = 500;
 
 pub fn moves(moves: &mut Moves<'_>) {
     let from = moves.from;
@@ -26,8 +27,13 @@ pub fn moves(moves: &mut Moves<'_>) {
             && !job.wants_recheck
             && job.look.is_none()
             && !from.ground.is_shut();
-        if is_due && moves.has_free_replica() {
-            moves.progress("an intent", number, |tx| intend(tx, number));
+        match pieces::standing(&from, job, moves.rules()) {
+            _ if !is_due => {}
+            None | Some(Standing::Tried) if moves.has_free_replica() => {
+                moves.progress("an intent", number, |tx| intend(tx, number));
+            }
+            None | Some(Standing::Tried) => {}
+            Some(standing) => pieces::moves(moves, number, standing),
         }
         // The intent was rolled back, and its call has left all the same.
         if is_due && moves.has_free_replica() && !moves.rules().commits_first {
@@ -90,14 +96,20 @@ pub fn release(tx: &mut Tx<'_>, job: usize, leaving: Set) {
     job.carried_before = job.carried_before.without(leaving);
 }
 
-fn intend(tx: &mut Tx<'_>, number: usize) {
+/// A slot is free for the job, as `count_slots` counts.
+pub fn has_slot(tx: &mut Tx<'_>, number: usize) -> bool {
     let job = *tx.job(number);
     let jobs = tx.state.jobs.iter().flatten();
     let taken = jobs.clone().filter(|job| job.takes_slot()).count();
     let by_children = jobs.filter(|job| job.takes_slot() && job.is_child).count();
     // Whether others can be packed makes no difference to a single slot.
     let is_let = !job.is_child || (tx.rules.slots_for_children)(SLOTS, by_children, true) > 0;
-    if !(tx.rules.has_slot)(taken, SLOTS) || !is_let {
+    (tx.rules.has_slot)(taken, SLOTS) && is_let
+}
+
+fn intend(tx: &mut Tx<'_>, number: usize) {
+    let job = *tx.job(number);
+    if !has_slot(tx, number) {
         return;
     }
     if job.is_rechecked && !job.carries.iter().all(|number| is_fresh(tx, number)) {
@@ -120,7 +132,7 @@ fn intend(tx: &mut Tx<'_>, number: usize) {
     }
     release(tx, number, leaving);
     if tx.job(number).carries.is_empty() {
-        tx.state.jobs[number] = None;
+        tx.end(number);
         return;
     }
     let job = tx.job(number);

@@ -8,7 +8,7 @@ use genesys_purge::domain::state::JobState;
 
 use super::calling::{alive, ids_of, nobody_knows};
 use super::moves::Moves;
-use super::state::{Call, Conversation, IDS, Id, Job, NAMES, Purge, Set, State, Wait};
+use super::state::{Call, Conversation, IDS, Id, JOBS, Job, NAMES, Purge, Set, State, Wait};
 use super::tx::Tx;
 use super::waiting::make_stale;
 
@@ -19,7 +19,7 @@ pub struct Rows {
     ids: [[bool; 3]; IDS],
     conversations: [Conversation; NAMES.len()],
     purges: [Purge; 2],
-    jobs: [Option<Job>; 2],
+    jobs: [Option<Job>; JOBS],
 }
 
 /// Where the database stands.
@@ -122,11 +122,6 @@ fn row(job: Job) -> Job {
     }
 }
 
-/// The upstream job of its row is known by its id.
-const fn is_known(job: &Job) -> bool {
-    matches!(job.state, JobState::Submitted | JobState::Verifying)
-}
-
 fn copy(tx: &mut Tx<'_>) {
     let state = &mut tx.state;
     let rows = Rows {
@@ -136,7 +131,7 @@ fn copy(tx: &mut Tx<'_>) {
         jobs: state.jobs.map(|job| job.map(row)),
     };
     for job in state.jobs.iter_mut().flatten() {
-        job.is_copied = is_known(job);
+        job.is_copied = job.is_taken();
     }
     state.ground = Ground::Copied(rows);
 }
@@ -176,7 +171,7 @@ fn as_found(job: Job, before: &State, waits: bool) -> Job {
             Job { state: JobState::InDoubt, losses: job.losses + 1, wait: Wait::Begun, ..job }
         }
         JobState::InDoubt if waits => Job { wait: Wait::Begun, ..job },
-        _ if is_known(&job) => {
+        _ if job.is_taken() => {
             let is_same = |later: &&Job| later.is_copied && !later.carries.and(job.carries).is_empty();
             // Whatever is over has ended upstream, and deletes nothing more.
             let over = Job { has_ended: true, ..job };

@@ -8,6 +8,9 @@
 //! | `reserves` | the key of `reservations`, in the statement `reserve` |
 //! | `has_slot` | `count_slots` of an intent, `count_taken_slots` of packing |
 //! | `may_call` | the check of a permit before its call is written (`src/genesys/permit.rs`) |
+//! | `standing`, `holds_back` | the views `search_pieces` and `search_pieces_held_back` |
+//! | `hands_on` | the statement `hand_on`, and what `fill` keeps of the other piece |
+//! | `judges_alone` | `make_piece` decides no outcome |
 //! | `keeps_doubt` | `record_lost` and `expire_submits`: silence leads to `in_doubt` |
 //! | `commits_first` | `intend` commits before `submit` calls |
 //! | `wakes` | `slices_to_wake` and `stop_waiting` |
@@ -28,9 +31,12 @@ use genesys_purge::domain::outcome::{Cell, Marks, Outcome};
 use genesys_purge::domain::packing;
 use genesys_purge::domain::reason::Reason;
 use genesys_purge::domain::retention::Policy;
+use genesys_purge::domain::search::{self, Seen};
 use genesys_purge::domain::state::PurgeState;
 use genesys_purge::domain::verdict::{self, Leftover, Remedy, Sight};
 use jiff::Timestamp;
+
+use super::pieces::{FirstHalf, Standing};
 
 #[derive(Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
@@ -41,6 +47,11 @@ pub struct Rules {
     pub is_drawable: fn(&Cell) -> bool,
     pub shares: fn(&[usize], usize) -> Vec<usize>,
     pub slots_for_children: fn(usize, usize, bool) -> usize,
+    pub piece_size: fn(Seen, usize) -> usize,
+    pub standing: fn(FirstHalf) -> Standing,
+    pub holds_back: fn(Standing, others_are_tried: bool) -> bool,
+    pub hands_on: bool,
+    pub judges_alone: bool,
     pub check: fn(Known) -> Check,
     pub window: fn(Duration, Option<Duration>, Duration) -> Duration,
     pub after_reread: fn(Reread) -> Next,
@@ -72,6 +83,15 @@ impl Rules {
         is_drawable: |cell| cell.is_drawable(),
         shares: packing::shares,
         slots_for_children: packing::slots_for_children,
+        piece_size: search::piece_size,
+        standing: FirstHalf::standing,
+        holds_back: |standing, others_are_tried| match standing {
+            Standing::Waits => true,
+            Standing::Unknown => others_are_tried,
+            Standing::Tried | Standing::Conflicts => false,
+        },
+        hands_on: true,
+        judges_alone: true,
         check: intent::check,
         window: doubt::window,
         after_reread: doubt::after_reread,

@@ -116,7 +116,7 @@ impl Search {
                 continue;
             }
             is_stuck = false;
-            let (known, is_new) = self.find(to, way);
+            let (known, is_new) = self.find(&to, way);
             if is_new {
                 next_states.push(to);
             }
@@ -131,12 +131,12 @@ impl Search {
 
     /// What was found by nothing but a disturbance.
     fn new_among(&mut self, disturbed: Vec<(State, Way)>) -> Vec<State> {
-        disturbed.into_iter().filter_map(|(state, way)| self.find(state, way).1.then_some(state)).collect()
+        disturbed.into_iter().filter_map(|(state, way)| self.find(&state, way).1.then_some(state)).collect()
     }
 
-    fn find(&mut self, state: State, way: Way) -> (usize, bool) {
+    fn find(&mut self, state: &State, way: Way) -> (usize, bool) {
         let found = self.ways.len();
-        let known = *self.known.entry(state).or_insert(found);
+        let known = *self.known.entry(*state).or_insert(found);
         if known == found {
             self.ways.push(way);
         }

@@ -1,10 +1,13 @@
 //! The size of the world, and sets of what is in it.
 
 /// Ids of the world.
-pub const IDS: usize = 2;
+pub const IDS: usize = 4;
 
 /// Which purge each conversation is of, and which id it names.
-pub const NAMES: [(usize, usize); 3] = [(0, 0), (0, 1), (1, 0)];
+pub const NAMES: [(usize, usize); 5] = [(0, 0), (0, 1), (1, 0), (0, 2), (0, 3)];
+
+/// Unfinished jobs of the world: each id is in one at most.
+pub const JOBS: usize = IDS;
 
 /// Live upstream jobs that the org may have.
 pub const SLOTS: usize = 1;
@@ -40,6 +43,11 @@ impl Set {
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     #[must_use]

@@ -1,16 +1,18 @@
 //! The small world, as compact as it goes: what is committed, what a replica has in hand, and what is true at upstream.
 //!
-//! Two ids; the first purge names both, the second one only the first. Each conversation stands in a slice of its own.
+//! Up to four ids; the first purge names all of them, the second one only the first. Each conversation stands in a slice of its own.
 //! Time is no number here but what has passed by now of each wait that a rule speaks of. A replica is the step that it has
 //! in hand: a question, a call or a look; whatever a dead one had in hand is gone with it.
 
 use genesys_purge::domain::outcome::{Cell, Marks, Outcome};
 use genesys_purge::domain::state::PurgeState;
 
+use super::pieces;
+
 pub use super::answer::{Answer, Question, Told};
-pub use super::job::{Call, Job, Look, Overdue, Wait};
+pub use super::job::{Call, First, Job, Look, Overdue, Wait};
 pub use super::rewinding::Ground;
-pub use super::set::{IDS, NAMES, REPLICAS, SLOTS, Set};
+pub use super::set::{IDS, JOBS, NAMES, REPLICAS, SLOTS, Set};
 
 /// What is true of an id at upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +20,8 @@ pub enum Truth {
     Present,
     /// Upstream protects it.
     Held,
+    /// Upstream protects it, and only the answer to a submit tells.
+    Secret,
     Gone,
 }
 
@@ -117,6 +121,8 @@ pub struct World {
     pub lacks: Set,
     /// Ids that upstream lists once they are deleted.
     pub lists_gone: Set,
+    /// Ids that upstream protects without telling.
+    pub secret: Set,
     /// The most disturbances of a run.
     pub disturbances: usize,
     /// The database may go back once.
@@ -129,7 +135,7 @@ pub struct State {
     pub ids: [Id; IDS],
     pub conversations: [Conversation; NAMES.len()],
     pub purges: [Purge; 2],
-    pub jobs: [Option<Job>; 2],
+    pub jobs: [Option<Job>; JOBS],
     pub questions: [Option<Question>; REPLICAS],
     /// Upstream jobs that no replica and no row knows: what each may yet delete.
     pub unknown: [Set; 3],
@@ -146,7 +152,7 @@ impl State {
     /// Two purges were accepted, and nothing was asked yet.
     pub fn new(world: World) -> Self {
         let id = |number: usize| Id {
-            truth: Truth::Present,
+            truth: if world.secret.has(number) { Truth::Secret } else { Truth::Present },
             is_listed: world.lists_gone.has(number),
             is_hidden: false,
             is_held: false,
@@ -173,10 +179,10 @@ impl State {
         let is_lacking = |purge| (0..NAMES.len()).all(|number| NAMES[number].0 != purge || lacks.has(number));
         let ended = Purge { state: PurgeState::Completed, ..purge };
         Self {
-            ids: [id(0), id(1)],
+            ids: std::array::from_fn(id),
             conversations,
             purges: [0, 1].map(|number| if is_lacking(number) { ended } else { purge }),
-            jobs: [None; 2],
+            jobs: [None; JOBS],
             questions: [None; REPLICAS],
             unknown: [Set(0); 3],
             is_strict: false,
@@ -233,7 +239,7 @@ impl State {
         for id in self.ids.iter_mut().filter(|id| id.truth == Truth::Gone) {
             (id.is_hidden, id.is_fate_open) = (false, false);
         }
-        self.jobs.sort_unstable_by_key(|job| job.map(|job| job.carries));
+        pieces::sort(&mut self.jobs);
         self.questions.sort_unstable();
         self.unknown.sort_unstable();
         self

@@ -124,7 +124,7 @@ fn withdraw(tx: &mut Tx<'_>, purge: usize, is_canceled: bool) {
         }
         release(tx, number, leaving);
         if tx.job(number).carries.is_empty() {
-            tx.state.jobs[number] = None;
+            tx.end(number);
         }
     }
 }

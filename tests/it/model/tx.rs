@@ -8,8 +8,9 @@ use genesys_purge::domain::outcome::{Cell, Marks, Outcome};
 use genesys_purge::domain::reason::{Reason, Step, codes};
 
 use super::invariants::{Breach, Invariant, check};
+use super::pieces::short;
 use super::rules::Rules;
-use super::state::{Answer, Conversation, Job, NAMES, Purge, Set, State, Told};
+use super::state::{Answer, Conversation, First, Job, NAMES, Purge, Set, State, Told};
 
 struct Decision {
     conversation: usize,
@@ -28,8 +29,15 @@ pub struct Tx<'r> {
 }
 
 impl<'r> Tx<'r> {
-    pub const fn begin(state: State, rules: &'r Rules) -> Self {
-        Self { state, rules, decisions: Vec::new(), kept: Set(0), purges_before: state.purges, breach: None }
+    pub const fn begin(state: &State, rules: &'r Rules) -> Self {
+        Self {
+            state: *state,
+            rules,
+            decisions: Vec::new(),
+            kept: Set(0),
+            purges_before: state.purges,
+            breach: None,
+        }
     }
 
     /// This must never be; the first of a step is told.
@@ -48,6 +56,17 @@ impl<'r> Tx<'r> {
     /// A job that is there.
     pub fn job(&mut self, number: usize) -> &mut Job {
         self.state.jobs[number].as_mut().unwrap()
+    }
+
+    /// The job is over; what waits for its answer has it, or never will.
+    pub fn end(&mut self, number: usize) {
+        let Some(job) = self.state.jobs[number].take() else { return };
+        let was_taken = job.is_taken() && !job.has_conflicted;
+        for rest in self.state.jobs.iter_mut().flatten() {
+            if rest.after == Some(First::Job(short(number))) {
+                rest.after = Some(First::Done { was_taken });
+            }
+        }
     }
 
     /// Changes an outcome, as `Patch::decide` does.
