@@ -1,8 +1,9 @@
 //! Everything goes wrong at once: replicas are killed, the database's server dies, a fourth of all calls fails in every way,
 //! while callers hold, release, pause, cancel and retry. Afterwards nothing that was ever promised is found broken.
 //!
-//! `PURGE_CHAOS_SEED` brings a schedule back, `PURGE_CHAOS_MINUTES` makes a longer one, `PURGE_CHAOS_LOGS` names a folder
-//! for what the replicas say.
+//! `PURGE_CHAOS_SEED` brings a schedule back. `PURGE_CHAOS_MINUTES` makes larger ones, one after the other with the seeds that
+//! follow, until so much time has passed; a seed of these is brought back with `PURGE_CHAOS_MINUTES=0`. `PURGE_CHAOS_LOGS` names
+//! a folder for what the replicas say.
 
 mod callers;
 mod faults;
@@ -43,11 +44,25 @@ fn number_of(name: &str) -> Option<u64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it takes both cores for a minute and more: run it by itself, with --ignored"]
 async fn whatever_dies_every_promise_is_kept() {
-    let seed = number_of("PURGE_CHAOS_SEED").unwrap_or_else(|| World::machine().seed());
-    // Rounds take not quite half a minute each, the end a whole one or less. A machine that does other tests at the same time is given less.
-    let (rounds, large) =
-        number_of("PURGE_CHAOS_MINUTES").map_or((1, 8_000), |minutes| (minutes.max(2) * 2 - 2, 20_000));
-    let extent = Extent { rounds: usize::try_from(rounds).unwrap(), large };
+    let first = number_of("PURGE_CHAOS_SEED").unwrap_or_else(|| World::machine().seed());
+    let minutes = number_of("PURGE_CHAOS_MINUTES");
+    // A machine that does other tests at the same time is given less.
+    let extent = match minutes {
+        Some(_) => Extent { rounds: 2, large: 20_000 },
+        None => Extent { rounds: 1, large: 8_000 },
+    };
+    let until = Instant::now() + Duration::from_mins(minutes.unwrap_or_default());
+    for storms in 1.. {
+        storm(first.wrapping_add(storms - 1), extent).await;
+        if Instant::now() >= until {
+            tell(&format!("{storms} storms, all kept"));
+            return;
+        }
+    }
+}
+
+/// A schedule on a stage of its own, the calm after it, and the verdict.
+async fn storm(seed: u64, extent: Extent) {
     tell(&format!("PURGE_CHAOS_SEED={seed}, {} conversations", extent.conversations()));
     let begun = Instant::now();
     let stage = Stage::set(seed, extent.conversations()).await;
