@@ -1,6 +1,6 @@
 //! Intends: every check once more, a slot and a call permit taken. The commit of this transaction IS the intent.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -296,7 +296,7 @@ async fn sift(
 ) -> Result<Vec<(Place, Uuid)>, StoreError> {
     let carried = parts::with_ids(parts, patch);
     let checks = check(tx, patch, parts, conditions, &carried).await?;
-    let (mut staying, mut leaving, mut stale) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut staying, mut leaving, mut outdated) = (Vec::new(), Vec::new(), BTreeMap::new());
     for ((place, id), check) in carried.into_iter().zip(checks) {
         let Some(part) = parts.get_mut(&place.slice) else { continue };
         match check {
@@ -311,10 +311,11 @@ async fn sift(
             }
             Check::Leaves(outcome) => {
                 if let Some((outcome, reason)) = outcome {
-                    patch.decide(place, Outcome::Eligible, outcome, reason)?;
                     if outcome == Outcome::Pending {
-                        stale.insert(place.slice);
+                        let since = outdated.entry(place.slice).or_insert(None);
+                        *since = since.or(part.facts.filter(|_| reason.code == codes::FACTS_STALE.code));
                     }
+                    patch.decide(place, Outcome::Eligible, outcome, reason)?;
                 }
                 leaving.push((place, id));
             }
@@ -326,15 +327,23 @@ async fn sift(
     }
     reserve::release(tx, patch, conditions.org, conditions.job, parts, &leaving).await?;
     parts::remove(parts, &leaving);
-    for slice in stale {
-        ask_afresh(patch, slice, conditions)?;
+    for (slice, since) in outdated {
+        ask_afresh(patch, slice, since, conditions)?;
     }
     Ok(staying)
 }
 
-/// What else of the slice is as stale is asked afresh with it; else the old half would make the new one old again.
-fn ask_afresh(patch: &mut Patch, slice: SliceKey, conditions: &Conditions<'_>) -> Result<(), StoreError> {
-    if conditions.are_fresh(FactsStamp::of_slice(patch, slice)) {
+/// The rest of the slice is asked afresh, too, if its facts are stale, or as old as those that were outdated: else it would
+/// make the new facts old again, and what has left would leave the next job as well.
+fn ask_afresh(
+    patch: &mut Patch,
+    slice: SliceKey,
+    outdated: Option<FactsStamp>,
+    conditions: &Conditions<'_>,
+) -> Result<(), StoreError> {
+    let rest = FactsStamp::of_slice(patch, slice);
+    let is_as_old = rest.zip(outdated).is_some_and(|(rest, outdated)| rest.at <= outdated.at);
+    if conditions.are_fresh(rest) && !is_as_old {
         return Ok(());
     }
     let cells = patch.slice(slice).map(|draft| draft.cells.clone()).unwrap_or_default();

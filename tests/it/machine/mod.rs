@@ -13,6 +13,8 @@ mod calling;
 mod checks;
 mod ending;
 mod ground;
+mod openings;
+mod scenes;
 mod steering;
 mod steps;
 mod time;
@@ -32,7 +34,7 @@ use steps::plan;
 use walk::Walk;
 
 /// So many walks take a few seconds.
-const WALKS: u32 = 8;
+const WALKS: u32 = 16;
 
 fn number_of<T: std::str::FromStr>(name: &str) -> Option<T> {
     let environment = Environment::of_process();
@@ -54,7 +56,7 @@ fn a_random_walk_over_the_store_keeps_every_promise() {
         rng_seed: RngSeed::Fixed(seed),
         // The seed is told instead: nothing is written into the source tree.
         failure_persistence: None,
-        max_shrink_time: 120_000,
+        max_shrink_time: 60_000,
         ..Config::default()
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -4,6 +4,7 @@
 use genesys_purge::domain::act::Act;
 use proptest::prelude::*;
 
+use super::openings::opening;
 use super::truth::{IDS, Kind};
 
 /// A walk.
@@ -150,7 +151,11 @@ pub fn plan() -> impl Strategy<Value = Plan> {
         1 => Just(Kind::Unknown),
     ];
     let kinds = prop::collection::vec(kind, IDS);
-    let steps = prop::collection::vec(step(), 20..90);
+    let steps = (opening(), prop::collection::vec(step(), 20..90)).prop_map(|(opening, steps)| {
+        let mut all = opening;
+        all.extend(steps);
+        all
+    });
     (kinds, 1..4_usize, 1..5_usize, prop::bool::weighted(0.8), steps).prop_map(
         |(kinds, slots, max_batch, mixes_purges, steps)| Plan {
             kinds,
