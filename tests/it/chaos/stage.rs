@@ -185,8 +185,10 @@ impl Stage {
                  where state <> 'settled';
                  update orgs set probe_at = probe_at - interval '1 minute' where probe_at is not null;
                  update purges set ask_at = next_ask(id, ask_turn_at) where ask_at is not null;
+                 -- Their leases are longer each time that nothing was recorded.
                  update deliveries
-                 set lease_until = lease_until - interval '1 minute', run_at = run_at - interval '1 minute'
+                 set lease_until = least(lease_until, clock_timestamp()) - interval '1 minute',
+                     run_at = run_at - interval '1 minute'
                  where state = 'pending'",
             )
             .await;
