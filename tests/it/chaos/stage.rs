@@ -183,6 +183,7 @@ impl Stage {
                  update slices
                  set lease_until = lease_until - interval '1 minute', run_at = run_at - interval '1 minute'
                  where state <> 'settled';
+                 update endpoint_health set open_until = least(open_until, clock_timestamp());
                  update orgs set probe_at = probe_at - interval '1 minute' where probe_at is not null;
                  update purges set ask_at = next_ask(id, ask_turn_at) where ask_at is not null;
                  -- Their leases are longer each time that nothing was recorded.
@@ -198,6 +199,7 @@ impl Stage {
     /// From now on every call is answered, and jobs do what they say.
     pub fn calm_down(&self) {
         let upstream = self.sandbox.sandbox();
+        self.receiver.answer_as_usual();
         upstream.clear_faults();
         upstream.patch_settings(json!({ "failedShare": 0, "partialShare": 0, "leaveOutShare": 0 })).unwrap();
     }

@@ -117,6 +117,11 @@ impl Receiver {
         next.splice(0..0, answers.iter().rev().copied());
     }
 
+    /// Answers as it does by itself from now on.
+    pub fn answer_as_usual(&self) {
+        self.answers.lock().unwrap().clear();
+    }
+
     /// Lets one answer go that is held back.
     pub fn let_go(&self) {
         self.let_go.add_permits(1);
