@@ -14,7 +14,7 @@ use axum::routing::post;
 use genesys_purge::app::World;
 use genesys_purge::domain::address::AddressRules;
 use genesys_purge::sandbox::Sandbox;
-use genesys_purge::webhooks::{Destination, Sender, SigningSecret, new_secret};
+use genesys_purge::webhooks::{Destination, Message, Sender, SigningSecret, new_secret};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::net::TcpListener;
@@ -127,7 +127,7 @@ async fn bare_posts(url: &str, payload: &str) -> f64 {
     let clock = World::machine().clock();
     let began = Instant::now();
     for number in 0..WEBHOOKS {
-        let sent = sender.send(&to, &number.to_string(), clock(), payload).await;
+        let sent = sender.send(&to, Message::new(&number.to_string(), payload), clock()).await;
         assert!(sent.taken.is_ok(), "{sent:?}");
     }
     f64::from(WEBHOOKS) / began.elapsed().as_secs_f64()

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::OrgEngine;
 use super::give_back::Held;
 use crate::store::StoreError;
-use crate::traces::{Kind, MOST_PURGES, Step};
+use crate::traces::{MOST_PURGES, Step};
 
 impl OrgEngine {
     /// Records a step that has ended; where it can't be told whose it was, nobody hears of it.
@@ -20,7 +20,7 @@ impl OrgEngine {
         };
         let span = if ending == "ok" { span } else { span.failed(ending) };
         match self.purges_of(held).await {
-            Ok(purges) => self.traces.record(&purges, Kind::Step, &span, &calls),
+            Ok(purges) => self.traces.step(&purges, &span, &calls),
             Err(error) => tracing::debug!(org = self.terms.name, %error, "a step is in no trace"),
         }
     }

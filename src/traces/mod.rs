@@ -102,23 +102,35 @@ impl Traces {
         ours.sending.send(span.of(purge).finish(context, parent, SpanKind::Server));
     }
 
-    /// Records what was done for these purges, each of which is known.
-    pub fn record(&self, purges: &[Uuid], kind: Kind, span: &Span, calls: &[Call]) {
+    /// Records a step for these purges, each of which is known.
+    pub fn step(&self, purges: &[Uuid], span: &Span, calls: &[Call]) {
         for purge in purges.iter().take(MOST_PURGES) {
             let Some((ours, known)) = self.admit(*purge) else { continue };
             let id = ours.span_id();
-            let kind = match kind {
-                Kind::Step => SpanKind::Internal,
-                Kind::Delivery => SpanKind::Producer,
-            };
-            let span =
-                span.clone().of(*purge).finish(context(known.trace_id, id), (root(*purge), false), kind);
-            ours.sending.send(span);
+            let (context_of, parent) = (context(known.trace_id, id), (root(*purge), false));
+            ours.sending.send(span.clone().of(*purge).finish(context_of, parent, SpanKind::Internal));
             for call in calls {
                 let context = context(known.trace_id, ours.span_id());
                 ours.sending.send(call.span().of(*purge).finish(context, (id, false), SpanKind::Client));
             }
         }
+    }
+
+    /// Records an attempt to deliver a webhook that tells of a purge.
+    pub fn delivery(&self, purge: Uuid, attempt: Numbered, span: Span) {
+        let Some((ours, known)) = self.admit(purge) else { return };
+        let context = context(known.trace_id, attempt.span_id());
+        ours.sending.send(span.of(purge).finish(context, (root(purge), false), SpanKind::Producer));
+    }
+
+    /// The `traceparent` with which a receiver goes on in the trace of a purge, if the trace is known.
+    pub fn traceparent(&self, purge: Uuid, attempt: Numbered) -> Option<String> {
+        let ours = self.0.as_deref()?;
+        let known = ours.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.get(&purge)?;
+        let (trace_id, parent_id) = (known.trace_id.to_string(), attempt.span_id().to_string());
+        let is_sampled = known.is_sampled && known.spans < MOST_SPANS;
+        Some(TraceContext { trace_id: &trace_id, parent_id: &parent_id, is_sampled }.to_string())
     }
 
     /// Sends what is still to be sent, for a moment at most.
@@ -138,11 +150,18 @@ impl Traces {
     }
 }
 
-/// What a span is of.
+/// An attempt to deliver. Its span has an id that follows from it, so that it can be told before the span is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Step,
-    Delivery,
+pub struct Numbered {
+    pub delivery: Uuid,
+    pub attempt: u32,
+}
+
+impl Numbered {
+    fn span_id(self) -> SpanId {
+        let id = u64::from_be_bytes(root(self.delivery).to_bytes());
+        SpanId::from_bytes(id.wrapping_add(self.attempt.into()).to_be_bytes())
+    }
 }
 
 impl Ours {
@@ -160,7 +179,7 @@ impl std::fmt::Debug for Traces {
     }
 }
 
-/// The span of a purge's request: the part of the purge's id that is chance.
+/// The part of an id that is chance; of a purge's id, the span of its request.
 fn root(purge: Uuid) -> SpanId {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&purge.as_bytes()[8..]);

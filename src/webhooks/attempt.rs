@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::deliver::Operator;
 use super::send::keys;
-use super::{Destination, SendError, Sender, Sent};
+use super::{Destination, Message, SendError, Sender, Sent};
 use crate::crash::{self, Side};
 use crate::domain::backoff;
 use crate::meters::Meters;
@@ -56,13 +56,20 @@ impl Errand {
     }
 
     /// Sends once.
-    pub(super) async fn attempt(&self, to: &Result<Destination, SendError>, delivery: Delivery) -> Attempt {
+    pub(super) async fn attempt(
+        &self,
+        to: &Result<Destination, SendError>,
+        delivery: Delivery,
+        traceparent: Option<String>,
+    ) -> Attempt {
         let timed = self.meters.webhook_attempt();
         let Sent { taken, answer } = match to {
             Ok(to) => {
                 let id = delivery.event_id.to_string();
                 crash::pass("deliver", Side::Before);
-                let sent = self.sender.send(to, &id, (self.clock)(), &delivery.payload).await;
+                let message =
+                    Message { traceparent: traceparent.as_deref(), ..Message::new(&id, &delivery.payload) };
+                let sent = self.sender.send(to, message, (self.clock)()).await;
                 crash::pass("deliver", Side::After);
                 sent
             }

@@ -170,6 +170,7 @@ impl<'a> Round<'a> {
             let Claimed { deliveries, targets, next, more } =
                 self.courier.store.claim_deliveries(&wanted).await?;
             self.next = self.next.into_iter().chain(next).min();
+            self.courier.look_up_traces(deliveries.iter()).await;
             self.begin(deliveries, &targets, before);
             self.after = more.unwrap_or_default();
             if self.after.is_empty() {
@@ -197,7 +198,8 @@ impl<'a> Round<'a> {
 
     fn send(&mut self, Item { delivery, with: route }: Item<Route>) {
         let (errand, sent) = (Arc::clone(&self.courier.errand), delivery.clone());
-        let task = self.attempts.spawn(async move { errand.attempt(&route.to, sent).await });
+        let traceparent = self.courier.traceparent(&sent);
+        let task = self.attempts.spawn(async move { errand.attempt(&route.to, sent, traceparent).await });
         self.sending.insert(task.id(), delivery);
     }
 

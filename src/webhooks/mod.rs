@@ -14,6 +14,6 @@ mod verify;
 
 pub use guard::{Addresses, Lookup, SystemLookup};
 pub use ping::Pinger;
-pub use send::{Destination, SendError, Sender, Sent};
+pub use send::{Destination, Message, SendError, Sender, Sent};
 pub use sign::{SecretError, SigningSecret, new_private_key, new_secret};
 pub use verify::{Refusal, Verified, Verifier};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{Destination, Sender, Sent};
+use super::{Destination, Message, Sender, Sent};
 
 /// Sends where callers' receivers may be.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl Pinger {
     ) -> (Sent, Duration) {
         let begun = Instant::now();
         let sent = match Destination::stored(url, &[secret], self.timeout) {
-            Ok(to) => self.sender.send(&to, &id.to_string(), now, payload).await,
+            Ok(to) => self.sender.send(&to, Message::new(&id.to_string(), payload), now).await,
             Err(error) => error.into(),
         };
         (sent, begun.elapsed())

@@ -144,6 +144,23 @@ fn confidential(url: &Url, signing: &[SigningSecret]) -> Secrets {
     secrets
 }
 
+/// What is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// The event: the same at every attempt.
+    pub id: &'a str,
+    pub payload: &'a str,
+    /// The trace that the receiver may go on with.
+    pub traceparent: Option<&'a str>,
+}
+
+impl<'a> Message<'a> {
+    /// A message that belongs to no trace.
+    pub const fn new(id: &'a str, payload: &'a str) -> Self {
+        Self { id, payload, traceparent: None }
+    }
+}
+
 /// What came of a POST.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
@@ -240,8 +257,8 @@ impl Sender {
     }
 
     /// Posts a payload, signed.
-    pub async fn send(&self, to: &Destination, id: &str, timestamp: Timestamp, payload: &str) -> Sent {
-        match self.answered(to, id, timestamp, payload).await {
+    pub async fn send(&self, to: &Destination, message: Message<'_>, timestamp: Timestamp) -> Sent {
+        match self.answered(to, message, timestamp).await {
             Ok(response) => {
                 let answer = read(response, timestamp, &to.confidential).await;
                 Sent { taken: verdict(&answer), answer: Some(answer) }
@@ -254,25 +271,26 @@ impl Sender {
     async fn answered(
         &self,
         to: &Destination,
-        id: &str,
+        message: Message<'_>,
         timestamp: Timestamp,
-        payload: &str,
     ) -> Result<Response, SendError> {
+        let Message { id, payload, traceparent } = message;
         let client = self.client(to)?;
         let id_header = HeaderValue::from_str(id)
             .map_err(|_| SendError::Unsendable("the id can't be sent in a header"))?;
         let signature = to.signature(id, timestamp, payload)?;
-        let sent = client
+        let mut request = client
             .post(to.url.clone())
             .timeout(to.timeout)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header("webhook-id", id_header)
             .header("webhook-timestamp", timestamp.as_second())
             .header("webhook-signature", signature)
-            .body(payload.to_owned())
-            .send()
-            .await;
-        sent.map_err(|error| {
+            .body(payload.to_owned());
+        if let Some(traceparent) = traceparent {
+            request = request.header("traceparent", traceparent);
+        }
+        request.send().await.map_err(|error| {
             if chain(&error).any(<dyn Error>::is::<NotAllowed>) {
                 SendError::NotAllowed
             } else if error.is_timeout() && !error.is_connect() {

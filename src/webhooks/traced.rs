@@ -4,8 +4,9 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::deliver::Courier;
+use crate::store::deliveries::claim::Delivery;
 use crate::store::deliveries::record::{Attempt, End};
-use crate::traces::{Kind, Span};
+use crate::traces::{Numbered, Span};
 
 /// Of what is sent, what it is about.
 #[derive(Default, Deserialize)]
@@ -15,23 +16,37 @@ struct Payload {
 }
 
 impl Courier {
-    /// Records attempts that have just ended. One that tells of several purges at once is in the trace of none.
+    /// Looks up the traces of the purges that deliveries tell of. One that tells of several purges at once is in no trace.
+    pub(super) async fn look_up_traces(&self, deliveries: impl Iterator<Item = &Delivery>) {
+        if !self.traces.are_on() {
+            return;
+        }
+        let purges: Vec<Uuid> = deliveries.filter_map(|delivery| delivery.purge).collect();
+        let unknown = self.traces.unknown(&purges);
+        if unknown.is_empty() {
+            return;
+        }
+        match self.store.traceparents(&unknown).await {
+            Ok(told) => {
+                for (purge, told) in &told {
+                    self.traces.learn(*purge, told.as_deref());
+                }
+            }
+            Err(error) => tracing::debug!(%error, "attempts to deliver are in no trace"),
+        }
+    }
+
+    /// What a receiver is told of the trace that an attempt belongs to.
+    pub(super) fn traceparent(&self, delivery: &Delivery) -> Option<String> {
+        self.traces.traceparent(delivery.purge?, numbered(delivery))
+    }
+
+    /// Records attempts that have just ended.
     pub(super) async fn trace(&self, attempts: &[Attempt]) {
         if !self.traces.are_on() {
             return;
         }
-        let purges: Vec<Uuid> = attempts.iter().filter_map(|attempt| attempt.delivery.purge).collect();
-        let unknown = self.traces.unknown(&purges);
-        if !unknown.is_empty() {
-            match self.store.traceparents(&unknown).await {
-                Ok(told) => {
-                    for (purge, told) in &told {
-                        self.traces.learn(*purge, told.as_deref());
-                    }
-                }
-                Err(error) => tracing::debug!(%error, "attempts to deliver are in no trace"),
-            }
-        }
+        self.look_up_traces(attempts.iter().map(|attempt| &attempt.delivery)).await;
         let now = (self.errand.clock)();
         for attempt in attempts {
             let Some(purge) = attempt.delivery.purge else { continue };
@@ -45,7 +60,11 @@ impl Courier {
                 End::Delivered(status) => span.with("http.response.status_code", i64::from(*status)),
                 End::Failed { error, .. } => span.failed(error.clone()),
             };
-            self.traces.record(&[purge], Kind::Delivery, &span, &[]);
+            self.traces.delivery(purge, numbered(&attempt.delivery), span);
         }
     }
+}
+
+const fn numbered(delivery: &Delivery) -> Numbered {
+    Numbered { delivery: delivery.id, attempt: delivery.attempt }
 }

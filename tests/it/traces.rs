@@ -164,6 +164,10 @@ async fn one_trace_follows_a_purge_over_two_processes_from_the_request_to_the_we
         "{}",
         told(&spans)
     );
+    // The receiver is told of the span that its own belong under.
+    let hooks = test.receiver.wait_for(1, |hook| hook.event() == "purge_completed").await;
+    let delivered = spans.iter().find(|span| attribute(span, "event") == "purge_completed").unwrap();
+    assert_eq!(hooks[0].headers["traceparent"], format!("00-{TRACE}-{}-01", hex::encode(&delivered.span_id)));
     let history = test.get(&format!("/purges/{purge}/events")).await;
     assert_eq!(history["items"][0]["payload"]["traceparent"], format!("00-{TRACE}-{CALLER}-01"));
     worker.stop().await;
@@ -183,6 +187,11 @@ async fn without_a_traceparent_the_trace_has_the_purges_id_and_one_that_is_not_k
     let spans = collector.wait_for(|spans| spans.iter().any(|span| span.name == "deliver")).await;
 
     assert!(spans.iter().all(|span| span.trace_id == own.as_bytes()), "{}", told(&spans));
+    let hooks = test.receiver.wait_for(2, |hook| hook.event() == "purge_completed").await;
+    let of = |purge: Uuid| hooks.iter().find(|hook| hook.body["purgeId"] == purge.to_string()).unwrap();
+    assert!(of(unkept).headers["traceparent"].starts_with(&format!("00-{TRACE}-")));
+    assert!(of(unkept).headers["traceparent"].ends_with("-00"), "nobody keeps it");
+    assert!(of(own).headers["traceparent"].starts_with(&format!("00-{}-", own.simple())));
     test.end().await;
 }
 

@@ -35,7 +35,7 @@ fn destination(url: &str, timeout: Duration) -> Destination {
 async fn sent_to(url: &str, timeout: Duration) -> Sent {
     Sender::new(AddressRules::default())
         .unwrap()
-        .send(&destination(url, timeout), "0190-event", now(), PAYLOAD)
+        .send(&destination(url, timeout), Message::new("0190-event", PAYLOAD), now())
         .await
 }
 
@@ -89,7 +89,7 @@ async fn every_secret_signs() {
     let to = Destination::of_operator(Url::parse(&server.uri()).unwrap(), secrets.clone(), PATIENT);
     let at = now();
     let sender = Sender::new(AddressRules::default()).unwrap();
-    assert_eq!(sender.send(&to, "0190-event", at, PAYLOAD).await.taken, Ok(204));
+    assert_eq!(sender.send(&to, Message::new("0190-event", PAYLOAD), at).await.taken, Ok(204));
 
     let requests = server.received_requests().await.unwrap();
     let mut headers = HeaderMap::new();
@@ -104,7 +104,7 @@ async fn every_secret_signs() {
     assert_eq!(signatures[2], secrets[2].sign("0190-event", at, PAYLOAD));
 
     let nobody = Destination::of_operator(Url::parse(&server.uri()).unwrap(), vec![], PATIENT);
-    let taken = sender.send(&nobody, "0190-event", at, PAYLOAD).await.taken;
+    let taken = sender.send(&nobody, Message::new("0190-event", PAYLOAD), at).await.taken;
     assert!(matches!(taken, Err(SendError::Unsendable(_))), "{taken:?}");
     assert_eq!(server.received_requests().await.unwrap().len(), 1, "nothing goes out unsigned");
 }
@@ -191,7 +191,7 @@ async fn a_delivery_that_is_cut_off_is_made_once() {
 async fn what_cannot_be_sent_is_refused_before_anything_is_written() {
     let sender = Sender::new(AddressRules::default()).unwrap();
     for (url, id) in [("ftp://127.0.0.1/x", "id"), ("http://127.0.0.1:9/", "a\nb")] {
-        let sent = sender.send(&destination(url, PATIENT), id, now(), PAYLOAD).await;
+        let sent = sender.send(&destination(url, PATIENT), Message::new(id, PAYLOAD), now()).await;
         assert!(matches!(sent.taken, Err(SendError::Unsendable(_))), "{sent:?}");
         assert_eq!(sent.answer, None);
     }

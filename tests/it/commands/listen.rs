@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use genesys_purge::app::World;
 use genesys_purge::domain::address::AddressRules;
-use genesys_purge::webhooks::{Destination, Sender, SigningSecret, new_private_key, new_secret};
+use genesys_purge::webhooks::{Destination, Message, Sender, SigningSecret, new_private_key, new_secret};
 use jiff::SignedDuration;
 use reqwest::{Client, StatusCode};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
@@ -55,7 +55,7 @@ impl Listening {
         let secret = SigningSecret::parse(secret).unwrap();
         let to = Destination::of_operator(self.url.parse().unwrap(), vec![secret], LONG);
         let now = (World::machine().clock())();
-        let sent = Sender::new(AddressRules::default()).unwrap().send(&to, id, now, BODY).await;
+        let sent = Sender::new(AddressRules::default()).unwrap().send(&to, Message::new(id, BODY), now).await;
         sent.taken.map_err(|error| error.to_string())
     }
 

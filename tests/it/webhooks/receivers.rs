@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use genesys_purge::app::World;
 use genesys_purge::domain::address::AddressRules;
-use genesys_purge::webhooks::{Destination, SendError, Sender, SigningSecret, new_private_key, new_secret};
+use genesys_purge::webhooks::{
+    Destination, Message, SendError, Sender, SigningSecret, new_private_key, new_secret,
+};
 use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::net::TcpListener;
@@ -162,7 +164,7 @@ async fn try_out(secret: &str, port: u16) {
         let secrets = secrets.iter().map(|text| SigningSecret::parse(text).unwrap()).collect();
         let to = Destination::of_operator(url, secrets, Duration::from_mins(1));
         let payload = PAYLOAD.replace("01a21121-0ed3-717d-9b4c-869a5d197cb8", id);
-        sender.send(&to, id, at, &payload).await.taken
+        sender.send(&to, Message::new(id, &payload), at).await.taken
     };
     let (ours, other, private) = (secret.to_owned(), new_secret([8; 32]), new_private_key([9; 32]));
     let refused = |taken| match taken {

@@ -78,7 +78,7 @@ fn rules(networks: &[&str]) -> AddressRules {
 
 async fn deliver(sender: &Sender, url: &str) -> Result<u16, SendError> {
     let to = Destination::of_caller(Url::parse(url).unwrap(), vec![secret()], PATIENT);
-    sender.send(&to, "0190-event", now(), PAYLOAD).await.taken
+    sender.send(&to, Message::new("0190-event", PAYLOAD), now()).await.taken
 }
 
 #[tokio::test]
@@ -204,6 +204,6 @@ async fn the_operators_own_receiver_may_be_anywhere() {
     for host in ["127.0.0.1", "localhost"] {
         let url = Url::parse(&format!("http://me:secret@{host}:{}/", listener.address.port())).unwrap();
         let to = Destination::of_operator(url, vec![secret()], PATIENT);
-        assert_eq!(sender.send(&to, "0190-event", now(), PAYLOAD).await.taken, Ok(204));
+        assert_eq!(sender.send(&to, Message::new("0190-event", PAYLOAD), now()).await.taken, Ok(204));
     }
 }

@@ -174,7 +174,7 @@ async fn a_dozen_of_them_hold_up_nobody_else() {
     }
     let sender = Sender::new(AddressRules::default()).unwrap();
     let send = async |url: String, timeout| {
-        sender.send(&destination(&url, timeout), "0190-event", now(), PAYLOAD).await.taken
+        sender.send(&destination(&url, timeout), Message::new("0190-event", PAYLOAD), now()).await.taken
     };
     let held_up = join_all(hostile.into_iter().map(|url| send(url, PATIENT)));
     let delivered = join_all((0..50).map(|_| send(good.uri(), PATIENT)));
