@@ -1,6 +1,6 @@
-//! Asks for facts: a question larger than a call is cut, one that upstream refuses as wrong is halved, until a single
-//! id is refused alone. A piece without an answer does not end the question: how it is asked again is in
-//! `domain/pieces.rs`. One poison id harms no bystander.
+//! Queries facts. A query larger than one call is split; one that upstream refuses as wrong is halved until a single
+//! id is refused alone. A piece without an answer does not end the query: `domain/pieces.rs` decides how it is
+//! retried. One bad id harms no other.
 
 use std::time::{Duration, Instant};
 

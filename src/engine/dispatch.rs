@@ -1,8 +1,8 @@
-//! The loop of one org: survey what is due, claim it in the order of its worth, hand it to workers, sleep.
+//! The loop of one org: survey the due work, claim it by priority, hand it to workers, sleep.
 //!
-//! The order is submit, poll, look, validate; the kind that met the last 429 goes last, but is never left out (`turns.rs`).
-//! A claim takes its call permit with it, so an org without budget, or one that upstream refuses, costs nobody else a
-//! worker. A permit is good for a second, so token and connection are in hand before it is taken.
+//! The order is submit, poll, look, validate; the kind that got the last 429 goes last, but is never starved
+//! (`turns.rs`). A claim includes its call permit, so an org without budget, or one that upstream refuses, occupies no
+//! worker. A permit is valid for a second, so token and connection are made ready before it is taken.
 
 mod questions;
 mod steps;

@@ -1,5 +1,5 @@
-//! What a step held that did not come to its end: others take it up at once where a stop cut it, and later each time where it
-//! panicked, not when its lease has run out.
+//! Releases the work of a step that did not finish, so that nobody waits for its lease: at once if a stop cut it, with
+//! backoff if it panicked.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! Look: ask what became of the conversations of jobs: after their end, after a lost submit, or before they go again. Jobs
-//! whose conversations fit into one call share it.
+//! Look: queries what happened to the conversations of jobs: after their end, after a lost submit, or before they are
+//! submitted again. Jobs whose conversations fit into one call share it.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -1,9 +1,9 @@
-//! The engine: carries accepted purges through their steps, a file a step, named as in docs/architecture.md.
+//! The engine: carries accepted purges through their steps, one file per step, named as in docs/architecture.md.
 //!
-//! One dispatcher an org looks at what is due, claims it and hands it to a worker; a step is claim, observe, decide,
-//! record, and everything that it knows stands in the database before and after.
+//! One dispatcher per org surveys the due work, claims it and hands it to a worker. A step is claim, observe, decide,
+//! record; all its state is in the database before and after.
 //!
-//! Invariant: the engine never knows a status code, a wire format or a route; it never holds a lock over a call.
+//! Invariant: the engine never knows a status code, a wire format or a route; it never holds a lock during a call.
 
 mod ask;
 mod caught;

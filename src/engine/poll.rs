@@ -1,4 +1,4 @@
-//! Poll: ask after the upstream job until it has ended.
+//! Poll: asks for the state of the upstream job until it has ended.
 
 use std::time::Duration;
 

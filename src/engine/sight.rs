@@ -1,4 +1,4 @@
-//! Sight: has an answer shown the conversation that is known to exist? What one without it leaves out is not told.
+//! Sight: did the answer show the control? If not, the ids that it leaves out count as unanswered.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! Submit: the one call that deletes. It takes nothing but a committed intent, and is never repeated under it.
+//! Submit: the one call that deletes. It takes only a committed intent, and is never repeated under the same one.
 
 use std::future::Future;
 use std::time::{Duration, Instant};

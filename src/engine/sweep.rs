@@ -1,4 +1,4 @@
-//! Sweep: end what canceled purges have left, and take up again what retried ones have.
+//! Sweep: ends the remaining conversations of canceled purges, and restarts the failed ones of retried purges.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What a step did, told to the traces of the purges that it was for.
+//! Adds the spans of a step to the traces of its purges.
 
 use uuid::Uuid;
 

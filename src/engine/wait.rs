@@ -1,4 +1,4 @@
-//! How long a dispatcher may sleep: until the next thing is due, and never very long, since notifications can be lost.
+//! How long a dispatcher may sleep: until the next work is due, and never very long, since notifications can be lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

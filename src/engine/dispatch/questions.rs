@@ -1,4 +1,4 @@
-//! Questions before a submit: whom to ask about, and how many a turn.
+//! Details queries before a submit: which ids, and how many queries per turn.
 
 use std::sync::Arc;
 

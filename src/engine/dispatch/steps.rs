@@ -1,4 +1,4 @@
-//! The steps that a dispatcher hands to its workers: what becomes of one that ends, is cut or panics.
+//! The steps that a dispatcher hands to its workers: what happens when one ends, is cut or panics.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! Whose turn it is, where one cannot have all: kinds of steps share the permits, and questions share the workers.
+//! Fairness: kinds of steps share the permits, and details queries share the workers.
 //!
-//! A budget may give out its permits one by one, and what comes first in the order then takes each of them. So what was
-//! passed over in one turn comes first in the next.
+//! If permits come one by one, the first kind in the order would take each of them. So a kind that was passed over in
+//! one turn comes first in the next.
 
 use crate::engine::kind::Kind;
 use crate::store::slices::claim::Reach;
