@@ -1,5 +1,5 @@
-//! The last act of each kind on a purge or an org: who did it, when and why. It stays when another act has taken it back; the
-//! events tell all that there were.
+//! The last act of each kind on a purge or an org: who did it, when and why. It stays when another act has undone it;
+//! the events have all acts.
 
 use jiff::Timestamp;
 use serde::Deserialize;

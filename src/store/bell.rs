@@ -1,9 +1,9 @@
-//! Tells who waits for work that there is some: this process at once, the others by a notification.
+//! Notifies of new work: this process at once, the others by `NOTIFY`.
 //!
-//! The notification is a transaction of its own, after the one that made the work: a commit that notifies holds a lock of
-//! the whole server until its log is on disk, so those of many callers would stand in a row. One notification tells of
-//! everything that came up while the last one was under way. One that is lost costs time, nothing else, so it does not even
-//! wait for its log to reach the disk.
+//! The notification is a transaction of its own, after the one that made the work: a commit that notifies holds a
+//! server-wide lock until its log is on disk, so the commits of many callers would serialize. One notification covers
+//! all work that arrived while the previous one was under way. A lost one only costs time, so its commit does not wait
+//! for the disk.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

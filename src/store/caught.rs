@@ -1,4 +1,4 @@
-//! Work that panics: it fails by itself, and whoever does it goes on.
+//! Catches panics: the work fails, its caller goes on.
 
 use std::any::Any;
 use std::future::Future;

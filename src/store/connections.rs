@@ -1,5 +1,5 @@
-//! The pools of connections: each connection is looked at before it is handed out, and one that swallows what it is sent
-//! makes all that are as old as it suspect.
+//! The pools of connections: each connection is checked before it is handed out, and one that does not answer makes
+//! all connections of the same age or older suspect.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! How words and numbers of the database become values of the domain, so that no statement reads them by hand.
+//! Converts words and numbers of the database to values of the domain, so that no statement does it by hand.
 //!
 //! A value that this version does not know is an error of its column: nothing falls through.
 

@@ -1,8 +1,8 @@
-//! All the SQL: a folder an aggregate, a file an operation, one named transaction each, typed rows in and out.
+//! All the SQL: one folder per aggregate, one file per operation, each a named transaction with typed rows in and out.
 //!
 //! Lock order everywhere: org, job, slices, purges, then limiter and pace.
 //!
-//! Invariant: store never speaks HTTP, never asks Genesys, never sleeps; the pool never leaves this folder.
+//! Invariant: store never speaks HTTP, never calls Genesys, never sleeps; the pool never leaves this folder.
 
 mod acts;
 mod bell;

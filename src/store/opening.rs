@@ -1,4 +1,4 @@
-//! How transactions begin: on sessions of our own, or on those of a pooler that may give each transaction another.
+//! How transactions begin: on our own sessions, or through a pooler that may give each transaction another session.
 
 use std::sync::Arc;
 

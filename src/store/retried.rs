@@ -1,4 +1,4 @@
-//! Transactions that the server rolled back for the sake of others are done again, as often as is sensible: nothing of them
+//! Retries transactions that the server rolled back because of a deadlock or serialization failure: nothing of them
 //! was done.
 
 use super::{Store, StoreError};

@@ -1,4 +1,4 @@
-//! Values that are made once, at the first start, and must then stay.
+//! Secrets that are generated at the first start and never change.
 
 use secrecy::SecretString;
 

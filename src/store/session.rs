@@ -1,5 +1,5 @@
-//! How a session with the database is set up: every setting that a rule relies on is set here, whatever the role or the
-//! database have as their default, and looked at before anything is done.
+//! Sets up sessions with the database: every setting that the service relies on is set here, whatever the defaults of
+//! the role or the database, and checked before any work.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How statements are run: each within its deadline, each error with the name of its transaction.
+//! Runs statements: each with a deadline, each error with the name of its transaction.
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::{Map, Query, QueryScalar};

@@ -1,5 +1,5 @@
-//! Every transaction has a name, so that logs and errors tell it apart, and every statement a deadline on this side, so
-//! that a connection that swallows bytes holds nobody up for long.
+//! Every transaction has a name, for logs and errors, and every statement a deadline on this side, so that a dead
+//! connection blocks nobody for long.
 
 use std::io::{Error as IoError, ErrorKind};
 use std::sync::Arc;

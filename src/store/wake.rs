@@ -1,4 +1,4 @@
-//! `LISTEN`: hears of work that other processes tell of (`bell.rs`). A lost notification costs time, nothing else.
+//! `LISTEN`: receives notifications of new work from other processes (`bell.rs`). A lost one only costs time.
 
 use std::time::Duration;
 

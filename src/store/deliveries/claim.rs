@@ -1,7 +1,8 @@
-//! Claims deliveries: of each endpoint in its turn no more than it may be sent at once, so that none delays another.
+//! Claims deliveries, from each endpoint in turn no more than it may be sent at once, so that no endpoint delays
+//! another.
 //!
-//! Endpoints with something to send are found one by one in an index, so many at a time, in a circle. How many of their
-//! deliveries wait makes no difference.
+//! Endpoints with due deliveries are found one by one in an index, a limited number at a time, round robin. The cost
+//! does not depend on how many of their deliveries wait.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,4 @@
-//! How endpoints take what they are sent: those that fail are left alone for a while, and disabled when nothing else happens for
-//! days.
+//! The health of endpoints: failing ones are paused for a while, and disabled if they only fail for days.
 
 use std::collections::BTreeMap;
 

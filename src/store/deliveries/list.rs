@@ -1,6 +1,6 @@
-//! Lists deliveries, newest first, by indexes in which the org or the purge stands first; see
-//! `migrations/0022_webhook_deliveries.sql`. No planner takes `org is null` for one value of the index, so those of no org are
-//! ordered by it as well.
+//! Lists deliveries, newest first, by indexes that begin with the org or the purge; see
+//! `migrations/0022_webhook_deliveries.sql`. No planner takes `org is null` for one value of the index, so those of no
+//! org are ordered by it as well.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;

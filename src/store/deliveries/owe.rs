@@ -1,4 +1,4 @@
-//! What an event owes to receivers: a delivery each, written in the transaction of what happened.
+//! Creates the deliveries of an event, one per receiver, in the transaction of the event.
 
 use serde::Serialize;
 use sqlx::types::Uuid;

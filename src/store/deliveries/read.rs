@@ -1,4 +1,4 @@
-//! Reads deliveries, and what became of their attempts.
+//! Reads deliveries and the results of their attempts.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;

@@ -1,4 +1,4 @@
-//! Records attempts: many that ended together in one transaction.
+//! Records attempts, all that ended together in one transaction.
 
 use std::time::Duration;
 

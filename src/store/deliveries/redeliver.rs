@@ -1,8 +1,7 @@
-//! Sends deliveries again, because somebody asks for it: under the same `webhook-id`, at once, and with their schedule begun
-//! anew.
+//! Redelivers on request: under the same `webhook-id`, at once, and with a new schedule.
 //!
-//! An attempt that is under way keeps its lease: nobody else sends meanwhile, and its end is recorded. `schedule_from` tells
-//! that record of the wish.
+//! An attempt under way keeps its lease: no second one starts beside it, and its result is recorded. `schedule_from`
+//! tells that record that a redelivery was requested.
 
 use std::collections::BTreeMap;
 

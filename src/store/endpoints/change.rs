@@ -1,4 +1,4 @@
-//! Changes, deletes, and gives another secret to an endpoint.
+//! Changes an endpoint, deletes it, or rotates its secret.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};

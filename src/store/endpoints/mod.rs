@@ -1,4 +1,4 @@
-//! Webhook endpoints: registered by callers, or named with a purge. Each has a secret, told when it is made.
+//! Webhook endpoints: registered by callers, or named with a purge. Each has a secret, shown once when it is created.
 
 mod change;
 pub mod create;

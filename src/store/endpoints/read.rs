@@ -1,4 +1,4 @@
-//! Reads endpoints, as far as the caller reaches every org of theirs.
+//! Reads the endpoints all of whose orgs the caller reaches.
 
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use secrecy::{ExposeSecret as _, SecretString};

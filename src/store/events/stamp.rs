@@ -1,7 +1,7 @@
-//! The numbers of the feed: given after the commit, by one process at a time.
+//! Gives events their feed numbers: after their commit, by one process at a time.
 //!
-//! Who stamps holds a lock for one short transaction, and sees in it all that was stamped before. What is committed stands in
-//! a queue, so an event whose transaction took long is found like any other, and no more than what waits is ever read.
+//! Stamping holds a lock for one short transaction, and sees all earlier stamps. Committed events wait in a queue, so
+//! an event whose transaction took long is found like any other, and nothing but the queue is read.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! The one function that writes events, and the deliveries that they owe.
+//! The one function that writes events and their deliveries.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,8 @@
-//! What the purges of an org have found out about an id: seen gone, found protected, carried by a job. One row an id, so
-//! that a question about it costs the same however many purges name it.
+//! What the purges of an org have found out about an id: seen gone, found protected, carried by a job. One row per id,
+//! so that looking it up costs the same however many purges name it.
 //!
-//! Invariant: written in the transaction of the decision that it follows from, by [`super::slices::patch::Patch`], or of the
-//! end of a job of which nobody can tell what became of it.
+//! Invariant: written in the transaction of the decision that it follows from, by [`super::slices::patch::Patch`], or
+//! of the end of a job whose result is unknown.
 
 mod write;
 

@@ -1,4 +1,4 @@
-//! Writes what decisions found out.
+//! Writes the findings of decisions.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;

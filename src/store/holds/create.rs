@@ -1,4 +1,4 @@
-//! Creates a hold: its ids are loaded first, and only its activation is under the orgs' locks, so that it is exactly
+//! Creates a hold: its ids are loaded first; only the activation runs under the orgs' locks, which makes it exactly
 //! before or after every intent.
 
 use jiff::Timestamp;

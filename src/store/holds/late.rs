@@ -1,4 +1,4 @@
-//! What came too late for a hold: conversations that it names and that are gone, or that a job may be deleting.
+//! Conversations for which a hold came too late: they are gone, or a job may be deleting them.
 
 use uuid::Uuid;
 

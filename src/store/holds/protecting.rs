@@ -1,4 +1,4 @@
-//! Which hold kept a conversation back when that was decided.
+//! Which hold protected a conversation when its outcome was decided.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;

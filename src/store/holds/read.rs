@@ -1,4 +1,5 @@
-//! Reads holds. One whose ids are still being loaded, or whose request broke off before it was in force, is none.
+//! Reads holds. A hold whose ids are still being loaded, or whose request broke off before the activation, does not
+//! count.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;

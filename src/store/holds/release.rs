@@ -1,4 +1,4 @@
-//! Releases a hold: what it kept back stays `on_hold` where it is; a new purge may name it.
+//! Releases a hold: conversations that ended `on_hold` because of it stay so; a new purge may name them.
 
 use uuid::Uuid;
 

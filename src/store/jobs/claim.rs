@@ -1,4 +1,4 @@
-//! Claims jobs for their next step; the poll, the question whether the upstream job has ended, is claimed here.
+//! Claims jobs for their next step; polls are claimed here.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! The end of a job: the one place where it becomes `done`.
 //!
-//! Invariant: a job that ended has let go of every id, or has handed it on to a child.
+//! Invariant: a job that ended has released every id, or handed it on to a child.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! How fresh facts are: when they were asked, and by which rules they were judged.
+//! How fresh facts are: when they were queried, and by which rules they were judged.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The right of one worker to go on with a job: whoever lost it changes nothing.
+//! The right of one worker to process a job: a worker that lost it changes nothing.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;

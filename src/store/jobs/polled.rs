@@ -1,4 +1,4 @@
-//! Records what a poll told.
+//! Records the answer to a poll.
 
 use std::time::Duration;
 

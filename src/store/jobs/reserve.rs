@@ -1,7 +1,7 @@
 //! Reservations: the key (org, conversation) makes it impossible that two unfinished jobs carry one id.
 //!
-//! They are made and ended under the org's lock alone, so that nobody can begin to wait for an id that is just being
-//! let go. Whoever waits for an id that is let go is woken afterwards (`purges/wake.rs`).
+//! They are made and released only under the org's lock, so that no conversation starts to wait for an id that is just
+//! being released. Waiters of a released id are woken afterwards (`purges/wake.rs`).
 
 use std::collections::HashSet;
 

@@ -1,7 +1,7 @@
-//! The pieces of a search before their intent (`domain/search.rs`): what conflicts for certain is cut without a call, what is
-//! unknown is put together with what other searches have left.
+//! The pieces of a search before their intent (`domain/search.rs`): a piece that must conflict is cut without a call;
+//! unknown pieces are put together with those of other searches.
 //!
-//! Invariant: a piece changes under the org's lock alone, and only while it waits; no outcome is decided here.
+//! Invariant: a piece changes only under the org's lock, and only while it waits; no outcome is decided here.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,4 +1,4 @@
-//! Makes jobs of what another carries: they wait, remember their parent, and are never mixed with what is packed.
+//! Splits a job into several: they wait, know their parent, and are never mixed with packed conversations.
 
 use serde_json::Value;
 use uuid::Uuid;

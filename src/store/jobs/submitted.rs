@@ -1,4 +1,4 @@
-//! Records what a submit answered; which answer means what is told in docs/architecture.md, "What a submit may answer".
+//! Records the answer to a submit; the meaning of each answer is in docs/architecture.md, "What a submit may answer".
 
 use std::collections::HashSet;
 use std::time::Duration;

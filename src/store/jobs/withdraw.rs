@@ -1,7 +1,7 @@
 //! Takes purges out of the jobs that wait for their intent, when they are paused or canceled.
 //!
-//! Under the org's lock, in the transaction of the act: from its answer on no waiting job holds any of them back. There
-//! may be thousands of such jobs, split off of refused ones, so all are loaded and left at once.
+//! Under the org's lock, in the transaction of the act: from its answer on no waiting job holds any of them back.
+//! There may be thousands of such jobs, split off refused ones, so all are handled at once.
 
 use std::collections::HashSet;
 

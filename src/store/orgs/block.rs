@@ -1,4 +1,5 @@
-//! An org that upstream refuses: its work waits, one try a minute is let through, nothing fails and nothing is lost.
+//! An org that upstream refuses: its work waits, one attempt a minute is let through, nothing fails and nothing is
+//! lost.
 
 use std::time::Duration;
 

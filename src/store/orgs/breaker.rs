@@ -1,4 +1,4 @@
-//! How an org's calls went, counted for all replicas in its limiter's row.
+//! The circuit breaker of an org, for all replicas, in its limiter's row.
 
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 

@@ -1,7 +1,8 @@
 //! Enrolls orgs: which retention rules are in force for them, and who may change those.
 //!
-//! Stricter rules are in force as soon as a worker starts with them. Looser ones only when an operator says so: a replica
-//! with a configuration of last year, or of another stage, must not have deleted what the others would keep.
+//! Stricter rules are in force as soon as a worker starts with them. Looser ones only when an operator says so: a
+//! replica with an old configuration, or one of another stage, must not delete conversations that the others would
+//! keep.
 
 use crate::domain::events::EventType;
 use crate::domain::retention::Policy;

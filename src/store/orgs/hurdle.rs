@@ -1,4 +1,4 @@
-//! What stands in an org's way, and in which words the database holds it.
+//! What blocks an org, and how the database spells it.
 
 use super::limiter::Call;
 

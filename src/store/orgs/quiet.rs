@@ -1,4 +1,4 @@
-//! From when on no submit leaves any more that an earlier intent allowed.
+//! The time after which no submit of an earlier intent can leave.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;

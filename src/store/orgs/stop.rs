@@ -1,4 +1,4 @@
-//! An org that an operator stops: nothing is begun for it, what runs upstream is followed to its end.
+//! An operator stops an org: no work is started for it; jobs that run upstream are followed to their end.
 
 use jiff::Timestamp;
 use serde_json::json;

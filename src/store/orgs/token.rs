@@ -1,5 +1,5 @@
-//! When the last token of an org was got, or why none is to be had: workers tell it here, since whoever is asked may know
-//! neither.
+//! When the last token of an org was issued, or why it gets none: workers record it here for the API processes, which
+//! do not know it themselves.
 
 use std::time::Duration;
 

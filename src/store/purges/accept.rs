@@ -1,5 +1,5 @@
-//! Accepts a purge, all or nothing: the purge, its slices, the index of its conversations. A small one is a share of one
-//! statement (`together.rs`), any other a transaction of its own.
+//! Accepts a purge, all or nothing: the purge, its slices, the index of its conversations. Small purges share one
+//! statement (`together.rs`); any other has its own transaction.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What every purge begins with: its row, its tags and its first event; and all there is of a small one, its only slice and
-//! its index. Any number of purges in one statement.
+//! The first rows of every purge: the purge, its tags and its first event; for a small one also its only slice and its
+//! index. Any number of purges in one statement.
 
 use std::collections::HashMap;
 

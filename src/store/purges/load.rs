@@ -1,4 +1,4 @@
-//! Reads purges: the same few bytes of each, however many conversations it has.
+//! Reads purges: a few bytes each, however many conversations they have.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;

@@ -1,5 +1,5 @@
-//! Reads slices again that were set aside: what still can't be read waits longer, then it is parked; what can be read goes
-//! on, once no job has anything of it any more.
+//! Reads slices again that were set aside: those still unreadable wait longer, then they are parked; the others
+//! continue once no job has any of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,8 @@
-//! Repeats of requests: a caller's key stands for one purge, so that sending again what may have arrived is safe.
+//! Repeats of requests: an idempotency key stands for one purge, so that repeating a request that may have arrived is
+//! safe.
 //!
 //! The key is written in the transaction that accepts the purge: either both are there or neither. Two requests with
-//! one key meet at a lock, which the second does not wait for: it looks again.
+//! one key meet at a lock; the second does not wait for it but polls.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;

@@ -1,4 +1,4 @@
-//! A purge is asked about: its start, where it is the first time, and its turn.
+//! A purge is validated: records its start, the first time, and its turn.
 
 use uuid::Uuid;
 

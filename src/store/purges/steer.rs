@@ -1,5 +1,5 @@
-//! What a caller does to a purge: cancel, pause, resume, retry; each one transaction under the org's lock, so that it is
-//! exactly before or after every intent.
+//! Acts on a purge: cancel, pause, resume, retry; each one transaction under the org's lock, so that it is exactly
+//! before or after every intent.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
-//! Turns a large purge over, a few slices a transaction: what a cancel ends, what a retry takes up again.
+//! Cancels or retries a large purge, a few slices per transaction.
 //!
 //! The act itself only changes the purge's state; the dispatchers sweep until nothing is left. Each sweep holds the
-//! org's lock, as a packing does, and only for as long.
+//! org's lock, for about as long as packing does.
 
 use uuid::Uuid;
 

@@ -1,8 +1,8 @@
-//! Small purges that come at the same time are accepted together: each pays a share of one statement and of one wait for
-//! the disk.
+//! Small purges that arrive at the same time are accepted together: they share one statement and one wait for the
+//! disk.
 //!
-//! Whoever has given up before his purge's statement began leaves nothing. From then on it is accepted or not, as with any
-//! answer that gets lost; a key of a repeat is for those who have to know.
+//! A caller who gives up before the statement begins leaves nothing. After that the purge may be accepted, as with any
+//! lost answer; callers who need to know use an `Idempotency-Key`.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::Error as IoError;

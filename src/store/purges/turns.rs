@@ -1,4 +1,5 @@
-//! Turns to accept a purge: a large one takes a connection for minutes, and others must get through.
+//! Limits how many large purges are accepted at once: each takes a connection for minutes, and others must get
+//! through.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! Wakes conversations that waited for an id after its job let it go, a few slices a transaction: tens of thousands of
-//! purges may wait for one id, and no intent of their org waits for all of them.
+//! purges may wait for one id, and no intent of their org must wait for all of them.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Compares where the database stands with where it stood.
 //!
-//! Its record alone finds a restored dump and a promoted standby; files of an earlier time bring their own record along, and
-//! only processes that have lived longer than these know better.
+//! Its record alone finds a restored dump and a promoted standby; older files bring their own record along, so only a
+//! process that is still running can tell.
 
 use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};

@@ -1,4 +1,4 @@
-//! Stops every org whose database went back in time: what it knows of upstream is older than what was done there.
+//! Stops every org whose database went back in time: its knowledge of upstream is older than the calls that were made.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;

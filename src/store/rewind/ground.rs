@@ -1,4 +1,4 @@
-//! On which ground the database stands, and what this process remembers of it.
+//! Which server the database is on and how far its log has come, and what this process remembers of it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,8 +1,8 @@
-//! Slices that can't be read: each is left out of the transaction that meets it, which sets it aside. What is set aside is
-//! neither drawn nor asked about, and left out by whoever meets it, until it was read again (`purges/repair.rs`); after
-//! some tries it is parked.
+//! Slices that can't be read: each is left out of the transaction that meets it, which sets it aside. Until it was
+//! read again (`purges/repair.rs`) it is neither drawn nor queried, and every transaction leaves it out; after some
+//! tries it is parked.
 //!
-//! Invariant: nothing of a slice that was left out is submitted, called gone or called kept.
+//! Invariant: no conversation of a slice that was left out is submitted, or judged gone or kept.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Which ids the next question is about: of every purge that stands in line its share, as packing shares out a job.
+//! Chooses the ids of the next details query: a share of every waiting purge, as packing does for a job.
 
 use std::collections::HashMap;
 

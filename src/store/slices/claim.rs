@@ -1,4 +1,4 @@
-//! Claims what one details call asks about, in a fair order of its own.
+//! Claims the slices for one details call, in a fair order of its own.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Leases that ended: their worker is gone or too slow, and the slices are asked about again.
+//! Leases that expired: their worker died or was too slow, and the slices are queried again.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! Where a purge stood at two moments, so that the rate of the last minutes can be told; written with its counts.
+//! The progress of a purge at two times, for the rate of the last minutes; written with its counts.
 
 use std::collections::BTreeMap;
 

@@ -4,8 +4,8 @@
 //! bytes, one decision row a step, slice and result, and last, by id, the counts of the purges. Since the bytes are
 //! read under the lock, no array is ever written from an earlier read.
 //!
-//! A slice that can't be read is left out (`aside.rs`): it is not among the slices of the patch, so that nobody decides
-//! anything about it, and everything else goes on.
+//! A slice that can't be read is left out (`aside.rs`): it is not in the patch, so nothing is decided about it, and
+//! everything else goes on.
 
 use std::collections::BTreeMap;
 

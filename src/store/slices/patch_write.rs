@@ -1,4 +1,4 @@
-//! Writes a patch: bytes, decisions, counts, and the end of every purge that has nothing open any more.
+//! Writes a patch: bytes, decisions, counts, and the end of every purge that has no open conversations left.
 
 use std::collections::BTreeMap;
 

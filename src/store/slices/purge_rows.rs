@@ -1,4 +1,4 @@
-//! The rows of purges, as far as work on their slices touches them: locked after the slices, in the order of their ids.
+//! The purge rows that work on slices changes: locked after the slices, in the order of their ids.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! Records what a details call told of the slices that it asked about.
+//! Records the result of a details query for its slices.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

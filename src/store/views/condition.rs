@@ -1,5 +1,5 @@
-//! How the database and what is in it are: what `doctor` looks at. Nothing here may take long on a database of any size,
-//! or hold up anybody.
+//! The state of the database and its contents, for `doctor`. No query here may be slow on a large database, or block
+//! others.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;

@@ -1,4 +1,4 @@
-//! The feed: every event in the order of its number, as far as a caller reaches.
+//! The feed: every event in the order of its number, limited to the caller's reach.
 
 use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};

@@ -1,4 +1,4 @@
-//! One job as a whole, by our id or by Genesys' id of it.
+//! One whole job, by our id or by Genesys'.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! What those who listen to purges are told: a few bytes of each, for all of them at once.
+//! The state of streamed purges: a few bytes each, read for all of them at once.
 
 use uuid::Uuid;
 

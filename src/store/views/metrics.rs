@@ -1,4 +1,4 @@
-//! What the database tells of the work at this moment, for the metrics: counted over what is open alone.
+//! Gauges from the database: they count only open work.
 
 use crate::domain::state::{JobState, PurgeState};
 use crate::store::tx::{Rows as _, Tx};

@@ -1,4 +1,4 @@
-//! How orgs stand: their budget, what is in their way, what is under way.
+//! The state of orgs: their budget, what blocks them, what is running.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;

@@ -1,5 +1,4 @@
-//! How the last hours went, and what has waited the longest: each by an index in which the org stands first, and no more rows
-//! than there are bounds for.
+//! The last hours and the oldest open work: each read by an index that begins with the org, with a limit on the rows.
 
 use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};

@@ -1,4 +1,4 @@
-//! What an org has to do, at one glance: the engine looks at this to choose its next steps.
+//! The due work of an org in one query: the engine chooses its next steps from it.
 
 use std::time::Duration;
 

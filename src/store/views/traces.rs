@@ -1,4 +1,4 @@
-//! To which traces purges belong, and to which purges what is done for jobs.
+//! The traces of purges, and the purges of jobs.
 
 use uuid::Uuid;
 

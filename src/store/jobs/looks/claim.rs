@@ -1,4 +1,4 @@
-//! Claims looks, and tells whose facts they ask.
+//! Claims looks, and returns the ids to query.
 
 use std::time::Duration;
 

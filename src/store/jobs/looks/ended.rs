@@ -1,5 +1,5 @@
-//! What a purge and its receivers hear of an upstream job that ended: once, when the last of its conversations in it are
-//! settled, so that it can say how many were seen to be gone.
+//! The event for a purge and its receivers about an upstream job that ended: once, when the purge's last conversations
+//! in it are settled, so that it can say how many were seen to be gone.
 
 use std::collections::BTreeMap;
 

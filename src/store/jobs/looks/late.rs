@@ -1,5 +1,5 @@
-//! Late: after the end of a job that was given up. What is gone after all is noted beside the outcomes, which stay; the job
-//! lets go of whatever is known, so that each look is about less.
+//! Late: after the end of a job that was given up. Conversations that are gone after all are recorded, but their
+//! outcomes stay; the job releases each id whose result is known, so that each look has fewer to query.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,7 +1,7 @@
-//! Looks: what became of a job's conversations? A file a kind; what they share is in `settling.rs`.
+//! Looks: what happened to a job's conversations? One file per kind; shared code is in `settling.rs`.
 //!
-//! Each look settles what it was told of, so that a purge is final when its own conversations are, however long others
-//! in the job take, and so that no answer is asked for twice.
+//! Each look settles the conversations that its answer was conclusive about, so that a purge is final when its own
+//! conversations are, however long others in the job take, and nothing is queried twice.
 
 mod claim;
 mod ended;

@@ -1,4 +1,5 @@
-//! Recheck: a waiting job's ids, looked at afresh before its intent. What may no longer be deleted leaves it.
+//! Recheck: a waiting job's ids are queried again before its intent. Conversations that may no longer be deleted leave
+//! the job.
 
 use std::collections::{HashMap, HashSet};
 

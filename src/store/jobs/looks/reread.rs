@@ -1,5 +1,5 @@
-//! Reread: after the window of a submit without an answer. What is gone was deleted by a job that nobody knows; what is
-//! still there, once all of it was told of, goes again.
+//! Reread: after the window of a submit without an answer. Conversations that are gone were deleted by a job whose id
+//! is unknown. Once every id had an answer, those still there are submitted again.
 
 use std::time::Duration;
 

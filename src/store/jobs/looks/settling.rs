@@ -1,4 +1,4 @@
-//! A job whose conversations are being settled: its locks, what a look was told, and how the job goes on by it.
+//! A job whose conversations are being settled: its locks, the answers of a look, and the next step of the job.
 
 use std::time::Duration;
 

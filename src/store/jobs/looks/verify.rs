@@ -1,5 +1,5 @@
-//! Verify: after the end of the upstream job. Gone is purged; what is still there is looked at again, then goes again or
-//! has failed.
+//! Verify: after the end of the upstream job. Conversations that are gone are purged; those still there are looked at
+//! again, then submitted again or failed.
 
 use std::collections::HashMap;
 use std::time::Duration;

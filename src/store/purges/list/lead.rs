@@ -1,4 +1,4 @@
-//! What leads to the purges of a list: one index, which is read no further than the page needs.
+//! The index that a list reads, no further than the page needs.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;

@@ -1,5 +1,5 @@
-//! Lists purges, newest first. What is asked for decides which index leads; the org stands first in each of them, so that
-//! the purges of others cost nothing; see `migrations/0003_lists.sql`, `migrations/0009_reach.sql` and
+//! Lists purges, newest first. The filter decides which index is used; each begins with the org, so that the purges of
+//! other orgs cost nothing; see `migrations/0003_lists.sql`, `migrations/0009_reach.sql` and
 //! `migrations/0028_questions.sql`.
 
 mod lead;

@@ -1,4 +1,4 @@
-//! Which of some purges meet all that is asked for beside what has led to them.
+//! Which of the purges found by the index match the other filters.
 
 use std::collections::HashSet;
 
