@@ -1,4 +1,4 @@
-//! Who calls, and whether the key allows it. The service never runs open.
+//! Authentication: who calls, and whether the key allows it. The service never runs without keys.
 
 use axum::Router;
 use axum::extract::{FromRequestParts, Request, State};

@@ -1,4 +1,4 @@
-//! Why a body ended before its end: told by what reads bodies, through the errors of everything in between.
+//! Why a body ended early: the cause is found in the chain of errors, whatever is in between.
 
 use std::error::Error;
 use std::io;

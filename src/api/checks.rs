@@ -1,4 +1,4 @@
-//! What is checked of the fields of more than one call: each wrong one is told by its pointer.
+//! Checks of fields that several calls share: each wrong field is named by its pointer.
 
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 

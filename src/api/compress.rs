@@ -1,4 +1,4 @@
-//! Large answers go out as gzip to those who take it, piece by piece as they are made.
+//! Gzips large answers for clients that accept it, piece by piece as they are produced.
 
 use axum::Router;
 use axum::extract::Request;

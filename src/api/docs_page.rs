@@ -1,7 +1,7 @@
 //! `/docs`: the document of the API as a page to read and to try, from assets that are built into the binary.
 //!
-//! The page loads nothing from anywhere else, and its policy lets it: whoever reads it may be without a network, and
-//! whoever runs it should not have to trust one.
+//! The page loads nothing from other sites, and its content security policy forbids it: readers may be offline, and
+//! operators should not have to trust another site.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};

@@ -1,6 +1,6 @@
-//! A tag for each state of a resource, so that who asks again is told in a few bytes that nothing has changed.
+//! `ETag`s: a client that asks again for an unchanged resource gets a few bytes.
 //!
-//! The tag is a digest of the document. It is weak, as the same document goes out folded and as it is.
+//! The tag is a digest of the document. It is weak, because the same document is sent gzipped and plain.
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};

@@ -1,6 +1,6 @@
-//! An example for every JSON document that a call takes or answers: put beside its schema in the document of the API.
+//! An example for every JSON document that a call takes or returns, added to its schema in the OpenAPI document.
 //!
-//! `examples.json` has one for each schema by name. A schema that is made of others has only what it adds.
+//! `examples.json` has one for each schema by name. A schema composed of others has only the fields that it adds.
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::path::Operation;

@@ -1,4 +1,4 @@
-//! What many wait for is looked at once for all of them: an end of a purge, or that of a key.
+//! Polls once for all waiters of the same thing: the end of a purge, or of a key.
 
 use std::collections::HashMap;
 use std::hash::Hash;

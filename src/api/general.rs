@@ -1,6 +1,6 @@
-//! What holds for every call, told in the document once for each: the scope that it needs, the refusals that any call may
-//! meet and what they look like, the headers of every answer, and 304 where a resource has a tag. A call itself tells only
-//! status and codes of the refusals that are its own.
+//! Adds to every call of the OpenAPI document what all have in common: its scope, the general refusals and their
+//! schema, the headers of every answer, and 304 if a resource has an `ETag`. The call itself only lists status and
+//! codes of its own refusals.
 
 use utoipa::openapi::header::Header;
 use utoipa::openapi::path::Operation;

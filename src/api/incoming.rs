@@ -1,6 +1,7 @@
-//! Bodies of requests, as they come over the wire: unfolded where they are gzip, and given up where they come too slowly.
+//! Request bodies from the wire: decompressed if they are gzip, and aborted if they arrive too slowly.
 //!
-//! Invariant: nothing here holds more of a body than a piece, but for JSON, which has its limits: for one, and for all.
+//! Invariant: nothing here holds more than a piece of a body, except JSON, which has a limit per body and one for all
+//! together.
 
 use std::io;
 use std::time::Duration;

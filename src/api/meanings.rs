@@ -1,5 +1,5 @@
-//! What outcomes and their codes mean, for the document of the API: the tables of docs/architecture.md, which a test holds
-//! against these.
+//! The meanings of outcomes and codes, for the OpenAPI document. The same tables are in docs/architecture.md; a test
+//! compares them.
 
 use std::fmt::Write as _;
 

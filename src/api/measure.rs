@@ -1,4 +1,4 @@
-//! Counts and times requests, by the route that they took.
+//! Counts and times requests by route.
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;

@@ -1,6 +1,8 @@
-//! The HTTP API: a folder a resource, a file an operation. A handler extracts, checks, calls the store once, answers.
+//! The HTTP API: one folder per resource, one file per operation. A handler extracts, checks, calls the store once,
+//! and answers.
 //!
-//! Invariant: api never asks Genesys and holds no SQL; what it can't do yet it refuses, it never ignores a wish.
+//! Invariant: api never calls Genesys and holds no SQL; it refuses what is not built yet, and never ignores a
+//! parameter.
 
 mod auth;
 mod broken;

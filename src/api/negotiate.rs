@@ -1,6 +1,6 @@
-//! What a caller takes, by its `Accept` and `Accept-Encoding` headers (RFC 9110, 12.5).
+//! What a caller accepts, by its `Accept` and `Accept-Encoding` headers (RFC 9110, 12.5).
 //!
-//! Invariant: what can't be answered as asked is refused before anything is done.
+//! Invariant: a request that can't be answered in an accepted form is refused before anything is done.
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING};

@@ -1,4 +1,4 @@
-//! The document of the API: its head, and the calls that serve it.
+//! The OpenAPI document: its head, and the calls that serve it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a reader of JSON or of a query string says is wrong, in the words of somebody who has to mend it.
+//! Rewrites the errors of the JSON and query-string parsers for the person who has to fix the request.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -1,5 +1,4 @@
-//! Answers that are the same for everybody: made once, plain and folded. However many peers have not taken theirs yet,
-//! they share the bytes.
+//! Answers that are the same for everybody: made once, plain and gzipped, and shared by all connections.
 
 use async_compression::tokio::write::GzipEncoder;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG};

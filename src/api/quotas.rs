@@ -1,8 +1,8 @@
-//! What one key may ask for: so many purges a minute, and so many that have not ended. Whoever sends purges in a loop fills
-//! his own share and nobody else's. What is refused is given back.
+//! Quotas of one key: purges per minute, and open purges. A caller that sends purges in a loop uses up only its own
+//! share. Refused requests do not count.
 //!
-//! Each process counts for itself, and counts open purges anew every few seconds only: between two counts a key may get a
-//! few more than its share, and never waits for a lock that others hold.
+//! Each process counts by itself, and recounts open purges only every few seconds: in between, a key may get a few
+//! more than its share, but never waits for a lock.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

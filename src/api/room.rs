@@ -1,7 +1,7 @@
-//! Room for what callers send, ask to wait for and leave unread: however many they are, they take only so much memory and so
-//! many files at once, and whoever uses one key only a quarter of it.
+//! Limits on concurrent uploads, large bodies, waits and unread answers, so that callers use bounded memory and files;
+//! one key may use a quarter of each.
 //!
-//! Invariant: holds have room of their own, and what stops something needs none.
+//! Invariant: holds have places of their own, and calls that stop something need none.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -1,5 +1,4 @@
-//! Which calls there are, whom each answers, and what all of them have around them. The document of the API is made from
-//! the same table.
+//! All routes with their scopes, and the layers around them. The OpenAPI document is made from the same table.
 
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;

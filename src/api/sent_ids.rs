@@ -1,4 +1,4 @@
-//! The ids of a JSON list, read straight into UUIDs: however many are wrong, only some are told.
+//! The ids of a JSON list, read straight into UUIDs: however many are wrong, only the first ones are reported.
 
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};

@@ -1,9 +1,9 @@
 //! The server: HTTP/1.1, and HTTP/2 by prior knowledge, on one port.
 //!
-//! A connection costs a task and one look at it now and then. The looks end those on which a peer is slow: with a head,
-//! between requests, or with taking an answer. What a body may take is told in `incoming`, what a call may take in
-//! `patience`. Where there are nearly as many connections as there may be, those whose peer does not read, and then the one that
-//! has asked nothing for longest, make room for the next.
+//! A connection costs one task and a periodic check. The check closes connections whose peer is too slow: in sending a
+//! head, between requests, or in reading an answer. Limits for bodies are in `incoming`, for calls in `patience`. If
+//! there are nearly as many connections as allowed, one whose peer does not read, else the one that has been idle
+//! longest, makes room for the next.
 //!
 //! Invariant: no peer keeps a connection for longer than [`ConnectionTerms`] say by doing nothing.
 

@@ -1,4 +1,4 @@
-//! What the handlers are handed.
+//! The state that handlers get.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! Server-Sent Events: what every stream has around it, whatever it tells.
+//! Server-Sent Events: what all streams have in common.
 //!
-//! A stream ends when its key is revoked or the service stops; whoever listened comes again with the id of the last event that
-//! he has, and misses nothing.
+//! A stream ends when its key is revoked or the service stops; a listener reconnects with the id of its last event,
+//! and misses nothing.
 
 use std::convert::Infallible;
 use std::time::Duration;

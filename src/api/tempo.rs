@@ -1,6 +1,6 @@
-//! How fast a body has to come: without long pauses, no slower than a least rate, and an upload to its end in time.
+//! How fast a body has to arrive: without long pauses, at a minimum rate, and an upload within its timeout.
 //!
-//! Only time that is spent waiting for the sender counts for the rate: a slow disk of ours is not held against him.
+//! Only time spent waiting for the sender counts for the rate, not time spent on our own disk.
 
 use std::io;
 use std::time::Duration;

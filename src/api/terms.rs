@@ -1,4 +1,4 @@
-//! What requests and connections may take.
+//! Limits of requests and connections.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;

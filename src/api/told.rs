@@ -1,4 +1,4 @@
-//! What webhooks send, in the document of the API: one entry an event, with the headers that sign it.
+//! Webhooks in the OpenAPI document: one entry per event, with the signature headers.
 
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn, PathItem, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;

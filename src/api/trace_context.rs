@@ -1,4 +1,4 @@
-//! Which trace a request belongs to, as the caller tells in the header `traceparent`.
+//! The trace of a request, from its header `traceparent`.
 
 use axum::http::{HeaderMap, HeaderName};
 

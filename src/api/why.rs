@@ -1,4 +1,4 @@
-//! Why somebody does something: a body that may be left out, with a reason for the record.
+//! The optional body of acts, with a reason for the record.
 
 use axum::extract::{FromRequest, Request};
 use serde::Deserialize;

@@ -1,8 +1,8 @@
-//! The service as a whole: what everyone is handed, and the order of start and stop.
+//! The service as a whole: what its parts are handed, and the order of start and stop.
 //!
-//! Start: database, rules, engine, deliveries, upkeep, HTTP. Stop: no more requests, then the engine drains, then what
-//! it feeds (deliveries, notifications, upkeep), then requests that still stream are waited for a moment, and last the
-//! database, so that no step loses it under its feet.
+//! Start: database, rules, engine, deliveries, upkeep, HTTP. Stop: no more requests, then the engine drains, then
+//! deliveries, notifications and upkeep, then running streams for a moment, and last the database, so that no step
+//! loses it.
 
 mod database;
 mod deliveries;

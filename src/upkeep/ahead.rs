@@ -1,5 +1,5 @@
-//! Times that lie further ahead than anybody ever writes them: the database's clock was ahead for a while, and was set
-//! back. What waits for them would wait for as long.
+//! Corrects times that are further in the future than the service ever writes: the database's clock was ahead for a
+//! while and was set back, and work would wait that long.
 
 use std::time::Duration;
 

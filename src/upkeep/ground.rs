@@ -1,5 +1,4 @@
-//! The ground on which the database stands: looked at again and again, since a database may go back in time under a running
-//! process.
+//! Checks at intervals whether the database went back in time under the running process.
 
 use std::time::Duration;
 

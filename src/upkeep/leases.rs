@@ -1,5 +1,4 @@
-//! Leases that ended: whoever held them is gone or too slow. What is asked can be asked again; what was being submitted
-//! is in doubt.
+//! Expired leases: their holder died or was too slow. Queries can be repeated; a submit is in doubt.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The samples of histograms, which are kept one by one until somebody takes them in.
+//! Folds the samples of histograms, which are otherwise kept one by one until the next scrape.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The retention rules that this process is configured for, brought into force as far as it may.
+//! Applies the retention rules of this process' configuration, as far as it may.
 
 use crate::domain::retention::Policy;
 use crate::store::orgs::enroll::{Enrolled, Enroller};

@@ -1,4 +1,4 @@
-//! When keys were used last: written when there is something to write, beside the requests.
+//! Writes when keys were last used, if there is something to write.
 
 use tokio_util::sync::CancellationToken;
 

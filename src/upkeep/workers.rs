@@ -1,4 +1,4 @@
-//! That this process lives, and whether it may begin anything: others tell callers so.
+//! Records that this process lives, and whether it may start work; API processes show it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One attempt: the stored bytes, signed, and what came of it.
+//! One attempt: sends the stored bytes, signed, and returns the result.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! Delivers: claims what is due, sends it, and records how it went. One endpoint that is slow or dead delays no other: each is
-//! sent a few deliveries at a time.
+//! Claims due deliveries, sends them, and records the results. A slow or dead endpoint delays no other: each gets only
+//! a few deliveries at a time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -1,11 +1,11 @@
-//! The address guard at the moment of connecting: a name is looked up once, what it stands for is checked, and the
-//! connection goes to exactly that.
+//! The address guard at the moment of connecting: a name is resolved once, its addresses are checked, and the
+//! connection goes to exactly those.
 //!
-//! One address of a name that is not allowed refuses the whole name. Taking the others would let the order of a DNS
-//! answer decide whether a delivery arrives, and a name that stands for a public and a private address is either a
-//! mistake or an attack.
+//! If one address of a name is not allowed, the whole name is refused. Otherwise the order of a DNS answer would
+//! decide whether a delivery arrives, and a name with both a public and a private address is either a mistake or an
+//! attack.
 //!
-//! Invariant: what a name stands for leaves this file towards the HTTP client alone, never in an error.
+//! Invariant: the addresses of a name go only to the HTTP client, never into an error.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};

@@ -1,7 +1,7 @@
-//! What a courier has claimed and not recorded yet.
+//! Deliveries that were claimed and not recorded yet.
 //!
-//! Deliveries to one endpoint that tell of one purge stand in a line and are sent one after the other, so that a receiver
-//! that takes them hears them in their order. All others are sent at once.
+//! Deliveries to one endpoint about one purge are queued and sent one after the other, so that a receiver that accepts
+//! them gets them in order. All others are sent at once.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 

@@ -1,4 +1,4 @@
-//! A single signed POST to an endpoint that a caller named, now: what its answer is.
+//! Sends a single signed POST to an endpoint that a caller named, and returns its answer.
 
 use std::time::{Duration, Instant};
 

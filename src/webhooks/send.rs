@@ -1,8 +1,8 @@
 //! One delivery of one payload to one receiver.
 //!
-//! Invariant: one call of [`Sender::send`] makes one POST, and follows no redirect: a signed payload goes to the
-//! address that it was meant for or nowhere, and to one that a caller named only where the rules allow it. Nothing of an
-//! answer leaves this file with a secret in it.
+//! Invariant: one call of [`Sender::send`] makes one POST, and follows no redirect: a signed payload goes to its own
+//! address or nowhere, and to one that a caller named only if the rules allow it. No part of an answer that leaves
+//! this file contains a secret.
 
 use std::{error::Error, sync::Arc, time::Duration};
 

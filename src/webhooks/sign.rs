@@ -1,10 +1,9 @@
 //! Secrets of webhook receivers, and signatures by them.
 //!
-//! The specification knows two kinds. With `whsec_` both sides have one secret (HMAC-SHA256, `v1`). With `whsk_` we have
-//! a pair of keys, and its receiver, who is told `whpk_` alone, can check what we sent and forge nothing (Ed25519,
-//! `v1a`).
+//! The specification has two kinds. With `whsec_` both sides share one secret (HMAC-SHA256, `v1`). With `whsk_` we
+//! have a key pair, and the receiver, who only gets `whpk_`, can verify but not forge (Ed25519, `v1a`).
 //!
-//! Invariant: a secret is shown by nobody but whoever holds its text; it stands in no error and no debug output.
+//! Invariant: a secret appears in no error and no debug output.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Attempts to deliver, told to the traces of the purges that they tell of.
+//! Adds delivery attempts to the traces of their purges.
 
 use serde::Deserialize;
 use uuid::Uuid;

@@ -1,6 +1,6 @@
 //! Verifies what we send, as a receiver has to (Standard Webhooks, "Verifying signatures"), and says what is wrong.
 //!
-//! Invariant: nothing is read of a payload before a signature of it fits.
+//! Invariant: no payload is parsed before its signature was verified.
 
 use std::fmt;
 

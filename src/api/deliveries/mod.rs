@@ -1,4 +1,4 @@
-//! `/webhook-deliveries`: what is on its way to the receiver, what became of it, and sending it again.
+//! `/webhook-deliveries`: deliveries, the results of their attempts, and redelivery.
 
 mod body;
 pub(super) mod get;

@@ -1,4 +1,4 @@
-//! `POST /webhook-deliveries/{id}/redeliver`, and `/redeliver` of all that are dead since a time.
+//! `POST /webhook-deliveries/{id}/redeliver`, and `/redeliver` for all dead ones created since a time.
 
 use axum::Json;
 use axum::extract::{Request, State};

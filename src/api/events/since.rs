@@ -1,4 +1,4 @@
-//! Where to begin in the feed: after a number, or with a time.
+//! Where to start in the feed: after a number, or at a time.
 
 use jiff::Timestamp;
 

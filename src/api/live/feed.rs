@@ -1,4 +1,4 @@
-//! The last events of the feed, for those who listen to it.
+//! The last events of the feed, for its streams.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! What happens, for those who listen: read once for all listeners of this process, however many they are. Each takes what is
-//! new from a short memory at his own pace; whoever falls behind reads the database himself.
+//! Live events: read once for all listeners of this process. Each listener reads new events from a short buffer at its
+//! own pace; one that falls behind reads the database itself.
 //!
-//! Invariant: nobody waits for a listener, and nothing is read while nobody listens.
+//! Invariant: nothing waits for a listener, and nothing is read while nobody listens.
 
 mod feed;
 mod purges;

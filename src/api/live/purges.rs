@@ -1,6 +1,6 @@
-//! What is known of a purge that somebody listens to: its last events, and how its counts and jobs stand.
+//! The state of a purge that somebody listens to: its last events, its counts and its jobs.
 //!
-//! Events are all told. Of counts and jobs whoever is slow is told how they stand, not how they stood meanwhile.
+//! Every event is sent. Of counts and jobs, slow listeners get only the latest state.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Reads what is new, as long as somebody listens: the feed when something was numbered, and now and then how the purges stand
+//! Reads news while somebody listens: the feed when events were numbered, and at intervals the state of the purges
 //! that somebody listens to.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What `/metrics` works with: the readings of the database, and the keys that were let through.
+//! The state of `/metrics`: the last reading of the database, and the keys that were accepted.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

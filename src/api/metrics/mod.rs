@@ -1,7 +1,7 @@
-//! `GET /metrics`: what the process counted, and what the database tells of the work at this moment.
+//! `GET /metrics`: the counters of the process, and gauges from the database.
 //!
-//! The database is asked by one scrape at a time and not more often than every few seconds, whoever scrapes; where it does
-//! not answer, the page holds what the process knows, and says so.
+//! One scrape at a time queries the database, at most every few seconds. If it does not answer, the page has the
+//! process' own metrics, and says so.
 
 pub(super) mod desk;
 mod gauges;

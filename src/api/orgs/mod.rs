@@ -1,4 +1,4 @@
-//! `/orgs`: the Genesys organizations, their limits and how they stand; the operator's brake.
+//! `/orgs`: the Genesys organizations, their limits and their state; the operator's emergency stop.
 
 mod body;
 pub(super) mod get;

@@ -1,4 +1,4 @@
-//! `GET /purges/{id}/conversations`: what became of each, in the order of the request.
+//! `GET /purges/{id}/conversations`: the outcome of each, in the order of the request.
 
 use std::sync::Arc;
 

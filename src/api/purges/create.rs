@@ -1,7 +1,7 @@
 //! `POST /purges`: accept a purge.
 //!
-//! A body of any format ends in one spool; only then, in one transaction, does anything reach the database. What is
-//! refused leaves nothing.
+//! A body of any format is spooled first; only then, in one transaction, does anything reach the database. A refused
+//! request leaves nothing.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What a caller says of a purge beside its ids, in a JSON body or in a query string, checked.
+//! The fields of a purge beside its ids, from a JSON body or a query string, checked.
 
 use std::collections::BTreeMap;
 

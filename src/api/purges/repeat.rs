@@ -1,4 +1,4 @@
-//! The `Idempotency-Key` header: what may stand in it, and what makes two requests the same.
+//! The `Idempotency-Key` header: its format, and what makes two requests the same.
 
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! `GET /purges/{id}/report`: what became of each conversation, streamed in constant memory at any size.
+//! `GET /purges/{id}/report`: the outcome of each conversation, streamed in constant memory at any size.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Purges as CSV: all that a list finds, streamed in constant memory at any number.
+//! Purges as CSV: all that match, streamed in constant memory, however many they are.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! All connections: so many at most, of which a few places are kept spare. Who comes when no more than those are left takes
-//! the place of one whose peer does not read its answers, else of the one that has been without a request for longest; where
-//! each has a request under way and reads, he waits.
+//! All connections: a maximum, of which a few places are kept spare. When only those are left, a new connection
+//! replaces one whose peer does not read its answers, else the one that has been idle longest; if all have a running
+//! request and read, it waits.
 //!
-//! Invariant: nobody who reads, or waits for an answer, makes room for others.
+//! Invariant: a client that reads, or waits for an answer, is never replaced.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! The body of a request, lent to who answers it: what is left of it afterwards decides whether the connection is good
-//! for another request.
+//! The body of a request, lent to its handler: the rest that was not read decides whether the connection can take
+//! another request.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

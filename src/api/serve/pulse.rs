@@ -1,4 +1,4 @@
-//! What goes on on one connection, as far as somebody has to lose patience with it.
+//! The activity of one connection, for its timeouts.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! The socket of one connection: it tells when bytes come and whether they are taken, and it closes so that the last answer
-//! arrives.
+//! The socket of one connection: reports when bytes arrive and whether the peer reads, and closes so that the last
+//! answer arrives.
 
 use std::io;
 use std::pin::Pin;
