@@ -28,7 +28,7 @@ pub(super) enum Broken {
 }
 
 impl Broken {
-    /// Looks for it among the causes. An `io::Error` hides what it carries from `source`.
+    /// Looks for it among the causes. An `io::Error` hides its inner error from `source`.
     pub(super) fn among<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         error

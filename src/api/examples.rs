@@ -7,7 +7,7 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{Content, OpenApi, RefOr};
 
-/// Puts an example beside every schema that it has one for.
+/// Adds an example to every schema that has one.
 pub(super) fn add(document: &mut OpenApi) -> Result<(), serde_json::Error> {
     let examples: Map<String, Value> = serde_json::from_str(include_str!("examples.json"))?;
     let schemas =

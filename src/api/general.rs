@@ -12,13 +12,13 @@ use super::etag::TAGGED;
 use super::openapi::KEY;
 use crate::domain::keys::Scope;
 
-/// Status and codes of what any call may meet.
+/// Status and codes of refusals that any call may get.
 const ANY: &[(&str, &str)] = &[
     ("406", "`not_acceptable`: the `Accept` header allows none of the media types of this call"),
     ("500", "`internal`: an error in the service; find it in the logs by the request id"),
     ("503", "`unavailable`, `timed_out`: try again in a moment"),
 ];
-/// What any call may meet beside refusals with the same status that are its own.
+/// General refusals, merged with the call's own ones of the same status.
 const HEAD: (&str, &str) =
     ("400", "`no_host`, `repeated_header`: send `Host` once, and `Authorization` once if a key is needed");
 /// The same of calls that need a key.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 
-/// The id of the key that the caller, whom `auth` has checked, has sent.
+/// The id of the caller's key, checked by `auth`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeyId(pub(crate) Uuid);
 

@@ -81,7 +81,7 @@ pub use routes::{Pages, document_json, document_yaml};
 pub use state::{ApiState, Calls, Hooks};
 pub use terms::{ConnectionTerms, IntakeTerms, QuotaTerms};
 
-/// Serves the API until it is told to stop; requests that are under way then may end.
+/// Serves the API until the stop; running requests may then finish.
 pub async fn serve(listener: TcpListener, state: ApiState, pages: Pages, stop: CancellationToken) {
     let terms = state.connections;
     serve::serve(listener, routes::router(state, pages), terms, stop).await;

@@ -28,7 +28,7 @@ impl Prepared {
         Ok(Self { media_type, tag, plain, folded: Bytes::from(encoder.into_inner()) })
     }
 
-    /// For a request with these headers, of which `compress` has left no other coding than gzip.
+    /// For a request with these headers, in which `compress` has left no coding but gzip.
     pub(crate) fn answer(&self, asked: &HeaderMap) -> Response {
         let mut response = if asked.contains_key(ACCEPT_ENCODING) {
             let gzip = [(CONTENT_ENCODING, HeaderValue::from_static("gzip"))];

@@ -10,7 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::events::{EndpointDisabled, JobCompleted, OrgHurdle, Ping, PurgeFinished};
 
-/// What is sent under this name, in a sentence; the schema of its body.
+/// One sentence about the event, and the schema of its body.
 type Told = (&'static str, &'static str, fn() -> String);
 
 const TOLD: &[Told] = &[

@@ -22,7 +22,7 @@ use crate::domain::state::DeliveryState;
 use crate::store::deliveries::read::DeliveryRow;
 use crate::store::keys::By;
 
-/// The list of what is sent again, to which a cursor belongs.
+/// The list of redelivered events, to which a cursor belongs.
 const LIST: &str = "redeliver";
 
 /// Which deliveries to redeliver.

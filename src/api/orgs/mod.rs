@@ -13,7 +13,7 @@ use crate::domain::keys::Reach;
 use crate::domain::terms::OrgTerms;
 use crate::store::Urgency;
 
-/// What is configured of the org, within the reach.
+/// The configuration of the org, if it is within the reach.
 fn known<'a>(state: &'a ApiState, reach: &Reach, name: &str) -> Result<&'a OrgTerms, Problem> {
     let mut reached = state.orgs.iter().filter(|org| reach.covers(&org.name));
     reached.find(|org| org.name == name).ok_or_else(unknown)

@@ -129,8 +129,8 @@ impl From<Purge> for PurgeBody {
     }
 }
 
-/// A purge that has ended went at the rate of its whole; one that has not at that of its last minutes. What waits for
-/// somebody or something has no end that could be told.
+/// The rate of a purge that has ended is over its whole time; of a running one over its last minutes. A purge that
+/// waits has no estimated end.
 fn progress(purge: &Purge) -> Progress {
     let open = purge.counts.pending + purge.counts.eligible + purge.counts.submitted;
     let settled = purge.counts.total - open;

@@ -36,7 +36,7 @@ use crate::store::purges::load::Purge;
 use crate::store::purges::repeat::{Before, RepeatKey};
 use crate::traces::Span;
 
-/// A repeat waits so long before it looks whether its first has ended, and longer each time.
+/// How long a repeat waits before it checks whether the first request has ended; longer each time.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// But no longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -135,14 +135,14 @@ pub(crate) async fn submit(
     request: Request,
 ) -> Result<Response, Problem> {
     let key = repeat::key(request.headers())?;
-    // Before its body is taken; whoever repeats what was accepted asks for nothing more.
+    // Before its body is read; a repeat of an accepted purge uses no quota.
     let is_known = match &key {
         Some(key) => state.store.is_known_repeat(key_id.0, key).await?,
         None => false,
     };
     let admitted = if is_known { None } else { Some(state.quotas.admit(&state.store, key_id).await?) };
     let answer = take(state, caller, key_id, request_id, key, request).await;
-    // What is wrong with it was not accepted, and what took its time was bounded by its place.
+    // A wrong request was not accepted, and its cost was limited by its place.
     if let (Some(admitted), Err(problem)) = (admitted, &answer)
         && (400..500).contains(&problem.status)
     {
@@ -204,8 +204,8 @@ async fn take(
     Ok((StatusCode::ACCEPTED, location, replayed, Json(accepted)).into_response())
 }
 
-/// Accepts the purge, or finds the one that its key stands for, and tells which; a repeat waits here for its first, without
-/// a connection that others need.
+/// Accepts the purge, or finds the one of its idempotency key, and returns which; a repeat waits here for the first
+/// request, without holding a database connection.
 async fn accept(
     state: &ApiState,
     caller: &Caller,
