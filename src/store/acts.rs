@@ -12,13 +12,13 @@ use super::events::Actor;
 use super::tx::{Tx, Writes as _};
 use crate::domain::act::{Act, OrgAct};
 
-/// What somebody did.
+/// An act.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Done<A> {
     pub act: A,
     /// The name of the key, or `engine`.
     pub by: String,
-    /// Why, where it was said.
+    /// The reason, if one was given.
     pub reason: Option<String>,
     pub at: Timestamp,
 }

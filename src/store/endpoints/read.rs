@@ -15,7 +15,7 @@ impl Store {
         Ok(load(&mut tx, reach, &[id]).await?.pop())
     }
 
-    /// What signs what it is sent.
+    /// The kind of its signatures.
     pub async fn endpoint_secret(&self, reach: &Reach, id: Uuid) -> Result<Option<String>, StoreError> {
         let endpoint = self.endpoint(reach, id).await?;
         Ok(endpoint.map(|endpoint| endpoint.secret.expose_secret().to_owned()))

@@ -18,7 +18,7 @@ use crate::domain::eligibility::Since;
 
 pub(super) use write::{doubt, write};
 
-/// What was found out since then; ids of which nothing was are missing.
+/// The findings since then; ids without any are missing.
 pub(super) async fn since(
     tx: &mut Tx,
     org: &str,

@@ -17,19 +17,19 @@ pub struct Hold {
     pub matter: String,
     /// The caller's own name for it.
     pub external_id: Option<String>,
-    /// Why it was made, where that was said.
+    /// Why it was created, if a reason was given.
     pub reason: Option<String>,
     /// It is in force.
     pub is_active: bool,
     /// How many conversations it names.
     pub conversations: i32,
-    /// Where it protects: of its orgs those within the reach.
+    /// Its orgs within the reach.
     pub orgs: Vec<String>,
     pub created_by: String,
     pub created_at: Timestamp,
     pub released_by: Option<String>,
     pub released_at: Option<Timestamp>,
-    /// Why it was released, where that was said.
+    /// Why it was released, if a reason was given.
     pub release_reason: Option<String>,
 }
 
