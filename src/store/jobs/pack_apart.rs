@@ -23,7 +23,7 @@ impl Store {
         if failing.is_empty() { Ok(Packed::Nothing) } else { Err(failed) }
     }
 
-    /// Packs what can be packed of a purge; tells over which slices it fails.
+    /// Packs as much of a purge as possible; returns the slices for which it fails.
     async fn pack_of(
         &self,
         org: &OrgTerms,

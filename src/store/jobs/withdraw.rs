@@ -18,7 +18,7 @@ use crate::store::slices::SliceKey;
 use crate::store::slices::patch::Patch;
 use crate::store::tx::{Rows as _, Tx};
 
-/// A waiting job under lock that carries some of the purges.
+/// A locked waiting job with conversations of these purges.
 pub(in crate::store) struct Waiting {
     job: Uuid,
     ids: Vec<Uuid>,
@@ -30,9 +30,9 @@ pub(in crate::store) struct Waiting {
 /// Why purges leave their jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Leave {
-    /// They rest: what leaves stays eligible, or is asked about afresh.
+    /// They are paused: conversations that leave stay eligible, or are queried again.
     Paused,
-    /// They end: what leaves is decided, unless it is decided already.
+    /// They end: conversations that leave get an outcome, unless they have one.
     Canceled,
 }
 

@@ -6,7 +6,7 @@ use crate::store::slices::expire::line_up;
 use crate::store::tx::{Rows as _, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// So many slices, and so many jobs, are due for the try.
+/// How many slices, and how many jobs, are made due for the attempt.
 const DUE: i64 = 100;
 
 impl Store {
