@@ -31,7 +31,7 @@ pub(super) struct Locked {
     pub(super) milestones: Milestones,
 }
 
-/// Locks the purges, by id, and tells their milestones once these changes are written.
+/// Locks the purges, by id, and returns their milestones after these changes.
 pub(super) async fn lock(
     tx: &mut Tx,
     now: Timestamp,

@@ -6,7 +6,7 @@ use crate::domain::counts::Counts;
 use crate::store::StoreError;
 use crate::store::tx::{Rows as _, Tx};
 
-/// What a patch did to one purge.
+/// The changes of a patch to one purge.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct PurgeChange {
     pub(super) counts: Counts,

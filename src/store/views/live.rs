@@ -12,7 +12,7 @@ use crate::store::purges::load::counts_of;
 use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError, Urgency};
 
-/// How a purge stands at one moment.
+/// The state of a purge at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PurgeLook {
     pub id: Uuid,
