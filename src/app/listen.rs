@@ -24,7 +24,7 @@ pub(super) struct Waiting {
     pub(super) deliveries: Option<Arc<Notify>>,
     /// The sequencer.
     pub(super) written: Arc<Notify>,
-    /// Those who listen to what happens.
+    /// Event streams.
     pub(super) live: Arc<Notify>,
 }
 

@@ -10,7 +10,7 @@ use crate::store::Store;
 /// An org waits no longer for one of them than for this and the longest wait that there is.
 const EVERY: Duration = Duration::from_secs(15);
 
-/// Looks for them, and moves them to where they may be.
+/// Finds such times, and moves them back to the maximum.
 pub async fn run(store: Store, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
         look(&store).await;

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::meters::Meters;
 
-/// Nobody may scrape for days, and memory stays bounded all the same.
+/// Memory stays bounded even if nothing scrapes for days.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Takes them in, every few seconds.

@@ -9,7 +9,7 @@ use crate::store::{Store, StoreError};
 pub struct Rules {
     orgs: Vec<String>,
     configured: Policy,
-    /// It takes requests alone, and makes its orgs known: rules are the workers'.
+    /// An API process only registers its orgs: workers apply the rules.
     is_api: bool,
 }
 

@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
 
-/// Writes until it is told to stop, and what is left then.
+/// Writes until the stop, then the rest.
 pub async fn run(store: Store, stop: CancellationToken) {
     loop {
         let goes_on = stop.run_until_cancelled(store.key_used()).await.is_some();

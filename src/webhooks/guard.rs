@@ -17,10 +17,10 @@ use tokio::sync::Semaphore;
 
 use crate::domain::address::AddressRules;
 
-/// The system's look-ups can't be broken off, and each takes a thread that files need, too. So many leave enough.
+/// System look-ups can't be canceled, and each takes a thread that file IO needs, too. This many leave enough.
 const LOOK_UPS: usize = 128;
 
-/// What a name stands for right now.
+/// The addresses of a name right now.
 pub type Addresses = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
 /// Looks up names.
@@ -61,7 +61,7 @@ impl Lookup for SystemLookup {
 #[error("the address is not allowed")]
 pub(super) struct NotAllowed;
 
-/// What a client resolves names with that may only reach what the rules allow.
+/// The resolver of a client that may only connect to allowed addresses.
 pub(super) struct Guard {
     pub(super) rules: Arc<AddressRules>,
     pub(super) lookup: Arc<dyn Lookup>,
