@@ -36,7 +36,7 @@ pub(in crate::api) struct PurgeBody {
     requested_by: String,
     /// The webhook endpoint that it named (`webhookUrl`).
     webhook_endpoint_id: Option<Uuid>,
-    /// Why its work waits, where it does.
+    /// Why its work waits, if it does.
     blocked_reason: Option<BlockedReason>,
     /// Why the service paused it, if it was not a caller: `not_found_share` means that Genesys does not know too many
     /// of its conversations. Resuming it confirms that this is intended.

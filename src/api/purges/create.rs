@@ -84,10 +84,10 @@ fn webhook_url() -> Object {
 ///
 /// The ids come as JSON, or stream in any number as CSV (`text/csv`: a header with a column `conversationId`, other
 /// columns ignored, or one id per line) or NDJSON (`application/x-ndjson`: an id or an object with `conversationId` a
-/// line), with the other fields in the query string. A bad line refuses the whole. In CSV a line is bad, too, where another
-/// id may stand in the place of the one that is meant: a row with text in more columns than the first line, or with fewer
-/// columns; without a header, an id in a second column; text behind a closing quote, or blanks before an opening one. The
-/// answer is the purge as it was accepted, also to a repeat that comes when it has long ended.
+/// line), with the other fields in the query string. One bad line refuses the whole upload. In CSV a line is also bad
+/// if the id in it may be a wrong one: a row with text in more columns than the first line, or with fewer columns;
+/// without a header, an id in a second column; text after a closing quote, or blanks before an opening one. The answer
+/// is the purge as it was accepted, also to a repeat that arrives after its end.
 #[utoipa::path(
     post, path = "/purges", tag = "purges",
     request_body(content((NewPurgeBody = "application/json"), (String = "text/csv", example = "conversationId,source\r\na1b2c3d4-e5f6-4890-abcd-ef1234567890,export\r\n"), (String = "application/x-ndjson", example = "{\"conversationId\": \"a1b2c3d4-e5f6-4890-abcd-ef1234567890\"}\n"))),
