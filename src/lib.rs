@@ -1,6 +1,6 @@
 //! Permanently deletes Genesys Cloud conversation archives for other systems, and proves what it did.
 //!
-//! The map, in the order in which a purge meets the modules; docs/architecture.md tells the flow.
+//! The modules, in the order in which a purge meets them; docs/architecture.md explains the flow.
 //!
 //! - [`cli`]: a file a command; [`app`]: what everyone is handed, the order of start and stop
 //! - [`config`]: typed settings, the only reader of the environment

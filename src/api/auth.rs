@@ -1,4 +1,4 @@
-//! Who calls, and whether the key allows it. The service never runs open.
+//! Authentication: who calls, and whether the key allows it. The service never runs without keys.
 
 use axum::Router;
 use axum::extract::{FromRequestParts, Request, State};
@@ -17,7 +17,7 @@ use crate::domain::keys::{Caller, Scope};
 use crate::store::keys::Brought;
 use crate::store::{Store, Urgency};
 
-/// The caller, whom [`guard`] has checked.
+/// The caller, as [`guard`] has authenticated it.
 #[derive(Debug, Clone)]
 pub(super) struct Authorized(pub(super) Caller);
 
@@ -37,8 +37,8 @@ struct Guard {
     takes_place: bool,
 }
 
-/// Lets only keys with this scope reach the routes, and only those who take what they answer; nothing of a request is
-/// read before. Where it `takes_place`, a request has one of those for what is asked of the database.
+/// Lets only keys with this scope reach the routes, and only callers that accept the media types of the answers;
+/// nothing of a request is read before. With `takes_place`, a request needs one of the places for database reads.
 pub(super) fn guard(
     router: Router<ApiState>,
     state: &ApiState,
@@ -63,7 +63,7 @@ async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> 
     admit(&state, KeyId(id), takes_place, request, next).await
 }
 
-/// Has a request of a known key answered: it takes its place, and what it is answered has room until it is taken.
+/// Runs a request of a known key: it takes its place, and its answer is counted until the client has read it.
 pub(crate) async fn admit(
     state: &ApiState,
     key: KeyId,
@@ -109,7 +109,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The id of the key that a request with these headers carries, and whose it is, where it has this scope.
+/// The id and the name of the key in these headers, if it has this scope.
 pub(super) async fn authorize(
     state: &ApiState,
     headers: &HeaderMap,
@@ -131,7 +131,8 @@ pub(super) async fn authorize(
     }
 }
 
-/// Refuses where the key was revoked or has expired since [`guard`] has checked it: what takes its time asks again before it goes on.
+/// Refuses if the key was revoked or has expired since [`guard`] checked it: long-running requests check again before
+/// they act.
 pub(super) async fn check_again(store: &Store, KeyId(id): KeyId) -> Result<(), Problem> {
     if store.is_key_in_force(id).await? { Ok(()) } else { Err(Problem::no_key()) }
 }

@@ -1,4 +1,4 @@
-//! Why a body ended before its end: told by what reads bodies, through the errors of everything in between.
+//! Why a body ended early: the cause is found in the chain of errors, whatever is in between.
 
 use std::error::Error;
 use std::io;
@@ -28,7 +28,7 @@ pub(super) enum Broken {
 }
 
 impl Broken {
-    /// Looks for it among the causes. An `io::Error` hides what it carries from `source`.
+    /// Looks for it among the causes. An `io::Error` hides its inner error from `source`.
     pub(super) fn among<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         error

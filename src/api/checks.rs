@@ -1,4 +1,4 @@
-//! What is checked of the fields of more than one call: each wrong one is told by its pointer.
+//! Checks of fields that several calls share: each wrong field is named by its pointer.
 
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
@@ -15,8 +15,7 @@ pub(super) fn check_text(errors: &mut Vec<FieldError>, pointer: &str, text: Opti
     }
 }
 
-/// A name by which something is found again must be the same wherever it is written: a text of one line that begins and ends
-/// with a mark.
+/// A name that is used for look-ups must be unambiguous: one line of text without leading or trailing spaces.
 pub(super) fn check_name(errors: &mut Vec<FieldError>, pointer: &str, name: Option<&str>, longest: usize) {
     check_text(errors, pointer, name, longest);
     let Some(name) = name else { return };
@@ -30,12 +29,12 @@ pub(super) fn check_name(errors: &mut Vec<FieldError>, pointer: &str, name: Opti
     }
 }
 
-/// What [`check_name`] lets through, as the document tells it; it may be left out.
+/// The rules of [`check_name`] as a schema; the field is optional.
 pub(super) fn optional_name(longest: usize, description: &str) -> ObjectBuilder {
     optional_text(longest, description).min_length(Some(1)).pattern(Some(NAME))
 }
 
-/// What [`check_text`] lets through, as the document tells it.
+/// The rules of [`check_text`] as a schema.
 pub(super) fn text(longest: usize, description: &str) -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::String)

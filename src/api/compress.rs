@@ -1,4 +1,4 @@
-//! Large answers go out as gzip to those who take it, piece by piece as they are made.
+//! Gzips large answers for clients that accept it, piece by piece as they are produced.
 
 use axum::Router;
 use axum::extract::Request;
@@ -12,10 +12,10 @@ use tower_http::compression::predicate::{Predicate as _, SizeAbove};
 use super::negotiate;
 use super::state::ApiState;
 
-/// What is smaller fits into a packet or two anyway.
+/// Smaller answers fit into a packet or two anyway.
 const WORTH_IT: u64 = 1024;
 
-/// What is text. Events are not among them: each has to arrive when it happens.
+/// Text types. Not event streams: each event has to arrive when it happens.
 const TEXTS: &[&str] = &[
     "application/javascript",
     "application/json",
@@ -41,8 +41,8 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bo
     TEXTS.iter().any(|text| media_type.eq_ignore_ascii_case(text))
 }
 
-/// Says to the layer within only whether it may fold. Left to itself it would turn answers into 406 where no coding is
-/// acceptable, after the call was done; sent as they are they can still be read.
+/// Only tells the inner layer whether it may compress. By itself it would turn answers into 406 if no coding is
+/// acceptable, after the call was done; plain answers can still be read.
 async fn narrow(mut request: Request, next: Next) -> Response {
     let takes_gzip = negotiate::takes_gzip(request.headers());
     request.headers_mut().remove(ACCEPT_ENCODING);
@@ -92,7 +92,7 @@ mod tests {
         let response = router.oneshot(request).await.unwrap();
         assert_eq!(response.headers()["content-encoding"], "gzip");
         let (mut body, mut came) = (response.into_body().into_data_stream(), 0);
-        // The stream never ends: all but what the coder holds back has to come before.
+        // The stream never ends: everything except what the encoder holds back has to arrive before.
         while came < 900_000 {
             came += body.next().await.unwrap().unwrap().len();
         }

@@ -29,7 +29,7 @@ pub(super) struct ConversationHistory {
     next_cursor: Option<String>,
 }
 
-/// How far both lists were told: the last id of each, none where none was told yet.
+/// How far both lists were read: the last id of each, `None` at the start.
 #[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
 struct Told {
     purge: Option<Uuid>,
@@ -48,12 +48,12 @@ struct InPurge {
     /// The caller's own name for the purge.
     reference: Option<String>,
     outcome: Outcome,
-    /// Where a hold recorded in this service kept it back (`legal_hold`): that hold, the oldest of several. It may have been
-    /// released since; `holds` tells.
+    /// If a hold recorded in this service protected it (`legal_hold`): that hold, the oldest of several. It may have
+    /// been released since; see `holds`.
     hold_id: Option<Uuid>,
     /// The matter of that hold.
     matter: Option<String>,
-    /// How many holds kept it back; 10 stands for 10 or more.
+    /// How many holds protected it; 10 means 10 or more.
     hold_count: Option<i64>,
     decisions: Vec<Decision>,
 }
@@ -68,7 +68,7 @@ struct Decision {
     /// Why: a stable code, which `Outcome` explains.
     code: Option<String>,
     detail: Option<String>,
-    /// Genesys' id of the job; null where Genesys did not take it, and then `detail` tells what it answered.
+    /// Genesys' id of the job; null if Genesys did not accept it, and then `detail` has its answer.
     job_id: Option<String>,
     /// Our id of it.
     our_job_id: Option<Uuid>,

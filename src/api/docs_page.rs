@@ -1,7 +1,7 @@
 //! `/docs`: the document of the API as a page to read and to try, from assets that are built into the binary.
 //!
-//! The page loads nothing from anywhere else, and its policy lets it: whoever reads it may be without a network, and
-//! whoever runs it should not have to trust one.
+//! The page loads nothing from other sites, and its content security policy forbids it: readers may be offline, and
+//! operators should not have to trust another site.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
                       img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
-/// What the page is made of, as far as somebody has asked for it: the names are those of files, so they are few.
+/// The assets that were requested so far; their names are those of files, so they are few.
 static ASSETS: LazyLock<Mutex<BTreeMap<String, Prepared>>> = LazyLock::new(Mutex::default);
 
 /// Page and assets; not part of the document that they show.
@@ -55,7 +55,7 @@ async fn asset(path: &str, asked: &HeaderMap) -> Response {
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
-        // They change with the version of the service only, but their names do not tell it.
+        // They change only with the version of the service, but their names do not contain it.
         (CACHE_CONTROL, "public, max-age=3600"),
     ];
     (headers, answer).into_response()

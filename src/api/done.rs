@@ -14,7 +14,7 @@ pub(super) struct ActBody {
     act: Act,
     /// The name of the key, or `engine`.
     by: String,
-    /// Why, where it was said.
+    /// The reason, if one was given.
     reason: Option<String>,
     at: Timestamp,
 }
@@ -32,7 +32,7 @@ pub(super) struct OrgActBody {
     act: OrgAct,
     /// The name of the key, or `engine`.
     by: String,
-    /// Why, where it was said.
+    /// The reason, if one was given.
     reason: Option<String>,
     at: Timestamp,
 }

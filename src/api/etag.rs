@@ -1,6 +1,6 @@
-//! A tag for each state of a resource, so that who asks again is told in a few bytes that nothing has changed.
+//! `ETag`s: a client that asks again for an unchanged resource gets a few bytes.
 //!
-//! The tag is a digest of the document. It is weak, as the same document goes out folded and as it is.
+//! The tag is a digest of the document. It is weak, because the same document is sent gzipped and plain.
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
@@ -29,10 +29,10 @@ pub(super) const TAGGED: &[&str] = &[
     "/webhook-deliveries/{id}",
 ];
 
-/// So much of the digest is enough to tell states apart.
+/// This much of the digest distinguishes states well enough.
 const LENGTH: usize = 16;
 
-/// Tags what is read, and answers 304 where the caller has it already.
+/// Tags resources that are read, and answers 304 if the caller already has the current one.
 pub(super) async fn tag(request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>();
     let is_tagged = path.is_some_and(|path| TAGGED.contains(&path.as_str()))
@@ -40,7 +40,7 @@ pub(super) async fn tag(request: Request, next: Next) -> Response {
     let had = is_tagged.then(|| request.headers().clone());
     let response = next.run(request).await;
     match had {
-        // What streams has no end that could be digested.
+        // Streams have no end and so no digest.
         Some(had) if response.status() == StatusCode::OK && response.body().size_hint().exact().is_some() => {
             tagged(&had, response).await
         }
@@ -81,7 +81,7 @@ fn has(headers: &HeaderMap, opaque: &str) -> bool {
         if rest == "*" {
             return true;
         }
-        // A tag may hold commas, so the quotes tell where it ends.
+        // A tag may contain commas, so it ends at its quote.
         while let Some(begin) = rest.find('"') {
             let Some(length) = rest[begin + 1..].find('"') else { return false };
             let end = begin + length + 2;

@@ -1,13 +1,13 @@
-//! An example for every JSON document that a call takes or answers: put beside its schema in the document of the API.
+//! An example for every JSON document that a call takes or returns, added to its schema in the OpenAPI document.
 //!
-//! `examples.json` has one for each schema by name. A schema that is made of others has only what it adds.
+//! `examples.json` has one for each schema by name. A schema composed of others has only the fields that it adds.
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{Content, OpenApi, RefOr};
 
-/// Puts an example beside every schema that it has one for.
+/// Adds an example to every schema that has one.
 pub(super) fn add(document: &mut OpenApi) -> Result<(), serde_json::Error> {
     let examples: Map<String, Value> = serde_json::from_str(include_str!("examples.json"))?;
     let schemas =

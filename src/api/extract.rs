@@ -18,7 +18,7 @@ use super::problem::{FieldError, Problem};
 use super::room::{Place, Places};
 use super::state::ApiState;
 
-/// The id in a path; what is no UUID names nothing.
+/// The id in a path; anything but a UUID is not found.
 #[derive(Debug)]
 pub(super) struct PathId(pub(super) Uuid);
 
@@ -31,7 +31,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
     }
 }
 
-/// The name in a path, whatever it is; what is no text names nothing.
+/// The name in a path; anything but text is not found.
 #[derive(Debug)]
 pub(super) struct PathText(pub(super) String);
 
@@ -44,8 +44,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathText {
     }
 }
 
-/// A query string is wrong, and its reader does not say where: where it is a name that nobody knows, that is among those that
-/// were sent.
+/// A query string is wrong, and its parser does not say where: an unknown name must be among the names that were sent.
 fn unnamed(sent: &str, told: &str) -> Problem {
     let name =
         told.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')).map(|(name, _)| name);
@@ -67,7 +66,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
             let told =
                 std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             let sent = parts.uri.query().unwrap_or_default();
-            // Where it is about one parameter it says which.
+            // If the error is about one parameter it says which.
             let wrong = told.split_once(": ").filter(|(name, _)| has_parameter(sent, name));
             let twice = told.strip_prefix("duplicate field `").and_then(|rest| rest.strip_suffix('`'));
             match wrong.or_else(|| twice.map(|name| (name, "is given twice"))) {
@@ -114,7 +113,7 @@ pub(super) struct JsonBody<T> {
 }
 
 impl<T: DeserializeOwned + Send + 'static> JsonBody<T> {
-    /// One of at most `intake.max_json` bytes, which takes a place among these where it is large.
+    /// A body of at most `intake.max_json` bytes, which takes one of these places if it is large.
     pub(super) async fn read(request: Request, state: &ApiState, places: &Places) -> Result<Self, Problem> {
         check_json(&request)?;
         let Whole { bytes, place } = incoming::json(request, state, Some(places)).await?;
@@ -134,7 +133,7 @@ impl<T: DeserializeOwned + Send + 'static> JsonBody<T> {
         }
         let checked = check_json(&request);
         let bytes = incoming::json(request, state, None).await?.bytes;
-        // Whether there is any is known only now where it comes in chunks.
+        // Whether a chunked body is empty is known only now.
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -173,7 +172,8 @@ async fn parse_apart<T: DeserializeOwned + Send + 'static>(bytes: Bytes) -> Resu
     })
 }
 
-/// Of a larger body the first wrong field is told alone: to tell them all, it is read as a whole.
+/// For a larger body only the first wrong field is reported: reporting all would mean reading it into memory as a
+/// whole.
 const SMALL: usize = 256 * 1024;
 
 /// Reads a JSON object; an error names the field that is wrong.
@@ -208,8 +208,8 @@ fn not_json(error: &serde_json::Error) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the body is not valid JSON: {error}"))
 }
 
-/// The media type of a body, without its parameters, in lower case. One that is said to be in an encoding in which it would not
-/// be read is refused: it would be taken for another text than was sent.
+/// The media type of a body, without its parameters, in lower case. A charset other than UTF-8 is refused: the text
+/// would be misread.
 pub(super) fn media_type(headers: &axum::http::HeaderMap) -> Result<Option<String>, Problem> {
     let value = headers.get(axum::http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let Some(value) = value else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! What many wait for is looked at once for all of them: an end of a purge, or that of a key.
+//! Polls once for all waiters of the same thing: the end of a purge, or of a key.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -12,28 +12,28 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 /// But no longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Things that somebody waits for.
+/// The things that requests wait for.
 #[derive(Debug)]
 pub struct Followed<K, V>(Arc<Mutex<HashMap<K, Looks<V>>>>);
 
 /// The looks at one of them.
 #[derive(Debug)]
 struct Looks<V> {
-    /// So many have begun.
+    /// How many polls have started.
     begun: u64,
-    /// What the last that saw something has seen, and which it was.
+    /// The result of the last poll that saw something, and its number.
     seen: watch::Sender<Option<(u64, V)>>,
 }
 
-/// Whoever waits for one of them.
+/// The requests that wait for one of them.
 pub(super) struct Following<V> {
     seen: watch::Receiver<Option<(u64, V)>>,
-    /// What looks saw that had begun when the wait did may be from before.
+    /// Polls that had started when the wait did may have seen an older state.
     after: u64,
 }
 
 impl<V: Clone> Following<V> {
-    /// Waits until it is seen to be so; for ever, where no look sees anything.
+    /// Waits until a poll sees it; for ever, if no poll sees anything.
     pub(super) async fn until(&mut self, is_so: impl Fn(&V) -> bool) -> Option<V> {
         let after = self.after;
         let is_new =
@@ -60,7 +60,7 @@ where
     K: Copy + Eq + Hash + Send + 'static,
     V: Send + Sync + 'static,
 {
-    /// What is seen of it from now on, as long as this is kept; nothing is seen where a look fails.
+    /// The results of polls from now on, as long as this is kept; a failed poll has no result.
     pub(super) fn follow<F, L>(&self, key: K, look: F) -> Following<V>
     where
         F: Fn() -> L + Send + 'static,
@@ -94,7 +94,7 @@ where
         }
     }
 
-    /// The number of the next look; none where nobody waits any more, and then it is forgotten.
+    /// The number of the next poll; none if nothing waits any more, and then it is forgotten.
     fn begin(&self, key: K) -> Option<u64> {
         let mut followed = self.followed();
         let looks = followed.get_mut(&key)?;
@@ -145,7 +145,7 @@ mod tests {
     async fn who_comes_later_is_not_told_what_was_seen_before() {
         let (followed, looks) = (Followed::<u8, u32>::default(), Arc::new(AtomicU32::new(0)));
         let first = followed.follow(1, look(&looks)).until(|_| true).await.unwrap();
-        // The look that has begun last is known still, with what it saw.
+        // The poll that started last is still known, with its result.
         assert!(!followed.followed().is_empty());
         let second = followed.follow(1, look(&looks)).until(|_| true).await.unwrap();
         assert!(second > first, "{second} was seen before anybody asked");

@@ -1,6 +1,6 @@
-//! What holds for every call, told in the document once for each: the scope that it needs, the refusals that any call may
-//! meet and what they look like, the headers of every answer, and 304 where a resource has a tag. A call itself tells only
-//! status and codes of the refusals that are its own.
+//! Adds to every call of the OpenAPI document what all have in common: its scope, the general refusals and their
+//! schema, the headers of every answer, and 304 if a resource has an `ETag`. The call itself only lists status and
+//! codes of its own refusals.
 
 use utoipa::openapi::header::Header;
 use utoipa::openapi::path::Operation;
@@ -12,13 +12,13 @@ use super::etag::TAGGED;
 use super::openapi::KEY;
 use crate::domain::keys::Scope;
 
-/// Status and codes of what any call may meet.
+/// Status and codes of refusals that any call may get.
 const ANY: &[(&str, &str)] = &[
     ("406", "`not_acceptable`: the `Accept` header allows none of the media types of this call"),
     ("500", "`internal`: an error in the service; find it in the logs by the request id"),
     ("503", "`unavailable`, `timed_out`: try again in a moment"),
 ];
-/// What any call may meet beside refusals with the same status that are its own.
+/// General refusals, merged with the call's own ones of the same status.
 const HEAD: (&str, &str) =
     ("400", "`no_host`, `repeated_header`: send `Host` once, and `Authorization` once if a key is needed");
 /// The same of calls that need a key.

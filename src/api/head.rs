@@ -1,4 +1,4 @@
-//! What the head of a request must say, and only once: a proxy in front and this service must not read it differently.
+//! Checks the head of a request: a proxy in front and this service must not read it differently.
 
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, HOST};

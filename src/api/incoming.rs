@@ -1,6 +1,7 @@
-//! Bodies of requests, as they come over the wire: unfolded where they are gzip, and given up where they come too slowly.
+//! Request bodies from the wire: decompressed if they are gzip, and aborted if they arrive too slowly.
 //!
-//! Invariant: nothing here holds more of a body than a piece, but for JSON, which has its limits: for one, and for all.
+//! Invariant: nothing here holds more than a piece of a body, except JSON, which has a limit per body and one for all
+//! together.
 
 use std::io;
 use std::time::Duration;
@@ -20,13 +21,13 @@ use super::room::{Place, Places};
 use super::state::ApiState;
 use super::tempo::{Tempo, paced};
 
-/// A JSON body of so many bytes needs no place of its own.
+/// A JSON body of up to this many bytes needs no place.
 const SMALL: usize = 64 * 1024;
-/// So much is unfolded at once.
+/// How much is decompressed at once.
 const PIECE: usize = 64 * 1024;
-/// So many bytes of an unfolded upload may belong to an id; exports with longer lines come as they are.
+/// Maximum bytes per id of a decompressed upload; exports with longer lines must be sent uncompressed.
 const BYTES_AN_ID: u64 = 256;
-/// And so many to none.
+/// And in addition.
 const BYTES_BESIDE: u64 = 1024 * 1024;
 
 pub(super) type Pieces = BoxStream<'static, io::Result<Bytes>>;
@@ -42,14 +43,14 @@ pub(super) fn upload(request: Request, state: &ApiState) -> Result<Pieces, Probl
     Ok(no_longer_than(most, unfolded(pieces)).boxed())
 }
 
-/// A JSON body, unfolded, and its place in memory, where it needs one.
+/// A decompressed JSON body, and its place in memory if it needs one.
 pub(super) struct Whole {
     pub(super) bytes: Bytes,
     pub(super) place: Option<Place>,
 }
 
-/// A JSON body: at most `intake.max_json` bytes, of which more than a few need a place among `places`; without these only
-/// a few.
+/// A JSON body: at most `intake.max_json` bytes, of which large ones need one of `places`; without `places` only small
+/// ones are taken.
 pub(super) async fn json(
     request: Request,
     state: &ApiState,
@@ -134,14 +135,14 @@ fn unfolded(
     let mut decoder = GzipDecoder::new(StreamReader::new(pieces.boxed()));
     decoder.multiple_members(true);
     ReaderStream::with_capacity(decoder, PIECE).map_err(|error| {
-        // What the wire said carries an error of its own; the decoder's do not carry one of ours.
+        // Errors from the wire carry one of our errors; those of the decoder do not.
         let is_of_the_wire =
             error.get_ref().is_some_and(|carried| carried.is::<Broken>() || carried.is::<axum::Error>());
         if is_of_the_wire { error } else { io::Error::other(Broken::Folded(error.to_string())) }
     })
 }
 
-/// Ends with an error after so many bytes.
+/// Ends with an error after this many bytes.
 fn no_longer_than(
     most: u64,
     pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
@@ -170,7 +171,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// Unfolds what comes in pieces of that size.
+    /// Decompresses in pieces of that size.
     async fn unfold(bytes: &[u8], piece: usize) -> io::Result<Vec<u8>> {
         let pieces: Vec<_> = bytes.chunks(piece).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
         unfolded(stream::iter(pieces))

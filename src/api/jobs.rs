@@ -1,4 +1,4 @@
-//! `GET /jobs/{id}`: one job as a whole, by our id or by Genesys' id of it.
+//! `GET /jobs/{id}`: one whole job, by our id or by Genesys'.
 
 use axum::Json;
 use axum::extract::State;

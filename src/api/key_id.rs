@@ -1,4 +1,4 @@
-//! Which key a request came with: what takes its time looks again whether it is in force, and room is shared out by it.
+//! The key of a request: long-running requests check again whether it is valid, and places are shared by key.
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::Extensions;
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 
-/// The id of the key that the caller, whom `auth` has checked, has sent.
+/// The id of the caller's key, checked by `auth`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeyId(pub(crate) Uuid);
 

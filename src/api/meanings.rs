@@ -1,5 +1,5 @@
-//! What outcomes and their codes mean, for the document of the API: the tables of docs/architecture.md, which a test holds
-//! against these.
+//! The meanings of outcomes and codes, for the OpenAPI document. The same tables are in docs/architecture.md; a test
+//! compares them.
 
 use std::fmt::Write as _;
 
@@ -79,7 +79,7 @@ const CODES: &[(&str, &str, &str)] = &[
     ("retried", "`pending`", "it failed and is tried again"),
 ];
 
-/// Says of every outcome and of every code what it means, where the document describes outcomes.
+/// Adds the meanings of outcomes and codes to the description of outcomes in the OpenAPI document.
 pub(super) fn tell(document: &mut OpenApi) {
     let schemas = document.components.as_mut().map(|components| &mut components.schemas);
     if let Some(RefOr::T(Schema::Object(outcome))) = schemas.and_then(|schemas| schemas.get_mut("Outcome")) {

@@ -1,4 +1,4 @@
-//! Counts and times requests, by the route that they took.
+//! Counts and times requests by route.
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::state::ApiState;
 
-/// What stands for a path that no route has, and for a method of somebody's own: labels hold nothing from outside.
+/// The label for unknown paths and methods: labels contain nothing from outside.
 const OTHER: &str = "other";
 
 /// Counts the request and times its answer.

@@ -1,6 +1,8 @@
-//! The HTTP API: a folder a resource, a file an operation. A handler extracts, checks, calls the store once, answers.
+//! The HTTP API: one folder per resource, one file per operation. A handler extracts, checks, calls the store once,
+//! and answers.
 //!
-//! Invariant: api never asks Genesys and holds no SQL; what it can't do yet it refuses, it never ignores a wish.
+//! Invariant: api never calls Genesys and holds no SQL; it refuses what is not built yet, and never ignores a
+//! parameter.
 
 mod auth;
 mod broken;
@@ -79,7 +81,7 @@ pub use routes::{Pages, document_json, document_yaml};
 pub use state::{ApiState, Calls, Hooks};
 pub use terms::{ConnectionTerms, IntakeTerms, QuotaTerms};
 
-/// Serves the API until it is told to stop; requests that are under way then may end.
+/// Serves the API until the stop; running requests may then finish.
 pub async fn serve(listener: TcpListener, state: ApiState, pages: Pages, stop: CancellationToken) {
     let terms = state.connections;
     serve::serve(listener, routes::router(state, pages), terms, stop).await;

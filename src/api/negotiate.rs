@@ -1,6 +1,6 @@
-//! What a caller takes, by its `Accept` and `Accept-Encoding` headers (RFC 9110, 12.5).
+//! What a caller accepts, by its `Accept` and `Accept-Encoding` headers (RFC 9110, 12.5).
 //!
-//! Invariant: what can't be answered as asked is refused before anything is done.
+//! Invariant: a request that can't be answered in an accepted form is refused before anything is done.
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING};
@@ -10,13 +10,13 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::problem::Problem;
 
-/// What nearly every call answers; refusals are documents of the second kind whatever was asked for.
+/// The media types of nearly every call; refusals are always of the second.
 pub(super) const JSON: &[&str] = &["application/json", "application/problem+json"];
 
-/// What the list of purges can answer; making one answers JSON alone.
+/// The media types of the list of purges; `POST /purges` answers only JSON.
 pub(super) const PURGES: &[&str] = &["application/json", "application/problem+json", "text/csv"];
 
-/// What the others can answer. Where nothing stands, the call looks itself.
+/// The media types of the other calls. An empty list: the call checks by itself.
 const OTHERS: &[(&str, &[&str])] = &[
     ("/openapi.yaml", &["application/yaml", "application/problem+json"]),
     ("/metrics", &["text/plain"]),
@@ -27,7 +27,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("/admin", &[]),
 ];
 
-/// Refuses what the caller could not take the answer of.
+/// Refuses a request whose answer the caller would not accept.
 pub(super) async fn check(request: Request, next: Next) -> Response {
     match refusal(&request) {
         Some(problem) => problem.into_response(),
@@ -49,13 +49,13 @@ pub(super) fn refusal(request: &Request) -> Option<Problem> {
     (!offers.is_empty() && best(request.headers(), offers).is_none()).then(|| not_acceptable(offers))
 }
 
-/// None of these is what the caller takes.
+/// The caller accepts none of these.
 pub(super) fn not_acceptable(offers: &[&str]) -> Problem {
     let detail = format!("this call answers {}; the Accept header allows none of them", offers.join(", "));
     Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail)
 }
 
-/// The offer that the caller likes best, the first of several; none where it takes no offer at all.
+/// The offer that the caller prefers, the first of several; none if it accepts no offer.
 pub(super) fn best<'a>(headers: &HeaderMap, offers: &[&'a str]) -> Option<&'a str> {
     let ranges: Vec<Range> =
         elements(headers, &ACCEPT).iter().filter_map(|text| Range::parse(text)).collect();
@@ -73,7 +73,7 @@ pub(super) fn best<'a>(headers: &HeaderMap, offers: &[&'a str]) -> Option<&'a st
     best.map(|(offer, _)| offer)
 }
 
-/// Whether the answer may be gzip. Nothing said means: send it as it is.
+/// Whether the answer may be gzip. Without the header: no.
 pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let mut any = 0;
     for element in elements(headers, &ACCEPT_ENCODING) {
@@ -116,14 +116,14 @@ fn elements(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
 struct Range {
     kind: String,
     subkind: String,
-    /// It asks for a variant of the type that is none of ours.
+    /// It asks for a variant of the type that we do not have.
     asks_for_more: bool,
     /// In thousandths.
     weight: u16,
 }
 
 impl Range {
-    /// Reads a range; what is none is passed over.
+    /// Parses a range; invalid ones are skipped.
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
         let (kind, subkind) = parts.next()?.split_once('/')?;
@@ -167,7 +167,7 @@ impl Range {
     }
 }
 
-/// The weight among the parameters, in thousandths: 1 where none is given, none where it can't be read.
+/// The weight among the parameters, in thousandths: 1 if none is given, `None` if it is invalid.
 fn weight<'a>(mut parameters: impl Iterator<Item = &'a str>) -> Option<u16> {
     let Some(text) = parameters.find_map(|part| {
         let (name, value) = part.split_once('=')?;
@@ -224,7 +224,7 @@ mod tests {
             (&["application/x-ndjson, text/csv"], REPORT, Some("text/csv")),
             (&["text/*;q=0.3, application/x-ndjson;q=0.2"], REPORT, Some("text/csv")),
             (&["application/json"], REPORT, None),
-            // What can't be read is passed over; where nothing is left, nothing was said.
+            // Invalid parts are skipped; if nothing is left, it counts as no header.
             (&["junk"], JSON, Some("application/json")),
             (&["junk, text/html"], JSON, None),
             (&["*/json"], JSON, Some("application/json")),

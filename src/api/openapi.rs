@@ -1,4 +1,4 @@
-//! The document of the API: its head, and the calls that serve it.
+//! The OpenAPI document: its head, and the calls that serve it.
 
 use std::sync::Arc;
 
@@ -79,7 +79,7 @@ const NAMES: &[(&str, &str)] = &[
     ("yaml", "getOpenapiYaml"),
 ];
 
-/// What generators of clients need: described groups, a server, names of calls like `createPurge`, a name for each type.
+/// For client generators: described tags, a server, operation ids like `createPurge`, a name for each type.
 pub(super) fn finish(document: &mut utoipa::openapi::OpenApi) {
     // Without a licence in Cargo.toml there is one without a name.
     document.info.license = None;
@@ -97,7 +97,7 @@ pub(super) fn finish(document: &mut utoipa::openapi::OpenApi) {
     }
 }
 
-/// The rows of a page by the name of their schema: a generator would make another type of what stands there in full.
+/// The rows of a page refer to their schema by name: a generator would create a second type for an inline one.
 fn name_items(document: &mut utoipa::openapi::OpenApi) {
     let Some(components) = document.components.as_mut() else { return };
     let named: Vec<String> = components.schemas.keys().cloned().collect();
@@ -132,7 +132,7 @@ pub(super) struct Documents {
     yaml: Written,
 }
 
-/// One form: written by who knows all calls, when somebody first asks for it.
+/// One format of the document, created when it is first requested.
 #[derive(Clone)]
 struct Written {
     media_type: &'static str,

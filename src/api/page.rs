@@ -50,7 +50,7 @@ struct Token<K> {
 }
 
 /// The name of a list with these filters, so that a cursor of other filters is refused. The filters themselves may be
-/// long, and somebody's names, so only their digest stands in cursors.
+/// long and contain personal names, so cursors only contain their digest.
 pub(super) fn list(name: &str, filters: &impl Serialize) -> String {
     let filters = serde_json::to_vec(filters).unwrap_or_default();
     format!("{name}/{}", URL_SAFE_NO_PAD.encode(&Sha256::digest(filters)[..12]))
@@ -68,7 +68,7 @@ pub(super) fn cut<R, K: Serialize>(
     rows.last().filter(|_| has_more).and_then(|last| cursor(list, key(last)))
 }
 
-/// So many rows are fetched for a page: one more tells whether there are more.
+/// How many rows are fetched for a page: one more than it shows, to know whether there are more.
 pub(super) fn fetched(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::problem::Problem;
 use super::state::ApiState;
 
-/// Answers 503 after `server.request_timeout`; what the request was doing is dropped.
+/// Answers 503 after `server.request_timeout` and drops the work of the request.
 pub(super) async fn limit(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     if let Ok(response) = tokio::time::timeout(state.request_timeout, next.run(request)).await {
         return response;

@@ -1,14 +1,14 @@
-//! What a reader of JSON or of a query string says is wrong, in the words of somebody who has to mend it.
+//! Rewrites the errors of the JSON and query-string parsers for the person who has to fix the request.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::problem::FieldError;
 
-/// More wrong fields than these are not told at once.
+/// Maximum wrong fields reported at once.
 const MOST: usize = 20;
 
-/// What was wrong, and where beneath the place that the reader names.
+/// The error, and its place below the one that the parser names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Plain {
     /// The name of a field that is missing there.
@@ -18,7 +18,7 @@ pub(super) struct Plain {
 
 /// The same in plain words.
 pub(super) fn plain(told: &str) -> Plain {
-    // Where in the text it stands says nothing that the pointer does not.
+    // Line and column add nothing to the pointer.
     let told = told.rsplit_once(" at line ").map_or(told, |(told, _)| told);
     let detail = |detail: String| Plain { missing: None, detail };
     if let Some(name) = told.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
@@ -56,7 +56,7 @@ fn words(expected: &str) -> String {
     expected.split('`').skip(1).step_by(2).collect::<Vec<_>>().join(", ")
 }
 
-/// What Rust calls a kind of value, as JSON calls it.
+/// Translates Rust's names of types to JSON's.
 fn kind(told: &str) -> String {
     let is = |start: &str| told.starts_with(start);
     let kind = match told {
@@ -76,7 +76,7 @@ fn kind(told: &str) -> String {
     kind.replace('`', "")
 }
 
-/// Every field that is wrong, as far as each can be told beside the others.
+/// Every wrong field, as far as they can be found independently.
 pub(super) fn wrong_fields<T: DeserializeOwned>(mut body: Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     while errors.len() < MOST {

@@ -1,5 +1,4 @@
-//! Answers that are the same for everybody: made once, plain and folded. However many peers have not taken theirs yet,
-//! they share the bytes.
+//! Answers that are the same for everybody: made once, plain and gzipped, and shared by all connections.
 
 use async_compression::tokio::write::GzipEncoder;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG};
@@ -29,7 +28,7 @@ impl Prepared {
         Ok(Self { media_type, tag, plain, folded: Bytes::from(encoder.into_inner()) })
     }
 
-    /// For a request with these headers, of which `compress` has left no other coding than gzip.
+    /// For a request with these headers, in which `compress` has left no coding but gzip.
     pub(crate) fn answer(&self, asked: &HeaderMap) -> Response {
         let mut response = if asked.contains_key(ACCEPT_ENCODING) {
             let gzip = [(CONTENT_ENCODING, HeaderValue::from_static("gzip"))];

@@ -18,10 +18,10 @@ use crate::store::StoreError;
 /// The code of a refusal for the sake of `Content-Encoding`.
 pub(super) const UNSUPPORTED_ENCODING: &str = "unsupported_encoding";
 
-/// So many characters of a text of a problem are sent.
+/// Maximum length of a text in a problem, in characters.
 const LONGEST_TEXT: usize = 400;
 
-/// Seconds after which what is unavailable is worth another try.
+/// Seconds after which to retry if the service is unavailable.
 const RETRY_AFTER: u16 = 5;
 
 // Nearly every function of this folder may return one, so its texts are as small as they can be.
@@ -45,7 +45,7 @@ pub(crate) struct Problem {
     /// The id of the request, which is also in the logs.
     #[schema(value_type = String)]
     pub(crate) request_id: Box<str>,
-    /// Seconds after which it is worth another try; a header tells it.
+    /// Seconds after which to retry; sent as `Retry-After`.
     #[serde(skip)]
     pub(crate) retry_after: Option<u16>,
     /// The fields or lines that are wrong.
@@ -69,7 +69,7 @@ impl FieldError {
     }
 }
 
-/// A refusal may quote what it refuses, but never sends all of it back.
+/// A refusal may quote the refused text, but never all of it.
 fn shortened(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(LONGEST_TEXT) {
         text.truncate(end);
@@ -93,7 +93,7 @@ impl Problem {
         }
     }
 
-    /// The same, worth another try after so many seconds.
+    /// The same, with a number of seconds after which to retry.
     pub(super) fn after(self, seconds: u16) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }
@@ -132,13 +132,13 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "no_key", detail)
     }
 
-    /// Something is wrong here, and the logs tell what.
+    /// An internal error; the logs have the cause.
     pub(crate) fn internal() -> Self {
         let detail = "an error in the service; find it in the logs by the request id";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
-    /// There is no such thing, or the key may not know of it.
+    /// It does not exist, or the key does not reach it.
     pub(crate) fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("no such {what}"))
     }

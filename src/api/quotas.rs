@@ -1,8 +1,8 @@
-//! What one key may ask for: so many purges a minute, and so many that have not ended. Whoever sends purges in a loop fills
-//! his own share and nobody else's. What is refused is given back.
+//! Quotas of one key: purges per minute, and open purges. A caller that sends purges in a loop uses up only its own
+//! share. Refused requests do not count.
 //!
-//! Each process counts for itself, and counts open purges anew every few seconds only: between two counts a key may get a
-//! few more than its share, and never waits for a lock that others hold.
+//! Each process counts by itself, and recounts open purges only every few seconds: in between, a key may get a few
+//! more than its share, but never waits for a lock.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,9 +18,9 @@ use crate::store::{Store, StoreError};
 
 /// Open purges are counted so often.
 const RECOUNT: Duration = Duration::from_secs(10);
-/// And so often where a key has used up its share: it is to learn soon that one has ended.
+/// And this often if a key has used up its quota, so that it soon sees that a purge has ended.
 const RECOUNT_WHEN_FULL: Duration = Duration::from_secs(1);
-/// Whoever has too many open is told to come again after so many seconds.
+/// `Retry-After` for a key with too many open purges, in seconds.
 const LATER: u16 = 30;
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -31,7 +31,7 @@ pub struct Quotas {
     keys: Arc<Mutex<HashMap<Uuid, Used>>>,
 }
 
-/// What a key has used.
+/// The usage of a key.
 #[derive(Debug, Clone, Copy)]
 struct Used {
     /// How much of a minute's worth is used up, as the time after which none of it is.
@@ -50,12 +50,12 @@ pub(super) struct Admitted {
 }
 
 impl Quotas {
-    /// Quotas of which nothing is used.
+    /// Unused quotas.
     pub fn new(terms: QuotaTerms) -> Self {
         Self { terms, keys: Arc::default() }
     }
 
-    /// Admits one more purge of a key, or tells when to come again.
+    /// Admits one more purge of a key, or returns when to retry.
     pub(super) async fn admit(&self, store: &Store, key: KeyId) -> Result<Admitted, Problem> {
         if let Some(most) = self.terms.open {
             self.count(store, key, u64::from(most.get())).await?;
@@ -63,7 +63,7 @@ impl Quotas {
         self.take(key, Instant::now())
     }
 
-    /// Counts what this key has open, where the last count is too old to go by.
+    /// Counts the open purges of this key, if the last count is too old.
     async fn count(&self, store: &Store, key: KeyId, most: u64) -> Result<(), StoreError> {
         let used = self.keys().get(&key.0).copied();
         let is_known = used.is_some_and(|used| {
@@ -80,7 +80,7 @@ impl Quotas {
         Ok(())
     }
 
-    /// Takes back what was used for a purge that was refused for good. One whose caller went away, or of which nobody can tell,
+    /// Returns the quota of a purge that was definitely refused. If the caller went away, or the result is unknown, it
     /// may have been accepted.
     pub(super) fn give_back(&self, Admitted { key: KeyId(key), counted }: Admitted) {
         let mut keys = self.keys();
@@ -96,7 +96,7 @@ impl Quotas {
 
     fn take(&self, KeyId(key): KeyId, now: Instant) -> Result<Admitted, Problem> {
         let mut keys = self.keys();
-        // Whoever has not come for a while has used nothing.
+        // A key that was idle for a while has used nothing.
         keys.retain(|id, used| {
             *id == key || used.until > now || used.counted.is_some_and(|at| now - at < RECOUNT)
         });

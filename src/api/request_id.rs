@@ -1,5 +1,5 @@
-//! Every request has an id: the caller's own where it is fit to be logged, else a new one. Answers, problems, logs and
-//! events carry it.
+//! Every request has an id: the caller's own if it is safe to log, else a new one. Answers, problems, logs and events
+//! carry it.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::CONTENT_LENGTH;

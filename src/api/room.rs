@@ -1,7 +1,7 @@
-//! Room for what callers send, ask to wait for and leave unread: however many they are, they take only so much memory and so
-//! many files at once, and whoever uses one key only a quarter of it.
+//! Limits on concurrent uploads, large bodies, waits and unread answers, so that callers use bounded memory and files;
+//! one key may use a quarter of each.
 //!
-//! Invariant: holds have room of their own, and what stops something needs none.
+//! Invariant: holds have places of their own, and calls that stop something need none.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -20,9 +20,10 @@ use super::key_id::KeyId;
 use super::problem::{self, Problem};
 use super::terms::ConnectionTerms;
 
-/// An answer of so many bytes needs no place of its own.
+/// An answer of up to this many bytes needs no place.
 const SMALL: u64 = 64 * 1024;
-/// So many of a key may wait for a place; more are refused at once, since each takes a connection that others need.
+/// Maximum requests of a key that wait for a place; more are refused at once, because each takes a connection that
+/// others need.
 const LINE: usize = 64;
 /// Places of answers are counted in these.
 const KIB: u64 = 1024;
@@ -36,11 +37,11 @@ pub struct Room {
     pub(super) holds: Places,
     /// For purges as uploads.
     pub(super) uploads: Places,
-    /// For what is asked of the database: whoever asks for much waits for himself.
+    /// For database reads: a caller with many requests only delays itself.
     pub(super) reads: Places,
     /// For requests that wait for the end of a purge.
     pub(super) waits: Places,
-    /// For those who listen to what happens.
+    /// For event streams.
     pub(super) streams: Places,
     /// For large answers until they are taken, in KiB.
     answers: Places,
@@ -56,13 +57,13 @@ impl Room {
             reads: Places::new(terms.reads, LINE),
             waits: Places::new(terms.waits, 0),
             streams: Places::new(terms.streams, 0),
-            // What waits here is in memory already.
+            // These answers are in memory already.
             answers: Places::new(terms.unread_answers >> 10, terms.unread_answers >> 13),
         }
     }
 
-    /// Counts a large answer for this key until it was taken to its last byte. What streams is made no faster than it is
-    /// taken.
+    /// Counts a large answer for this key until the client has read its last byte. Streams are produced no faster than
+    /// they are read.
     pub(super) async fn keep(&self, key: KeyId, response: Response, patience: Duration) -> Response {
         let Some(size) = response.body().size_hint().exact().filter(|size| *size > SMALL) else {
             return response;
@@ -91,17 +92,17 @@ impl AsRef<[u8]> for Kept {
     }
 }
 
-/// So many places in all, a quarter of them for any one key.
+/// The number of places, a quarter of them for any one key.
 #[derive(Debug, Clone)]
 pub(super) struct Places {
     all: Arc<Semaphore>,
     of_a_key: usize,
-    /// So many more of a key may be waited for.
+    /// How many requests of a key may wait.
     line: usize,
     by_key: Arc<Mutex<HashMap<Uuid, Weak<OfKey>>>>,
 }
 
-/// What one key has.
+/// The places of one key.
 #[derive(Debug)]
 struct OfKey {
     places: Arc<Semaphore>,
@@ -124,19 +125,19 @@ impl Places {
         Self { all: Arc::new(Semaphore::new(all)), of_a_key, line, by_key: Arc::default() }
     }
 
-    /// Waits for so many places, or for as many as a key may have, but no longer than `patience`.
+    /// Waits for this many places, or for the maximum of a key, but no longer than `patience`.
     pub(super) async fn take(&self, key: KeyId, many: u64, patience: Duration) -> Result<Place, Problem> {
         let many =
             u32::try_from(many).unwrap_or(u32::MAX).min(u32::try_from(self.of_a_key).unwrap_or(u32::MAX));
         let key = self.of(key);
         let taking = async {
             let in_line = Arc::clone(&key.line).try_acquire_many_owned(many).ok()?;
-            // First its own: whoever has used up his waits without a place of others.
+            // First the key's own places: a key that has used them up waits without taking a shared place.
             let of_key = Arc::clone(&key.places).acquire_many_owned(many).await.ok()?;
             let of_all = Arc::clone(&self.all).acquire_many_owned(many).await.ok()?;
             Some(Place { _key: Arc::clone(&key), _in_line: in_line, _of_key: of_key, _of_all: of_all })
         };
-        // Nobody closes the semaphores.
+        // The semaphores are never closed.
         if let Ok(Some(place)) = timeout(patience, taking).await {
             return Ok(place);
         }
@@ -186,7 +187,7 @@ mod tests {
         assert!(places.by_key.lock().unwrap().values().all(|places| places.strong_count() == 0));
     }
 
-    /// Found in an attack: a thousand uploads of one key waited for its places and left nobody a connection.
+    /// Found in an attack: a thousand uploads of one key waited for its places and left no connection for others.
     #[tokio::test]
     async fn so_many_of_a_key_wait_and_more_are_refused_at_once() {
         let places = Places::new(4, 2);

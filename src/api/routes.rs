@@ -1,5 +1,4 @@
-//! Which calls there are, whom each answers, and what all of them have around them. The document of the API is made from
-//! the same table.
+//! All routes with their scopes, and the layers around them. The OpenAPI document is made from the same table.
 
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
@@ -20,7 +19,7 @@ use super::{
 use crate::domain::keys::Scope;
 use crate::store::Urgency::{self, Ordinary, Protecting};
 
-/// Calls that are alike in all but what they do.
+/// Calls with the same scope and limits.
 struct Group {
     whom: Whom,
     /// Every process answers them.
@@ -37,7 +36,7 @@ enum Whom {
     Anybody,
     /// Keys with this scope.
     Keys(Scope),
-    /// Keys of operators, or anybody where the settings say so.
+    /// Keys of operators, or anybody if the settings say so.
     Scrapers,
 }
 
@@ -172,7 +171,7 @@ fn open() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(openapi::json)).routes(routes!(openapi::yaml))
 }
 
-/// What people look at: no part of the document, but with the same around it.
+/// Pages for people: not in the document, but with the same layers.
 #[derive(Default)]
 pub struct Pages {
     pub limited: Router<ApiState>,
@@ -180,7 +179,7 @@ pub struct Pages {
     pub patient: Router<ApiState>,
 }
 
-/// Every call that this process answers, and what all of them have around them.
+/// Every call that this process answers, with the common layers.
 pub(super) fn router(state: ApiState, pages: Pages) -> Router {
     let is_whole = state.calls == Calls::All;
     let (mut limited, mut patient) = (Router::new(), Router::new());
@@ -212,13 +211,13 @@ pub(super) fn router(state: ApiState, pages: Pages) -> Router {
     compress::fold(routes).with_state(state)
 }
 
-/// The calls of a group, for those only whom it answers, and who take what it answers.
+/// The calls of a group, with its checks of scope and accepted media types.
 fn guarded(group: &Group, state: &ApiState) -> Router<ApiState> {
     let (calls, _) = (group.calls)().split_for_parts();
     match group.whom {
         Whom::Anybody => calls.route_layer(from_fn(negotiate::check)),
         Whom::Keys(scope) => {
-            // What protects waits for nobody, and what waits or streams has places of its own.
+            // Calls that protect need no place, and calls that wait or stream have their own places.
             let takes_place = group.urgency == Ordinary && !group.is_patient;
             auth::guard(calls, state, scope, group.urgency, takes_place)
         }

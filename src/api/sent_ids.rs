@@ -1,4 +1,4 @@
-//! The ids of a JSON list, read straight into UUIDs: however many are wrong, only some are told.
+//! The ids of a JSON list, read straight into UUIDs: however many are wrong, only the first ones are reported.
 
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::problem::FieldError;
 use crate::intake;
 
-/// So many wrong ones are told.
+/// How many wrong ids are reported.
 const TOLD: usize = 20;
 
 /// What a list holds.
@@ -27,7 +27,7 @@ impl SentIds {
         self.sent
     }
 
-    /// All of them: one at least, and each right; what is returned is whole only where no error was added.
+    /// At least one id, each valid; the result is complete only if no error was added.
     pub(super) fn check(self, errors: &mut Vec<FieldError>) -> Vec<Uuid> {
         if self.sent == 0 {
             errors.push(FieldError::new("/conversationIds", "must name at least one conversation"));
@@ -71,7 +71,7 @@ impl<'de> Visitor<'de> for List {
     }
 }
 
-/// One id, or why it is none; nothing where the list is refused anyway.
+/// One id, or why it is invalid; nothing if the list is refused anyway.
 struct One {
     is_read: bool,
 }

@@ -1,9 +1,9 @@
 //! The server: HTTP/1.1, and HTTP/2 by prior knowledge, on one port.
 //!
-//! A connection costs a task and one look at it now and then. The looks end those on which a peer is slow: with a head,
-//! between requests, or with taking an answer. What a body may take is told in `incoming`, what a call may take in
-//! `patience`. Where there are nearly as many connections as there may be, those whose peer does not read, and then the one that
-//! has asked nothing for longest, make room for the next.
+//! A connection costs one task and a periodic check. The check closes connections whose peer is too slow: in sending a
+//! head, between requests, or in reading an answer. Limits for bodies are in `incoming`, for calls in `patience`. If
+//! there are nearly as many connections as allowed, one whose peer does not read, else the one that has been idle
+//! longest, makes room for the next.
 //!
 //! Invariant: no peer keeps a connection for longer than [`ConnectionTerms`] say by doing nothing.
 
@@ -38,7 +38,7 @@ use lent::Lent;
 use pulse::{Overdue, Pulse, Watched};
 use socket::Socket;
 
-/// The most bytes of a head, and of what is read at once of a body; a longer head is 431.
+/// Maximum bytes of a head, and of one read of a body; a longer head is 431.
 const LARGEST_HEAD: usize = 64 * 1024;
 /// The most header fields of a request.
 const MOST_FIELDS: usize = 100;
@@ -48,14 +48,14 @@ const LARGEST_FIELDS: u32 = 64 * 1024;
 const MOST_STREAMS: u32 = 24;
 /// An HTTP/2 peer is asked so often whether it lives.
 const PING_EVERY: Duration = Duration::from_secs(20);
-/// It may take so long to say so.
+/// How long the farewell may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// What was told to close, and does nothing more, is cut after so long.
+/// A connection that was told to close, and does nothing more, is cut after this time.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// After an error that is not of one connection (no file handle is left), accepting pauses for so long.
+/// How long accepting pauses after an error that is not of one connection (no file handle is left).
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves until it is told to stop; requests that are under way then may end.
+/// Serves until the stop; running requests may then finish.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -74,7 +74,7 @@ pub(super) async fn serve(
 
 fn server() -> auto::Builder<TokioExecutor> {
     let mut server = auto::Builder::new(TokioExecutor::new());
-    // Its own time-out would also cut connections that rest between two requests; ours tells the two apart.
+    // Its own timeout would also cut idle connections; ours distinguishes the two.
     server.http1().timer(TokioTimer::new()).header_read_timeout(None);
     server.http1().max_buf_size(LARGEST_HEAD).max_headers(MOST_FIELDS);
     server
@@ -136,7 +136,7 @@ async fn connection(
                 }
                 return;
             }
-            // Others are to have its place. What it has asked meanwhile is answered; no more.
+            // Its place is needed. Requests that it has already sent are answered; no more.
             end = place.given_up(), if given_up.is_none() => match end {
                 End::Cut => return,
                 End::Farewell { .. } => {
@@ -146,7 +146,7 @@ async fn connection(
             },
             // Its place is for requests; those who listen are counted apart.
             () = pulse.listening(), if place.is_kept() => place.leave(),
-            // What is under way may end; nothing new begins.
+            // Running requests may finish; no new ones start.
             () = stop.cancelled(), if closing.is_none() => {
                 served.as_mut().graceful_shutdown();
                 closing = Some(Instant::now());
@@ -159,7 +159,7 @@ async fn connection(
                 // It was told to close, and still works.
                 (None, Some(_)) if !pulse.is_quiet() => {}
                 (_, Some(since)) if since.elapsed() >= LAST_WORDS => return,
-                // It asks nothing: told to close, it may still send what crosses that on the way.
+                // It is idle: told to close, it may still send a request that crosses the message.
                 (Some(Overdue::Quiet), None) => {
                     served.as_mut().graceful_shutdown();
                     closing = Some(Instant::now());
@@ -170,7 +170,7 @@ async fn connection(
     }
 }
 
-/// Answers one request; it is under way until its answer was handed over to the last byte.
+/// Answers one request; it counts as running until the last byte of its answer was handed over.
 async fn answer(
     router: Router,
     pulse: Arc<Pulse>,

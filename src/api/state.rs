@@ -1,4 +1,4 @@
-//! What the handlers are handed.
+//! The state that handlers get.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,25 +26,25 @@ pub struct ApiState {
     /// The configured orgs, sorted by name.
     pub orgs: Arc<[OrgTerms]>,
     pub intake: IntakeTerms,
-    /// No request may take longer, except waits, uploads and reports, of which no piece may.
+    /// Timeout of a request; for waits, uploads and reports of each piece.
     pub request_timeout: Duration,
     pub connections: ConnectionTerms,
-    /// For what they send, wait for and leave unread.
+    /// Limits on uploads, waits and unread answers.
     pub room: Room,
-    /// What each key may ask for.
+    /// The quotas of keys.
     pub quotas: Quotas,
-    /// Purges that somebody waits for.
+    /// The purges that requests wait for.
     pub ends: Followed<Uuid, Purge>,
     /// Keys of those who wait, and whether each is in force.
     pub keys: Followed<Uuid, bool>,
-    /// What happens, for those who listen.
+    /// Live events.
     pub live: Live,
     /// Makes the ids of requests that bring none.
     pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
     pub metrics: Arc<MetricsDesk>,
     pub hooks: Hooks,
     pub calls: Calls,
-    /// Where requests that make purges are told.
+    /// Where requests that create purges are traced.
     pub traces: Traces,
 }
 
@@ -62,6 +62,6 @@ pub struct Hooks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Calls {
     All,
-    /// What operators ask of every process: health and metrics.
+    /// Health and metrics, of every process.
     Operations,
 }

@@ -1,7 +1,7 @@
-//! Server-Sent Events: what every stream has around it, whatever it tells.
+//! Server-Sent Events: what all streams have in common.
 //!
-//! A stream ends when its key is revoked or the service stops; whoever listened comes again with the id of the last event that
-//! he has, and misses nothing.
+//! A stream ends when its key is revoked or the service stops; a listener reconnects with the id of its last event,
+//! and misses nothing.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -24,25 +24,25 @@ use crate::store::StoreError;
 /// The media type.
 pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
-/// What a client that comes again says it had last.
+/// The header with the last event of a client that reconnects.
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Proxies that gather answers are told not to.
+/// Tells proxies not to buffer the answer.
 const NOT_GATHERED: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 
-/// That an answer goes on for as long as somebody listens: its connection has a place of its own.
+/// Marks an answer as a stream: its connection has a place of its own.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Listened;
 
-/// Where a client's events end, as he says; empty is nothing.
+/// The id of the client's last event; an empty one counts as none.
 pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
     let text = value.to_str().map_err(|_| wrong_last_event_id("is not the id of an event"))?;
     Ok(Some(text.trim()).filter(|text| !text.is_empty()))
 }
 
-/// The id of a client's last event is none.
+/// The client's last event id is invalid.
 pub(super) fn wrong_last_event_id(detail: &str) -> Problem {
     Problem::new(axum::http::StatusCode::BAD_REQUEST, "invalid_header", format!("Last-Event-ID: {detail}"))
 }
@@ -70,7 +70,7 @@ impl Listener {
         Ok(Self { key, stop: state.live.stopped(), in_force, reads, patience, _place: place })
     }
 
-    /// What is read of the database, with a place among those who read; none where the stream has to end.
+    /// Reads from the database, with a read place; `None` if the stream has to end.
     pub(super) async fn read<T>(
         &mut self,
         reading: impl Future<Output = Result<T, StoreError>>,
@@ -83,7 +83,7 @@ impl Listener {
         self.unless_over(read).await?
     }
 
-    /// What comes of this, unless the stream has to end before.
+    /// The result of the future, unless the stream has to end before.
     pub(super) async fn unless_over<T>(&mut self, waiting: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
@@ -94,15 +94,15 @@ impl Listener {
     }
 }
 
-/// What is told, one message after the other.
+/// The source of the messages.
 pub(super) trait Telling: Send + Sized + 'static {
     /// The next message; none at the end.
     fn next(&mut self) -> impl Future<Output = Option<Event>> + Send;
 }
 
-/// The answer that tells it.
+/// The streaming answer.
 pub(super) fn answer(state: &ApiState, version: Version, telling: impl Telling) -> Response {
-    // What moves is an address: the stream holds its state twice, once at rest and once at work.
+    // Boxed, so that only a pointer moves: the stream holds its state twice, idle and working.
     let messages = unfold(Box::new(telling), |mut telling| async {
         let message = telling.next().await?;
         Some((Ok::<_, Infallible>(message), telling))
@@ -113,14 +113,14 @@ pub(super) fn answer(state: &ApiState, version: Version, telling: impl Telling) 
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     headers.insert(NOT_GATHERED.0, NOT_GATHERED.1);
     if version < Version::HTTP_2 {
-        // It has left its place among the others, and there may be none any more.
+        // It has given up its place, and there may be none left.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         response.extensions_mut().insert(Listened);
     }
     response
 }
 
-/// A message of this kind; one with an id moves the place from which a client goes on.
+/// A message of this kind; one with an id moves the position from which a client continues.
 pub(super) fn message(kind: &str, id: Option<String>, data: &impl Serialize) -> Option<Event> {
     let message = id.map_or_else(Event::default, |id| Event::default().id(id)).event(kind).json_data(data);
     message.inspect_err(|error| tracing::error!(kind, %error, "a message can't be written")).ok()

@@ -1,6 +1,6 @@
-//! How fast a body has to come: without long pauses, no slower than a least rate, and an upload to its end in time.
+//! How fast a body has to arrive: without long pauses, at a minimum rate, and an upload within its timeout.
 //!
-//! Only time that is spent waiting for the sender counts for the rate: a slow disk of ours is not held against him.
+//! Only time spent waiting for the sender counts for the rate, not time spent on our own disk.
 
 use std::io;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use tokio::time::{Instant, timeout_at};
 
 use super::broken::Broken;
 
-/// What is asked of a sender.
+/// The required speed of a sender.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tempo {
-    /// So long nothing may come, and over so long the rate is measured.
+    /// The maximum pause, and the time over which the rate is measured.
     pub(super) pause: Duration,
-    /// So many bytes a second must come.
+    /// Minimum bytes per second.
     pub(super) least: u64,
-    /// The end must come within this; `None` where others see to that.
+    /// Timeout for the whole body; `None` if it is limited elsewhere.
     pub(super) whole: Option<Duration>,
 }
 
@@ -42,9 +42,9 @@ struct Incoming {
     tempo: Tempo,
     /// When it must have come to its end, and how long that was.
     ends: Option<(Instant, Duration)>,
-    /// What was waited for the sender since the rate was looked at.
+    /// Time spent waiting for the sender since the last check of the rate.
     waited: Duration,
-    /// What came since.
+    /// Bytes received since.
     came: u64,
 }
 
@@ -75,7 +75,7 @@ impl Incoming {
         }
     }
 
-    /// Looks whether enough came in the time that was waited, and begins to measure anew.
+    /// Checks whether enough arrived in the time that was waited, and starts a new measurement.
     fn look(&mut self) -> io::Result<()> {
         let (least, pause) = (self.tempo.least, self.tempo.pause);
         if u128::from(self.came) * 1000 < u128::from(least) * pause.as_millis() {
@@ -93,7 +93,7 @@ mod tests {
     const TEMPO: Tempo =
         Tempo { pause: Duration::from_secs(1), least: 1000, whole: Some(Duration::from_secs(2)) };
 
-    /// What becomes of a body of which so many bytes come every so often, without end; and after how long.
+    /// The result for an endless body of this many bytes per interval; and after how long.
     async fn sent(bytes: usize, every: Duration, tempo: Tempo) -> (String, Duration) {
         let begun = Instant::now();
         let pieces = stream::unfold((), move |()| async move {

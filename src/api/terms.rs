@@ -1,4 +1,4 @@
-//! What requests and connections may take.
+//! Limits of requests and connections.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -13,56 +13,56 @@ pub struct IntakeTerms {
     pub max_ids: u64,
     /// The largest JSON body, in bytes.
     pub max_json: usize,
-    /// An upload may take so long.
+    /// Timeout of an upload.
     pub upload_timeout: Duration,
-    /// So many bytes a second of a body must come.
+    /// Minimum bytes per second of a body.
     pub min_rate: u64,
 }
 
-/// What one key may ask for; nothing is no limit.
+/// The quotas of one key; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaTerms {
-    /// So many purges a minute.
+    /// Purges per minute.
     pub a_minute: Option<NonZeroU32>,
-    /// So many that have not ended.
+    /// Open purges.
     pub open: Option<NonZeroU32>,
 }
 
 /// How long peers may take, and how many there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionTerms {
-    /// So many connections are served at once; who comes then waits to be accepted.
+    /// Maximum connections; further ones wait to be accepted.
     pub most: usize,
     /// From the opening of a connection, or the first byte of a later request, to the end of the request's head.
     pub head: Duration,
-    /// A connection without a request may stay so long.
+    /// How long a connection may be idle.
     pub idle: Duration,
-    /// The body of a request may pause so long; over so long its rate is measured.
+    /// Maximum pause within a body; its rate is measured over the same time.
     pub stalled: Duration,
-    /// A JSON body may take so long in all: it is kept in memory meanwhile.
+    /// Timeout of a whole JSON body: it is in memory meanwhile.
     pub whole: Duration,
-    /// So many JSON bodies of more than 64 KiB are kept in memory at once, of purges and of holds each. Of these and of the
-    /// next five whoever uses one key has a quarter.
+    /// Maximum JSON bodies of more than 64 KiB in memory, of purges and of holds each. One key may use a quarter of
+    /// these and of each of the next five.
     pub large_bodies: usize,
-    /// So many uploads are spooled at once.
+    /// Maximum concurrent uploads.
     pub uploads: usize,
-    /// So many requests ask the database for something to read at once.
+    /// Maximum concurrent database reads.
     pub reads: usize,
-    /// So many requests wait for the end of a purge at once: all together leave half of the connections.
+    /// Maximum concurrent requests that wait for the end of a purge: they leave half of the connections free.
     pub waits: usize,
-    /// So many listen to what happens at once; their connections are not among the others.
+    /// Maximum event streams; their connections are counted separately.
     pub streams: usize,
-    /// Large answers that nobody has taken yet have so many bytes at most.
+    /// Maximum bytes of large answers that clients have not read yet.
     pub unread_answers: usize,
-    /// A client may take nothing of an answer for so long.
+    /// How long a client may not read its answer.
     pub unread: Duration,
-    /// Who listens, and is told nothing for so long, is told that the stream lives.
+    /// After this silence a stream sends a keep-alive.
     pub keep_alive: Duration,
 }
 
 impl Default for ConnectionTerms {
-    /// What holds in production. `idle` is longer than what usual proxies keep a connection for: who closes first must
-    /// be the one that sends requests, or some of them get lost on the way.
+    /// The values in production. `idle` is longer than proxies usually keep a connection: the side that sends requests
+    /// must close first, or some requests get lost on the way.
     fn default() -> Self {
         Self {
             most: 1024,
@@ -83,7 +83,7 @@ impl Default for ConnectionTerms {
 }
 
 impl ConnectionTerms {
-    /// How often a connection is looked at: each patience is kept to a quarter of the shortest.
+    /// How often a connection is checked: a quarter of the shortest timeout.
     pub(super) fn look(&self) -> Duration {
         self.head.min(self.idle).min(self.unread) / 4
     }

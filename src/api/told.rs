@@ -1,4 +1,4 @@
-//! What webhooks send, in the document of the API: one entry an event, with the headers that sign it.
+//! Webhooks in the OpenAPI document: one entry per event, with the signature headers.
 
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn, PathItem, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
@@ -10,7 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::events::{EndpointDisabled, JobCompleted, OrgHurdle, Ping, PurgeFinished};
 
-/// What is sent under this name, in a sentence; the schema of its body.
+/// One sentence about the event, and the schema of its body.
 type Told = (&'static str, &'static str, fn() -> String);
 
 const TOLD: &[Told] = &[

@@ -1,4 +1,4 @@
-//! Which trace a request belongs to, as the caller tells in the header `traceparent`.
+//! The trace of a request, from its header `traceparent`.
 
 use axum::http::{HeaderMap, HeaderName};
 
@@ -6,7 +6,7 @@ use crate::domain::trace_context::TraceContext;
 
 const HEADER: HeaderName = HeaderName::from_static("traceparent");
 
-/// Reads the header; one that is malformed, or stands twice, is as good as none.
+/// Parses the header; a malformed or repeated one counts as none.
 pub(super) fn of(headers: &HeaderMap) -> Option<TraceContext<'_>> {
     let mut values = headers.get_all(&HEADER).iter();
     let text = values.next()?.to_str().ok()?;

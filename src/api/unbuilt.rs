@@ -1,4 +1,4 @@
-//! Calls of the contract that this version can't do: refused with 401, then 403, then 422, never ignored.
+//! Calls of the contract that are not built yet: refused with 401, then 403, then 422, never ignored.
 
 use axum::Router;
 use axum::routing::{MethodFilter, on};

@@ -1,4 +1,4 @@
-//! Why somebody does something: a body that may be left out, with a reason for the record.
+//! The optional body of acts, with a reason for the record.
 
 use axum::extract::{FromRequest, Request};
 use serde::Deserialize;
@@ -40,7 +40,7 @@ impl FromRequest<ApiState> for Why {
     }
 }
 
-/// Whoever asks by another way than a body may not say more.
+/// The limit also holds for reasons that do not come in a body.
 pub(super) fn check(reason: Option<&str>) -> Result<(), Problem> {
     let mut errors: Vec<FieldError> = Vec::new();
     check_text(&mut errors, "/reason", reason, LONGEST_REASON);

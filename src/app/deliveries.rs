@@ -1,4 +1,4 @@
-//! Webhooks: who carries them, and what signs them.
+//! Sets up webhooks: their clients and their secrets.
 
 use std::sync::Arc;
 

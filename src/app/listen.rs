@@ -1,5 +1,5 @@
-//! Carries word of work to whoever waits for it: from this process itself, and from others over the database. A lost
-//! connection costs time, nothing else.
+//! Passes notifications of new work to the dispatchers: from this process, and from others through the database. A
+//! lost connection only costs time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(super) struct Waiting {
     pub(super) deliveries: Option<Arc<Notify>>,
     /// The sequencer.
     pub(super) written: Arc<Notify>,
-    /// Those who listen to what happens.
+    /// Event streams.
     pub(super) live: Arc<Notify>,
 }
 

@@ -1,5 +1,5 @@
-//! What this process has in memory (secrets, keys on their way) stays there: no core file is written of it or of the
-//! database that it starts, and no other process of its user may look into it.
+//! Protects secrets in memory: no core files of this process or of the database that it starts, and no other process
+//! of the same user can read its memory.
 
 use nix::sys::resource::{Resource, setrlimit};
 

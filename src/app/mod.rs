@@ -1,8 +1,8 @@
-//! The service as a whole: what everyone is handed, and the order of start and stop.
+//! The service as a whole: what its parts are handed, and the order of start and stop.
 //!
-//! Start: database, rules, engine, deliveries, upkeep, HTTP. Stop: no more requests, then the engine drains, then what
-//! it feeds (deliveries, notifications, upkeep), then requests that still stream are waited for a moment, and last the
-//! database, so that no step loses it under its feet.
+//! Start: database, rules, engine, deliveries, upkeep, HTTP. Stop: no more requests, then the engine drains, then
+//! deliveries, notifications and upkeep, then running streams for a moment, and last the database, so that no step
+//! loses it.
 
 mod database;
 mod deliveries;
@@ -50,7 +50,7 @@ use crate::upkeep::rules::Rules;
 use crate::upkeep::workers::Worker;
 use crate::webhooks::{SecretError, SendError, Sender};
 
-/// What a process does.
+/// The role of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
     All,
@@ -87,7 +87,7 @@ pub struct Service {
     background: TaskTracker,
     stop_http: CancellationToken,
     stop_background: CancellationToken,
-    /// What does not end in good time once it is told to.
+    /// Parts that do not end in time after the stop.
     cut: CancellationToken,
     engine: Option<Engine>,
     store: Store,
@@ -102,7 +102,7 @@ pub struct Patience {
     pub database: Deadlines,
 }
 
-/// What is under way beside the engine may take so long to end.
+/// How long the parts other than the engine may take to end.
 const PARTING: Duration = Duration::from_secs(5);
 /// So many connections wait for the service to accept them: the system has whoever finds no room there try again, later each
 /// time.
@@ -204,12 +204,12 @@ impl Service {
         self.address
     }
 
-    /// Where health and metrics are told, too.
+    /// The second address for health and metrics.
     pub fn health_address(&self) -> Option<SocketAddr> {
         self.health_address
     }
 
-    /// Drains and stops: no new requests, no new claims; what is under way may finish within the grace.
+    /// Drains and stops: no new requests, no new claims; running work may finish within the grace.
     pub async fn stop(self) {
         self.stop_http.cancel();
         if let Some(engine) = self.engine {
@@ -257,7 +257,7 @@ async fn start_worker(
     Ok(())
 }
 
-/// Serves API and pages, and health at an address of its own where the settings say so; both addresses.
+/// Serves API and pages, and health at an address of its own if the settings say so; returns both addresses.
 fn serve(
     settings: &Settings,
     state: ApiState,

@@ -1,4 +1,4 @@
-//! Settings in the words of the domain.
+//! Converts settings to the types of the domain.
 
 use crate::config::{OrgSettings, Promotion, Settings, UnknownAge};
 use crate::domain::address::AddressRules;

@@ -9,7 +9,7 @@ use crate::admin::Random;
 use crate::engine::Clock;
 use crate::store::NewId;
 
-/// Where time and chance come from.
+/// The source of time and randomness.
 #[derive(Clone)]
 pub struct World {
     clock: Clock,
@@ -41,12 +41,12 @@ impl World {
         Arc::clone(&self.new_id)
     }
 
-    /// Bytes that nobody can guess.
+    /// Unpredictable bytes.
     pub fn random_bytes(&self) -> [u8; 32] {
         (self.random)()
     }
 
-    /// Where such bytes come from.
+    /// The source of such bytes.
     pub fn random(&self) -> Random {
         Arc::clone(&self.random)
     }

@@ -1,7 +1,7 @@
 //! `[approval]`: which purges wait for a second person.
 //!
-//! Invariant: approvals are not built yet, so nothing but "never" gets past here: a purge that should have waited for
-//! somebody must not run because the setting was not understood.
+//! Invariant: approvals are not built yet, so only "never" is accepted: a purge that should have waited for approval
+//! must not run because the setting was ignored.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};

@@ -1,6 +1,6 @@
-//! `[engine]`: the pace of the work, and how long it waits before it calls something lost.
+//! `[engine]`: the pace of the work, and the timeouts after which something counts as lost.
 //!
-//! Invariant: numbers and the rules between them; what is done with them is the engine's.
+//! Invariant: only numbers and the rules between them; the engine decides what to do with them.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! The one line that a wrong configuration is answered with.
+//! The one-line error for a wrong configuration.
 //!
-//! Invariant: an error never holds a secret; who builds one decides what may be shown before it gets here.
+//! Invariant: an error never holds a secret; its creator decides what may be shown.
 
 /// Why the settings can't be used: always one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! All sources, read in their order, and laid over each other.
 //!
-//! Invariant: which source wins is decided here and nowhere else; of the settings themselves nothing is known here but
-//! that `PORT` is a part of `server.bind`.
+//! Invariant: which source wins is decided only here; of the settings themselves this file only knows that `PORT` is a
+//! part of `server.bind`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
-//! Typed settings: where they come from, what they must be, and what is said when they are not.
+//! Typed settings: their sources, their checks, and their errors.
 //!
-//! [`Settings::load`] lays the sources over each other, each winning over the ones before it:
+//! [`Settings::load`] merges the sources, each overriding the ones before it:
 //!
 //! 1. `config/default.toml`: built into the binary, then the file of the working folder where there is one
 //! 2. `config/{PURGE_ENV}.toml`
@@ -8,7 +8,7 @@
 //! 4. `.env` in the working folder
 //! 5. the environment
 //!
-//! With `--config` nothing of the working folder is read, but what `PURGE_ENV` of the environment names.
+//! With `--config` nothing in the working folder is read, except the file that `PURGE_ENV` of the environment names.
 //!
 //! In the last two, `PURGE__SECTION__KEY` names any setting, and some have plain names as well (`DATABASE_URL`, the
 //! `GENESYS_` and `RETENTION_WEBHOOK_` ones, `PORT`); where both name the same setting in the same layer, `PURGE__` wins.

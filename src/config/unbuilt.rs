@@ -1,6 +1,6 @@
 //! Settings of the contract that are not built yet: refused, never ignored.
 //!
-//! Invariant: a value that would change nothing never looks as if it did.
+//! Invariant: a setting without effect is never accepted.
 
 use std::fmt;
 

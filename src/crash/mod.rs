@@ -1,5 +1,5 @@
-//! Points at which a process may be told to die, or to freeze, one on each side of each durable effect, so that tests can stop
-//! the service everywhere. Builds for tests alone know them: of a release they are no part.
+//! Points at which a process may be told to die, or to freeze, one on each side of each durable effect, so that tests
+//! can stop the service everywhere. Only test builds contain them, never a release.
 //!
 //! Invariant: crash does nothing in a process that was not started to die.
 

@@ -1,6 +1,6 @@
 //! What a caller may do to a purge that exists, in which states, and which state follows.
 //!
-//! The same table stands in docs/architecture.md; a test holds the two together.
+//! The same table is in docs/architecture.md; a test compares the two.
 
 use super::state::PurgeState;
 use super::words::words;

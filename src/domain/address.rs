@@ -1,11 +1,11 @@
-//! Which addresses a webhook may go to whose receiver was named by a caller.
+//! Which addresses a receiver that a caller named may have.
 //!
-//! Whoever may name a receiver could name what only we can reach: the database's port, an admin page, the credentials
-//! of the machine. So a URL is held against these rules when it comes in, and every address that its name stands for
-//! when it is connected to. Receivers from the configuration are the operator's own and may be anywhere.
+//! A caller could name an address that only we can reach: the database's port, an admin page, the machine's metadata
+//! service. So a URL is checked against these rules when it is registered, and every address that its name resolves to
+//! is checked on connecting. Receivers from the configuration are the operator's own and may be anywhere.
 //!
-//! The classes of addresses are those of the IANA registries, as the crate `iprfc` has them. What can't be placed is
-//! refused.
+//! The classes of addresses are those of the IANA registries, as the crate `iprfc` has them. An address in no known
+//! class is refused.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;

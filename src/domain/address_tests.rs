@@ -1,4 +1,4 @@
-//! Every class of address that there is, at both of its ends; and URLs that are more than they seem.
+//! Every class of address, at both ends of its range; and URLs that hide an address.
 
 use super::*;
 

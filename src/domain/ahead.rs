@@ -1,7 +1,7 @@
 //! How far validation runs ahead of the slots.
 //!
-//! Facts grow old, so nothing is asked earlier than needed; a freed slot must not wait for them, so nothing is asked
-//! later.
+//! Facts grow old, so nothing is queried earlier than needed; but a free slot must not wait for facts, so nothing is
+//! queried later.
 
 use std::time::Duration;
 

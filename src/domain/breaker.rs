@@ -1,5 +1,5 @@
-//! The circuit breaker of an org: after some calls in a row without an answer nothing is called but one probe at a time, with
-//! growing waits between them, until one is answered.
+//! The circuit breaker of an org: after some calls in a row without an answer only one probe at a time is sent, with
+//! backoff, until one is answered.
 
 use std::time::Duration;
 

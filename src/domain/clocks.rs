@@ -1,4 +1,4 @@
-//! The age of a conversation is only as good as the clocks: three are compared, the earliest counts.
+//! The age of a conversation is only as good as the clocks: three clocks are compared, and the earliest counts.
 
 use jiff::{SignedDuration, Timestamp};
 

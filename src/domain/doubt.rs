@@ -1,4 +1,4 @@
-//! What to do about a job whose submit got no answer, after its ids were read again.
+//! What to do about a job whose submit got no answer, after its ids were queried again.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Whether a conversation may be deleted: the one decision that this service exists for.
 //!
-//! Order matters, and the first that applies wins: what is gone is gone, then every protection, then age.
+//! The first rule that applies wins: gone, then every protection, then age.
 
 use jiff::Timestamp;
 

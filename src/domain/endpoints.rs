@@ -1,4 +1,4 @@
-//! Webhook endpoints: which events they are told of, and when one that fails is left alone.
+//! Webhook endpoints: which events they get, and when a failing one is paused or disabled.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What an event says: the payloads of history and webhooks, built once and never changed after.
+//! The payloads of events, for history and webhooks: built once and never changed.
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! What upstream says of a conversation, in words that no wire format leaks into.
+//! What upstream says about a conversation, independent of the wire format.
 
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! Whether an intent may name a conversation: the last check before the call that deletes, over everything that is known
+//! Whether an intent may name a conversation: the last check before the call that deletes, on everything that is known
 //! under the org's lock.
 
 use super::outcome::{Marks, Outcome};

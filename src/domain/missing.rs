@@ -1,5 +1,5 @@
-//! When so much of a purge is not known upstream that somebody should look: a list of another system, the wrong org, or a
-//! client that lost sight of a division.
+//! When so many ids of a purge are unknown upstream that somebody should check: a list from another system, the wrong
+//! org, or a client that lost access to a division.
 
 /// When a purge pauses itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

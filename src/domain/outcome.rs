@@ -1,4 +1,4 @@
-//! What became of a conversation, and the byte in which a slice keeps it.
+//! The outcome of a conversation, and the byte in which a slice stores it.
 //!
 //! The low four bits are the outcome, which is the fold of the decisions; the high four are marks, which are not.
 

@@ -1,13 +1,14 @@
-//! How long the upstream jobs of an org take, and when to ask after them.
+//! How long the upstream jobs of an org take, and when to poll them.
 //!
 //! One or two polls a job are enough when the first comes at the expected end and the next ones close behind it. A
-//! poll that finds the job ended tells only an upper bound of its duration; the last poll before tells the lower.
+//! poll that finds the job ended gives only an upper bound of its duration; the poll before gives the lower bound.
 //!
-//! Large jobs may take longer than small ones, so each class of sizes, from a power of two up to the next, has an estimate of
-//! its own. A job of a class without one is polled by the settings, but no later than a larger one would be.
+//! Large jobs may take longer than small ones, so each size class (from one power of two to the next) has its own
+//! estimate. A job of a class without an estimate is polled as the settings say, but no later than a larger one would
+//! be.
 //!
-//! Invariant: no job goes unasked for longer than the longest time between two polls, and what one job alone took makes no
-//! first poll later than the settings do.
+//! Invariant: no job goes unpolled for longer than the maximum time between polls, and the duration of a single job
+//! never delays a first poll beyond the settings.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! How polls meet jobs of all lengths and sizes, and what one job can change.
+//! Poll times for jobs of all durations and sizes, and how much one job can change them.
 
 use super::*;
 

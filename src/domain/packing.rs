@@ -1,4 +1,4 @@
-//! How a job, or a question, is shared out among the purges that wait: group commit for deletions.
+//! How a job, or a details query, is shared among the waiting purges: group commit for deletions.
 
 use std::collections::HashSet;
 use std::hash::Hash;

@@ -1,8 +1,8 @@
-//! How a question is cut into calls, and what becomes of a piece that has no answer.
+//! How a details query is cut into calls, and what happens to a piece without an answer.
 //!
-//! A piece that fails is put aside while the others are asked, and asked once more at the end: in halves if its ids failed a
-//! question before. An answer lets pieces grow again. An id that had no answer though it was alone is asked about last and
-//! alone, so that it makes no other one's call fail.
+//! A failed piece is retried once, after the others: in halves if its ids failed in an earlier query. An answer lets
+//! pieces grow again. An id that got no answer even alone is queried last and alone, so that it can't make the call of
+//! other ids fail.
 
 use std::collections::VecDeque;
 

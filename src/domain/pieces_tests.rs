@@ -1,4 +1,4 @@
-//! Questions until all is told, against an upstream that fails in one way or another.
+//! Queries until every id has an answer, against an upstream that fails in different ways.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! How fast a purge goes: what was final at two moments, the earlier of which the rate is measured from.
+//! How fast a purge progresses: how many conversations were final at two times, and the rate since the earlier one.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The calls of the last minute of an org: one number a second, in a ring that its limiter's row keeps.
+//! The calls of the last minute of an org: one number per second, in a ring buffer in its limiter's row.
 
 use jiff::Timestamp;
 

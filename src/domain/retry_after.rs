@@ -1,8 +1,7 @@
-//! How long somebody who is called asks to wait.
+//! How long the other side asks to wait.
 //!
-//! `Retry-After` comes in every form: seconds, fractions, negative, absurd, dates of the past and of the far
-//! future, twice, or as junk. Each gives a wait within [`SHORTEST`] and the longest that is heeded, or none at all; none
-//! gives an instant retry.
+//! `Retry-After` comes in every form: seconds, fractions, negative, absurd, dates of the past and of the far future,
+//! twice, or as junk. Each gives a wait between [`SHORTEST`] and the maximum, or none at all; never an instant retry.
 
 use std::time::Duration;
 

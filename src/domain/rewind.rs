@@ -1,4 +1,4 @@
-//! Whether the database is still the one that it was: a database that went back in time has forgotten intents and holds.
+//! Whether the database is still where it was: a database that went back in time has forgotten intents and holds.
 
 use serde::Serialize;
 

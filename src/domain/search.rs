@@ -1,12 +1,13 @@
-//! The search for what upstream protects and does not name.
+//! The search for conversations that upstream protects but does not name.
 //!
-//! A batch that conflicts is cut into halves, and the first is submitted. If it conflicts too, the search goes on in it, and
-//! nothing is known of the second. If it goes through, the second is known to conflict, and is cut without a call of its own.
-//! So a search has one piece at upstream at a time, and ends with one offender, submitted alone. What it leaves unknown is
-//! then submitted in pieces as large as the share of offenders allows, with what other searches have left.
+//! A batch that conflicts is cut into halves, and the first is submitted. If it conflicts too, the search goes on in
+//! it, and nothing is known about the second. If it goes through, the second must conflict, and is cut without a call
+//! of its own. So a search has one piece upstream at a time, and ends with one offender (a protected conversation),
+//! submitted alone. The rest, which is still unknown, is then submitted together with that of other searches, in
+//! pieces as large as the share of offenders allows.
 //!
-//! Invariant: only a conversation that conflicts alone is judged. Whatever is concluded here chooses what to submit next,
-//! never an outcome.
+//! Invariant: only a conversation that conflicts alone gets an outcome. All other conclusions only choose what to
+//! submit next.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! What is not to be kept of what others answer: our own secrets, which they may send back.
+//! Removes our own secrets from answers of others before anything of them is stored.
 //!
-//! Gateways, logins and receivers like to repeat what they were sent, whole or cut, as it stands or as it stood in a header.
+//! Gateways, logins and receivers may echo their request, whole or truncated, plain or encoded as in a header.
 //!
-//! Invariant: a secret is never shown, and what is struck out leaves no long piece of it.
+//! Invariant: a secret is never shown, nor any long part of it.
 
 use std::collections::HashSet;
 

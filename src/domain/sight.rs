@@ -1,11 +1,11 @@
-//! Whether an answer may be believed about what it leaves out.
+//! Whether an answer proves anything about the ids that it leaves out.
 //!
-//! A client that lost sight of what it deletes, of a division for one, gets answers that are valid, whole and empty, and all
-//! that is left out looks as if it were gone. So a conversation that is known to exist, the control, is asked about along
-//! with the others: an answer that leaves it out, too, proves nothing.
+//! A client that lost access, for example to a division, gets answers that are valid, complete and empty, so that
+//! everything looks gone. So each query includes a control, a conversation that is known to exist: an answer that
+//! leaves it out too proves nothing.
 //!
-//! Somebody else may delete a control. So one that is missing again and again is forgotten, if one of the answers that lacked
-//! it showed others; where none did the org is called blind, until something is seen.
+//! Somebody else may delete a control. So a control that is missing repeatedly is dropped if one of the answers
+//! without it showed other conversations; if none did, the org counts as blind until an answer shows something.
 
 use serde::Deserialize;
 use uuid::Uuid;

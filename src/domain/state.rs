@@ -1,6 +1,6 @@
 //! The states of purges, slices, jobs and deliveries, and which follows which.
 //!
-//! The same tables stand in docs/architecture.md; a test holds the two together.
+//! The same tables are in docs/architecture.md; a test compares the two.
 
 use super::words::words;
 

@@ -1,4 +1,4 @@
-//! The settings that the engine's rules speak of, as plain values.
+//! The settings that the engine's rules use, as plain values.
 
 use std::time::Duration;
 

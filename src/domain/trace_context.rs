@@ -1,4 +1,4 @@
-//! Which trace something belongs to, as W3C Trace Context, level 1, writes it (`traceparent`).
+//! Which trace something belongs to, in the format of W3C Trace Context, level 1 (`traceparent`).
 
 /// A place in a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Why a call had no connection, in plain words.
+//! Why a call got no connection, in plain words.
 
 use url::Url;
 

@@ -1,4 +1,4 @@
-//! Enums that are words: one spelling in SQL, JSON, logs and code.
+//! Enums with one spelling in SQL, JSON, logs and code.
 
 /// Declares a fieldless enum whose values are spelled in `snake_case` words everywhere.
 macro_rules! words {

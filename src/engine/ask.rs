@@ -1,6 +1,6 @@
-//! Asks for facts: a question larger than a call is cut, one that upstream refuses as wrong is halved, until a single
-//! id is refused alone. A piece without an answer does not end the question: how it is asked again is in
-//! `domain/pieces.rs`. One poison id harms no bystander.
+//! Queries facts. A query larger than one call is split; one that upstream refuses as wrong is halved until a single
+//! id is refused alone. A piece without an answer does not end the query: `domain/pieces.rs` decides how it is
+//! retried. One bad id harms no other.
 
 use std::time::{Duration, Instant};
 
@@ -16,15 +16,16 @@ use crate::store::StoreError;
 use crate::store::orgs::limiter::{Call, Permit};
 use crate::store::slices::validated::Answers;
 
-/// A further call of a question before a submit waits so long for its permit; what is left is asked later. After a submit
-/// it waits as long as its lease allows, since what is seen in part may have to be asked anew.
+/// How long a further call of a query before a submit waits for its permit; the rest is queried later. After a submit
+/// it waits as long as its lease allows, because a partial result may have to be queried again.
 const LONGEST_PERMIT_WAIT: Duration = Duration::from_secs(10);
 
 /// How far a question came.
 pub(super) struct Asked {
-    /// What whole answers told, and others of what they contain; and what had no answer.
+    /// The facts from complete answers, and from incomplete ones for the ids they contain; and the ids without an
+    /// answer.
     pub(super) answers: Answers,
-    /// Why not all was told, where not all was.
+    /// Why some ids got no answer, if any.
     pub(super) rest: Option<Rest>,
 }
 
@@ -40,18 +41,18 @@ pub(super) enum Rest {
     Stopped,
 }
 
-/// What a question is about.
+/// The subject of a query.
 pub(super) struct Inquiry<'a> {
     pub(super) pieces: Pieces<Uuid>,
     /// By which its answers are checked.
     pub(super) controls: &'a [Control],
-    /// The purges that want it before a submit, if it is that: it ends where one of them or their org is stopped.
+    /// The purges of a query before a submit: it ends if one of them or their org is stopped.
     pub(super) before: Option<&'a [Uuid]>,
 }
 
 impl OrgEngine {
-    /// Asks for facts; the permit is for the first call. What fails for the whole org ends it, what fails for itself does
-    /// not.
+    /// Queries facts; the permit is for the first call. A failure of the whole org ends it, a failure of one piece
+    /// does not.
     pub(super) async fn ask(&self, inquiry: Inquiry<'_>, permit: Permit) -> Result<Asked, StoreError> {
         let Inquiry { mut pieces, controls, before } = inquiry;
         let until = Instant::now() + self.engine.lease / 2;
@@ -141,16 +142,16 @@ impl OrgEngine {
     }
 }
 
-/// What an answer left of its piece.
+/// The part of a piece that an answer left open.
 enum Left {
     Nothing,
-    /// It says that it is not whole: what it leaves out is asked again, after the others.
+    /// It says that it is incomplete: ids that it leaves out are queried again, after the others.
     Failed(Failure),
     /// It proves nothing about what it leaves out, and nothing else is left to ask with.
     Unproven(String),
 }
 
-/// Takes in what a call told.
+/// Records the answer of a call.
 fn take_in(
     answers: &mut Answers,
     pieces: &mut Pieces<Uuid>,

@@ -1,4 +1,4 @@
-//! Calls that panic: each fails by itself, and whoever makes it goes on.
+//! Catches panics in calls: the call fails, its caller goes on.
 
 use std::future::Future;
 use std::time::Instant;

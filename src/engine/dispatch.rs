@@ -1,8 +1,8 @@
-//! The loop of one org: survey what is due, claim it in the order of its worth, hand it to workers, sleep.
+//! The loop of one org: survey the due work, claim it by priority, hand it to workers, sleep.
 //!
-//! The order is submit, poll, look, validate; the kind that met the last 429 goes last, but is never left out (`turns.rs`).
-//! A claim takes its call permit with it, so an org without budget, or one that upstream refuses, costs nobody else a
-//! worker. A permit is good for a second, so token and connection are in hand before it is taken.
+//! The order is submit, poll, look, validate; the kind that got the last 429 goes last, but is never starved
+//! (`turns.rs`). A claim includes its call permit, so an org without budget, or one that upstream refuses, occupies no
+//! worker. A permit is valid for a second, so token and connection are made ready before it is taken.
 
 mod questions;
 mod steps;
@@ -35,7 +35,7 @@ use turns::Turns;
 #[derive(Clone)]
 pub(super) struct Crew {
     pub(super) workers: Arc<Semaphore>,
-    /// So many of them are not for questions before a submit, which could take all: jobs that run are followed.
+    /// How many are reserved for running jobs: queries before a submit could take all.
     pub(super) reserved: usize,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
@@ -51,7 +51,7 @@ pub(super) struct Dispatcher {
     expected_job: Option<Duration>,
     /// Since when a job that is not full could have been packed.
     partial_since: Option<Instant>,
-    /// Nothing is called before then: no token was to be had.
+    /// No call before this time: there was no token.
     no_call_before: Option<Instant>,
     sweeper: Sweeper,
     turns: Turns,
@@ -59,14 +59,14 @@ pub(super) struct Dispatcher {
     is_greeting: bool,
 }
 
-/// What one round of a kind came to.
+/// The result of one round of a kind.
 #[derive(Debug, Default)]
 struct Round {
     /// Something was launched or changed: more may be due at once.
     has_moved: bool,
-    /// So many calls were launched.
+    /// How many calls were launched.
     calls: usize,
-    /// Something is put off for so long.
+    /// How long something has to wait.
     put_off: Option<Duration>,
 }
 
@@ -93,7 +93,7 @@ impl Dispatcher {
         }
     }
 
-    /// Goes on until it is told to stop.
+    /// Runs until the stop.
     pub(super) async fn run(mut self) {
         let mut failures = 0;
         while !self.crew.stop.is_cancelled() {
@@ -120,7 +120,7 @@ impl Dispatcher {
         }
     }
 
-    /// What became of a part of a turn, in words where it failed.
+    /// The result of a part of a turn, with the error if it failed.
     fn kept<T>(&self, done: Result<Result<T, StoreError>, String>) -> Result<T, String> {
         match done {
             Ok(done) => done.map_err(|error| error.to_string()),
@@ -131,7 +131,7 @@ impl Dispatcher {
         }
     }
 
-    /// Surveys and launches; tells how long to sleep, or `None` where more may be due, and what of it failed.
+    /// Surveys and launches; returns how long to sleep, or `None` if more may be due, and the failures.
     async fn turn(&mut self) -> Result<Result<Option<Duration>, String>, StoreError> {
         if std::mem::take(&mut self.is_greeting) {
             self.greet().await?;
@@ -159,7 +159,7 @@ impl Dispatcher {
                 self.turns.kinds(refused_call).into_iter().filter(|kind| !(is_paused && kind.begins()))
             {
                 let round = caught(self.launch(kind, &survey)).await;
-                // What goes wrong with one kind holds up none of the others.
+                // An error of one kind delays none of the others.
                 match self.kept(round) {
                     Ok(round) => {
                         called.extend((round.calls > 0).then_some(kind));
@@ -197,7 +197,7 @@ impl Dispatcher {
         let (mut intents_due, mut drawable) = (survey.intents_due, survey.drawable);
         let mut free = self.org.terms.slots.saturating_sub(survey.slots_taken);
         let mut round = Round::default();
-        // Where facts can't be asked, that is tried first; where nobody needs any, an intent is the try.
+        // If queries of facts are blocked, one of them is the first attempt; if none is needed, an intent is.
         let has_questions = survey.slice_at.is_some() || survey.asking > 0;
         let is_shut = survey.shut_until.is_some() || survey.are_facts_blocked && has_questions;
         if is_shut || free == 0 || intents_due + drawable == 0 {
@@ -250,7 +250,7 @@ impl Dispatcher {
                 // Those that wait may be children of a conflict, which leave slots to what can be packed.
                 Intended::Nothing if intents_due > 0 => intents_due = 0,
                 Intended::Nothing => break,
-                // Another process was quicker; the next survey tells when there is one.
+                // Another process took it; the next survey shows when there is one.
                 Intended::NoPermit => {
                     round.has_moved = true;
                     break;
@@ -260,15 +260,15 @@ impl Dispatcher {
         Ok(round)
     }
 
-    /// Makes sure that token and connection are in hand before a permit is taken; tells how long to wait where no token
-    /// is to be had.
+    /// Makes sure that token and connection are ready before a permit is taken; returns how long to wait if there is
+    /// no token.
     async fn not_ready(&mut self, kind: Kind) -> Result<Option<Duration>, StoreError> {
         let left = self.no_call_before.map(|until| until.saturating_duration_since(Instant::now()));
         if let Some(left) = left.filter(|left| !left.is_zero()) {
             return Ok(Some(left));
         }
         let org = Arc::clone(&self.org);
-        // Once it is told to stop, nothing new begins.
+        // After the stop, nothing new starts.
         let Some(ready) = self.crew.stop.run_until_cancelled(org.upstream.ready(kind.lane())).await else {
             return Ok(Some(Duration::ZERO));
         };
@@ -333,7 +333,7 @@ impl Dispatcher {
         Ok(round)
     }
 
-    /// A free worker, unless nothing new may begin any more.
+    /// A free worker, unless it is stopping.
     fn worker(&self) -> Option<OwnedSemaphorePermit> {
         if self.crew.stop.is_cancelled() {
             return None;

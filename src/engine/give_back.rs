@@ -1,5 +1,5 @@
-//! What a step held that did not come to its end: others take it up at once where a stop cut it, and later each time where it
-//! panicked, not when its lease has run out.
+//! Releases the work of a step that did not finish, so that nobody waits for its lease: at once if a stop cut it, with
+//! backoff if it panicked.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::store::jobs::lease::JobLease;
 use crate::store::slices::SliceKey;
 use crate::store::slices::claim::Question;
 
-/// The lease of a step, by what may be done with it.
+/// The lease of a step.
 pub(super) enum Held {
     /// Whether its call left is unknown.
     Submit { lease: JobLease, body_sha256: [u8; 32] },
@@ -26,7 +26,7 @@ impl Held {
 }
 
 impl OrgEngine {
-    /// Gives back what a step held that was cut. What it had recorded before is not touched.
+    /// Releases the work of a step that was cut; recorded results are not touched.
     pub(super) async fn give_back(&self, held: &Held) {
         let org = &self.terms.name;
         match held {
@@ -44,7 +44,7 @@ impl OrgEngine {
         }
     }
 
-    /// Puts off what a step held that panicked. What it had recorded before is not touched.
+    /// Delays the work of a step that panicked; recorded results are not touched.
     pub(super) async fn set_back(&self, step: &'static str, held: &Held, panic: &str) {
         let org = &self.terms.name;
         let error = json!({ "call": step, "message": "this service failed on it; see its log" });
@@ -70,7 +70,7 @@ impl OrgEngine {
 
     fn told(&self, given_back: Result<(), StoreError>) {
         match given_back {
-            // It had recorded what it did.
+            // It had recorded its result.
             Ok(()) | Err(StoreError::LeaseLost { .. }) => {}
             Err(error) => {
                 tracing::warn!(org = self.terms.name, %error, "a lease could not be released; it will run out");

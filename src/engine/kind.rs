@@ -31,7 +31,7 @@ impl Kind {
         }
     }
 
-    /// It begins something; the others follow what was begun to its end.
+    /// It starts new work; the others follow running work to its end.
     pub(super) const fn begins(self) -> bool {
         matches!(self, Self::Submit | Self::Validate)
     }

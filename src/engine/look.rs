@@ -1,5 +1,5 @@
-//! Look: ask what became of the conversations of jobs: after their end, after a lost submit, or before they go again. Jobs
-//! whose conversations fit into one call share it.
+//! Look: queries what happened to the conversations of jobs: after their end, after a lost submit, or before they are
+//! submitted again. Jobs whose conversations fit into one call share it.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -25,10 +25,10 @@ use crate::store::slices::validated::Answers;
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl OrgEngine {
-    /// Looks at the conversations of these jobs, and records for each what was seen: one that can't be recorded stops no
+    /// Looks at the conversations of these jobs, and records the result for each: one that can't be recorded stops no
     /// other.
     pub(super) async fn look(&self, looks: &[Look], permit: Permit) -> Result<(), StoreError> {
-        // Where several are asked about together, each was told something the last time.
+        // If several are queried together, each got an answer the last time.
         let blind = looks.iter().map(|look| look.blind).max().unwrap_or_default();
         let controls = looks.first().map_or(&[][..], |look| &look.controls);
         // By an answer that is full and lacks some for the first time nothing is called gone yet.
@@ -76,7 +76,7 @@ impl OrgEngine {
         Unanswered { again: backoff::step(blind, 1.0), error, is_held_up: false }
     }
 
-    /// Why what had no answer had none, and when it is asked again.
+    /// Why some ids got no answer, and when they are queried again.
     async fn unanswered(
         &self,
         looks: &[Look],
@@ -87,7 +87,7 @@ impl OrgEngine {
         let job = looks.first().map(|look| tracing::field::display(look.lease.job));
         tracing::warn!(org = self.terms.name, job, jobs = looks.len(), attempt, error = %failure, "a details query got no complete answer");
         let again = self.after_failure(Call::Details, failure, blind).await?;
-        // What is refused or silenced for the whole org says nothing about these jobs.
+        // A refusal or wait of the whole org says nothing about these jobs.
         let is_held_up = !matches!(failure, Failure::Unknown(_));
         Ok(Unanswered { again, error: Some(last_error(failure.detail())), is_held_up })
     }

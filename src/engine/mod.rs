@@ -1,9 +1,9 @@
-//! The engine: carries accepted purges through their steps, a file a step, named as in docs/architecture.md.
+//! The engine: carries accepted purges through their steps, one file per step, named as in docs/architecture.md.
 //!
-//! One dispatcher an org looks at what is due, claims it and hands it to a worker; a step is claim, observe, decide,
-//! record, and everything that it knows stands in the database before and after.
+//! One dispatcher per org surveys the due work, claims it and hands it to a worker. A step is claim, observe, decide,
+//! record; all its state is in the database before and after.
 //!
-//! Invariant: the engine never knows a status code, a wire format or a route; it never holds a lock over a call.
+//! Invariant: the engine never knows a status code, a wire format or a route; it never holds a lock during a call.
 
 mod ask;
 mod caught;
@@ -34,7 +34,7 @@ pub use chance::Chance;
 pub use org::{Clock, OrgEngine};
 use wait::Ears;
 
-/// What wakes dispatchers when there is work.
+/// Wakes dispatchers when there is work.
 #[derive(Debug, Clone, Default)]
 pub struct Wakes {
     dispatchers: Arc<HashMap<String, Arc<Notify>>>,
@@ -56,13 +56,13 @@ impl Wakes {
         }
     }
 
-    /// Whether what other processes tell is heard; where it is not, work is looked for more often.
+    /// Whether notifications of other processes arrive; if not, dispatchers poll more often.
     pub fn are_heard(&self, is_heard: bool) {
         self.ears.set(is_heard);
     }
 }
 
-/// A database that answers takes back what was held within this time.
+/// How long releasing work may take: enough for a database that answers.
 const GIVING_BACK: Duration = Duration::from_secs(5);
 
 /// The running engine of this process.
@@ -102,13 +102,13 @@ impl Engine {
         Self { stop, abort, tasks, wakes: Wakes { dispatchers: Arc::new(wakes), ears }, grace }
     }
 
-    /// What wakes its dispatchers.
+    /// Wakes its dispatchers.
     pub fn wakes(&self) -> Wakes {
         self.wakes.clone()
     }
 
-    /// Drains: nothing new is claimed, steps that are under way may finish for the grace; those that don't are cut, and what
-    /// they hold is given back.
+    /// Drains: nothing new is claimed, running steps may finish within the grace; the others are cut, and their work
+    /// is released.
     pub async fn stop(self) {
         self.stop.cancel();
         if tokio::time::timeout(self.grace, self.tasks.wait()).await.is_err() {

@@ -26,18 +26,18 @@ pub struct OrgEngine {
     pub store: Store,
     pub clock: Clock,
     pub chance: Chance,
-    /// Where its steps are timed.
+    /// The meters of its steps.
     pub meters: Meters,
-    /// Where they are told, one by one.
+    /// The traces of its steps.
     pub traces: Traces,
     memory: Mutex<Memory>,
-    /// When the token was asked for that the database knows of.
+    /// When the token that the database knows of was requested.
     told_token: Mutex<Option<Instant>>,
     /// When the next login comes after the failed one that the database knows of.
     told_trouble: Mutex<Option<Instant>>,
 }
 
-/// What the last survey said, so that a success that changes nothing costs no query.
+/// The result of the last survey, so that a success that changes nothing costs no statement.
 #[derive(Debug, Clone, Default)]
 struct Memory {
     told_per_minute: Option<u32>,
@@ -106,7 +106,7 @@ impl OrgEngine {
         };
     }
 
-    /// Tells the database of a token that it does not know of yet; nothing waits for that to succeed.
+    /// Records a new token in the database; nothing depends on its success.
     pub(super) async fn tell_token(&self) {
         let Some(life) = self.upstream.token_life() else { return };
         let Some(asked_at) = Instant::now().checked_sub(life.age) else { return };
@@ -122,13 +122,13 @@ impl OrgEngine {
         }
     }
 
-    /// Tells the database why no token is to be had; nothing waits for that to succeed.
+    /// Records in the database why there is no token; nothing depends on its success.
     pub(super) async fn tell_login_trouble(&self) {
         let Some(LoginTrouble { since, detail, next_try_in }) = self.upstream.login_trouble() else {
             *self.told_trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return;
         };
-        // Each of a row is told: when the next one comes, and what the last one said.
+        // Each failure in a row is recorded: when the next attempt comes, and the last error.
         let next_try = Instant::now() + next_try_in;
         let told = *self.told_trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if told.is_some_and(|told| next_try <= told + SAME_TOKEN) {
@@ -141,7 +141,7 @@ impl OrgEngine {
         }
     }
 
-    /// What is known of how long jobs take.
+    /// The known durations of jobs.
     pub(super) fn pace(&self) -> Pace {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).pace.clone()
     }
@@ -193,7 +193,7 @@ impl OrgEngine {
         if had_failures { self.store.note_answered(&self.terms.name).await } else { Ok(()) }
     }
 
-    /// That hurdle stands no more: a block by it is lifted.
+    /// The cause is gone: a block by it is lifted.
     pub(super) async fn overcome(&self, hurdle: Hurdle) -> Result<(), StoreError> {
         if self.memory.lock().unwrap_or_else(PoisonError::into_inner).is_blocked {
             self.store.unblock_org(&self.terms.name, hurdle).await?;

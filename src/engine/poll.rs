@@ -1,4 +1,4 @@
-//! Poll: ask after the upstream job until it has ended.
+//! Poll: asks for the state of the upstream job until it has ended.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::store::jobs::polled::Polled;
 use crate::store::orgs::limiter::{Call, Permit};
 
 impl OrgEngine {
-    /// Asks after one job, and records what was told.
+    /// Polls one job, and records the answer.
     pub(super) async fn poll(&self, poll: &Poll, permit: Permit) -> Result<(), StoreError> {
         let org = &self.terms.name;
         let permit = self.permit(permit.valid_until);

@@ -1,4 +1,4 @@
-//! Sight: has an answer shown the conversation that is known to exist? What one without it leaves out is not told.
+//! Sight: did the answer show the control? If not, the ids that it leaves out count as unanswered.
 
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ pub(super) struct Controls<'a> {
     is_refused: bool,
 }
 
-/// By what one call's answer is checked.
+/// The control of one call.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Check {
     /// It asks about this one, too.
@@ -32,7 +32,7 @@ pub(super) enum Check {
     Refused,
 }
 
-/// What an answer proves about what it leaves out.
+/// What an answer proves about the ids that it leaves out.
 #[derive(Debug)]
 pub(super) enum Proof {
     Whole,
@@ -44,7 +44,7 @@ pub(super) enum Proof {
 }
 
 impl<'a> Controls<'a> {
-    /// So many ids a call may ask about that leaves room for one.
+    /// How many ids a call may have to leave room for a control.
     pub(super) fn room(known: &[Control], details_batch: usize) -> usize {
         details_batch.saturating_sub(usize::from(!known.is_empty())).max(1)
     }
@@ -53,14 +53,14 @@ impl<'a> Controls<'a> {
         Self { known, lacking: Vec::new(), is_refused: false }
     }
 
-    /// Those that no answer of this question lacked; where none is left, all.
+    /// Those that no answer of this query lacked; if none is left, all.
     fn usable(&self) -> Vec<Control> {
         let mut usable = self.known.to_vec();
         usable.retain(|control| !self.lacking.contains(&control.id));
         if usable.is_empty() { self.known.to_vec() } else { usable }
     }
 
-    /// By what the answer about these ids is checked; a call has no more than `largest`.
+    /// The control for these ids; a call has no more than `largest`.
     pub(super) fn check(&self, ids: &[Uuid], largest: usize) -> Check {
         if self.is_refused {
             return Check::Refused;
@@ -84,7 +84,7 @@ impl<'a> Controls<'a> {
 }
 
 impl Check {
-    /// What a call about these ids names.
+    /// The ids of the call, including the control.
     pub(super) fn named(self, ids: &[Uuid]) -> Vec<Uuid> {
         let mut named = ids.to_vec();
         if let Self::Control(control) = self {

@@ -1,4 +1,4 @@
-//! Submit: the one call that deletes. It takes nothing but a committed intent, and is never repeated under it.
+//! Submit: the one call that deletes. It takes only a committed intent, and is never repeated under the same one.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::store::orgs::hurdle::Hurdle;
 use crate::store::orgs::limiter::Call;
 
 impl OrgEngine {
-    /// Calls, and records what came back; `body_sha256` is of the body that is sent.
+    /// Calls, and records the answer; `body_sha256` is of the body that is sent.
     pub(super) async fn submit(&self, intent: &Intent, body_sha256: [u8; 32]) -> Result<(), StoreError> {
         let org = &self.terms.name;
         let permit = Permit::until(intent.call_before, intent.wall_deadline);
@@ -96,7 +96,7 @@ impl OrgEngine {
     }
 }
 
-/// A conflict is routine. What Genesys said of it is the last error of the job.
+/// A conflict is routine. Genesys' message is the last error of the job.
 fn log_conflict(intent: &Intent, org: &str, named: usize) {
     let (job, attempt, conversations) = (intent.lease.job, intent.attempt, intent.ids.len());
     if named > 0 {

@@ -1,4 +1,4 @@
-//! Sweep: end what canceled purges have left, and take up again what retried ones have.
+//! Sweep: ends the remaining conversations of canceled purges, and restarts the failed ones of retried purges.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use uuid::Uuid;
 use super::OrgEngine;
 use crate::store::StoreError;
 
-/// A purge that could not be swept is left alone for so long.
+/// How long a purge that could not be swept is skipped.
 const PAUSE: Duration = Duration::from_mins(1);
 
-/// Sweeps one org, and remembers what could not be swept.
+/// Sweeps one org, and remembers purges that could not be swept.
 #[derive(Debug, Default)]
 pub(super) struct Sweeper {
     /// Purges, and since when.
@@ -18,7 +18,7 @@ pub(super) struct Sweeper {
 }
 
 impl Sweeper {
-    /// Sweeps some more; tells whether there was anything to do.
+    /// Sweeps some more; returns whether there was anything to do.
     pub(super) async fn sweep(&mut self, org: &OrgEngine) -> Result<bool, StoreError> {
         let name = &org.terms.name;
         self.unswept.retain(|(_, since)| since.elapsed() < PAUSE);

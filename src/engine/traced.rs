@@ -1,4 +1,4 @@
-//! What a step did, told to the traces of the purges that it was for.
+//! Adds the spans of a step to the traces of its purges.
 
 use uuid::Uuid;
 
@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use crate::traces::{MOST_PURGES, Step};
 
 impl OrgEngine {
-    /// Records a step that has ended; where it can't be told whose it was, nobody hears of it.
+    /// Records a step that has ended; if its purges can't be read, it is dropped.
     pub(super) async fn trace(&self, step: Option<&Step>, held: &Held, ending: &'static str) {
         let Some(step) = step else { return };
         let (span, calls) = step.end();
@@ -25,7 +25,7 @@ impl OrgEngine {
         }
     }
 
-    /// The purges that a step is for, some of them where they are many; their traces are known.
+    /// The purges of a step whose traces are known; only some if they are many.
     async fn purges_of(&self, held: &Held) -> Result<Vec<Uuid>, StoreError> {
         let purges = match held {
             Held::Submit { lease, .. } => self.store.some_purges_of_jobs(&[lease.job], MOST_PURGES).await?,

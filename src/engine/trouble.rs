@@ -13,7 +13,7 @@ use crate::store::orgs::hurdle::Hurdle;
 use crate::store::orgs::limiter::Call;
 
 impl OrgEngine {
-    /// Blocks or silences the org where the failure says so; tells how long the step that made the call waits.
+    /// Blocks the org or makes it wait if the failure says so; returns how long the step that made the call waits.
     pub(super) async fn after_failure(
         &self,
         call: Call,
@@ -42,7 +42,7 @@ impl OrgEngine {
         }
     }
 
-    /// Blocks or silences the org where the failure says so.
+    /// Blocks the org or makes it wait if the failure says so.
     pub(super) async fn note_failure(
         &self,
         call: Call,
@@ -68,8 +68,8 @@ impl OrgEngine {
         }
     }
 
-    /// Blocks the org where too many of its last jobs conflicted: upstream protects what our checks do not see, and the search
-    /// for each offender costs many calls.
+    /// Blocks the org if too many of its last jobs conflicted: upstream protects conversations by rules that our
+    /// checks do not see, and the search for each costs many calls.
     pub(super) async fn note_conflict(&self) -> Result<(), StoreError> {
         let limit = self.terms.conflict_limit;
         let conflicts = self.store.count_conflicts(&self.terms.name, limit.jobs).await?;
@@ -91,7 +91,7 @@ impl OrgEngine {
     }
 }
 
-/// What is kept of a failure as a job's last error.
+/// The text of a failure that is stored as a job's last error.
 pub(super) fn last_error(detail: &Detail) -> Value {
     serde_json::to_value(detail).unwrap_or_else(|_| Value::String(detail.to_string()))
 }

@@ -1,4 +1,4 @@
-//! How long a dispatcher may sleep: until the next thing is due, and never very long, since notifications can be lost.
+//! How long a dispatcher may sleep: until the next work is due, and never very long, since notifications can be lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,10 +11,10 @@ use crate::store::views::survey::Survey;
 /// A dispatcher that hears nothing looks at least so often.
 pub(super) const FALLBACK: Duration = Duration::from_secs(5);
 
-/// One to whom nobody can tell anything.
+/// Without notifications.
 const DEAF: Duration = Duration::from_millis(250);
 
-/// Whether what other processes tell is heard; all clones are one.
+/// Whether notifications of other processes arrive; all clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ears(Arc<AtomicBool>);
 
@@ -23,7 +23,7 @@ impl Ears {
         self.0.store(is_heard, Ordering::Relaxed);
     }
 
-    /// So long is slept at most.
+    /// Maximum sleep.
     pub(super) fn longest_sleep(&self) -> Duration {
         if self.0.load(Ordering::Relaxed) { FALLBACK } else { DEAF }
     }

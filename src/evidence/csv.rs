@@ -1,4 +1,4 @@
-//! Texts of others in CSV (RFC 4180) that spreadsheets open.
+//! Texts from outside in CSV (RFC 4180), safe to open in a spreadsheet.
 
 /// What a formula begins with.
 const FORMULA: [char; 4] = ['=', '+', '-', '@'];

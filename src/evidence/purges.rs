@@ -1,4 +1,4 @@
-//! The list of purges as CSV (RFC 4180): one row a purge, with the fields of `GET /purges`.
+//! The list of purges as CSV (RFC 4180): one row per purge, with the fields of `GET /purges`.
 
 use jiff::Timestamp;
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! The report of a purge: one row a conversation, as CSV (RFC 4180) or as NDJSON.
+//! The report of a purge: one row per conversation, as CSV (RFC 4180) or as NDJSON.
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -13,16 +13,16 @@ use tokio_util::sync::CancellationToken;
 use crate::store::events::stamp::Stamping;
 use crate::store::{Store, StoreError};
 
-/// So many events are numbered in one transaction.
+/// Events per transaction.
 const BATCH: i64 = 2000;
-/// What a process wrote that died, or that has no sequencer, is found so soon.
+/// How soon events of a process that died, or has no sequencer, are found.
 const EVERY: Duration = Duration::from_secs(1);
-/// Between two transactions of one process: what is written meanwhile goes together.
+/// The pause between two transactions of one process: events written meanwhile go together.
 const REST: Duration = Duration::from_millis(20);
-/// Somebody else who is at it may have looked too early: it is tried again so soon, and then ever later.
+/// Another process that is stamping may have read too early: the first retry, then with backoff.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// Numbers what this process has written at once, and what others have left a little later.
+/// Numbers this process' events at once, and remaining events of others a little later.
 #[derive(Debug)]
 pub struct Sequencer {
     store: Store,
@@ -34,14 +34,14 @@ impl Sequencer {
         Self { store, written: Arc::default() }
     }
 
-    /// What tells it that events were written.
+    /// The notification of written events.
     pub fn written(&self) -> Arc<Notify> {
         Arc::clone(&self.written)
     }
 
-    /// Goes on until it is told to stop.
+    /// Runs until the stop.
     pub async fn run(self, stop: CancellationToken) {
-        // What is cut in the middle is rolled back, and done by another.
+        // An interrupted transaction is rolled back, and another process does it.
         while let Some(done) = stop.run_until_cancelled(self.round()).await {
             if let Err(error) = done
                 && !error.is_outage()

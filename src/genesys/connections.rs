@@ -1,6 +1,6 @@
 //! Connections that are ready before a call needs one.
 //!
-//! A permit is good for a second, and between regions a name look-up, TCP and TLS may take longer. So a connection is
+//! A permit is valid for a second, and between regions a name look-up, TCP and TLS may take longer. So a connection is
 //! opened before the permit is taken, and one that was not ready in time is kept for the next call instead of being
 //! thrown away: a layer around reqwest's connector keeps both as spares for a few seconds.
 //!

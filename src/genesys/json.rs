@@ -1,9 +1,9 @@
-//! Reads JSON of which little is wanted: the rest is passed over and never built. A few kilobytes of gzip become millions
-//! of values, each of which would take many times its length.
+//! Reads JSON of which only a few fields are needed: the rest is skipped and never built. A few kilobytes of gzip
+//! become millions of values, each of which would take many times its length.
 //!
-//! What is wanted is borrowed from the body as it stands there, and read further by whoever knows what it should be.
+//! The needed parts are borrowed from the body and parsed further by their callers.
 //!
-//! Invariant: nothing here fails over what is not wanted, as long as it is JSON.
+//! Invariant: parts that are not needed never cause an error, as long as they are JSON.
 
 use std::{fmt, marker::PhantomData};
 

@@ -1,9 +1,9 @@
-//! The wire to Genesys: authentication, one HTTP exchange, what an answer means, and a file a driver.
+//! The wire to Genesys: authentication, one HTTP exchange, the meaning of an answer, and one file per driver.
 //!
 //! Callers see [`Upstream`] and the types around it. Status codes, header names and JSON shapes end here.
 //!
-//! Invariant: genesys never repeats a call, never decides when to try again (but for the login, which all calls share),
-//! never holds SQL, and never writes a call without a [`Permit`] that is still good.
+//! Invariant: genesys never repeats a call, never decides when to try again (but for the login, which all calls
+//! share), never holds SQL, and never writes a call without a [`Permit`] that is still valid.
 
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
 //! How long a call may still be written.
 //!
-//! Two clocks must allow it. The monotonic one stands still while the machine is suspended, so that it alone would let a
-//! call leave hours after its permit was taken; the wall clock may be set back. What either of them calls too late is too
-//! late.
+//! Two clocks must allow it. The monotonic one stands still while the machine is suspended, so that it alone would let
+//! a call leave hours after its permit was taken; the wall clock may be set back. If either of them says too late, it
+//! is too late.
 //!
-//! Invariant: nothing here moves a moment to later than it was told.
+//! Invariant: nothing here extends a deadline.
 
 use std::time::{Duration, Instant};
 

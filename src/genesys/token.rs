@@ -1,7 +1,7 @@
-//! The token in hand: one for all calls of an org, renewed once for all of them.
+//! The current token: one for all calls of an org, renewed once for all of them.
 //!
-//! Invariant: a token that was refused is never used again, and a refusal of an older token than the one in hand
-//! costs no renewal. After a renewal that failed, none begins before its time.
+//! Invariant: a token that was refused is never used again, and a refusal of an older token than the current one
+//! causes no renewal. After a failed renewal, the next one waits for its backoff.
 
 use std::{
     sync::{

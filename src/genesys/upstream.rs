@@ -1,4 +1,4 @@
-//! What the rest of the service knows of an upstream organization: four calls, their permits and their answers.
+//! The interface of an upstream organization for the rest of the service: four calls, their permits and their answers.
 //!
 //! Invariant: nothing here names a status code, a header or a field of a wire format.
 

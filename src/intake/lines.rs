@@ -1,6 +1,6 @@
-//! What the formats have in common: where a parser puts what it found, and how text begins.
+//! What the formats have in common: the sink of a parser, and the start of a text.
 //!
-//! Invariant: a parser keeps nothing of what it handed on.
+//! Invariant: a parser keeps nothing that it has passed on.
 
 use uuid::Uuid;
 

@@ -3,10 +3,10 @@
 //!
 //! An upload is read in batches, and only the work on a batch occupies a thread: a sender that trickles costs memory
 //! of a fixed size and no thread. What was read goes to two temporary files (see [`spool`](self::spool())), so that
-//! nothing of it is believed before its last line was checked.
+//! nothing of it is used before its last line was checked.
 //!
 //! Invariant: intake never holds a database connection, and knows neither HTTP nor SQL. Its memory doesn't grow with
-//! the length of an upload, but for one bit an id.
+//! the length of an upload, except for one bit per id.
 
 mod csv;
 mod error;

@@ -1,6 +1,6 @@
-//! Which ids of an upload are repeats of an earlier one: one bit an id.
+//! Which ids of an upload are repeats of an earlier one: one bit per id.
 //!
-//! Invariant: an id is known here by its number in the upload alone, never by its value.
+//! Invariant: ids are known here only by their number in the upload, never by their value.
 
 const WORD: usize = u64::BITS as usize;
 /// How many words stand between two sums: 512 ids.

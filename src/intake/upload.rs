@@ -1,6 +1,7 @@
 //! One upload while it is being read: its parser, and the tally of what the parser found.
 //!
-//! Invariant: after the first bad line nothing more is written, and after the last one that is told nothing more is read.
+//! Invariant: after the first bad line nothing more is written, and after the last one that is reported nothing more
+//! is read.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What the system tells of the process, under the names that Prometheus' own libraries use.
+//! Figures of the process from the operating system, under the names that Prometheus' own libraries use.
 //!
 //! Read from `/proc`, which is Linux' alone; elsewhere these metrics are missing. A crate for it would bring a parser of
 //! all of `/proc` for these six numbers, and would count processor time in whole seconds.

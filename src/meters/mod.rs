@@ -1,4 +1,4 @@
-//! What a process counts and times of itself, and the page on which Prometheus reads it.
+//! Counters and timers of a process, and the page for Prometheus.
 //!
 //! Each service has a recorder of its own, handed on by `app`. The macros of the `metrics` crate would write to one
 //! recorder for the whole process, and a process of tests runs many services at once, of which none may count what

@@ -1,4 +1,4 @@
-//! The page in the text format of Prometheus: what was recorded, and behind it what is written when it is asked for.
+//! The page in the text format of Prometheus: recorded metrics first, then those computed at the scrape.
 
 use std::fmt::{self, Write as _};
 

@@ -1,4 +1,4 @@
-//! What is counted: a method for each.
+//! The counters and timers: one method each.
 
 use super::{
     CONVERSATIONS, DATABASE_ERRORS, DATABASE_REWINDS, ENDPOINTS_DISABLED, HTTP_IN_FLIGHT, LEASES_EXPIRED,

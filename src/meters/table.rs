@@ -1,4 +1,4 @@
-//! Every metric, by name: docs/metrics.md says the same to operators, and a test holds the two and the page together.
+//! Every metric, by name. docs/metrics.md describes them for operators; a test compares table, document and page.
 
 use Kind::{Counter, Gauge, Histogram};
 

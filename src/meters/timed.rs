@@ -1,4 +1,4 @@
-//! What takes time: begun, ended once, and recorded even where whoever waited for it went away.
+//! Timers: ended once, and recorded even if the caller went away.
 
 use std::time::{Duration, Instant};
 

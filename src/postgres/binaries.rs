@@ -1,7 +1,7 @@
-//! Where the programs of Postgres are on this machine.
+//! Finds the server binaries of Postgres on this machine.
 //!
-//! Invariant: finds and asks programs for their version, never starts a server; what a machine lacks is fetched by
-//! [`super::archive`], and only where somebody asks for it.
+//! Invariant: finds and asks programs for their version, never starts a server; missing ones are fetched by
+//! [`super::archive`], and only on request.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

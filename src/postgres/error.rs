@@ -1,4 +1,4 @@
-//! What can go wrong with the embedded server, in words that an operator can act on.
+//! What can go wrong with the embedded server, in terms that an operator can act on.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Where the things of one server are, and whose they are:
+//! The files of one server, and their owners:
 //!
 //! ```text
 //! <data directory>/            the operator's folder; as root it stays root's, others may only pass

@@ -1,7 +1,7 @@
 //! One process at a time runs the server of a data directory.
 //!
-//! Invariant: the lock is the kernel's, so it ends with the process that holds it; what is written in the file is
-//! only there to be told to people and to be cleaned up after a crash.
+//! Invariant: the lock is the kernel's, so it ends with the process that holds it; the contents of the file are only
+//! for messages and for the clean-up after a crash.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};

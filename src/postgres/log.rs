@@ -1,5 +1,4 @@
-//! The server's log file: where it writes to, what it said last, and by which it is known whether any process of it
-//! still lives.
+//! The server's log file: where it is, its last lines, and a lock that shows whether any server process still lives.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write as _};

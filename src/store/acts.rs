@@ -1,5 +1,5 @@
-//! The last act of each kind on a purge or an org: who did it, when and why. It stays when another act has taken it back; the
-//! events tell all that there were.
+//! The last act of each kind on a purge or an org: who did it, when and why. It stays when another act has undone it;
+//! the events have all acts.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -12,13 +12,13 @@ use super::events::Actor;
 use super::tx::{Tx, Writes as _};
 use crate::domain::act::{Act, OrgAct};
 
-/// What somebody did.
+/// An act.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Done<A> {
     pub act: A,
     /// The name of the key, or `engine`.
     pub by: String,
-    /// Why, where it was said.
+    /// The reason, if one was given.
     pub reason: Option<String>,
     pub at: Timestamp,
 }

@@ -1,9 +1,9 @@
-//! Tells who waits for work that there is some: this process at once, the others by a notification.
+//! Notifies of new work: this process at once, the others by `NOTIFY`.
 //!
-//! The notification is a transaction of its own, after the one that made the work: a commit that notifies holds a lock of
-//! the whole server until its log is on disk, so those of many callers would stand in a row. One notification tells of
-//! everything that came up while the last one was under way. One that is lost costs time, nothing else, so it does not even
-//! wait for its log to reach the disk.
+//! The notification is a transaction of its own, after the one that made the work: a commit that notifies holds a
+//! server-wide lock until its log is on disk, so the commits of many callers would serialize. One notification covers
+//! all work that arrived while the previous one was under way. A lost one only costs time, so its commit does not wait
+//! for the disk.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -16,13 +16,13 @@ use super::deadlines::Limits;
 use super::events::stamp::WRITTEN;
 use super::opening::Opening;
 
-/// What a process says to hear itself; no org can have this name.
+/// The notification by which a process tests whether it hears itself; no org can have this name.
 const ECHO: &str = "#echo";
 
 /// The channel of all notifications.
 pub(super) const CHANNEL: &str = "genesys_purge_work";
 
-/// What is done with the name of whoever has work.
+/// Called with the name of the org that has work.
 pub type AtHome = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Rung after a commit; all clones are one bell.
@@ -30,7 +30,7 @@ pub type AtHome = Box<dyn Fn(&str) + Send + Sync>;
 pub(super) struct Bell(Arc<Inner>);
 
 struct Inner {
-    /// Stands before what this process tells, so that it knows its own voice.
+    /// The prefix of this process' notifications, so that it recognizes its own.
     voice: String,
     pool: PgPool,
     opening: Opening,
@@ -42,9 +42,9 @@ struct Inner {
 
 #[derive(Default)]
 struct Pending {
-    /// Who has work of which the others were not told.
+    /// Orgs with work that the other processes were not notified of.
     names: BTreeSet<String>,
-    /// Somebody is at it.
+    /// A task is sending notifications.
     is_told: bool,
 }
 
@@ -54,7 +54,7 @@ impl Bell {
         Self(Arc::new(Inner { voice, pool, opening, limits, pulse, at_home, pending }))
     }
 
-    /// From now on this process is told without a way over the database.
+    /// From now on this process is notified directly, without the database.
     pub(super) fn set_at_home(&self, at_home: AtHome) {
         // A second one would be of a second engine, which no process has.
         drop(self.0.at_home.set(at_home));
@@ -81,7 +81,7 @@ impl Bell {
         }
     }
 
-    /// Tells the others, until there is nothing left to tell.
+    /// Notifies the other processes until nothing is left.
     async fn tell_all(self) {
         while let Some(names) = self.next() {
             if let Err(error) = self.tell(&names).await {
@@ -132,17 +132,17 @@ impl Bell {
         Err(told)
     }
 
-    /// Says something that nobody but this process listens for.
+    /// Sends a notification that only this process listens for.
     pub(super) async fn call(&self) -> Result<(), sqlx::Error> {
         self.tell(&[self.0.in_own_voice(ECHO)]).await
     }
 
-    /// It is what this process said itself, come back.
+    /// It is this process' own notification, come back.
     pub(super) fn is_echo(&self, payload: &str) -> bool {
         payload.split_once(' ').is_some_and(|(voice, said)| voice == self.0.voice && said == ECHO)
     }
 
-    /// Who has work, where another process says so.
+    /// The org with work, if the notification is from another process.
     pub(super) fn heard<'a>(&self, payload: &'a str) -> Option<&'a str> {
         match payload.split_once(' ') {
             Some((voice, _)) if voice == self.0.voice => None,

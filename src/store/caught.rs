@@ -1,4 +1,4 @@
-//! Work that panics: it fails by itself, and whoever does it goes on.
+//! Catches panics: the work fails, its caller goes on.
 
 use std::any::Any;
 use std::future::Future;
@@ -8,10 +8,10 @@ use futures_util::FutureExt as _;
 
 use super::{Store, StoreError};
 
-/// Does the work; where it panics, what it said.
+/// Does the work; returns the panic message if it panics.
 ///
-/// Its half-done transaction is rolled back, its lease runs out, and what it holds in memory is not looked at again: each
-/// turn and each step begins with what the database knows.
+/// Its half-done transaction is rolled back, its lease runs out, and its state in memory is dropped: each turn and
+/// each step starts from the database.
 pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, String> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| said(&*panic).to_owned())
 }
@@ -20,7 +20,7 @@ pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, String
 pub(crate) const PANICKED: &str = "panicked";
 
 impl Store {
-    /// Does a step; where it panics, that is an error like any other, and the log has what it said.
+    /// Does a step; a panic becomes an error like any other, and its message is logged.
     pub(super) async fn caught<T>(
         &self,
         step: &'static str,

@@ -1,5 +1,5 @@
-//! The pools of connections: each connection is looked at before it is handed out, and one that swallows what it is sent
-//! makes all that are as old as it suspect.
+//! The pools of connections: each connection is checked before it is handed out, and one that does not answer makes
+//! all connections of the same age or older suspect.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,20 +9,20 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 
 use super::deadlines::{Deadlines, Limits};
 
-/// A connection that nobody used for so long is asked whether it still is one.
+/// A connection that was idle for this long is tested before use.
 const RESTED: Duration = Duration::from_secs(5);
 
-/// What the two pools are called.
+/// The names of the two pools.
 pub(super) const ENGINE: &str = "engine";
 pub(super) const REQUESTS: &str = "requests";
 
-/// Of so many connections of requests all but a quarter, and but one at least, are for whatever is asked: what protects (a
-/// hold, a stop, a pause, and whether the database is ready) finds one however many others wait.
+/// A quarter of the connections of requests, at least one, is reserved for requests that protect (a hold, a stop, a
+/// pause, and the readiness check), so that they find one however many others wait.
 pub(super) fn ordinary(connections: u32) -> u32 {
     connections.saturating_sub((connections / 4).max(1)).max(1)
 }
 
-/// A pool of at most so many.
+/// A pool of at most this many.
 pub(super) fn pool(
     max_connections: u32,
     limits: Limits,
@@ -53,8 +53,8 @@ pub(super) fn pool(
         })
 }
 
-/// Remembers when a connection was last found broken. What broke one breaks others: those that are as old are replaced
-/// instead of tried, each with a deadline of its own.
+/// Remembers when a connection was last found broken. What broke one has probably broken others: connections of the
+/// same age or older are replaced, instead of waiting for a timeout of each.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pulse(Arc<Mutex<Option<Instant>>>);
 
@@ -75,9 +75,9 @@ impl Pulse {
 pub struct PoolState {
     /// Whose it is: `engine` or `requests`.
     pub name: &'static str,
-    /// Connections that nobody uses.
+    /// Idle connections.
     pub idle: u32,
-    /// Connections that somebody uses, or that are being made.
+    /// Connections that are in use, or being opened.
     pub in_use: u32,
     /// As many as it may have.
     pub max: u32,

@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-/// The waits of one process. No setting: whoever changes one would have to know all rules that lean on it.
+/// The waits of one process. Not settings: changing one would require knowing all rules that depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// Somebody waits for what a request asks.
+    /// A caller waits for requests.
     pub requests: Limits,
     pub engine: Limits,
-    /// For what costs a server nothing, to begin or to roll back: one that does not do it by then is gone.
+    /// For statements that cost the server nothing, such as begin and rollback: a server that does not answer by then
+    /// is gone.
     pub begin: Duration,
-    /// For a connection that rested to show that it still is one; where it does not, another is made at once.
+    /// For the test of an idle connection; if it fails, another is opened at once.
     pub ping: Duration,
-    /// Whether the database is ready has to be told by then.
+    /// For the readiness check.
     pub ready: Duration,
-    /// The server ends a session that does nothing within a transaction for so long: a process that froze there must
-    /// not keep an org's lock.
+    /// The server ends a session that is idle within a transaction for this long: a process that froze there must not
+    /// keep an org's lock.
     pub frozen: Duration,
     /// So often the connection that hears of work is asked whether it still is one.
     pub heartbeat: Duration,
@@ -23,7 +24,7 @@ pub struct Deadlines {
     pub close: Duration,
 }
 
-/// What one statement may take.
+/// Timeout of one statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Until there is a connection for it.
@@ -33,19 +34,19 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The server gives up before we do, so that it says what it waited for, and the connection can be used on.
+    /// The server gives up before we do, so that the error says what it waited for, and the connection stays usable.
     pub(super) fn on_server(self) -> Duration {
         self.statement * 4 / 5
     }
 
-    /// A lock is waited for a little shorter still: whose it is stands in the message then.
+    /// The lock timeout is a little shorter still: then the message says whose lock it is.
     pub(super) fn of_lock(self) -> Duration {
         self.statement * 3 / 5
     }
 }
 
 impl Default for Deadlines {
-    /// What holds in production.
+    /// The values in production.
     fn default() -> Self {
         Self {
             requests: Limits { connection: Duration::from_secs(5), statement: Duration::from_secs(10) },

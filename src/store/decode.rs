@@ -1,4 +1,4 @@
-//! How words and numbers of the database become values of the domain, so that no statement reads them by hand.
+//! Converts words and numbers of the database to values of the domain, so that no statement does it by hand.
 //!
 //! A value that this version does not know is an error of its column: nothing falls through.
 
@@ -13,7 +13,7 @@ use crate::domain::state::{DeliveryState, JobResult, JobState, JobStep, PurgeSta
 
 type Unreadable = Box<dyn Error + Send + Sync>;
 
-/// Enums whose words stand in a column of this type.
+/// Enums that are stored in a column of this type.
 macro_rules! words_of {
     ($($column:literal: $name:ty),+ $(,)?) => {$(
         impl Type<Postgres> for $name {
@@ -40,7 +40,7 @@ words_of! {
     "text": EventType,
 }
 
-/// Decisions hold the number that also stands in the slices' bytes.
+/// Decisions store the same number as the slices' bytes.
 impl Type<Postgres> for Outcome {
     fn type_info() -> PgTypeInfo {
         <i16 as Type<Postgres>>::type_info()

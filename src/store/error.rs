@@ -8,12 +8,12 @@ use crate::meters::Collision;
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database did not do what it was asked.
+    /// The database refused a statement.
     #[error("database, in {transaction}: {source}")]
     Database {
         /// The name of the transaction.
         transaction: &'static str,
-        /// What the database or the connection said.
+        /// The error of the database or the connection.
         source: sqlx::Error,
     },
     /// No connection could be opened.
@@ -21,7 +21,7 @@ pub enum StoreError {
     Unreachable {
         /// Host and port, or the socket.
         at: String,
-        /// What the connection said.
+        /// The error of the connection.
         why: sqlx::Error,
     },
     /// `DATABASE_URL` can't be read. The URL may hold a password, so it is not repeated.
@@ -29,7 +29,7 @@ pub enum StoreError {
         "database.url is not a PostgreSQL URL; it should look like postgres://user:password@host:5432/name"
     )]
     BadUrl,
-    /// Somebody else holds the lease by now: nothing was written.
+    /// Another worker holds the lease by now: nothing was written.
     #[error("the lease of {what} {id} was lost; nothing was written")]
     LeaseLost { what: &'static str, id: Uuid },
     /// A decision started from an outcome that does not hold.
@@ -42,9 +42,9 @@ pub enum StoreError {
         /// The position in the slice.
         position: usize,
         found: Outcome,
-        /// What the decision took it for.
+        /// The outcome that the decision expected.
         expected: Outcome,
-        /// What it should have become.
+        /// The new outcome.
         to: Outcome,
     },
     /// A guarded write changed another number of rows than it must.
@@ -56,13 +56,13 @@ pub enum StoreError {
         /// Rows that must change.
         expected: u64,
     },
-    /// A row holds what this version can't read.
+    /// A row contains a value that this version can't read.
     #[error("{what} can't be read: {detail}")]
     Unreadable { what: &'static str, detail: String },
     /// A standby, or a database that an operator has set to read-only.
     #[error("the database is read-only")]
     ReadOnly,
-    /// A step panicked, and what it had begun was rolled back.
+    /// A step panicked, and its transaction was rolled back.
     #[error("this service failed over it in {step}; its log says how")]
     Panicked { step: &'static str },
     /// It did not say in time whether it is ready.
@@ -74,15 +74,15 @@ pub enum StoreError {
          docs/operations.md, \"The database\""
     )]
     Settings { found: String },
-    /// The key of who asks for it was revoked since it was looked at.
+    /// The caller's key was revoked since it was checked.
     #[error("the API key was revoked; nothing was done")]
     Revoked,
-    /// A pooler stands before the database, and nobody has said so.
+    /// The database is behind a pooler, and the settings do not say so.
     #[error(
         "the database is behind a pooler in transaction mode ({said}): set database.pooler to \"transaction\"; docs/operations.md, \"Behind a pooler\""
     )]
     Pooler { said: String },
-    /// It was asked for what takes more than a transaction.
+    /// It needs a session, not only transactions.
     #[error(
         "migrations can't run through a pooler: give `migrate` the address of the server itself, without database.pooler"
     )]
@@ -111,8 +111,8 @@ pub enum StoreError {
 impl StoreError {
     /// The database can't be reached or has no room, rather than an error of ours.
     pub fn is_outage(&self) -> bool {
-        // Connection lost, no resources, shut down or starting, rolled back for others' sake, read-only for now, timed out
-        // while idle or at work, lets nobody in, is not there, kept a lock for too long.
+        // Connection lost, no resources, shutting down or starting, rolled back because of others, read-only for now,
+        // timed out while idle or at work, accepts no connections, does not exist, lock held for too long.
         const PASSING: &[&str] =
             &["08", "53", "57P", "57014", "40", "25006", "25P03", "55000", "3D000", "55P03"];
         self.is_of_connection()
@@ -161,7 +161,7 @@ impl StoreError {
     }
 }
 
-/// What a connection that could not be opened said, without that it could not be opened.
+/// The error of a failed connection, without the words that it failed.
 fn why_unreached(source: &sqlx::Error) -> String {
     match source {
         sqlx::Error::Io(error) => error.to_string(),
@@ -181,7 +181,7 @@ pub(super) fn ensure_rows(
     if changed == expected { Ok(()) } else { Err(StoreError::RowCount { transaction, changed, expected }) }
 }
 
-/// Reads a word that SQL told as text.
+/// Parses an enum that SQL returned as text.
 pub(super) fn word<T: std::str::FromStr<Err: std::fmt::Display>>(
     what: &'static str,
     text: &str,

@@ -9,7 +9,7 @@ use super::{Place, Store, StoreError};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// How old the schema is beside this binary.
+/// The schema's version compared with this binary's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaAge {
     /// It is the one that this binary brings.
@@ -25,7 +25,7 @@ pub struct Migrated {
     pub age: SchemaAge,
 }
 
-/// The lock of whoever migrates; sqlx has another.
+/// The advisory lock for migrations; sqlx has another.
 const MIGRATING: i64 = 0x6772_6174_696e_6701;
 
 /// The newest migration that this binary brings.
@@ -33,7 +33,7 @@ pub(super) fn needed() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
-/// Creates the embedded server's database where it is missing.
+/// Creates the embedded server's database if it is missing.
 pub async fn ensure_database(place: &Place) -> Result<(), StoreError> {
     let Place::Socket { database, .. } = place else { return Ok(()) };
     let failed = |source| StoreError::Database { transaction: "ensure_database", source };
@@ -87,7 +87,7 @@ impl Store {
             Ok(SchemaAge::Same) | Err(_) => {}
         }
         let mut connection = self.options.connect().await.map_err(failed)?;
-        // Held until the connection ends, so that each tells its own.
+        // Held until the connection ends, so that each process reports its own migrations.
         sqlx::query!(
             "-- lock_migrations
             select pg_advisory_lock($1)",
@@ -114,7 +114,7 @@ impl Store {
             Ok(Ok(age)) => Ok(age),
             Ok(Err(error)) => {
                 if matches!(error, StoreError::ReadOnly) {
-                    // What these sessions began with stays with them; new ones may find it otherwise.
+                    // Existing sessions keep their start settings; new ones may differ.
                     self.pulse.missed();
                 }
                 Err(error)

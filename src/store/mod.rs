@@ -1,8 +1,8 @@
-//! All the SQL: a folder an aggregate, a file an operation, one named transaction each, typed rows in and out.
+//! All the SQL: one folder per aggregate, one file per operation, each a named transaction with typed rows in and out.
 //!
 //! Lock order everywhere: org, job, slices, purges, then limiter and pace.
 //!
-//! Invariant: store never speaks HTTP, never asks Genesys, never sleeps; the pool never leaves this folder.
+//! Invariant: store never speaks HTTP, never calls Genesys, never sleeps; the pool never leaves this folder.
 
 mod acts;
 mod bell;
@@ -64,7 +64,7 @@ pub use wake::Listener;
 pub enum Place {
     /// `DATABASE_URL`.
     Url(secrecy::SecretString),
-    /// The same where a pooler stands there, and each transaction may be on another session.
+    /// The same behind a pooler, where each transaction may use another session.
     Pooled(secrecy::SecretString),
     /// The embedded server's socket.
     Socket {
@@ -94,7 +94,7 @@ impl Place {
         let options = match self {
             Self::Pooled(url) => return Ok(session::bare(parsed(url)?)),
             Self::Url(url) => parsed(url)?,
-            // Everything is said, so that no PG* variable of the environment can lead elsewhere.
+            // Every option is set, so that no PG* variable of the environment can override it.
             Self::Socket { directory, port, user, database } => PgConnectOptions::new_without_pgpass()
                 .socket(directory)
                 .port(*port)
@@ -129,7 +129,7 @@ pub struct Store {
     uses: keys::Uses,
     new_id: NewId,
     meters: Meters,
-    /// The operator's receiver is configured, so that events owe it a delivery.
+    /// The operator's receiver is configured, so that its events get deliveries.
     tells_retention: bool,
 }
 

@@ -1,4 +1,4 @@
-//! How transactions begin: on sessions of our own, or on those of a pooler that may give each transaction another.
+//! How transactions begin: on our own sessions, or through a pooler that may give each transaction another session.
 
 use std::sync::Arc;
 
@@ -22,12 +22,12 @@ pub(super) struct Openings {
 }
 
 impl Opening {
-    /// On a session that has what it was begun with.
+    /// On a session that keeps its start settings.
     pub(super) fn direct() -> Self {
         Self { statement: BEGIN.into(), is_pooled: false }
     }
 
-    /// On any session: what it is to have is said within the transaction.
+    /// On any session: the settings are made within the transaction.
     pub(super) fn pooled(preparing: &str) -> Self {
         Self { statement: format!("{BEGIN}; {preparing}").into(), is_pooled: true }
     }

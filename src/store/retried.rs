@@ -1,13 +1,13 @@
-//! Transactions that the server rolled back for the sake of others are done again, as often as is sensible: nothing of them
+//! Retries transactions that the server rolled back because of a deadlock or serialization failure: nothing of them
 //! was done.
 
 use super::{Store, StoreError};
 
-/// What collides so often in a row has another reason.
+/// A transaction that collides this often in a row has another problem.
 const TRIES: usize = 5;
 
 impl Store {
-    /// Does a transaction, again where it lost to another: a deadlock, or a failure to serialize.
+    /// Does a transaction, and retries it after a deadlock or a serialization failure.
     pub(super) async fn retried<T, F>(&self, mut transact: impl FnMut() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,

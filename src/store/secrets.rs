@@ -1,4 +1,4 @@
-//! Values that are made once, at the first start, and must then stay.
+//! Secrets that are generated at the first start and never change.
 
 use secrecy::SecretString;
 
@@ -12,7 +12,7 @@ pub const RETENTION_SECRET: &str = "retention_webhook";
 pub const SESSION_SECRET: &str = "admin_sessions";
 
 impl Store {
-    /// The secret of that name; `fresh` becomes it where there is none yet, whichever process comes first.
+    /// The secret of that name; `fresh` if there is none yet: the first process wins.
     pub async fn keep_secret(&self, name: &str, fresh: &str) -> Result<String, StoreError> {
         let mut tx = self.begin_request("keep_secret").await?;
         let value = sqlx::query_scalar!(
@@ -29,7 +29,7 @@ impl Store {
         Ok(value)
     }
 
-    /// Puts `fresh` in the place of the secret of that name, which goes on signing beside it for a day.
+    /// Replaces the secret of that name by `fresh`; the old one signs too for a day.
     pub async fn rotate_secret(&self, name: &str, fresh: &str) -> Result<(), StoreError> {
         let mut tx = self.begin_request("rotate_secret").await?;
         sqlx::query!(

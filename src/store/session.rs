@@ -1,5 +1,5 @@
-//! How a session with the database is set up: every setting that a rule relies on is set here, whatever the role or the
-//! database have as their default, and looked at before anything is done.
+//! Sets up sessions with the database: every setting that the service relies on is set here, whatever the defaults of
+//! the role or the database, and checked before any work.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use super::opening::Opening;
 use super::tx::Rows as _;
 use super::{Place, Store, StoreError};
 
-/// What the server knows us as.
+/// The application name.
 const NAME: &str = "genesys-purge";
 
 /// Settings of every session. They come with the start of the connection, so the defaults of role and database never
-/// apply, not even to the first statement. Each value stands as the server tells it.
+/// apply, not even to the first statement. Each value is written as the server shows it.
 const SETTINGS: &[(&str, &str)] = &[
-    // The begin of every transaction says so, too (`opening.rs`).
+    // Every `begin` says so, too (`opening.rs`).
     ("default_transaction_isolation", "read committed"),
-    // Nobody else's tables stand before ours.
+    // No other schema's tables hide ours.
     ("search_path", "public, pg_temp"),
     ("TimeZone", "UTC"),
     ("DateStyle", "ISO, MDY"),
@@ -30,7 +30,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("jit", "off"),
 ];
 
-/// A peer that is gone without a word: the server notices, and lets go of what it held. On a Unix socket they mean nothing.
+/// Keepalives: the server notices a vanished peer, and releases its locks. Without effect on a Unix socket.
 const KEEPALIVES: &[(&str, &str)] = &[
     ("tcp_keepalives_idle", "10"),
     ("tcp_keepalives_interval", "5"),
@@ -41,7 +41,7 @@ const KEEPALIVES: &[(&str, &str)] = &[
 /// A commit that was answered survives a crash of the server: an intent whose call has left, a hold that was answered.
 const DURABLE: &str = "on";
 
-/// What is stricter than that stays.
+/// Stricter values stay.
 const STRICTER: &str = "remote_apply";
 
 /// How long one try to connect takes at most.
@@ -50,7 +50,7 @@ const ONCE: Duration = Duration::from_secs(5);
 /// The first version that ends transactions by the clock.
 const WITH_TRANSACTION_TIMEOUT: u32 = 170_000;
 
-/// What the server is and has, before anything is set that depends on it.
+/// The server's version and settings, read before settings that depend on them.
 #[derive(Debug, Clone)]
 pub(super) struct Ground {
     version: u32,
@@ -64,7 +64,7 @@ pub(super) async fn survey(place: &Place, patience: Duration) -> Result<Ground, 
     let asked = async {
         let mut connection = pool.acquire().await?;
         if matches!(place, Place::Url(_)) {
-            // What is asked here is not prepared: a pooler may have another's statement of the same name.
+            // Not prepared: a pooler may have another client's statement of the same name.
             let mut other = pool.acquire().await?;
             let sessions = [session_of(&mut connection).await?, session_of(&mut other).await?];
             other.close().await?;
@@ -72,7 +72,7 @@ pub(super) async fn survey(place: &Place, patience: Duration) -> Result<Ground, 
                 return Ok(None);
             }
         }
-        // Behind a pooler the session may have been somebody else's.
+        // Behind a pooler the session may have been another client's.
         connection.execute("begin; deallocate all").await?;
         let durability = sqlx::query_scalar!(
             r#"-- survey_session
@@ -87,7 +87,7 @@ pub(super) async fn survey(place: &Place, patience: Duration) -> Result<Ground, 
     };
     let asked = tokio::time::timeout(patience, asked).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
     let asked = match asked {
-        // A pool waits for a server that may be starting, and does not say for what: one more try does.
+        // A pool waits for a server that may be starting, and hides the error: one more attempt shows it.
         Err(sqlx::Error::PoolTimedOut) => {
             let once = tokio::time::timeout(ONCE, place.options()?.connect()).await;
             Err(once.ok().and_then(Result::err).unwrap_or(sqlx::Error::PoolTimedOut))
@@ -100,12 +100,12 @@ pub(super) async fn survey(place: &Place, patience: Duration) -> Result<Ground, 
     }
 }
 
-/// The server's process that answers a connection: two that are open at once have two, unless a pooler stands there.
+/// The server process of a connection: two open connections have two, unless there is a pooler.
 async fn session_of(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     connection.fetch_one("-- session_of\nselect pg_backend_pid()").await?.try_get(0)
 }
 
-/// What went wrong while a connection was made: a pooler refuses what a session of ours begins with.
+/// The error of opening a connection: a pooler refuses our startup settings.
 pub(super) fn told(place: &Place, transaction: &'static str, source: sqlx::Error) -> StoreError {
     match source {
         source @ (sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut) => {
@@ -127,35 +127,35 @@ fn address(options: &PgConnectOptions) -> String {
         .map_or_else(|| format!("{host}:{port}"), |folder| format!("{}/.s.PGSQL.{port}", folder.display()))
 }
 
-/// A connection of ours to a pooler: nothing of a session may be relied on, so nothing is said at its begin, and no
-/// statement stays prepared.
+/// A connection to a pooler: session state can't be relied on, so there are no startup settings, and no statement
+/// stays prepared.
 pub(super) fn bare(options: PgConnectOptions) -> PgConnectOptions {
     options.application_name(NAME).extra_float_digits(None).statement_cache_capacity(0)
 }
 
-/// A connection of ours, before it is known what the server has. Whoever uses it as it is waits as long as he likes:
-/// limits of role and database would cut even the first question short.
+/// A connection before the server's settings are known. It has no timeouts: those of the role or the database could
+/// cut even the first query short.
 pub(super) fn plain(options: PgConnectOptions) -> PgConnectOptions {
     let unlimited = LIMITS.map(|name| (name, "0"));
     options.application_name(NAME).options(SETTINGS.iter().chain(KEEPALIVES).copied().chain(unlimited))
 }
 
 impl Ground {
-    /// What depends on the server.
+    /// Settings that depend on the server.
     fn settings(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
         let durability = if self.durability == STRICTER { STRICTER } else { DURABLE };
-        // A large purge is accepted in one transaction; what must not last has a limit of its own.
+        // A large purge is accepted in one transaction; other transactions have their own limits.
         let unlimited = (self.version >= WITH_TRANSACTION_TIMEOUT).then_some(("transaction_timeout", "0"));
         std::iter::once(("synchronous_commit", durability)).chain(unlimited)
     }
 }
 
-/// The same with what depends on the server.
+/// The same with settings that depend on the server.
 pub(super) fn durable(options: PgConnectOptions, ground: &Ground, is_pooled: bool) -> PgConnectOptions {
     if is_pooled { options } else { options.options(ground.settings()) }
 }
 
-/// The same with limits of time: of what is said twice the last counts.
+/// The same with timeouts: of duplicate settings the last counts.
 pub(super) fn limited(
     options: PgConnectOptions,
     limits: Limits,
@@ -165,8 +165,8 @@ pub(super) fn limited(
     if is_pooled { options } else { options.options(limits_in_millis(limits, deadlines)) }
 }
 
-/// How transactions begin on a session that somebody else may have used a moment ago: each brings its settings, which end
-/// with it, and lets no prepared statement of others stand.
+/// How transactions begin on a session that another client may just have used: each makes its settings, which end with
+/// it, and drops prepared statements of others.
 pub(super) fn opening_of_pooled(ground: &Ground, limits: Limits, deadlines: &Deadlines) -> Opening {
     let limits = limits_in_millis(limits, deadlines);
     let limits = limits.iter().map(|(name, limit)| (*name, limit.as_str()));
@@ -188,19 +188,19 @@ fn limits_in_millis(limits: Limits, deadlines: &Deadlines) -> [(&'static str, St
         .map(|(name, limit)| (name, limit.as_millis().to_string()))
 }
 
-/// What a session of ours turned out to have.
+/// The actual settings of our session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionCheck {
-    /// What makes it unsafe to work: a sentence each.
+    /// Reasons why it is unsafe to work, one sentence each.
     pub unsafe_settings: Vec<String>,
-    /// What is not as it was asked for, but hurts only the pace.
+    /// Settings that differ, but only cost speed.
     pub odd_settings: Vec<String>,
     /// Settings of the server by which committed work can be lost, or its files be damaged, when the machine crashes.
     pub lossy_settings: Vec<String>,
 }
 
 impl SessionCheck {
-    /// Nothing may be begun on such a database.
+    /// No work may start on such a database.
     pub fn ensure_safe(&self) -> Result<(), StoreError> {
         if self.unsafe_settings.is_empty() {
             return Ok(());
@@ -228,7 +228,7 @@ impl Store {
     }
 }
 
-/// What is wrong with settings that were found.
+/// Problems with the actual settings.
 fn judge<'a>(found: impl Fn(&str) -> &'a str, limits: Limits, deadlines: &Deadlines) -> SessionCheck {
     let mut check = SessionCheck::default();
     let told = |name: &str, wanted: &str| format!("{name} is {:?} instead of {wanted:?}", found(name));

@@ -1,4 +1,4 @@
-//! How statements are run: each within its deadline, each error with the name of its transaction.
+//! Runs statements: each with a deadline, each error with the name of its transaction.
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::{Map, Query, QueryScalar};
@@ -70,7 +70,7 @@ pub(in crate::store) trait Writes: Sized {
     /// How many rows it changed.
     fn run(self, tx: &mut Tx) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// It must change so many.
+    /// It must change this many rows.
     fn exactly(self, tx: &mut Tx, rows: usize) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 

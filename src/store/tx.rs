@@ -1,5 +1,5 @@
-//! Every transaction has a name, so that logs and errors tell it apart, and every statement a deadline on this side, so
-//! that a connection that swallows bytes holds nobody up for long.
+//! Every transaction has a name, for logs and errors, and every statement a deadline on this side, so that a dead
+//! connection blocks nobody for long.
 
 use std::io::{Error as IoError, ErrorKind};
 use std::sync::Arc;
@@ -40,25 +40,25 @@ pub(super) struct Tx {
     bell: Bell,
     stage: Stage,
     opening: Opening,
-    /// For what costs the server nothing.
+    /// For statements that cost the server nothing.
     begin: Duration,
     /// For a statement.
     pub(super) deadline: Duration,
-    /// What is counted once it is committed.
+    /// Metrics to count after the commit.
     decided: Vec<(String, Outcome, u64)>,
-    /// What the log is told once it is committed.
+    /// Log lines to write after the commit.
     ended: Vec<Ended>,
-    /// Who is told of work once it is committed.
+    /// Orgs to notify after the commit.
     woken: Vec<String>,
     grounds: Grounds,
-    /// Where the database stood when this was read in it.
+    /// The position of the database, read in this transaction.
     ground: Option<Ground>,
 }
 
 /// How far a transaction has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nobody knows whether it has begun.
+    /// It is unknown whether it has begun.
     Beginning,
     Open,
     /// Its only statement is still to come, and commits itself.
@@ -70,7 +70,7 @@ enum Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
     Ordinary,
-    /// It protects something, or tells how the database is: it waits for no other.
+    /// It protects something, or checks the database: it waits for no other.
     Protecting,
 }
 
@@ -87,7 +87,7 @@ impl Store {
         self.single(name).await?.begin().await
     }
 
-    /// The same where it is one statement, which commits itself: a round trip instead of three.
+    /// The same for a single statement, which commits itself: one round trip instead of three.
     pub(super) async fn single(&self, name: &'static str) -> Result<Tx, StoreError> {
         Tx::connect(self, Whose::Engine, name).await?.alone().await
     }
@@ -97,7 +97,7 @@ impl Store {
         self.single_request(name, Urgency::Ordinary).await?.begin().await
     }
 
-    /// Begins a transaction of a request that protects, or that tells how the database is.
+    /// Begins a transaction of a request that protects, or that checks the database.
     pub(super) async fn begin_protecting(&self, name: &'static str) -> Result<Tx, StoreError> {
         self.single_request(name, Urgency::Protecting).await?.begin().await
     }
@@ -139,7 +139,7 @@ impl Tx {
         };
         if let Whose::Request(Urgency::Ordinary) = whose {
             let place = timeout(limits.connection, Arc::clone(&store.ordinary).acquire_owned()).await;
-            // Nobody closes the semaphore.
+            // The semaphore is never closed.
             let place = place.ok().and_then(Result::ok);
             tx.place = Some(place.ok_or_else(|| tx.failure(sqlx::Error::PoolTimedOut))?);
         }
@@ -166,7 +166,7 @@ impl Tx {
         if self.opening.is_pooled { self.begin().await } else { Ok(self) }
     }
 
-    /// So many conversations of the org get this final outcome, if this is committed.
+    /// Counts conversations of the org with this final outcome, if this is committed.
     pub(super) fn will_decide(&mut self, org: &str, outcome: Outcome, number: u64) {
         self.decided.push((org.to_owned(), outcome, number));
     }
@@ -176,12 +176,12 @@ impl Tx {
         self.ended.push(ended);
     }
 
-    /// Whoever waits for work of the org is told of it, if this is committed.
+    /// Notifies the org's dispatchers, if this is committed.
     pub(super) fn will_wake(&mut self, org: &str) {
         self.woken.push(org.to_owned());
     }
 
-    /// The database stands here, if this is committed.
+    /// Records the position of the database, if this is committed.
     pub(super) const fn will_remember(&mut self, ground: Ground) {
         self.ground = Some(ground);
     }
@@ -215,7 +215,7 @@ impl Tx {
         self.answered(done).map(drop)
     }
 
-    /// The connection, for one statement; whoever uses it sets a deadline and hands what comes of it to [`Tx::answered`].
+    /// The connection, for one statement; the caller sets a deadline and passes the result to [`Tx::answered`].
     pub(super) fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
         let is_over = self.stage == Stage::Over;
         if self.stage == Stage::Single {
@@ -232,8 +232,8 @@ impl Tx {
         }
     }
 
-    /// What came of a statement by its deadline. One that failed ends the transaction: else its commit would be answered
-    /// like any other, and be a rollback.
+    /// The result of a statement by its deadline. A failure ends the transaction: otherwise its commit would seem to
+    /// succeed, but be a rollback.
     pub(super) fn answered<T>(
         &mut self,
         done: Result<Result<T, sqlx::Error>, Elapsed>,
@@ -266,8 +266,8 @@ impl Tx {
         error
     }
 
-    /// Hands the connection back to its pool, which asks once more whether it lives; what is open is rolled back first.
-    /// A request may have been given up in the middle of a statement, so nobody waits here.
+    /// Returns the connection to its pool, which tests it again; an open transaction is rolled back first. A request
+    /// may have been dropped in the middle of a statement, so nothing waits here.
     fn give_back(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         let runtime = match (Handle::try_current(), self.stage) {
@@ -288,11 +288,11 @@ impl Tx {
             connection.return_to_pool().await;
         };
         runtime.spawn(async move {
-            // Where it does not answer, it is dropped with what waits for it.
+            // If it does not answer, it is dropped.
             if timeout(deadline, giving_back).await.is_err() {
                 pulse.missed();
             }
-            // Only now has somebody else room.
+            // Only now is its place free.
             drop(place);
         });
     }

@@ -1,4 +1,4 @@
-//! `LISTEN`: hears of work that other processes tell of (`bell.rs`). A lost notification costs time, nothing else.
+//! `LISTEN`: receives notifications of new work from other processes (`bell.rs`). A lost one only costs time.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use super::{Store, StoreError};
 pub struct Listener {
     connection: PgListener,
     bell: Bell,
-    /// So long nothing is heard before the connection is asked whether it still is one.
+    /// After this silence the connection is tested.
     heartbeat: Duration,
     /// By then it answers.
     patience: Duration,
 }
 
 impl Store {
-    /// Has this process told of work that it makes itself, at once.
+    /// Notifies this process directly of its own work.
     pub fn tell_at_home(&self, at_home: AtHome) {
         self.bell.set_at_home(at_home);
     }
@@ -30,7 +30,7 @@ impl Store {
         !self.openings.engine.is_pooled
     }
 
-    /// Listens to what the others tell.
+    /// Listens to notifications of the other processes.
     pub async fn listen(&self) -> Result<Listener, StoreError> {
         let patience = self.deadlines.engine.connection;
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(patience);
@@ -51,11 +51,11 @@ impl Store {
 }
 
 impl Listener {
-    /// Waits until another process tells that somebody has work, and who: `None` where the connection was lost and
-    /// notifications may have been missed.
+    /// Waits for a notification of another process, and returns the org with work: `None` if the connection was lost
+    /// and notifications may have been missed.
     pub async fn next(&mut self) -> Result<Option<String>, StoreError> {
         loop {
-            // Nothing of a message is lost where this ends before it is whole.
+            // Cancel-safe: a partial message is not lost.
             let Ok(heard) = timeout(self.heartbeat, self.connection.try_recv()).await else {
                 self.ask_whether_it_lives().await?;
                 continue;
@@ -67,7 +67,7 @@ impl Listener {
         }
     }
 
-    /// Calls, and tells whether the call was heard: something between here and the server may pass none on.
+    /// Sends a test notification and returns whether it arrived: a pooler may not forward any.
     pub async fn hears(&mut self) -> Result<bool, StoreError> {
         self.bell.call().await.map_err(failed)?;
         let echo = async {

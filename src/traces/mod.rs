@@ -5,8 +5,8 @@
 //! else the purge's id, and the span that all others hang on has an id that follows from the purge's. So any process adds to
 //! it without asking another.
 //!
-//! Invariant: traces never waits for a collector, never holds a secret or a conversation's id, and what can't be sent in time
-//! is dropped.
+//! Invariant: traces never waits for a collector, never holds a secret or a conversation's id, and drops spans that
+//! can't be sent in time.
 
 mod sending;
 mod span;

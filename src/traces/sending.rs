@@ -1,6 +1,6 @@
 //! Spans, on their way to the collector: a bounded queue, and one task that sends what is in it.
 //!
-//! Invariant: whoever has a span never waits; what finds no room, or no collector, is dropped and counted.
+//! Invariant: recording a span never waits; spans that find no room, or no collector, are dropped and counted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! Times that lie further ahead than anybody ever writes them: the database's clock was ahead for a while, and was set
-//! back. What waits for them would wait for as long.
+//! Corrects times that are further in the future than the service ever writes: the database's clock was ahead for a
+//! while and was set back, and work would wait that long.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::store::Store;
 /// An org waits no longer for one of them than for this and the longest wait that there is.
 const EVERY: Duration = Duration::from_secs(15);
 
-/// Looks for them, and moves them to where they may be.
+/// Finds such times, and moves them back to the maximum.
 pub async fn run(store: Store, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
         look(&store).await;

@@ -1,5 +1,4 @@
-//! The ground on which the database stands: looked at again and again, since a database may go back in time under a running
-//! process.
+//! Checks at intervals whether the database went back in time under the running process.
 
 use std::time::Duration;
 
@@ -11,10 +10,10 @@ use crate::domain::terms::EngineTerms;
 use crate::meters::Meters;
 use crate::store::{Rewound, Store, StoreError};
 
-/// What was committed since the last look is what a restored dump or a promoted standby is said to lack.
+/// A restored dump or a promoted standby is assumed to lack everything committed since the last check.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// What a look needs.
+/// The inputs of a check.
 #[derive(Debug)]
 pub struct Watch {
     store: Store,
@@ -35,10 +34,10 @@ impl Watch {
         Self { store, promotion, terms, meters, rules }
     }
 
-    /// Looks, until it is told to stop.
+    /// Checks until the stop.
     pub async fn run(self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
-            // While the database is away nothing is begun, and others tell of it.
+            // While the database is down no work starts, and other parts report it.
             if let Err(error) = self.look().await
                 && !error.is_outage()
             {
@@ -47,8 +46,8 @@ impl Watch {
         }
     }
 
-    /// Looks once, and tells whoever reads logs and meters what was found. A database that went back in time may have forgotten the
-    /// rules of this process, and even its orgs.
+    /// Checks once, and reports the result in log and metrics. A database that went back in time may have forgotten
+    /// the rules of this process, and even its orgs.
     pub async fn look(&self) -> Result<(), StoreError> {
         let Some(rewound) = self.store.check_ground(self.promotion, &self.terms).await? else {
             return Ok(());

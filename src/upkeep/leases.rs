@@ -1,5 +1,4 @@
-//! Leases that ended: whoever held them is gone or too slow. What is asked can be asked again; what was being submitted
-//! is in doubt.
+//! Expired leases: their holder died or was too slow. Queries can be repeated; a submit is in doubt.
 
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ pub async fn run(store: Store, orgs: Vec<String>, terms: EngineTerms, wakes: Wak
     }
 }
 
-/// Takes up what an org's ended leases left; tells how many there were.
+/// Recovers the work of an org's expired leases; returns how many there were.
 pub async fn expire(store: &Store, org: &str, terms: &EngineTerms) -> Result<u64, StoreError> {
     let slices = store.expire_slices(org).await?;
     Ok(slices + store.expire_submits(org, terms).await?)

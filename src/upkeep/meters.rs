@@ -1,4 +1,4 @@
-//! The samples of histograms, which are kept one by one until somebody takes them in.
+//! Folds the samples of histograms, which are otherwise kept one by one until the next scrape.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::meters::Meters;
 
-/// Nobody may scrape for days, and memory stays bounded all the same.
+/// Memory stays bounded even if nothing scrapes for days.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Takes them in, every few seconds.

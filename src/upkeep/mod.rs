@@ -1,7 +1,8 @@
-//! Periodic tasks, a file each: no input but the store or the meters, safe to repeat, safe to run in every replica at once.
+//! Periodic tasks, one file each: no input but the store or the meters, safe to repeat, safe to run in every replica
+//! at once.
 //!
-//! Invariant: upkeep only finds what somebody else left, or what became of the database; no purge needs it while everybody
-//! lives.
+//! Invariant: upkeep only finds work that others left behind, or a database that went back in time; no purge needs it
+//! while every process lives.
 
 pub mod ahead;
 pub mod ground;

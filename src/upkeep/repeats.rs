@@ -1,4 +1,4 @@
-//! Keys of repeated requests that were kept long enough: removed, so that the table stays as small as a week.
+//! Removes expired idempotency keys, so that the table holds only a week of them.
 
 use std::time::Duration;
 

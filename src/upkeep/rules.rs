@@ -1,4 +1,4 @@
-//! The retention rules that this process is configured for, brought into force as far as it may.
+//! Applies the retention rules of this process' configuration, as far as it may.
 
 use crate::domain::retention::Policy;
 use crate::store::orgs::enroll::{Enrolled, Enroller};
@@ -9,7 +9,7 @@ use crate::store::{Store, StoreError};
 pub struct Rules {
     orgs: Vec<String>,
     configured: Policy,
-    /// It takes requests alone, and makes its orgs known: rules are the workers'.
+    /// An API process only registers its orgs: workers apply the rules.
     is_api: bool,
 }
 

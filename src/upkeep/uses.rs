@@ -1,10 +1,10 @@
-//! When keys were used last: written when there is something to write, beside the requests.
+//! Writes when keys were last used, if there is something to write.
 
 use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
 
-/// Writes until it is told to stop, and what is left then.
+/// Writes until the stop, then the rest.
 pub async fn run(store: Store, stop: CancellationToken) {
     loop {
         let goes_on = stop.run_until_cancelled(store.key_used()).await.is_some();

@@ -1,4 +1,4 @@
-//! That this process lives, and whether it may begin anything: others tell callers so.
+//! Records that this process lives, and whether it may start work; API processes show it.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::store::{Store, StoreError};
 
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Who was not seen for so long is taken for dead.
+/// A process that was not seen for this long counts as dead.
 const UNTIL: Duration = Duration::from_secs(20);
 
-/// Whoever stops waits no longer for the database to hear of it.
+/// How long a stop waits for the database to record it.
 const PARTING: Duration = Duration::from_secs(2);
 
 /// A process that works.

@@ -1,4 +1,4 @@
-//! One attempt: the stored bytes, signed, and what came of it.
+//! One attempt: sends the stored bytes, signed, and returns the result.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::store::deliveries::record::{Attempt, End, Patience};
 /// A source of fractions in 0..1.
 pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
 
-/// What every attempt needs.
+/// The inputs of every attempt.
 pub(super) struct Errand {
     pub(super) sender: Sender,
     /// The operator's receiver.
@@ -29,7 +29,7 @@ pub(super) struct Errand {
     pub(super) meters: Meters,
 }
 
-/// Where a delivery goes, and until when its lease lets an attempt begin.
+/// The destination of a delivery, and until when its lease lets an attempt begin.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
     pub(super) to: Arc<Result<Destination, SendError>>,
@@ -37,7 +37,8 @@ pub(super) struct Route {
 }
 
 impl Errand {
-    /// Where an endpoint is; the operator's receiver may be anywhere, and callers' where the rules let them.
+    /// The address of an endpoint; the operator's receiver may be anywhere, callers' receivers only where the rules
+    /// allow it.
     pub(super) fn destination(
         &self,
         is_operator: bool,
@@ -132,7 +133,7 @@ fn log_failure(delivery: &Delivery, error: &SendError, again: Option<Duration>) 
     }
 }
 
-/// What a payload is about.
+/// The subject of a payload.
 #[derive(Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Payload {

@@ -1,5 +1,5 @@
-//! Delivers: claims what is due, sends it, and records how it went. One endpoint that is slow or dead delays no other: each is
-//! sent a few deliveries at a time.
+//! Claims due deliveries, sends them, and records the results. A slow or dead endpoint delays no other: each gets only
+//! a few deliveries at a time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -23,17 +23,17 @@ use crate::store::deliveries::record::{Attempt, End};
 use crate::store::{Store, StoreError};
 use crate::traces::Traces;
 
-/// So many are sent at the same time to the operator and to registered endpoints: two to each of as many as there may be leave
-/// room, so that any number of them may say nothing.
+/// Concurrent deliveries to the operator and to registered endpoints: more than two for each of the maximum number of
+/// endpoints, so that any number of them may hang.
 const AT_ONCE: usize = 256;
 
-/// So many to receivers that purges named, of which there may be any number.
+/// Concurrent deliveries to receivers that purges named, of which there may be any number.
 const AT_ONCE_OF_PURGES: usize = 64;
 
-/// So many to one endpoint, until it takes one.
+/// Concurrent deliveries to one endpoint, until it accepts one.
 const AT_ONCE_EACH: usize = 2;
 
-/// So many to one that took the last.
+/// Concurrent deliveries to an endpoint that accepted the last one.
 const AT_ONCE_TRUSTED: usize = 8;
 
 /// A courier that hears nothing looks at least so often.
@@ -47,7 +47,7 @@ pub struct Operator {
     pub secrets: Vec<SigningSecret>,
 }
 
-/// Where deliveries go, and how.
+/// The destinations and their senders.
 #[derive(Debug, Clone)]
 pub struct Terms {
     pub sender: Sender,
@@ -67,7 +67,7 @@ pub struct Courier {
 }
 
 impl Courier {
-    /// A courier who records his attempts.
+    /// A courier that records its attempts.
     pub fn new(
         store: Store,
         terms: Terms,
@@ -87,12 +87,12 @@ impl Courier {
         Self { traces, ..self }
     }
 
-    /// What tells it of new deliveries.
+    /// The notification of new deliveries.
     pub fn wake(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)
     }
 
-    /// Goes on until it is told to stop; attempts under way are finished, until they are cut.
+    /// Runs until the stop; running attempts are finished, until they are cut.
     pub async fn run(self, stop: CancellationToken, cut: CancellationToken) {
         let mut round = Round::new(&self);
         while !stop.is_cancelled() {
@@ -114,18 +114,18 @@ impl Courier {
     }
 }
 
-/// What a courier is doing.
+/// The state of a courier.
 struct Round<'a> {
     courier: &'a Courier,
     lines: Lines<Route>,
     attempts: JoinSet<Attempt>,
-    /// What each task sends.
+    /// The delivery of each task.
     sending: HashMap<Id, Delivery>,
-    /// Endpoints that took what they were sent last.
+    /// Endpoints that accepted their last delivery.
     trusted: BTreeSet<String>,
     /// The endpoint behind which to look next.
     after: String,
-    /// How long until something is due that was seen in this circle of endpoints.
+    /// How long until the next delivery of the endpoints seen in this round is due.
     next: Option<Duration>,
 }
 
@@ -142,7 +142,7 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Claims as much as there is room for, and begins to send it; tells how long until there may be more.
+    /// Claims as much as there is room for, and starts to send it; returns how long until there may be more.
     async fn claim(&mut self) -> Result<Duration, StoreError> {
         let mut is_whole_circle = self.after.is_empty();
         loop {
@@ -203,7 +203,7 @@ impl<'a> Round<'a> {
         self.sending.insert(task.id(), delivery);
     }
 
-    /// Records what has ended, all that has, and sends who waited behind it.
+    /// Records all attempts that have ended, and sends the ones queued behind them.
     async fn record(&mut self, first: Result<(Id, Attempt), JoinError>) {
         let mut ended = Vec::new();
         let mut next = Some(first);
@@ -238,7 +238,7 @@ impl<'a> Round<'a> {
                     self.send(item);
                     break;
                 }
-                // What went before took too long for its lease.
+                // Its predecessor took longer than its lease.
                 next = self.lines.end(&item.delivery);
                 late.push(item.delivery);
             }
@@ -259,7 +259,7 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// What came of a task. One that panicked has sent nothing that anybody knows of: it is sent again when its lease is over.
+    /// The result of a task. If it panicked, the result is unknown: the delivery is sent again when its lease expires.
     fn end(&mut self, ended: Result<(Id, Attempt), JoinError>) -> Option<Attempt> {
         match ended {
             Ok((task, attempt)) => {
@@ -277,7 +277,7 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Lets what is under way come to its end, until it is cut; what was not begun is another's.
+    /// Lets running attempts finish, until they are cut; unstarted ones are left to other processes.
     async fn part(mut self, cut: CancellationToken) {
         let waiting = self.lines.abandon();
         self.give_back(&waiting).await;

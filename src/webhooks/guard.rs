@@ -1,11 +1,11 @@
-//! The address guard at the moment of connecting: a name is looked up once, what it stands for is checked, and the
-//! connection goes to exactly that.
+//! The address guard at the moment of connecting: a name is resolved once, its addresses are checked, and the
+//! connection goes to exactly those.
 //!
-//! One address of a name that is not allowed refuses the whole name. Taking the others would let the order of a DNS
-//! answer decide whether a delivery arrives, and a name that stands for a public and a private address is either a
-//! mistake or an attack.
+//! If one address of a name is not allowed, the whole name is refused. Otherwise the order of a DNS answer would
+//! decide whether a delivery arrives, and a name with both a public and a private address is either a mistake or an
+//! attack.
 //!
-//! Invariant: what a name stands for leaves this file towards the HTTP client alone, never in an error.
+//! Invariant: the addresses of a name go only to the HTTP client, never into an error.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -17,10 +17,10 @@ use tokio::sync::Semaphore;
 
 use crate::domain::address::AddressRules;
 
-/// The system's look-ups can't be broken off, and each takes a thread that files need, too. So many leave enough.
+/// System look-ups can't be canceled, and each takes a thread that file IO needs, too. This many leave enough.
 const LOOK_UPS: usize = 128;
 
-/// What a name stands for right now.
+/// The addresses of a name right now.
 pub type Addresses = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
 /// Looks up names.
@@ -61,7 +61,7 @@ impl Lookup for SystemLookup {
 #[error("the address is not allowed")]
 pub(super) struct NotAllowed;
 
-/// What a client resolves names with that may only reach what the rules allow.
+/// The resolver of a client that may only connect to allowed addresses.
 pub(super) struct Guard {
     pub(super) rules: Arc<AddressRules>,
     pub(super) lookup: Arc<dyn Lookup>,

@@ -1,7 +1,7 @@
-//! What a courier has claimed and not recorded yet.
+//! Deliveries that were claimed and not recorded yet.
 //!
-//! Deliveries to one endpoint that tell of one purge stand in a line and are sent one after the other, so that a receiver
-//! that takes them hears them in their order. All others are sent at once.
+//! Deliveries to one endpoint about one purge are queued and sent one after the other, so that a receiver that accepts
+//! them gets them in order. All others are sent at once.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::store::deliveries::claim::Delivery;
 
-/// An endpoint and a purge; or a delivery that stands alone.
+/// An endpoint and a purge; or a single delivery.
 type Line = (String, Uuid);
 
 /// A delivery with whatever belongs to it.
@@ -21,7 +21,7 @@ pub(super) struct Item<T> {
 
 #[derive(Debug)]
 pub(super) struct Lines<T> {
-    /// Who waits behind the one of each line that is being sent.
+    /// The deliveries queued behind the one of each line that is being sent.
     behind: HashMap<Line, VecDeque<Item<T>>>,
     /// By endpoint.
     claimed: BTreeMap<String, usize>,
@@ -41,7 +41,7 @@ fn line(delivery: &Delivery) -> Line {
 }
 
 impl<T> Lines<T> {
-    /// Takes one that was claimed; gives it back where it is to be sent now.
+    /// Takes a claimed delivery; returns it if it is to be sent now.
     pub(super) fn begin(&mut self, item: Item<T>) -> Option<Item<T>> {
         *self.claimed.entry(item.delivery.endpoint.clone()).or_default() += 1;
         self.total += 1;
@@ -54,7 +54,7 @@ impl<T> Lines<T> {
         Some(item)
     }
 
-    /// One is done with; tells which is to be sent next.
+    /// A delivery is finished; returns the next one to send.
     pub(super) fn end(&mut self, delivery: &Delivery) -> Option<Item<T>> {
         self.forget(delivery);
         let line = line(delivery);
@@ -65,7 +65,7 @@ impl<T> Lines<T> {
         next
     }
 
-    /// Takes out all that were not begun to be sent.
+    /// Removes all that were not started.
     pub(super) fn abandon(&mut self) -> Vec<Delivery> {
         let waiting = self.behind.values_mut().flat_map(std::mem::take);
         let waiting: Vec<Delivery> = waiting.map(|item| item.delivery).collect();

@@ -1,4 +1,4 @@
-//! A single signed POST to an endpoint that a caller named, now: what its answer is.
+//! Sends a single signed POST to an endpoint that a caller named, and returns its answer.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Destination, Message, Sender, Sent};
 
-/// Sends where callers' receivers may be.
+/// Sends to receivers of callers, by their rules.
 #[derive(Clone)]
 pub struct Pinger {
     sender: Sender,
@@ -20,7 +20,7 @@ impl Pinger {
         Self { sender, timeout }
     }
 
-    /// What came of it, and how long it took.
+    /// The result and the duration.
     pub async fn ping(
         &self,
         url: &str,

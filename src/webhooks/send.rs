@@ -1,8 +1,8 @@
 //! One delivery of one payload to one receiver.
 //!
-//! Invariant: one call of [`Sender::send`] makes one POST, and follows no redirect: a signed payload goes to the
-//! address that it was meant for or nowhere, and to one that a caller named only where the rules allow it. Nothing of an
-//! answer leaves this file with a secret in it.
+//! Invariant: one call of [`Sender::send`] makes one POST, and follows no redirect: a signed payload goes to its own
+//! address or nowhere, and to one that a caller named only if the rules allow it. No part of an answer that leaves
+//! this file contains a secret.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -26,13 +26,13 @@ use crate::domain::unreached::{place, unreached};
 const MAX_EXCERPT: usize = 200;
 /// The longest piece of it that is kept, in bytes.
 const MAX_BODY: usize = 4 * 1024;
-/// So much of it is looked at: a secret may begin within what is kept and end behind it.
+/// How much of it is searched: a secret may start within the stored part and end after it.
 const MAX_LOOKED_AT: usize = 2 * MAX_BODY;
 /// No more of an answer is read, however much comes.
 const MAX_READ: usize = 64 * 1024;
 /// No wait that a receiver asks for is longer.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
-/// A piece of a receiver's URL that is so long may be a token.
+/// A piece of a receiver's URL of this length may be a token.
 const SHORTEST_TOKEN: usize = 12;
 /// Connecting may not use up the time that the receiver has for its work.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,7 +50,7 @@ pub enum SendError {
     Status {
         /// Its status; one of 3xx is a redirect that was not followed.
         status: u16,
-        /// How its answer begins: at most 200 characters, on one line.
+        /// The start of its answer: at most 200 characters, on one line.
         excerpt: String,
     },
     /// No answer in time.
@@ -77,16 +77,16 @@ fn said(status: u16, excerpt: &str) -> String {
     }
 }
 
-/// Where payloads go, and what signs them.
+/// The destination of payloads, and their signing secrets.
 #[derive(Debug, Clone)]
 pub struct Destination {
     url: Url,
     /// All of them sign: while a receiver changes its secret, it knows one or the other.
     secrets: Vec<SigningSecret>,
-    /// From the begin of a connection to the last byte of the answer.
+    /// From the start of the connection to the last byte of the answer.
     timeout: Duration,
     is_guarded: bool,
-    /// What its answers may give away.
+    /// Secrets that its answers may contain.
     confidential: Secrets,
 }
 
@@ -97,7 +97,7 @@ impl Destination {
         Self { url, secrets, timeout, is_guarded: false, confidential }
     }
 
-    /// A receiver that a caller named: it is where the sender's rules allow it, or it gets nothing.
+    /// A receiver that a caller named: it gets nothing unless the sender's rules allow its address.
     pub fn of_caller(url: Url, secrets: Vec<SigningSecret>, timeout: Duration) -> Self {
         Self { is_guarded: true, ..Self::of_operator(url, secrets, timeout) }
     }
@@ -144,13 +144,13 @@ fn confidential(url: &Url, signing: &[SigningSecret]) -> Secrets {
     secrets
 }
 
-/// What is sent.
+/// A message to send.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
     /// The event: the same at every attempt.
     pub id: &'a str,
     pub payload: &'a str,
-    /// The trace that the receiver may go on with.
+    /// The trace that the receiver may continue.
     pub traceparent: Option<&'a str>,
 }
 
@@ -161,7 +161,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// What came of a POST.
+/// The result of a POST.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
     /// The receiver's 2xx status: delivered, whatever becomes of the rest of its answer.
@@ -174,9 +174,9 @@ pub struct Sent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
-    /// How its body begins, at most 4 KiB, without secrets.
+    /// The start of its body, at most 4 KiB, without secrets.
     pub body: String,
-    /// How long it asks to be left alone.
+    /// Its `Retry-After`.
     pub retry_after: Option<Duration>,
 }
 
@@ -190,7 +190,7 @@ impl From<SendError> for Sent {
 pub struct Sender {
     /// To wherever the configuration says.
     open: Clients,
-    /// To nothing but what the rules allow.
+    /// Only connects to allowed addresses.
     guarded: Clients,
     rules: Arc<AddressRules>,
 }
@@ -220,7 +220,7 @@ impl Clients {
 }
 
 impl Sender {
-    /// A sender; the rules are those for [`Destination::of_caller`]. Fails only where the HTTP library itself can't be
+    /// A sender; the rules are those for [`Destination::of_caller`]. Fails only if the HTTP library itself can't be
     /// set up.
     pub fn new(rules: AddressRules) -> Result<Self, SendError> {
         Self::with_lookup(rules, Arc::new(SystemLookup::default()))
@@ -237,8 +237,7 @@ impl Sender {
         })
     }
 
-    /// The client that may go there. An address that stands in the URL itself is looked up by nobody, so it is checked
-    /// here.
+    /// The client for this destination. An address in the URL itself is never resolved, so it is checked here.
     fn client(&self, to: &Destination) -> Result<&Client, SendError> {
         if !to.is_guarded {
             return self.open.of(&to.url);
@@ -247,8 +246,8 @@ impl Sender {
         self.guarded.of(&to.url)
     }
 
-    /// Whether somebody answers there: a `HEAD` without a payload, an id or a signature, which no receiver can take for
-    /// an event. Any answer will do; its status.
+    /// Checks whether the receiver answers: a `HEAD` without a payload, an id or a signature, which no receiver can
+    /// take for an event. Returns the status of any answer.
     pub async fn probe(&self, url: &Url, timeout: Duration) -> Result<u16, SendError> {
         let sent = self.open.of(url)?.head(url.clone()).timeout(timeout).send().await;
         sent.map(|response| response.status().as_u16()).map_err(|error| {
@@ -316,14 +315,14 @@ fn builder() -> reqwest::ClientBuilder {
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .no_proxy()
-        // What is read of an answer is bounded by what came over the wire, and unpacked by nobody.
+        // The limit of an answer is in bytes on the wire; it is not decompressed.
         .no_gzip()
         .http1_only()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
 }
 
-/// An answer, as far as it comes and is wanted: its status alone is already a verdict.
+/// An answer, as far as it arrives: its status alone decides.
 async fn read(mut response: Response, now: Timestamp, secrets: &Secrets) -> Answer {
     let (status, retry_after) = (response.status().as_u16(), wait(response.headers(), now));
     let (mut begin, mut length) = (Vec::new(), 0);
@@ -339,7 +338,7 @@ async fn read(mut response: Response, now: Timestamp, secrets: &Secrets) -> Answ
     Answer { status, body, retry_after }
 }
 
-/// The wait that an answer asks for; its dates are measured with the receiver's clock, where it tells it.
+/// The `Retry-After` of an answer; dates are measured by the receiver's `Date`, if given.
 fn wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?.trim()).ok());
     let answered_at = date.and_then(|date| Timestamp::try_from(date).ok()).unwrap_or(now);
@@ -347,7 +346,7 @@ fn wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     retry_after::wait(values, answered_at, LONGEST_WAIT)
 }
 
-/// How a body begins, on one line.
+/// The start of a body, on one line.
 fn excerpt(body: &str) -> String {
     let words = body.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ").chars().take(MAX_EXCERPT).collect()
@@ -356,7 +355,7 @@ fn excerpt(body: &str) -> String {
 /// Why there was no connection, or what broke it.
 fn lost(error: reqwest::Error) -> String {
     match error.url().filter(|_| error.is_connect()).map(place) {
-        // What happened at last, without the layers that it came through.
+        // The innermost error.
         Some(place) => unreached(&place, &chain(&error).last().map(ToString::to_string).unwrap_or_default()),
         None => causes(&error.without_url()),
     }

@@ -1,10 +1,9 @@
 //! Secrets of webhook receivers, and signatures by them.
 //!
-//! The specification knows two kinds. With `whsec_` both sides have one secret (HMAC-SHA256, `v1`). With `whsk_` we have
-//! a pair of keys, and its receiver, who is told `whpk_` alone, can check what we sent and forge nothing (Ed25519,
-//! `v1a`).
+//! The specification has two kinds. With `whsec_` both sides share one secret (HMAC-SHA256, `v1`). With `whsk_` we
+//! have a key pair, and the receiver, who only gets `whpk_`, can verify but not forge (Ed25519, `v1a`).
 //!
-//! Invariant: a secret is shown by nobody but whoever holds its text; it stands in no error and no debug output.
+//! Invariant: a secret appears in no error and no debug output.
 
 use std::fmt;
 
@@ -22,12 +21,12 @@ const SHARED_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// A private key is the seed and the public key behind it, as libraries for Ed25519 keep it.
 const SEED_BYTES: usize = 32;
 
-/// A new secret that its receiver is told as it is.
+/// A new shared secret.
 pub fn new_secret(random_bytes: [u8; 32]) -> String {
     format!("{SHARED}{}", BASE64_STANDARD.encode(random_bytes))
 }
 
-/// A new private key; its receiver is told [`SigningSecret::public_key`].
+/// A new private key; its receiver gets [`SigningSecret::public_key`].
 pub fn new_private_key(random_bytes: [u8; 32]) -> String {
     let pair = Ed25519KeyPair::from_seed_unchecked(&random_bytes).expect("any 32 bytes are a seed");
     let bytes = [&random_bytes, pair.public_key().as_ref()].concat();
@@ -91,7 +90,7 @@ impl SigningSecret {
         &self.0
     }
 
-    /// What a receiver checks signatures with that can't sign itself; `None`: it is told the secret.
+    /// The public key for the receiver; `None` for a shared secret.
     pub fn public_key(&self) -> Option<String> {
         match &self.0 {
             Kind::Shared(_) => None,
@@ -101,7 +100,7 @@ impl SigningSecret {
         }
     }
 
-    /// As its holder was told it: what an answer must not give away.
+    /// The text of the secret: answers must not contain it.
     pub(super) fn expose(&self) -> String {
         match &self.0 {
             Kind::Shared(key) => format!("{SHARED}{}", BASE64_STANDARD.encode(key)),
@@ -109,7 +108,7 @@ impl SigningSecret {
         }
     }
 
-    /// Its signature of a payload under this id and time, as it stands in `webhook-signature`.
+    /// Its signature of a payload with this id and time, in the format of `webhook-signature`.
     pub fn sign(&self, id: &str, timestamp: Timestamp, payload: &str) -> String {
         match &self.0 {
             Kind::Shared(key) => Webhook::from_bytes(key.clone())

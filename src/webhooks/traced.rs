@@ -1,4 +1,4 @@
-//! Attempts to deliver, told to the traces of the purges that they tell of.
+//! Adds delivery attempts to the traces of their purges.
 
 use serde::Deserialize;
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use crate::store::deliveries::claim::Delivery;
 use crate::store::deliveries::record::{Attempt, End};
 use crate::traces::{Numbered, Span};
 
-/// Of what is sent, what it is about.
+/// The subject of the delivery.
 #[derive(Default, Deserialize)]
 struct Payload {
     #[serde(default)]
@@ -16,7 +16,7 @@ struct Payload {
 }
 
 impl Courier {
-    /// Looks up the traces of the purges that deliveries tell of. One that tells of several purges at once is in no trace.
+    /// Looks up the traces of the purges of these deliveries. A delivery about several purges is in no trace.
     pub(super) async fn look_up_traces(&self, deliveries: impl Iterator<Item = &Delivery>) {
         if !self.traces.are_on() {
             return;
@@ -36,7 +36,7 @@ impl Courier {
         }
     }
 
-    /// What a receiver is told of the trace that an attempt belongs to.
+    /// The `traceparent` for the receiver of an attempt.
     pub(super) fn traceparent(&self, delivery: &Delivery) -> Option<String> {
         self.traces.traceparent(delivery.purge?, numbered(delivery))
     }

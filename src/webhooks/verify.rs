@@ -1,6 +1,6 @@
 //! Verifies what we send, as a receiver has to (Standard Webhooks, "Verifying signatures"), and says what is wrong.
 //!
-//! Invariant: nothing is read of a payload before a signature of it fits.
+//! Invariant: no payload is parsed before its signature was verified.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ const SHARED_VERSION: &str = "v1";
 const PUBLIC_VERSION: &str = "v1a";
 const PUBLIC_KEY_BYTES: usize = 32;
 
-/// What signatures are checked with. A receiver that changes its secret knows two of them.
+/// The secrets for verification. A receiver that rotates its secret knows two.
 #[derive(Debug, Default)]
 pub struct Verifier {
     keys: Vec<Key>,
@@ -40,7 +40,7 @@ impl fmt::Debug for Key {
 pub struct Verified {
     /// The same over all attempts.
     pub id: String,
-    /// How long ago it was signed, in seconds; below zero where clocks differ.
+    /// How long ago it was signed, in seconds; negative if clocks differ.
     pub age: i64,
 }
 
@@ -79,7 +79,7 @@ impl Refusal {
 }
 
 impl Verifier {
-    /// Also takes what this secret signs: a shared or private one as we keep it, or a public key as its receiver was told.
+    /// Also accepts signatures of this secret: shared, private, or a receiver's public key.
     pub fn add(&mut self, text: &str) -> Result<(), SecretError> {
         let key = match text.strip_prefix(PUBLIC) {
             Some(encoded) => {

@@ -1,4 +1,4 @@
-//! Accepting: however the ids are written, the same purge comes of it.
+//! Accepting: every format of the ids makes the same purge.
 
 use bytes::Bytes;
 use genesys_purge::app::Role;

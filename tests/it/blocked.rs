@@ -1,4 +1,5 @@
-//! An upstream that refuses the org: its work waits, the reason names what is missing, nothing fails, nothing is lost.
+//! An upstream that refuses the org: its work waits, the reason names the missing permission, nothing fails, nothing
+//! is lost.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The books after everything that can happen has happened: outcomes, decisions, counts, events and deliveries agree.
+//! After a run with every kind of event, outcomes, decisions, counts, events and deliveries agree.
 
 use std::collections::BTreeSet;
 

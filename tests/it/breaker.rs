@@ -1,4 +1,5 @@
-//! An upstream that is away: calls stop, one probe at a time is let through for all processes, and what waits says why.
+//! An upstream that is down: calls stop, one probe at a time is let through for all processes, and waiting purges say
+//! why.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A submit that upstream refuses for the sake of some ids: the offenders end on hold, all others are purged.
+//! A submit that upstream refuses because of some ids: the offenders end on hold, all others are purged.
 
 mod blocking;
 mod pieces;

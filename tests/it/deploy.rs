@@ -1,4 +1,4 @@
-//! What deploy/ and docs/operations.md give operators to copy: it does what is said of it.
+//! The files of deploy/ and the statements of docs/operations.md work as described.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! A hold that its caller has a name for may be sent again and again.
+//! A hold with an `externalId` may be sent repeatedly.
 
 use genesys_purge::app::Role;
 use genesys_purge::domain::keys::Scope;

@@ -1,4 +1,5 @@
-//! Legal holds: what is held before its intent is never submitted, and whatever came too late is named.
+//! Legal holds: a conversation that is held before its intent is never submitted, and those for which it came too late
+//! are named.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};

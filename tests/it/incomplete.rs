@@ -1,4 +1,4 @@
-//! Answers that say themselves that they are not whole: what they leave out is neither gone nor unknown.
+//! Answers that say that they are incomplete: conversations that they leave out are neither gone nor unknown.
 
 use genesys_purge::sandbox::Kind;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Keys: nothing that is guarded answers anybody without one. Driven by the document of the API, so that a new route is
-//! covered from its first day.
+//! Keys: no protected call answers without one. Driven by the document of the API, so that a new route is covered from
+//! its first day.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What one purge finds out about an id, every other purge of the org heeds, at whatever step it is.
+//! Findings of one purge about an id apply to every other purge of the org, at whatever step it is.
 
 use genesys_purge::sandbox::{Call, Kind};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Looks of small jobs share calls: each job is settled by itself, by what was told of its own conversations.
+//! Looks of small jobs share calls: each job is settled by itself, by the answers about its own conversations.
 
 use genesys_purge::sandbox::{Call, Kind};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! The metrics: they tell what happened, as documented, and to whom they may.
+//! The metrics: they are right, documented, and protected.
 
 mod access;
 mod exposition;

@@ -1,4 +1,4 @@
-//! A purge of which too much is not known upstream: it pauses itself, once, and says why.
+//! A purge with too many ids unknown upstream: it pauses itself, once, and says why.
 
 use genesys_purge::sandbox::{Kind, Shares};
 use reqwest::StatusCode;

@@ -1,4 +1,4 @@
-//! The same conversations in many purges at once: in one job at a time, purged once, and nobody waits for ever.
+//! The same conversations in many purges at once: in one job at a time, purged once, and no purge waits for ever.
 
 use std::collections::{BTreeMap, BTreeSet};
 

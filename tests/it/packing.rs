@@ -1,4 +1,4 @@
-//! Packing: many small purges share full jobs, and nobody stands behind somebody's millions.
+//! Packing: many small purges share full jobs, and none waits behind a purge of millions.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `engine.paused`: purges are accepted, nothing is begun, and what runs upstream is followed to its end.
+//! `engine.paused`: purges are accepted, no work starts, and upstream jobs are followed to their end.
 
 use genesys_purge::sandbox::{Call, JobDuration, Kind};
 

@@ -1,4 +1,4 @@
-//! Quotas: what a key may ask for. Whoever sends purges in a loop is told to wait, and nobody else is.
+//! Quotas of keys: a caller that sends purges in a loop is told to wait, and no other is.
 
 use genesys_purge::app::Role;
 use genesys_purge::domain::keys::Scope;

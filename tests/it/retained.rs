@@ -1,4 +1,4 @@
-//! What is kept for its age: a decision a slice, and until when, for each conversation of its own.
+//! Conversations kept because of their age: one decision per slice, with a date for each conversation.
 
 use genesys_purge::sandbox::Kind;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};

@@ -1,5 +1,5 @@
-//! A client that sees nothing any more: every answer is valid and empty, and nothing is called gone or unknown by it. What
-//! answers are checked by may be deleted by others, and then holds up nobody for ever.
+//! A client that no longer sees anything: every answer is valid and empty, and no conversation counts as gone or
+//! unknown. Controls may be deleted by others, which must not block the org for ever.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Calls without an answer: a question goes on past them, and an id that never has one ends by itself.
+//! Calls without an answer: the query goes on, and an id that never gets one ends by itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

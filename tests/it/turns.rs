@@ -1,4 +1,4 @@
-//! However much there is to ask, jobs go on: no kind of step takes all permits, all workers or a whole turn.
+//! Jobs continue, however much there is to validate: no kind of step takes all permits, all workers or a whole turn.
 
 use genesys_purge::sandbox::{Call, JobDuration};
 use serde_json::{Value, json};

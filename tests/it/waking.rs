@@ -1,4 +1,4 @@
-//! How long a dispatcher sleeps: never past the moment at which something is due.
+//! How long a dispatcher sleeps: never past the time at which something is due.
 
 use std::time::Duration;
 

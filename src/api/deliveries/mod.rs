@@ -1,4 +1,4 @@
-//! `/webhook-deliveries`: what is on its way to the receiver, what became of it, and sending it again.
+//! `/webhook-deliveries`: deliveries, the results of their attempts, and redelivery.
 
 mod body;
 pub(super) mod get;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::problem::Problem;
 
-/// There is no such delivery, or the caller does not reach it: nobody is told which.
+/// The delivery does not exist, or is outside of the caller's reach: the answer is the same.
 fn unknown() -> Problem {
     Problem::not_found("delivery")
 }

@@ -1,4 +1,4 @@
-//! `POST /webhook-deliveries/{id}/redeliver`, and `/redeliver` of all that are dead since a time.
+//! `POST /webhook-deliveries/{id}/redeliver`, and `/redeliver` for all dead ones created since a time.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -22,7 +22,7 @@ use crate::domain::state::DeliveryState;
 use crate::store::deliveries::read::DeliveryRow;
 use crate::store::keys::By;
 
-/// The list of what is sent again, to which a cursor belongs.
+/// The list of redelivered events, to which a cursor belongs.
 const LIST: &str = "redeliver";
 
 /// Which deliveries to redeliver.

@@ -1,4 +1,4 @@
-//! `PATCH /webhook-endpoints/{id}`: what is sent is other from then on, what is left out stays.
+//! `PATCH /webhook-endpoints/{id}`: fields that are sent change, fields that are left out stay.
 
 use axum::Json;
 use axum::extract::{Request, State};

@@ -1,4 +1,4 @@
-//! What callers say of an endpoint, checked.
+//! The fields of an endpoint that callers send, checked.
 
 use secrecy::SecretString;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};

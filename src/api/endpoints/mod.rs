@@ -12,7 +12,7 @@ pub(super) mod test;
 
 use super::problem::Problem;
 
-/// There is no such endpoint, or the caller does not reach every org of it: nobody is told which.
+/// The endpoint does not exist, or the caller does not reach every org of it: the answer is the same.
 fn unknown() -> Problem {
     Problem::not_found("endpoint")
 }

@@ -1,4 +1,4 @@
-//! `POST /webhook-endpoints/{id}/test`: is somebody there, and does he take what we sign?
+//! `POST /webhook-endpoints/{id}/test`: does the receiver answer, and does it accept our signature?
 
 use axum::Json;
 use axum::extract::State;

@@ -16,10 +16,10 @@ use crate::api::stream::{self, Listener, Telling};
 use crate::domain::keys::Reach;
 use crate::store::views::feed::FeedRow;
 
-/// Whoever is behind reads so many events at once.
+/// How many events a listener that is behind reads at once.
 const PAGE: i64 = 50;
 
-/// Tells what the key reaches of the feed after this number, and goes on.
+/// Streams the events after this number that the key reaches, then new ones.
 pub(super) async fn follow(
     state: &ApiState,
     (key, reach): (KeyId, Reach),
@@ -36,7 +36,7 @@ struct Following {
     reach: Reach,
     listener: Listener,
     ear: FeedEar,
-    /// All up to this number was told, or stands in `ready`.
+    /// All events up to this number were sent, or are in `ready`.
     after: i64,
     ready: VecDeque<Arc<FeedRow>>,
 }
@@ -65,7 +65,7 @@ impl Telling for Following {
 }
 
 impl Following {
-    /// Reads the next events from the database, where all up to this number can be read.
+    /// Reads the next events from the database, in which all up to this number can be read.
     async fn catch_up(&mut self, upto: i64) -> Option<()> {
         let store = self.ear.store();
         let rows = self.listener.read(Box::pin(store.feed(&self.reach, self.after, PAGE))).await?;

@@ -25,7 +25,7 @@ const FORMS: &[&str] = &["application/json", "application/problem+json", EVENT_S
 /// The name of the list in cursors.
 const LIST: &str = "events";
 
-/// Where to begin, and which page.
+/// Where to start, and which page.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct FeedPage {
@@ -44,9 +44,9 @@ pub(in crate::api) struct FeedPage {
 /// continue later from the last `no`. No event that is committed later gets a lower number. Events are kept as long as
 /// the history. Keys that are limited to orgs do not see events of no org or of several.
 ///
-/// With `Accept: text/event-stream` events are told live (Server-Sent Events), and `limit` and `cursor` are refused. Each is a
-/// message whose `id` is its `no`, whose `event` is its `type`, and whose data are those of a page. A stream begins after
-/// `Last-Event-ID`, else after `since`, else now, and misses nothing from there on.
+/// With `Accept: text/event-stream` events are streamed live (Server-Sent Events), and `limit` and `cursor` are
+/// refused. Each is a message whose `id` is its `no`, whose `event` is its `type`, and whose data are those of a page.
+/// A stream starts after `Last-Event-ID`, else after `since`, else now, and misses nothing from there on.
 #[utoipa::path(
     get, path = "/events", tag = "events",
     params(
@@ -99,7 +99,7 @@ async fn page(state: &ApiState, reach: &Reach, wanted: &FeedPage) -> Result<Resp
     Ok(([(header::VARY, "Accept")], Json(Page { items, next_cursor })).into_response())
 }
 
-/// The number after which a stream begins.
+/// The number after which a stream starts.
 async fn begin(state: &ApiState, headers: &HeaderMap, wanted: &FeedPage) -> Result<i64, Problem> {
     let paged = wanted.limit.map(|_| "limit").or(wanted.cursor.as_ref().map(|_| "cursor"));
     if let Some(name) = paged {

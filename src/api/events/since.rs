@@ -1,4 +1,4 @@
-//! Where to begin in the feed: after a number, or with a time.
+//! Where to start in the feed: after a number, or at a time.
 
 use jiff::Timestamp;
 
@@ -19,7 +19,7 @@ impl Since {
     }
 }
 
-/// The number after which to begin.
+/// The number after which to start.
 pub(super) async fn after(store: &Store, since: &str) -> Result<i64, Problem> {
     match Since::parse(since) {
         Some(Since::Number(number)) => Ok(number),
@@ -32,7 +32,8 @@ pub(super) async fn after(store: &Store, since: &str) -> Result<i64, Problem> {
     }
 }
 
-/// Where a number was given to no event: whoever has it followed the feed of a database that is not this one any more.
+/// For a number that no event has: its client followed the feed of a database that has since gone back in time or was
+/// replaced.
 pub(super) const NOT_GIVEN: &str = "is higher than the number of any event: the database was restored, or this is another service; continue from a time";
 
 /// Whether the number was given to an event, or to all before the first.

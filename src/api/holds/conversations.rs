@@ -1,4 +1,4 @@
-//! `GET /holds/{id}/conversations`: what a hold names.
+//! `GET /holds/{id}/conversations`: the conversations of a hold.
 
 use axum::Json;
 use axum::extract::State;

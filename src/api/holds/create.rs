@@ -79,9 +79,9 @@ pub(in crate::api) struct CreatedHold {
 
 /// Create a legal hold.
 ///
-/// Once this is answered, nothing new is submitted with its conversations; calls that were under way leave no later
+/// Once this is answered, nothing new is submitted with its conversations; calls of earlier intents leave no later
 /// than `quietAt`. A hold with an `externalId` may be sent repeatedly: while it is in force, the same key gets it
-/// again, with the conversations that it is too late for now. Once it is released, a new one is made.
+/// again, with the conversations for which it is now too late. Once it is released, a new one is created.
 #[utoipa::path(
     post, path = "/holds", tag = "holds",
     request_body = NewHoldBody,
@@ -118,7 +118,7 @@ pub(in crate::api) async fn create_hold(
     Ok((status, location, Json(body)).into_response())
 }
 
-/// What is asked for beside the conversations.
+/// The fields beside the conversations.
 pub(crate) struct Wish {
     pub(crate) matter: String,
     pub(crate) external_id: Option<String>,
@@ -126,7 +126,7 @@ pub(crate) struct Wish {
     pub(crate) org: Option<String>,
 }
 
-/// Checks everything, and has the hold in force; tells whether it is a new one.
+/// Checks everything and activates the hold; returns whether it is a new one.
 pub(crate) async fn protect(
     state: &ApiState,
     caller: &Caller,

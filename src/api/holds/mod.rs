@@ -9,7 +9,7 @@ pub(super) mod release;
 
 use super::problem::Problem;
 
-/// There is no such hold, or the caller does not reach it: nobody is told which.
+/// The hold does not exist, or is outside of the caller's reach: the answer is the same.
 fn unknown() -> Problem {
     Problem::not_found("hold")
 }

@@ -1,4 +1,4 @@
-//! `POST /holds/{id}/release`: it protects no more.
+//! `POST /holds/{id}/release`: it no longer protects.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! The last events of the feed, for those who listen to it.
+//! The last events of the feed, for its streams.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use tokio::sync::watch;
 
 use crate::store::views::feed::FeedRow;
 
-/// So many are remembered.
+/// How many are buffered.
 const REMEMBERED: usize = 512;
 
-/// Nobody knows where the feed ends.
+/// The end of the feed is unknown.
 const UNKNOWN: i64 = -1;
 
-/// What a listener is told.
+/// The next news for a listener.
 #[derive(Debug)]
 pub(in crate::api) enum Heard {
-    /// All events after the number that he has; none are left out.
+    /// All events after its number; none is left out.
     New(Vec<Arc<FeedRow>>),
     /// He has to read those up to this number himself.
     Behind { upto: i64 },
@@ -26,7 +26,7 @@ pub(in crate::api) enum Heard {
 
 #[derive(Debug)]
 pub(super) struct Feed {
-    /// Where what is remembered begins: events after this number are.
+    /// The buffer has the events after this number.
     base: i64,
     recent: VecDeque<Arc<FeedRow>>,
     listeners: usize,
@@ -67,7 +67,7 @@ impl Feed {
         self.end.send_replace(end);
     }
 
-    /// Nobody reads any more.
+    /// The reader has ended.
     pub(super) fn forget(&mut self) {
         self.begin(UNKNOWN);
     }

@@ -1,7 +1,7 @@
-//! What happens, for those who listen: read once for all listeners of this process, however many they are. Each takes what is
-//! new from a short memory at his own pace; whoever falls behind reads the database himself.
+//! Live events: read once for all listeners of this process. Each listener reads new events from a short buffer at its
+//! own pace; one that falls behind reads the database itself.
 //!
-//! Invariant: nobody waits for a listener, and nothing is read while nobody listens.
+//! Invariant: nothing waits for a listener, and nothing is read while nobody listens.
 
 mod feed;
 mod purges;
@@ -23,7 +23,7 @@ pub(super) use purges::{HeardOfPurge, Latest};
 use feed::Feed;
 use purges::OfPurge;
 
-/// What listeners are handed; all clones are one.
+/// The handle of listeners; all clones are one.
 #[derive(Clone)]
 pub struct Live(Arc<Shared>);
 
@@ -38,7 +38,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Somebody reads for the listeners.
+    /// A reader is running.
     is_reading: bool,
     feed: Feed,
     purges: HashMap<Uuid, OfPurge>,
@@ -51,7 +51,7 @@ impl State {
 }
 
 impl Live {
-    /// Reads from this store, and ends all streams when it is told to stop.
+    /// Reads from this store, and ends all streams at a stop.
     pub fn new(store: Store, stop: CancellationToken) -> Self {
         Self(Arc::new(Shared { store, wake: Arc::default(), stop, state: Mutex::default() }))
     }
@@ -62,7 +62,7 @@ impl Live {
         (state.feed.listeners(), state.purges.values().map(OfPurge::listeners).sum())
     }
 
-    /// What tells it that there may be something new. It is not this itself: whoever is told by the store must not hold it.
+    /// The notifier for possible news. Not `Live` itself: the store keeps it and must not hold `Live`.
     pub fn wake(&self) -> Arc<Notify> {
         Arc::clone(&self.0.wake)
     }
@@ -79,7 +79,7 @@ impl Live {
         FeedEar { live: self.clone(), moved }
     }
 
-    /// Listens to a purge, which stands so, from now on.
+    /// Listens to a purge, which has this state, from now on.
     pub(super) fn listen_to(&self, look: PurgeLook) -> PurgeEar {
         let mut state = self.state();
         let purge = look.id;
@@ -88,7 +88,7 @@ impl Live {
         PurgeEar { live: self.clone(), purge, moved }
     }
 
-    /// Has somebody read, now that somebody listens.
+    /// Starts a reader, now that somebody listens.
     fn read_on(&self, state: &mut State) {
         if !std::mem::replace(&mut state.is_reading, true) {
             tokio::spawn(self.clone().read());
@@ -113,12 +113,12 @@ pub(super) struct FeedEar {
 }
 
 impl FeedEar {
-    /// Where those who are behind read.
+    /// The store from which listeners that are behind read.
     pub(super) fn store(&self) -> Store {
         self.live.0.store.clone()
     }
 
-    /// What is known of events after this number.
+    /// The buffered events after this number.
     pub(super) fn after(&self, no: i64) -> Heard {
         self.live.state().feed.after(no)
     }
@@ -144,12 +144,12 @@ pub(super) struct PurgeEar {
 }
 
 impl PurgeEar {
-    /// Where those who are behind read.
+    /// The store from which listeners that are behind read.
     pub(super) fn store(&self) -> Store {
         self.live.0.store.clone()
     }
 
-    /// What is known of events after this number, and what changed after this version.
+    /// The buffered events after this number, and the changes after this version.
     pub(super) fn after(&self, event_no: i32, version: u64) -> Option<HeardOfPurge> {
         self.live.state().purges.get(&self.purge).map(|purge| purge.after(event_no, version))
     }

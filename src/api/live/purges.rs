@@ -1,6 +1,6 @@
-//! What is known of a purge that somebody listens to: its last events, and how its counts and jobs stand.
+//! The state of a purge that somebody listens to: its last events, its counts and its jobs.
 //!
-//! Events are all told. Of counts and jobs whoever is slow is told how they stand, not how they stood meanwhile.
+//! Every event is sent. Of counts and jobs, slow listeners get only the latest state.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -13,22 +13,22 @@ use crate::store::views::events::EventRow;
 use crate::store::views::jobs::JobRow;
 use crate::store::views::live::PurgeLook;
 
-/// So many events are remembered.
+/// How many events are buffered.
 const REMEMBERED: usize = 32;
-/// So many jobs that are done are.
+/// How many jobs that are done are buffered.
 const DONE_REMEMBERED: usize = 32;
 
-/// How something stands.
+/// A state with its version.
 #[derive(Debug, Clone)]
 pub(in crate::api) enum Latest {
     Counts(Arc<PurgeLook>),
     Job(Arc<JobRow>),
 }
 
-/// What a listener is told.
+/// The next news for a listener.
 #[derive(Debug)]
 pub(in crate::api) struct HeardOfPurge {
-    /// The events after the number that he has; none are left out. `None`: he has to read them himself.
+    /// The events after its number; none is left out. `None`: the listener has to read them itself.
     pub(in crate::api) events: Option<Vec<Arc<EventRow>>>,
     /// What changed, in the order in which it was seen.
     pub(in crate::api) latest: Vec<Latest>,
@@ -40,7 +40,7 @@ pub(in crate::api) struct HeardOfPurge {
 
 #[derive(Debug)]
 pub(super) struct OfPurge {
-    /// Where what is remembered begins: events after this number are.
+    /// The buffer has the events after this number.
     base: i32,
     recent: VecDeque<Arc<EventRow>>,
     look: (u64, Arc<PurgeLook>),
@@ -50,7 +50,7 @@ pub(super) struct OfPurge {
 }
 
 impl OfPurge {
-    /// One that stands so.
+    /// A purge with this state.
     pub(super) fn new(look: PurgeLook) -> Self {
         Self {
             base: look.event_no,
@@ -71,7 +71,7 @@ impl OfPurge {
         self.listeners
     }
 
-    /// Tells whether nobody listens any more.
+    /// Returns whether nobody listens any more.
     pub(super) fn leave(&mut self) -> bool {
         self.listeners -= 1;
         self.listeners == 0
@@ -105,14 +105,14 @@ impl OfPurge {
         self.turn();
     }
 
-    /// Remembers how it stands.
+    /// Stores the state of the purge.
     pub(super) fn note_look(&mut self, look: PurgeLook) {
         let standing = |look: &PurgeLook| (look.state, look.run, look.counts);
         let version = if standing(&self.look.1) == standing(&look) { self.look.0 } else { self.turn() };
         self.look = (version, Arc::new(look));
     }
 
-    /// Remembers how a job stands.
+    /// Stores the state of a job.
     pub(super) fn note_job(&mut self, job: JobRow) {
         let is_known = self.jobs.get(&job.id).is_some_and(|(_, known)| stands_alike(known, &job));
         if is_known {
@@ -153,7 +153,7 @@ impl OfPurge {
     }
 }
 
-/// Nothing of a job has changed that somebody is told.
+/// Nothing that listeners get has changed in the job.
 fn stands_alike(known: &JobRow, job: &JobRow) -> bool {
     let standing = |job: &JobRow| (job.state, job.result, job.upstream_job_id.clone(), job.conversations);
     standing(known) == standing(job)

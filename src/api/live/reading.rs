@@ -1,4 +1,4 @@
-//! Reads what is new, as long as somebody listens: the feed when something was numbered, and now and then how the purges stand
+//! Reads news while somebody listens: the feed when events were numbered, and at intervals the state of the purges
 //! that somebody listens to.
 
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::store::StoreError;
 use crate::store::views::events::EventRow;
 use crate::store::views::feed::FeedRow;
 
-/// How purges stand is looked at so often, and told no more often than that.
+/// The state of purges is read this often, and sent no more often.
 const LOOKS: Duration = Duration::from_millis(500);
-/// The feed is read so often where no word of it comes, as behind a pooler.
+/// The feed is read this often without notifications, as behind a pooler.
 const UNTOLD: Duration = Duration::from_millis(500);
-/// So many rows are read at once.
+/// How many rows are read at once.
 const PAGE: i64 = 500;
 
 impl Live {
@@ -50,7 +50,7 @@ impl Live {
     }
 }
 
-/// Whether somebody listens; where not, nothing is remembered.
+/// Whether somebody listens; if not, nothing is buffered.
 fn is_wanted(live: &Live) -> bool {
     let mut state = live.state();
     if state.has_listeners() {
@@ -90,7 +90,7 @@ async fn read_feed(live: &Live) -> Result<(), StoreError> {
     }
 }
 
-/// Looks at the purges that are listened to, and reads what the feed did not tell of them.
+/// Reads the state of the purges that have listeners, and the events that the feed did not bring.
 async fn look(live: &Live) -> Result<(), StoreError> {
     let (store, everywhere) = (&live.0.store, Reach::all());
     let (purges, underway) = {

@@ -1,4 +1,4 @@
-//! What `/metrics` works with: the readings of the database, and the keys that were let through.
+//! The state of `/metrics`: the last reading of the database, and the keys that were accepted.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,24 +9,24 @@ use crate::meters::Meters;
 use crate::store::Store;
 use crate::store::views::metrics::Readings;
 
-/// What was read of the database is shown for so long.
+/// How long a reading of the database is reused.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// The database may take so long, for the key and for the readings each: scrapers wait for ten seconds as a rule.
+/// Timeout for the database, for the key and for the readings each: scrapers usually wait ten seconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A key that was let through is let through for so long where the database can't be asked.
+/// How long an accepted key stays accepted while the database is down.
 const REMEMBERED: Duration = Duration::from_hours(24);
 
-/// So many keys are remembered.
+/// How many keys are remembered.
 const KEYS_REMEMBERED: usize = 8;
 
-/// What `/metrics` works with.
+/// The state of `/metrics`.
 #[derive(Debug)]
 pub struct MetricsDesk {
     meters: Meters,
     is_open: bool,
-    /// The last readings, `None` where there were none to be had, and when.
+    /// The last readings, `None` if they failed, and when.
     last: tokio::sync::Mutex<Option<(Instant, Option<Arc<Readings>>)>>,
     /// Digests of keys, and when each was let through last.
     keys: Mutex<Vec<([u8; 32], Instant)>>,
@@ -68,7 +68,7 @@ impl MetricsDesk {
         readings
     }
 
-    /// Remembers or forgets a key, or tells whether it is remembered.
+    /// Remembers or forgets a key, or returns whether it is remembered.
     fn with_keys<T>(&self, key: &str, act: impl FnOnce(&mut Vec<([u8; 32], Instant)>, [u8; 32]) -> T) -> T {
         let digest = Sha256::digest(key).into();
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
-//! What is so at the moment of the scrape: pools, and what the database tells.
+//! Gauges at the time of the scrape: pools, and figures from the database.
 //!
-//! Every org has every series, so that what is not there reads as 0; only a database that can't be read leaves gaps.
+//! Every org has every series, so that an absent value reads as 0; only an unreadable database leaves gaps.
 
 use crate::domain::outcome::Outcome;
 use crate::domain::state::{JobState, PurgeState};

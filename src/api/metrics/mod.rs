@@ -1,7 +1,7 @@
-//! `GET /metrics`: what the process counted, and what the database tells of the work at this moment.
+//! `GET /metrics`: the counters of the process, and gauges from the database.
 //!
-//! The database is asked by one scrape at a time and not more often than every few seconds, whoever scrapes; where it does
-//! not answer, the page holds what the process knows, and says so.
+//! One scrape at a time queries the database, at most every few seconds. If it does not answer, the page has the
+//! process' own metrics, and says so.
 
 pub(super) mod desk;
 mod gauges;
@@ -21,7 +21,7 @@ use crate::meters::Page;
 use crate::store::Urgency;
 use desk::PATIENCE;
 
-/// Guards the route where a key is asked for.
+/// Guards the route if a key is required.
 pub(super) fn guard(router: Router<ApiState>, state: &ApiState) -> Router<ApiState> {
     if state.metrics.is_open() {
         return router;
@@ -29,8 +29,8 @@ pub(super) fn guard(router: Router<ApiState>, state: &ApiState) -> Router<ApiSta
     router.route_layer(from_fn_with_state(state.clone(), check))
 }
 
-/// As for every other call, but for two things: the key must reach every org, since the metrics tell of all; and while
-/// the database is down, which is when they are needed most, a key that was let through before still is.
+/// As for every other call, with two exceptions: the key must reach every org, because the metrics are about all of
+/// them; and while the database is down, which is when they are needed most, a key that was accepted before still is.
 async fn check(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let key = auth::bearer(request.headers()).unwrap_or_default().to_owned();
     let asked = auth::authorize(&state, request.headers(), Scope::Admin, Urgency::Protecting);

@@ -30,8 +30,8 @@ pub(in crate::api) struct OrgBody {
     blocked: Option<Blocked>,
     /// Who stopped it, if it is stopped.
     stopped: Option<Stopped>,
-    /// If nothing is begun for it at all because every process that works for it has `engine.paused` set: null if one
-    /// of them may begin something, and if none is alive.
+    /// Set if no work starts for it because every process that works for it has `engine.paused` set; null if one of
+    /// them may start work, or if none is alive.
     paused: Option<Paused>,
     /// Who stopped it last, who resumed it, and why: the last of each, newest first. They stay when they are over.
     acts: Vec<OrgActBody>,
@@ -91,7 +91,7 @@ struct Blocked {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OrgStopped)]
 struct Stopped {
-    /// `org_stopped`; or `database_rewound`, where the service stopped it itself because the database went back in time.
+    /// `org_stopped`; or `database_rewound`, if the service stopped it itself because the database went back in time.
     #[schema(example = "org_stopped")]
     code: &'static str,
     /// The name of the key.
@@ -100,14 +100,14 @@ struct Stopped {
     since: Timestamp,
 }
 
-/// Nothing is begun.
+/// No work starts.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OrgPaused)]
 struct Paused {
     /// `engine_paused`.
     #[schema(example = "engine_paused")]
     code: &'static str,
-    /// What it means, and what to do.
+    /// Its meaning, and what to do.
     detail: &'static str,
     since: Timestamp,
 }

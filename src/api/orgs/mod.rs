@@ -1,4 +1,4 @@
-//! `/orgs`: the Genesys organizations, their limits and how they stand; the operator's brake.
+//! `/orgs`: the Genesys organizations, their limits and their state; the operator's emergency stop.
 
 mod body;
 pub(super) mod get;
@@ -13,7 +13,7 @@ use crate::domain::keys::Reach;
 use crate::domain::terms::OrgTerms;
 use crate::store::Urgency;
 
-/// What is configured of the org, within the reach.
+/// The configuration of the org, if it is within the reach.
 fn known<'a>(state: &'a ApiState, reach: &Reach, name: &str) -> Result<&'a OrgTerms, Problem> {
     let mut reached = state.orgs.iter().filter(|org| reach.covers(&org.name));
     reached.find(|org| org.name == name).ok_or_else(unknown)

@@ -1,4 +1,4 @@
-//! `POST /orgs/{org}/stop` and `/resume`: the operator's emergency brake.
+//! `POST /orgs/{org}/stop` and `/resume`: the operator's emergency stop.
 
 use axum::Json;
 use axum::extract::{FromRequest as _, Request, State};

@@ -36,7 +36,7 @@ pub(in crate::api) struct PurgeBody {
     requested_by: String,
     /// The webhook endpoint that it named (`webhookUrl`).
     webhook_endpoint_id: Option<Uuid>,
-    /// Why its work waits, where it does.
+    /// Why its work waits, if it does.
     blocked_reason: Option<BlockedReason>,
     /// Why the service paused it, if it was not a caller: `not_found_share` means that Genesys does not know too many
     /// of its conversations. Resuming it confirms that this is intended.
@@ -129,8 +129,8 @@ impl From<Purge> for PurgeBody {
     }
 }
 
-/// A purge that has ended went at the rate of its whole; one that has not at that of its last minutes. What waits for
-/// somebody or something has no end that could be told.
+/// The rate of a purge that has ended is over its whole time; of a running one over its last minutes. A purge that
+/// waits has no estimated end.
 fn progress(purge: &Purge) -> Progress {
     let open = purge.counts.pending + purge.counts.eligible + purge.counts.submitted;
     let settled = purge.counts.total - open;

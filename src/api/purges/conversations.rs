@@ -1,4 +1,4 @@
-//! `GET /purges/{id}/conversations`: what became of each, in the order of the request.
+//! `GET /purges/{id}/conversations`: the outcome of each, in the order of the request.
 
 use std::sync::Arc;
 
@@ -44,12 +44,12 @@ pub(in crate::api) struct Conversation {
     /// Genesys' id of the job that carried it last.
     job_id: Option<String>,
     decided_at: Option<Timestamp>,
-    /// Where a hold recorded in this service kept it back (`legal_hold`): that hold, the oldest of several. It may have been
-    /// released since.
+    /// If a hold recorded in this service protected it (`legal_hold`): that hold, the oldest of several. It may have
+    /// been released since.
     hold_id: Option<Uuid>,
     /// The matter of that hold.
     matter: Option<String>,
-    /// How many holds kept it back; 10 stands for 10 or more.
+    /// How many holds protected it; 10 means 10 or more.
     hold_count: Option<i64>,
 }
 

@@ -1,7 +1,7 @@
 //! `POST /purges`: accept a purge.
 //!
-//! A body of any format ends in one spool; only then, in one transaction, does anything reach the database. What is
-//! refused leaves nothing.
+//! A body of any format is spooled first; only then, in one transaction, does anything reach the database. A refused
+//! request leaves nothing.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ use crate::store::purges::load::Purge;
 use crate::store::purges::repeat::{Before, RepeatKey};
 use crate::traces::Span;
 
-/// A repeat waits so long before it looks whether its first has ended, and longer each time.
+/// How long a repeat waits before it checks whether the first request has ended; longer each time.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// But no longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -84,10 +84,10 @@ fn webhook_url() -> Object {
 ///
 /// The ids come as JSON, or stream in any number as CSV (`text/csv`: a header with a column `conversationId`, other
 /// columns ignored, or one id per line) or NDJSON (`application/x-ndjson`: an id or an object with `conversationId` a
-/// line), with the other fields in the query string. A bad line refuses the whole. In CSV a line is bad, too, where another
-/// id may stand in the place of the one that is meant: a row with text in more columns than the first line, or with fewer
-/// columns; without a header, an id in a second column; text behind a closing quote, or blanks before an opening one. The
-/// answer is the purge as it was accepted, also to a repeat that comes when it has long ended.
+/// line), with the other fields in the query string. One bad line refuses the whole upload. In CSV a line is also bad
+/// if the id in it may be a wrong one: a row with text in more columns than the first line, or with fewer columns;
+/// without a header, an id in a second column; text after a closing quote, or blanks before an opening one. The answer
+/// is the purge as it was accepted, also to a repeat that arrives after its end.
 #[utoipa::path(
     post, path = "/purges", tag = "purges",
     request_body(content((NewPurgeBody = "application/json"), (String = "text/csv", example = "conversationId,source\r\na1b2c3d4-e5f6-4890-abcd-ef1234567890,export\r\n"), (String = "application/x-ndjson", example = "{\"conversationId\": \"a1b2c3d4-e5f6-4890-abcd-ef1234567890\"}\n"))),
@@ -135,14 +135,14 @@ pub(crate) async fn submit(
     request: Request,
 ) -> Result<Response, Problem> {
     let key = repeat::key(request.headers())?;
-    // Before its body is taken; whoever repeats what was accepted asks for nothing more.
+    // Before its body is read; a repeat of an accepted purge uses no quota.
     let is_known = match &key {
         Some(key) => state.store.is_known_repeat(key_id.0, key).await?,
         None => false,
     };
     let admitted = if is_known { None } else { Some(state.quotas.admit(&state.store, key_id).await?) };
     let answer = take(state, caller, key_id, request_id, key, request).await;
-    // What is wrong with it was not accepted, and what took its time was bounded by its place.
+    // A wrong request was not accepted, and its cost was limited by its place.
     if let (Some(admitted), Err(problem)) = (admitted, &answer)
         && (400..500).contains(&problem.status)
     {
@@ -204,8 +204,8 @@ async fn take(
     Ok((StatusCode::ACCEPTED, location, replayed, Json(accepted)).into_response())
 }
 
-/// Accepts the purge, or finds the one that its key stands for, and tells which; a repeat waits here for its first, without
-/// a connection that others need.
+/// Accepts the purge, or finds the one of its idempotency key, and returns which; a repeat waits here for the first
+/// request, without holding a database connection.
 async fn accept(
     state: &ApiState,
     caller: &Caller,

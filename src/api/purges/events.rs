@@ -22,13 +22,13 @@ const FORMS: &[&str] = &["application/json", "application/problem+json", EVENT_S
 
 /// Read the history of a purge, oldest first.
 ///
-/// With `Accept: text/event-stream` it is told live (Server-Sent Events), the whole history first, and `limit` and `cursor`
-/// are refused. Each event is a message whose `id` is its `eventNo`, whose `event` is its `type`, and whose data are those of a
-/// page. Messages without an `id` tell how things stand: `counts` (`state`, `run` and `counts`; twice a second at most, where
-/// something changed), and `job` (one of its jobs, as `GET /purges/{id}/jobs` has it, whose state changed; states that last
-/// less than half a second may be left out). When the purge is final and all was told, `end` comes, with the data of `counts`,
-/// and the stream ends. A client that comes again with `Last-Event-ID` misses no event; where there is nothing more to come,
-/// 204 tells it to stay away.
+/// With `Accept: text/event-stream` it is streamed live (Server-Sent Events), the whole history first, and `limit` and
+/// `cursor` are refused. Each event is a message whose `id` is its `eventNo`, whose `event` is its `type`, and whose
+/// data are those of a page. Messages without an `id` show the current state: `counts` (`state`, `run` and `counts`;
+/// at most twice a second, if something changed), and `job` (one of its jobs whose state changed, as in `GET
+/// /purges/{id}/jobs`; states that last less than half a second may be left out). When the purge is final and all
+/// events were sent, `end` comes, with the data of `counts`, and the stream ends. A client that reconnects with
+/// `Last-Event-ID` misses no event; if nothing more will come, it gets 204 and should not reconnect.
 #[utoipa::path(
     get, path = "/purges/{id}/events", tag = "purges",
     params(

@@ -1,4 +1,4 @@
-//! What a caller says of a purge beside its ids, in a JSON body or in a query string, checked.
+//! The fields of a purge beside its ids, from a JSON body or a query string, checked.
 
 use std::collections::BTreeMap;
 
@@ -110,7 +110,7 @@ impl Fields {
         KeyId(key_id): KeyId,
         request_id: String,
     ) -> Result<(NewPurge, Option<u64>), Problem> {
-        // All that is wrong is told at once, so that nobody has to send it again and again.
+        // All errors are reported at once, so that one correction is enough.
         let mut errors = Vec::new();
         if self.is_permanent == Some(false) {
             let detail = "must be true or left out: this service deletes permanently and does nothing else";
@@ -180,8 +180,8 @@ fn choose_org(state: &ApiState, caller: &Caller, named: Option<String>) -> Resul
     }
 }
 
-/// What is no UTF-8 would be decoded to U+FFFD, whatever it was: a text would be kept that nobody sent, and two requests
-/// with different ones would pass for the same.
+/// Invalid UTF-8 would be decoded to U+FFFD: a text would be stored that nobody sent, and two different requests would
+/// look the same.
 fn check_decodable(query: &str) -> Result<(), Problem> {
     for parameter in query.split('&') {
         if std::str::from_utf8(&decoded(parameter)).is_err() {

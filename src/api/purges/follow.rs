@@ -24,10 +24,10 @@ use crate::store::views::events::EventRow;
 use crate::store::views::jobs::JobRow;
 use crate::store::views::live::PurgeLook;
 
-/// Whoever is behind reads so many events at once.
+/// How many events a listener that is behind reads at once.
 const PAGE: i64 = 50;
 
-/// How a purge stands: the data of `counts` and `end`.
+/// The state of a purge: the data of `counts` and `end`.
 #[derive(Debug, Serialize)]
 struct StandingBody {
     state: PurgeState,
@@ -42,7 +42,7 @@ impl From<&PurgeLook> for StandingBody {
     }
 }
 
-/// Tells the events of a purge after this number, how its counts and jobs stand, and goes on until it is final.
+/// Streams the events of a purge after this number, its counts and its jobs, until it is final.
 pub(super) async fn follow(
     state: &ApiState,
     (key, reach): (KeyId, Reach),
@@ -55,7 +55,7 @@ pub(super) async fn follow(
         return Err(stream::wrong_last_event_id("is not the eventNo of an event of this purge"));
     }
     if look.state.is_final() && after == Some(look.event_no) {
-        // A browser comes again for ever where it is not told so.
+        // A browser would reconnect for ever without this.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let listener = Listener::enter(state, key).await?;
@@ -74,7 +74,7 @@ pub(super) async fn follow(
     Ok(stream::answer(state, version, told))
 }
 
-/// What is told next.
+/// The next message.
 enum Message {
     Event(Arc<EventRow>),
     Counts(Arc<PurgeLook>),
@@ -88,12 +88,12 @@ struct Following {
     purge: Uuid,
     listener: Listener,
     ear: PurgeEar,
-    /// All events up to this number were told, or stand in `ready`.
+    /// All events up to this number were sent, or are in `ready`.
     after: i32,
-    /// Of counts and jobs, what changed up to this.
+    /// The version up to which counts and jobs were sent.
     version: u64,
     ready: VecDeque<Message>,
-    /// The last counts that were told.
+    /// The last counts that were sent.
     standing: Option<Arc<PurgeLook>>,
     has_ended: bool,
 }

@@ -68,8 +68,8 @@ pub(in crate::api) async fn get_purge(
     Ok(Json(purge.into()))
 }
 
-/// Waits until the purge is final, and tells it; or until the key is not in force any more, or for so long. However many
-/// wait, each purge and each key is looked at once for all of them.
+/// Waits until the purge is final, the key is no longer valid, or the time is over. Each purge and each key is polled
+/// once for all waiters.
 async fn end(state: &ApiState, reach: &Reach, id: Uuid, KeyId(key): KeyId, wait: Duration) -> Option<Purge> {
     let (store, reach) = (state.store.clone(), reach.clone());
     let mut purge = state.ends.follow(id, move || {

@@ -31,7 +31,7 @@ pub(in crate::api) struct Job {
     /// The same.
     upstream_job_id: Option<String>,
     upstream_state: Option<String>,
-    /// How many conversations it carries: of that purge in the list of a purge, else of all.
+    /// How many conversations it carries: of that purge in the list of a purge, otherwise of all purges.
     conversations: i64,
     records_processed: Option<i64>,
     /// Submits so far.

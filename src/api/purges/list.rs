@@ -76,9 +76,10 @@ struct Filters<'a> {
 /// An org that the key does not reach has no purges here, like one that does not exist.
 /// With `finishedAfter` they are in the order in which they ended, and one that ends or is retried meanwhile changes its place.
 ///
-/// **CSV**: with `Accept: text/csv` all of them are streamed, one row per purge, without `limit` and `cursor`; a list that could not be
-/// read to its end is cut off. `labels` is JSON; the counts have columns of their names; `lastAct` is what was done to it last
-/// (`acts`). Texts that callers chose are guarded against being taken for formulas, as in `GET /purges/{id}/report`.
+/// **CSV**: with `Accept: text/csv` all of them are streamed, one row per purge, without `limit` and `cursor`; a list
+/// that could not be read to its end is cut off. `labels` is JSON; the counts have columns of their names; `lastAct`
+/// is its latest act (`acts`). Texts that callers chose are guarded against being taken for formulas, as in `GET
+/// /purges/{id}/report`.
 #[utoipa::path(
     get, path = "/purges", tag = "purges",
     params(PurgesPage),
@@ -133,7 +134,7 @@ pub(in crate::api) async fn list_purges(
     Ok((vary, Json(page)).into_response())
 }
 
-/// What the store is asked for; `None` where nothing can be found.
+/// The filter for the store; `None` if nothing can match.
 fn wanted(reach: &Reach, page: PurgesPage) -> Result<Option<(Reach, Wanted)>, Problem> {
     let wrong = || Problem::invalid_query("label", "must look like key:value");
     let label = match &page.label {

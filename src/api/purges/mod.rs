@@ -26,7 +26,7 @@ async fn read(state: &ApiState, reach: &Reach, id: Uuid) -> Result<Purge, Proble
     state.store.purge(reach, id).await?.ok_or_else(unknown)
 }
 
-/// There is no such purge, or the caller does not reach it: nobody is told which.
+/// The purge does not exist, or is outside of the caller's reach: the answer is the same.
 fn unknown() -> Problem {
     Problem::not_found("purge")
 }

@@ -1,4 +1,4 @@
-//! The `Idempotency-Key` header: what may stand in it, and what makes two requests the same.
+//! The `Idempotency-Key` header: its format, and what makes two requests the same.
 
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use serde::Serialize;
@@ -46,7 +46,8 @@ struct Wish<'a> {
     webhook_url: Option<&'a str>,
 }
 
-/// Binds a key to the API key that asks and to what is asked for. The format of the ids does not count, their order does.
+/// Binds an idempotency key to the caller's API key and to the contents of the request. The format of the ids does not
+/// count, their order does.
 pub(super) fn bind(key: String, new: &NewPurge, expected_count: Option<u64>, spooled: &Spooled) -> RepeatKey {
     let wish = Wish {
         org: &new.org,

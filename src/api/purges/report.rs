@@ -1,4 +1,4 @@
-//! `GET /purges/{id}/report`: what became of each conversation, streamed in constant memory at any size.
+//! `GET /purges/{id}/report`: the outcome of each conversation, streamed in constant memory at any size.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::evidence::report::{CSV_HEAD, Form, Row};
 use crate::store::views::conversations::{ConversationRow, Scanned};
 use crate::store::{Store, StoreError};
 
-/// The forms of a report; the first where the caller does not mind.
+/// The formats of a report; the first is the default.
 const FORMS: &[&str] = &["text/csv", "application/x-ndjson"];
 
 /// Which rows.
@@ -47,10 +47,10 @@ pub(in crate::api) struct Rows {
 /// others, a first `=`, `+`, `-`, `@`, tab, CR or LF, and a `=`, `+`, `-` or `@` behind a `;`, tab or line break, has a single
 /// quote put before it, so that no spreadsheet takes it for a formula; NDJSON has the words as they are. **NDJSON** has one object a line.
 ///
-/// **Going on after a broken connection.** A report that could not be told to its end is cut off: its connection breaks, it
-/// never ends like a whole one. Drop the last line if its end is missing, and ask again with `cursor` = the `conversationId`
-/// of the last row that you have, and the same `outcome` and `Accept`. The answer has exactly the rows after it, and as CSV
-/// no head. With not even one whole row, ask again without `cursor`.
+/// **Continuing after a broken connection.** A report that could not be completed is cut off: its connection breaks,
+/// it never ends like a whole one. Drop the last line if its end is missing, and ask again with `cursor` = the
+/// `conversationId` of the last row that you have, and the same `outcome` and `Accept`. The answer has exactly the
+/// rows after it, and as CSV no head. With not even one whole row, ask again without `cursor`.
 #[utoipa::path(
     get, path = "/purges/{id}/report", tag = "purges",
     params(("id" = uuid::Uuid, Path, description = "The purge."), Rows),
@@ -75,7 +75,7 @@ pub(in crate::api) async fn report(
     Query(rows): Query<Rows>,
 ) -> Result<Response, Problem> {
     check_version(version)?;
-    // Once the first byte is out no refusal can be told any more, so all of them come before.
+    // After the first byte no refusal can be sent any more, so all checks come before.
     let form = match negotiate::best(&headers, FORMS) {
         Some("text/csv") => Form::Csv,
         Some(_) => Form::Ndjson,
@@ -86,7 +86,7 @@ pub(in crate::api) async fn report(
         Some(cursor) => after(&state.store, &caller.reach, purge.id, cursor).await?,
         None => 0,
     };
-    // Who goes on appends to what he has, which has the head.
+    // A client that continues appends to its file, which has the header.
     let has_head = form == Form::Csv && rows.cursor.is_none();
     let media_type = match form {
         Form::Csv if has_head => "text/csv; charset=utf-8; header=present",
@@ -180,8 +180,7 @@ pub(super) enum CutOff {
     Revoked,
 }
 
-/// The report in pieces, each read when it is asked for: whoever takes none holds no connection, and whoever went away
-/// asks for none.
+/// The report in pieces, each read on demand: a client that does not read holds no database connection.
 fn chunks(reading: Reading) -> impl Stream<Item = Result<Bytes, CutOff>> + Send {
     try_unfold(reading, |mut reading| async {
         let chunk = reading.chunk().await.inspect_err(|error| match error {

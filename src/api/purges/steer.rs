@@ -36,8 +36,8 @@ pub(in crate::api) struct QuietPurge {
 
 /// Cancel a purge.
 ///
-/// What was not submitted ends `canceled`; live jobs run to their end and count. The purge is `canceling` until then, and
-/// ends `canceled` whatever the jobs did. Canceling again is not an error.
+/// Conversations that were not submitted end `canceled`; live jobs run to their end and count. The purge is
+/// `canceling` until then, and ends `canceled` whatever the jobs did. Canceling again is not an error.
 #[utoipa::path(
     post, path = "/purges/{id}/cancel", tag = "purges",
     params(("id" = uuid::Uuid, Path, description = "The purge.")),

@@ -1,4 +1,4 @@
-//! Purges as CSV: all that a list finds, streamed in constant memory at any number.
+//! Purges as CSV: all that match, streamed in constant memory, however many they are.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use crate::store::purges::list::{Place, Wanted};
 use crate::store::purges::load::Purge;
 use crate::store::purges::steer::NOT_FOUND_SHARE;
 
-/// So many purges are read at once.
+/// How many purges are read at once.
 const AT_ONCE: usize = 500;
 
-/// All purges that are wanted within the reach; nothing but the head where nothing can be found.
+/// All matching purges within the reach; only the header if nothing can match.
 pub(crate) fn all(
     state: &ApiState,
     key: KeyId,

@@ -1,8 +1,8 @@
-//! All connections: so many at most, of which a few places are kept spare. Who comes when no more than those are left takes
-//! the place of one whose peer does not read its answers, else of the one that has been without a request for longest; where
-//! each has a request under way and reads, he waits.
+//! All connections: a maximum, of which a few places are kept spare. When only those are left, a new connection
+//! replaces one whose peer does not read its answers, else the one that has been idle longest; if all have a running
+//! request and read, it waits.
 //!
-//! Invariant: nobody who reads, or waits for an answer, makes room for others.
+//! Invariant: a client that reads, or waits for an answer, is never replaced.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::pulse::Pulse;
 use crate::api::terms::ConnectionTerms;
 
-/// While somebody waits for a place, it is looked so often who might give up his.
+/// How often to look for a connection to replace while a new one waits.
 const AGAIN: Duration = Duration::from_millis(50);
-/// One place of so many is kept spare.
+/// One of this many places is kept spare.
 const TO_ONE_SPARE: usize = 32;
 
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub(super) struct Crowd {
     terms: ConnectionTerms,
     room: Arc<Semaphore>,
     spare: usize,
-    /// For those who have given up their place, and keep it until they have said farewell: as many as there are spare ones.
+    /// For replaced connections that are still closing: as many as there are spare places.
     farewells: Arc<Semaphore>,
     places: Arc<Mutex<Places>>,
 }
@@ -51,7 +51,7 @@ impl Crowd {
             // One that has a request now may be without one a moment later.
             self.make_room(self.spare + 1, Instant::now());
             let freed = timeout(AGAIN, Arc::clone(&self.room).acquire_owned()).await;
-            // Nobody closes the semaphore.
+            // The semaphore is never closed.
             permit = freed.ok().and_then(Result::ok);
         }
         let (pulse, given_up) = (Arc::new(Pulse::new()), CancellationToken::new());
@@ -60,12 +60,12 @@ impl Crowd {
         let number = places.taken;
         places.of.insert(number, (Arc::clone(&pulse), given_up.clone()));
         drop(places);
-        // Ahead of who comes next.
+        // Before the next one arrives.
         self.make_room(self.spare, Instant::now());
         Place { crowd: self.clone(), number, pulse, given_up, permit }
     }
 
-    /// Has as many give up their places as it takes for so many to be free soon.
+    /// Replaces as many connections as needed for this many places to be free soon.
     fn make_room(&self, wanted: usize, now: Instant) {
         let free = self.room.available_permits();
         if free >= wanted {
@@ -76,7 +76,7 @@ impl Crowd {
             .of
             .values()
             .filter_map(|(pulse, given_up)| pulse.spare(&self.terms, now).map(|spare| (spare, given_up)));
-        // Of those who have given up theirs, who has asked for something meanwhile keeps it until that is answered.
+        // A replaced connection that has sent a request meanwhile keeps its place until that is answered.
         let (going, mut may_go): (Vec<_>, Vec<_>) = may_go.partition(|(_, given_up)| given_up.is_cancelled());
         may_go.sort_unstable_by_key(|(spare, _)| *spare);
         for (_, given_up) in may_go.iter().take(wanted.saturating_sub(free + going.len())) {
@@ -105,7 +105,7 @@ pub(super) struct Place {
 pub(super) enum End {
     /// At once.
     Cut,
-    /// Once it has been answered what it has asked.
+    /// Once its request was answered.
     Farewell { _kept: Option<OwnedSemaphorePermit> },
 }
 
@@ -114,7 +114,7 @@ impl Place {
         Arc::clone(&self.pulse)
     }
 
-    /// Others may have it, while this connection goes on: it is counted elsewhere.
+    /// The place is free, while this connection goes on: it is counted elsewhere.
     pub(super) fn leave(&mut self) {
         self.crowd.places().of.remove(&self.number);
         self.permit = None;
@@ -125,7 +125,7 @@ impl Place {
         self.permit.is_some()
     }
 
-    /// Waits until somebody else is to have it; tells how to end then.
+    /// Waits until the place is needed; returns how to end then.
     pub(super) async fn given_up(&self) -> End {
         self.given_up.cancelled().await;
         if self.pulse.is_unread(&self.crowd.terms, Instant::now()) {

@@ -1,5 +1,5 @@
-//! The body of a request, lent to who answers it: what is left of it afterwards decides whether the connection is good
-//! for another request.
+//! The body of a request, lent to its handler: the rest that was not read decides whether the connection can take
+//! another request.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-/// So much of a body that nobody wanted is thrown away for the sake of the connection.
+/// How much of an unread body is discarded to keep the connection.
 const LITTLE: u64 = 64 * 1024;
 /// It must be there already, or nearly so.
 const SOON: Duration = Duration::from_millis(50);
@@ -37,8 +37,8 @@ impl Lent {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the body ends here, the little that may be left included. What is `awaited` was never asked for,
-    /// so it will not come.
+    /// Whether the body ends here, counting a small rest. An `awaited` body was never requested from the client, so it
+    /// will not come.
     pub(super) async fn ends(mut self, awaited: bool) -> bool {
         if self.state().has_ended {
             return true;

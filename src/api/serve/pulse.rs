@@ -1,4 +1,4 @@
-//! What goes on on one connection, as far as somebody has to lose patience with it.
+//! The activity of one connection, for its timeouts.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use crate::api::terms::ConnectionTerms;
 
-/// What has lasted no longer than this says nothing of a peer: the packets of an honest one may be on their way.
+/// A shorter pause says nothing about a peer: its packets may be on their way.
 const MOMENT: Duration = Duration::from_millis(500);
 
-/// Which requests of a connection are under way, and what it waits for.
+/// The running requests of a connection, and what it waits for.
 #[derive(Debug)]
 pub(super) struct Pulse {
     state: Mutex<State>,
@@ -26,20 +26,20 @@ pub(super) struct Pulse {
 
 #[derive(Debug)]
 struct State {
-    /// The requests under way; where the client has to take a piece of the answer before the next is made, since when.
+    /// The running requests; if the client has to read a piece of the answer before the next is produced, since when.
     requests: BTreeMap<u64, Option<Instant>>,
     begun: u64,
     /// That of the last request; none before the first.
     version: Option<Version>,
-    /// Since when no request is under way.
+    /// Since when it is idle.
     quiet_since: Instant,
     /// When the first byte came since then.
     first_byte: Option<Instant>,
-    /// Since when the peer takes nothing of what there is to send.
+    /// Since when the peer does not read, though there is data to send.
     stuck_since: Option<Instant>,
     /// It went on to take after it had taken nothing for a moment: it reads, if slowly.
     is_reader: bool,
-    /// Its request is one of somebody who listens.
+    /// Its request is an event stream.
     is_listener: bool,
 }
 
@@ -48,16 +48,16 @@ struct State {
 pub(super) enum Overdue {
     /// No request came, or not all of its head.
     Quiet,
-    /// Nobody takes the answer.
+    /// The answer is not read.
     Unread,
 }
 
-/// Who may give up his place to others, the first of these first; and of those who are alike, the one that is so for longest.
+/// Which connections may be replaced, in this order; among equals, the one that has been so for longest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Spare {
     /// It takes nothing of its answers, and has had its time.
     Unread(Instant),
-    /// No request of it is under way.
+    /// It is idle.
     Quiet(Instant),
 }
 
@@ -115,12 +115,12 @@ impl Pulse {
         UnderWay { pulse, number }
     }
 
-    /// Waits until its request is one of somebody who listens.
+    /// Waits until its request is an event stream.
     pub(super) async fn listening(&self) {
         self.listening.notified().await;
     }
 
-    /// No request is under way.
+    /// It is idle.
     pub(super) fn is_quiet(&self) -> bool {
         self.state().requests.is_empty()
     }
@@ -130,7 +130,7 @@ impl Pulse {
         self.state().version.is_some()
     }
 
-    /// The peer takes nothing of what there is to send.
+    /// The peer does not read, though there is data to send.
     pub(super) fn is_stuck(&self) -> bool {
         self.state().stuck_since.is_some()
     }
@@ -143,7 +143,7 @@ impl Pulse {
     /// Whether others may have its place.
     pub(super) fn spare(&self, terms: &ConnectionTerms, now: Instant) -> Option<Spare> {
         let state = self.state();
-        // Who has shown that he reads may pause as long as who sends a body.
+        // A client that has read before may pause as long as one that sends a body.
         let patience = if state.is_reader { terms.stalled } else { MOMENT };
         let unread = state.stuck_since.map(|since| since + patience);
         // The socket of HTTP/2 goes on where every stream is stuck; and what is handed over at once takes a slow reader a while.
@@ -159,7 +159,7 @@ impl Pulse {
     pub(super) fn overdue(&self, terms: &ConnectionTerms, now: Instant) -> Option<Overdue> {
         let state = self.state();
         let has_had = |since: Instant, time: Duration| now.saturating_duration_since(since) >= time;
-        // Whoever listens is told little, and nobody keeps it for him.
+        // Event streams carry little data, and it is not buffered.
         let patience = if state.is_listener { terms.stalled } else { terms.unread };
         if state
             .stuck_since
@@ -181,7 +181,7 @@ impl Pulse {
 }
 
 impl State {
-    /// Since when it is for the peer of HTTP/2 to take a piece of every answer, where all of them wait for that.
+    /// Since when all answers of an HTTP/2 connection wait for the peer to read.
     fn streams_stuck_since(&self) -> Option<Instant> {
         if self.version < Some(Version::HTTP_2) {
             return None;
@@ -199,7 +199,7 @@ pub(super) struct UnderWay {
 }
 
 impl UnderWay {
-    /// It is one of somebody who listens.
+    /// It is an event stream.
     pub(super) fn listens(&self) {
         self.pulse.state().is_listener = true;
         self.pulse.listening.notify_one();

@@ -1,5 +1,5 @@
-//! The socket of one connection: it tells when bytes come and whether they are taken, and it closes so that the last answer
-//! arrives.
+//! The socket of one connection: reports when bytes arrive and whether the peer reads, and closes so that the last
+//! answer arrives.
 
 use std::io;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::pulse::Pulse;
 
-/// A client that still sends when its answer was written is listened to for so long.
+/// How long a client that still sends after its answer is read from.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// A socket. Closed while bytes are unread, TCP would reset the connection, and the client lose the answer that told it
@@ -43,7 +43,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // What nobody takes the system would keep, and offer for many minutes.
+        // The system would keep unread data and retransmit it for many minutes.
         if self.pulse.is_stuck()
             && let Err(error) = self.stream.set_zero_linger()
         {

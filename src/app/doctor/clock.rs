@@ -1,4 +1,4 @@
-//! Two clocks, compared as the engine does: a conversation's age is only as good as they are.
+//! Compares two clocks as the engine does: a conversation's age is only as good as the clocks.
 
 use jiff::{SignedDuration, Timestamp};
 

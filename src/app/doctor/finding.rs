@@ -13,14 +13,14 @@ pub enum Verdict {
     Warn,
     /// It does not work.
     Fail,
-    /// It was not looked at.
+    /// It was not checked.
     Skipped,
 }
 
-/// One check and what it found.
+/// One check and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at: a stable name.
+    /// The name of the check; stable.
     pub check: &'static str,
     pub org: Option<String>,
     /// How bad it is.
@@ -57,7 +57,7 @@ impl Finding {
     }
 }
 
-/// What others say goes to a terminal.
+/// Texts from outside go to a terminal.
 fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")

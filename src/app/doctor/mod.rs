@@ -1,7 +1,7 @@
-//! What `doctor` looks at before somebody else finds out: a file a group of checks.
+//! The checks of `doctor`, one file per group.
 //!
-//! Invariant: doctor changes nothing. It makes no database, no key and no secret, sends no event, and asks Genesys one
-//! question an org, under a permit of that org's own limiter where there is a database to ask for one.
+//! Invariant: doctor changes nothing. It creates no database, key or secret, sends no event, and makes one query per
+//! org to Genesys, under a permit of that org's own limiter if there is a database.
 
 mod clock;
 mod database;

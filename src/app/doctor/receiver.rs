@@ -1,4 +1,4 @@
-//! The operator's receiver of webhooks: is there somebody, and can what is sent be signed?
+//! The operator's receiver of webhooks: does it answer, and is there a secret to sign with?
 
 use super::database::Connected;
 use super::finding::Finding;

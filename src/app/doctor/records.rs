@@ -1,4 +1,4 @@
-//! What the database says of keys, orgs, jobs and deliveries.
+//! Keys, orgs, jobs and deliveries in the database.
 
 use super::asked;
 use super::database::Connected;

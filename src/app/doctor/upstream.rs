@@ -1,5 +1,5 @@
-//! Genesys, an org at a time: does the login take our credentials, and does it answer the question that the engine asks?
-//! Whether it also lets us delete is seen at the first submit, and only there.
+//! Genesys, one org at a time: does the login accept our credentials, and does it answer a details query? Only the
+//! first submit shows whether it also lets us delete.
 
 use std::time::{Duration, Instant};
 

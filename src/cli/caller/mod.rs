@@ -27,7 +27,7 @@ pub(super) use problem::{Trouble, plain};
 pub(super) use service::{Service, no_answer, read, understood};
 pub(super) use show::{Fields, Table, moment, text, width, width_of_notes};
 
-/// What the exit code says; told by `--help` and docs/operations.md.
+/// What the exit code says; also in `--help` and docs/using.md.
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
     0  done; for submit: accepted; with --watch and for watch: completed

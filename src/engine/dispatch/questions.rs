@@ -1,4 +1,4 @@
-//! Questions before a submit: whom to ask about, and how many a turn.
+//! Details queries before a submit: which ids, and how many queries per turn.
 
 use std::sync::Arc;
 
@@ -13,9 +13,8 @@ use crate::store::slices::claim::{Claim, Reach};
 use crate::store::views::survey::Survey;
 
 impl Dispatcher {
-    /// Whoever wakes a dispatcher that had nothing to do has accepted a purge, most likely: that is asked about before all
-    /// is looked at. The claim sees by itself whether anything may be asked; no login is made for somebody who may not be
-    /// there.
+    /// An idle dispatcher is usually woken by an accepted purge, so it queries that before the survey. The claim
+    /// itself checks whether a query is allowed; no login is made for work that may not exist.
     pub(super) async fn greet(&mut self) -> Result<(), StoreError> {
         let has_token = self.org.upstream.token_life().is_some_and(|life| !life.expires_in.is_zero());
         if self.org.engine.paused || !has_token || self.not_ready(Kind::Validate).await?.is_some() {
@@ -43,7 +42,7 @@ impl Dispatcher {
         let mut round = Round::default();
         for reach in self.turns.reaches() {
             match reach {
-                // What a free slot needs.
+                // Facts for free slots.
                 Reach::ForSlots => {
                     let wanted =
                         |stock: &Stock| are_slots_due && wants_facts(&Stock { freeing_slots: 0, ..*stock });
@@ -54,14 +53,14 @@ impl Dispatcher {
                 }
             }
         }
-        // Last what is asked ahead.
+        // Last, queries ahead of the slots.
         let wanted = |stock: &Stock| are_slots_due && (survey.are_facts_blocked || wants_facts(stock));
         self.ask_for(survey, &mut stock, Reach::ForSlots, wanted, &mut round).await?;
         Ok(round)
     }
 
-    /// Asks as long as more is wanted and there is somebody to ask about, for so long as the turn is; a blocked org is
-    /// asked once.
+    /// Queries as long as more facts are needed and ids are waiting, up to the limit of the turn; a blocked org gets
+    /// one query.
     async fn ask_for(
         &mut self,
         survey: &Survey,
@@ -87,7 +86,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Claims one question and has it asked; tells about how many ids, and whether more may be due at once.
+    /// Claims one query and launches it; returns its number of ids, and whether more may be due at once.
     async fn ask_once(
         &mut self,
         reach: Reach,
@@ -105,7 +104,7 @@ impl Dispatcher {
         Ok((asked, has_moved))
     }
 
-    /// A free worker, where jobs are left theirs.
+    /// A free worker, if those reserved for jobs stay free.
     fn worker_for_question(&self) -> Option<OwnedSemaphorePermit> {
         let is_spare = self.crew.workers.available_permits() > self.crew.reserved;
         self.worker().filter(|_| is_spare)

@@ -1,4 +1,4 @@
-//! The steps that a dispatcher hands to its workers: what becomes of one that ends, is cut or panics.
+//! The steps that a dispatcher hands to its workers: what happens when one ends, is cut or panics.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use crate::store::{PANICKED, StoreError, caught};
 use crate::traces::Step;
 
 impl Dispatcher {
-    /// Does a step; its end wakes the dispatcher, since something else may be due now. Where it is cut or panics, what it holds is
-    /// given back.
+    /// Does a step; its end wakes the dispatcher, because other work may be due now. If it is cut or panics, its work
+    /// is released.
     pub(super) fn spawn(
         &self,
         worker: OwnedSemaphorePermit,
@@ -60,7 +60,7 @@ fn ended(done: Option<&Result<Result<(), StoreError>, String>>) -> &'static str 
     }
 }
 
-/// How a step ended, in a word of the metrics.
+/// How a step ended, as a label of the metrics.
 pub(super) fn ending<T>(done: &Result<T, StoreError>, is_idle: bool) -> &'static str {
     match done {
         Ok(_) if is_idle => "idle",

@@ -1,12 +1,12 @@
-//! Whose turn it is, where one cannot have all: kinds of steps share the permits, and questions share the workers.
+//! Fairness: kinds of steps share the permits, and details queries share the workers.
 //!
-//! A budget may give out its permits one by one, and what comes first in the order then takes each of them. So what was
-//! passed over in one turn comes first in the next.
+//! If permits come one by one, the first kind in the order would take each of them. So a kind that was passed over in
+//! one turn comes first in the next.
 
 use crate::engine::kind::Kind;
 use crate::store::slices::claim::Reach;
 
-/// So many questions are begun in one turn, whatever there is to ask: all else is looked at again in between.
+/// Maximum queries per turn, so that other work gets its chance in between.
 pub(super) const QUESTIONS: usize = 8;
 
 /// What one dispatcher remembers of its last turn.
@@ -19,7 +19,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// The kinds in the order of their worth; those of the refused call last, or first where they were passed over.
+    /// The kinds by priority; those of the refused call last, or first if they were passed over.
     pub(super) fn kinds(self, refused_call: Option<&str>) -> [Kind; 4] {
         let mut kinds = Kind::ALL;
         let is_refused = |kind: &Kind| Some(kind.call().as_str()) == refused_call;
@@ -37,12 +37,12 @@ impl Turns {
         }
     }
 
-    /// Notes whom a question is for.
+    /// Records which group a query is for.
     pub(super) fn note_question(&mut self, reach: Reach) {
         self.asked = Some(reach);
     }
 
-    /// Who is asked about first: slots that are free, unless the last question was for them.
+    /// Which group is queried first: free slots, unless the last query was for them.
     pub(super) fn reaches(self) -> [Reach; 2] {
         match self.asked {
             Some(Reach::ForSlots) => [Reach::FirstAndDryRuns, Reach::ForSlots],

@@ -1,7 +1,7 @@
 //! Reading the answers of `analytics_purge`.
 //!
 //! Invariant: pure functions. An answer is read as a whole or not at all: an error says why it can't be relied on.
-//! What is doubtful about one conversation alone counts against deleting that one, and harms no other.
+//! Doubt about one conversation counts against deleting that one, and affects no other.
 
 mod details;
 mod whole;

@@ -1,4 +1,4 @@
-//! Rows to fields: `csv-core` tells where fields end, and this counts lines and sees what it doesn't tell.
+//! Rows to fields: `csv-core` finds where fields end; this counts lines and detects what `csv-core` does not report.
 //!
 //! Invariant: one field is held at a time, and of a field at most the longest allowed line.
 

@@ -9,7 +9,7 @@
 //! | with text behind a closing quote, or blanks before an opening one | readers differ about where it ends |
 //! | that a CR ends while an LF ends others | readers differ about whether it ends there |
 //!
-//! Invariant: of a row that may be meant in two ways no id is taken.
+//! Invariant: no id is taken from an ambiguous row.
 
 use uuid::Uuid;
 

@@ -1,7 +1,8 @@
-//! Claims deliveries: of each endpoint in its turn no more than it may be sent at once, so that none delays another.
+//! Claims deliveries, from each endpoint in turn no more than it may be sent at once, so that no endpoint delays
+//! another.
 //!
-//! Endpoints with something to send are found one by one in an index, so many at a time, in a circle. How many of their
-//! deliveries wait makes no difference.
+//! Endpoints with due deliveries are found one by one in an index, a limited number at a time, round robin. The cost
+//! does not depend on how many of their deliveries wait.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,25 +16,25 @@ use crate::store::secrets::{RETENTION_SECRET, kept_secrets};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// So many endpoints are looked at in a transaction.
+/// Endpoints per transaction.
 const LANES: i32 = 200;
 
-/// So many deliveries of an endpoint that is sent nothing more are given up in a transaction.
+/// How many deliveries of a disabled endpoint are given up per transaction.
 const BURIED: i64 = 500;
 
-/// What a courier wants.
+/// What a courier (the task that sends) can take.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// So many deliveries at most to the operator and to registered endpoints.
+    /// Maximum deliveries to the operator and to registered endpoints.
     pub room: usize,
-    /// So many at most to receivers that a purge named.
+    /// Maximum to receivers that a purge named.
     pub room_of_purges: usize,
-    /// So many at most of one endpoint, with those of it that are under way.
+    /// Maximum of one endpoint, including running attempts.
     pub at_once: usize,
-    /// The same of one that took what it was sent last.
+    /// The same for an endpoint whose last delivery succeeded.
     pub at_once_trusted: usize,
     pub trusted: Vec<String>,
-    /// What is under way, by endpoint.
+    /// Running attempts, by endpoint.
     pub under_way: BTreeMap<String, usize>,
     /// The operator's receiver is configured.
     pub to_operator: bool,
@@ -53,7 +54,7 @@ pub struct Delivery {
     pub endpoint: String,
     /// A purge named its receiver.
     pub is_of_purge: bool,
-    /// The purge that it tells of alone.
+    /// The purge, if it is about exactly one.
     pub purge: Option<Uuid>,
     /// The bytes to sign and send.
     pub payload: String,
@@ -63,7 +64,7 @@ pub struct Delivery {
     pub tries: u32,
 }
 
-/// Where an endpoint is, and what signs what it is sent.
+/// The address of an endpoint, and its signing secrets.
 #[derive(Debug, Clone)]
 pub struct Target {
     pub url: String,
@@ -78,7 +79,7 @@ pub struct Claimed {
     pub deliveries: Vec<Delivery>,
     /// Of the endpoints among them that are registered.
     pub targets: BTreeMap<String, Target>,
-    /// How long until something else is due, as far as was looked.
+    /// How long until something else is due, among the endpoints seen.
     pub next: Option<Duration>,
     /// The endpoint behind which there is more to look at now.
     pub more: Option<String>,
@@ -87,7 +88,7 @@ pub struct Claimed {
 /// An endpoint with something to send.
 struct Lane {
     endpoint: String,
-    /// So many may be sent now.
+    /// How many may be sent now.
     room: i64,
     wait: Option<f64>,
     is_closed: bool,
@@ -97,9 +98,9 @@ struct Lane {
 impl Store {
     /// Claims deliveries that are due.
     ///
-    /// An attempt counts when it is recorded: a process that died while it sent uses up none. But each claim of which
-    /// nothing was recorded doubles the lease of the next, up to 256 times, so that a delivery that ends whoever sends it
-    /// does so less and less often.
+    /// An attempt counts when it is recorded: a process that died while it sent uses up none. But each claim without a
+    /// record doubles the lease of the next, up to 256 times, so that a delivery that kills its process does so less
+    /// and less often.
     pub async fn claim_deliveries(&self, wanted: &Wanted) -> Result<Claimed, StoreError> {
         self.retried(|| self.try_claim_deliveries(wanted)).await
     }
@@ -124,14 +125,14 @@ impl Store {
         tx.commit().await?;
         let next = open.iter().filter_map(|lane| lane.wait).min_by(f64::total_cmp);
         if is_full {
-            // Who comes behind the last that was served comes first the next time.
+            // The endpoint after the last one served comes first the next time.
             more = deliveries.iter().map(|delivery| delivery.endpoint.clone()).max();
         }
         let next = next.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
         Ok(Claimed { deliveries, targets, next, more })
     }
 
-    /// Deliveries to the operator's receiver that wait for an attempt, at most so many are counted.
+    /// Deliveries to the operator's receiver that wait for an attempt, counted up to a maximum.
     pub async fn waiting_deliveries(&self, at_most: i64) -> Result<i64, StoreError> {
         let mut tx = self.begin("waiting_deliveries").await?;
         sqlx::query_scalar!(
@@ -233,7 +234,7 @@ async fn lanes(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Lane>, StoreError> {
     Ok(lanes.collect())
 }
 
-/// Claims what is due of these endpoints, which are of one kind, of each as much as it has room for.
+/// Claims due deliveries of these endpoints, which are of one kind, from each as many as it may be sent.
 async fn claim(
     tx: &mut Tx,
     lanes: &[&Lane],
@@ -296,7 +297,7 @@ async fn claim(
     Ok(deliveries.collect())
 }
 
-/// Gives up what waits for endpoints that are sent nothing more; tells whether there may be more of it.
+/// Gives up waiting deliveries of disabled endpoints; returns whether there may be more.
 async fn bury(tx: &mut Tx, endpoints: &[&str]) -> Result<bool, StoreError> {
     let endpoints: Vec<String> = endpoints.iter().map(|endpoint| (*endpoint).to_owned()).collect();
     let buried = sqlx::query!(
@@ -318,7 +319,7 @@ async fn bury(tx: &mut Tx, endpoints: &[&str]) -> Result<bool, StoreError> {
     Ok(i64::try_from(buried).is_ok_and(|buried| buried == BURIED))
 }
 
-/// Where the registered endpoints are, and what signs what they, and the operator's receiver, are sent.
+/// The addresses of the registered endpoints, and the signing secrets of these and of the operator's receiver.
 async fn targets(tx: &mut Tx, deliveries: &[Delivery]) -> Result<BTreeMap<String, Target>, StoreError> {
     let mut targets = BTreeMap::new();
     if deliveries.iter().any(|delivery| delivery.endpoint == RETENTION) {

@@ -1,5 +1,4 @@
-//! How endpoints take what they are sent: those that fail are left alone for a while, and disabled when nothing else happens for
-//! days.
+//! The health of endpoints: failing ones are paused for a while, and disabled if they only fail for days.
 
 use std::collections::BTreeMap;
 
@@ -20,11 +19,11 @@ use crate::store::{Store, StoreError};
 pub(super) struct Verdict<'a> {
     pub(super) endpoint: &'a str,
     pub(super) has_failed: bool,
-    /// It said that it wants no more.
+    /// It answered 410.
     pub(super) is_gone: bool,
 }
 
-/// What the attempts of one endpoint say together.
+/// The combined result of the attempts of one endpoint.
 #[derive(Default)]
 struct Said {
     failures: u32,
@@ -40,7 +39,7 @@ struct Failing {
     is_gone: bool,
 }
 
-/// Notes how these attempts went; tells which endpoints are sent nothing more from now on, and why.
+/// Records the results of these attempts; returns the endpoints that are disabled now, and why.
 pub(super) async fn note(
     store: &Store,
     tx: &mut Tx,
@@ -137,7 +136,7 @@ async fn leave_alone(tx: &mut Tx, failing: &Failing, patience: &Patience) -> Res
     .await
 }
 
-/// Sends it nothing more, until somebody enables it; tells whether it was enabled.
+/// Disables it until somebody enables it; returns whether it was enabled.
 async fn disable(
     store: &Store,
     tx: &mut Tx,

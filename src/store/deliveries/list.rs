@@ -1,6 +1,6 @@
-//! Lists deliveries, newest first, by indexes in which the org or the purge stands first; see
-//! `migrations/0022_webhook_deliveries.sql`. No planner takes `org is null` for one value of the index, so those of no org are
-//! ordered by it as well.
+//! Lists deliveries, newest first, by indexes that begin with the org or the purge; see
+//! `migrations/0022_webhook_deliveries.sql`. No planner takes `org is null` for one value of the index, so those of no
+//! org are ordered by it as well.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -18,17 +18,17 @@ use crate::store::{Store, StoreError};
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     pub state: Option<DeliveryState>,
-    /// Those that tell of this purge: of its end, or of a job that carried some of it.
+    /// Those about this purge: its end, or a job that carried some of it.
     pub purge: Option<Uuid>,
     /// Those that were written then or later.
     pub since: Option<Timestamp>,
     pub endpoint: Option<String>,
 }
 
-/// Where a delivery stands in the list.
+/// The position of a delivery in the list.
 pub type Place = (Timestamp, Uuid);
 
-/// So many deliveries of a purge or an endpoint are looked through at once for those that are wanted.
+/// How many deliveries of a purge or an endpoint are filtered at once.
 const CANDIDATES: usize = 5000;
 
 impl Store {
@@ -57,7 +57,7 @@ impl Store {
             }
         };
         let mut deliveries = load(&mut tx, reach, &ids).await?;
-        // Between the two statements one may have gone on to another state.
+        // A delivery may have changed its state between the two statements.
         deliveries.retain(|delivery| wanted.state.is_none_or(|state| state == delivery.state));
         Ok((deliveries, next))
     }
@@ -161,7 +161,7 @@ async fn of_orgs_in_state(
     Ok(rows.into_iter().map(|row| (row.created_at.to_jiff(), row.id)).collect())
 }
 
-/// Those of a purge that is within the reach: a delivery that tells of it is of its org.
+/// Those of a purge within the reach: its deliveries belong to its org.
 async fn of_purge(
     tx: &mut Tx,
     purge: Uuid,
@@ -235,7 +235,7 @@ async fn of_endpoint(
     Ok(chosen(&rows.collect::<Vec<_>>(), at_once, limit))
 }
 
-/// Those that are wanted among the rows that were looked at, up to a page of them, and the place to go on before.
+/// The matching rows among those read, up to a page, and the position at which to continue.
 fn chosen(rows: &[(Place, bool)], at_once: usize, limit: usize) -> (Vec<Uuid>, Option<Place>) {
     let (mut ids, mut next) = (Vec::new(), None);
     for (looked_at, (place, is_wanted)) in (1..).zip(rows) {

@@ -8,13 +8,13 @@ pub mod read;
 pub mod record;
 pub mod redeliver;
 
-/// The notification that tells of new deliveries; no org can have this name.
+/// The notification of new deliveries; no org can have this name.
 pub(super) const WAKE: &str = "#deliveries";
 
-/// The endpoint of what the operator's own receiver is told.
+/// The endpoint id of the operator's own receiver.
 pub const RETENTION: &str = "retention";
 
-/// True for the notification that tells of new deliveries.
+/// Whether this is the notification of new deliveries.
 pub fn is_wake(payload: &str) -> bool {
     payload == WAKE
 }

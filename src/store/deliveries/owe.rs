@@ -1,4 +1,4 @@
-//! What an event owes to receivers: a delivery each, written in the transaction of what happened.
+//! Creates the deliveries of an event, one per receiver, in the transaction of the event.
 
 use serde::Serialize;
 use sqlx::types::Uuid;
@@ -10,14 +10,14 @@ use crate::store::endpoints::interest;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// What is said of an event.
+/// The data of an event.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Message {
     body: String,
     to: Audience,
 }
 
-/// Who is told.
+/// Its receivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Audience {
     /// The operator's own receiver.
@@ -43,7 +43,7 @@ fn unreadable(error: &serde_json::Error) -> StoreError {
     StoreError::Unreadable { what: "an event", detail: error.to_string() }
 }
 
-/// An event that receivers are told of.
+/// An event for receivers.
 pub(in crate::store) struct Owed {
     pub(in crate::store) event_id: Uuid,
     pub(in crate::store) event: EventType,
@@ -52,7 +52,7 @@ pub(in crate::store) struct Owed {
     pub(in crate::store) message: Message,
 }
 
-/// Writes the deliveries that these events owe.
+/// Writes the deliveries of these events.
 pub(in crate::store) async fn owe(store: &Store, tx: &mut Tx, owed: Vec<Owed>) -> Result<(), StoreError> {
     if owed.is_empty() {
         return Ok(());
@@ -74,7 +74,7 @@ pub(in crate::store) async fn owe(store: &Store, tx: &mut Tx, owed: Vec<Owed>) -
     write(store, tx, pairs.collect()).await
 }
 
-/// An endpoint that may be told.
+/// An endpoint that may get the event.
 struct Listening {
     id: Uuid,
     purge: Option<Uuid>,

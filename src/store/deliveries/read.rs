@@ -1,4 +1,4 @@
-//! Reads deliveries, and what became of their attempts.
+//! Reads deliveries and the results of their attempts.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -10,7 +10,7 @@ use crate::domain::state::DeliveryState;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
-/// So many attempts of a delivery are told: it may be sent again without end.
+/// How many attempts of a delivery are shown: it may be redelivered any number of times.
 const ATTEMPTS: i64 = 100;
 
 /// A delivery, as callers see it.
@@ -47,7 +47,7 @@ pub struct AttemptRow {
     pub at: Timestamp,
     pub status: Option<i32>,
     pub latency_seconds: f64,
-    /// How the receiver's answer begins.
+    /// The start of the receiver's answer.
     pub response: Option<String>,
     pub error: Option<String>,
 }
@@ -85,8 +85,8 @@ impl Store {
     }
 }
 
-/// Those of the deliveries with these ids that are within the reach, newest first. What is of no org is within that of
-/// whoever reaches every org.
+/// Those of the deliveries with these ids that are within the reach, newest first. Deliveries without an org are
+/// within a reach of every org.
 pub(super) async fn load(tx: &mut Tx, reach: &Reach, ids: &[Uuid]) -> Result<Vec<DeliveryRow>, StoreError> {
     let rows = sqlx::query!(
         r#"-- deliveries

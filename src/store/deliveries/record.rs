@@ -1,4 +1,4 @@
-//! Records attempts: many that ended together in one transaction.
+//! Records attempts, all that ended together in one transaction.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub struct Attempt {
     pub delivery: Delivery,
     pub end: End,
     pub latency: Duration,
-    /// How the receiver's answer begins, where there was one.
+    /// The start of the receiver's answer, if there was one.
     pub response: Option<String>,
 }
 
@@ -29,10 +29,10 @@ pub enum End {
     /// Not taken; again after this time, or never (`None`): the delivery is dead.
     Failed {
         again: Option<Duration>,
-        /// The status, where there was an answer.
+        /// The status, if there was an answer.
         status: Option<u16>,
         error: String,
-        /// The receiver said that it wants no more.
+        /// The receiver answered 410.
         is_gone: bool,
     },
 }
@@ -42,7 +42,7 @@ pub enum End {
 pub struct Patience {
     /// The waits between attempts.
     pub schedule: Vec<Duration>,
-    /// An endpoint that did nothing but fail for so long is disabled.
+    /// An endpoint that only failed for this long is disabled.
     pub disable_after: Duration,
 }
 
@@ -53,11 +53,11 @@ pub struct Recorded {
     pub next: Option<Duration>,
     /// Endpoints that were disabled, and why.
     pub disabled: Vec<(Uuid, String)>,
-    /// Attempts whose lease was lost: somebody else sends these.
+    /// Attempts whose lease was lost: another process sends these.
     pub lost: usize,
 }
 
-/// What the columns of a delivery say after an attempt.
+/// The columns of a delivery after an attempt.
 #[derive(Serialize)]
 struct Row<'a> {
     id: Uuid,
@@ -95,8 +95,8 @@ impl<'a> Row<'a> {
 }
 
 impl Store {
-    /// Records attempts; one whose lease was lost changes nothing. Where somebody wanted a delivery sent again while it was
-    /// under way, a failure is no reason to wait, nor to give up.
+    /// Records attempts; one whose lease was lost changes nothing. If a redelivery was requested during the attempt, a
+    /// failure causes no wait, and the delivery is not given up.
     pub async fn record_attempts(
         &self,
         attempts: &[Attempt],
@@ -155,7 +155,8 @@ fn verdict(attempt: &Attempt) -> Verdict<'_> {
     }
 }
 
-/// Writes what became of the deliveries, and logs the attempts; which were recorded, and how long until one is sent again.
+/// Writes the results of the deliveries and of the attempts; returns which were recorded, and how long until one is
+/// retried.
 async fn write(tx: &mut Tx, attempts: &[Attempt]) -> Result<(Vec<Uuid>, Option<Duration>), StoreError> {
     let mut rows: Vec<Row<'_>> = attempts.iter().map(Row::of).collect();
     rows.sort_by_key(|row| row.id);

@@ -1,8 +1,7 @@
-//! Sends deliveries again, because somebody asks for it: under the same `webhook-id`, at once, and with their schedule begun
-//! anew.
+//! Redelivers on request: under the same `webhook-id`, at once, and with a new schedule.
 //!
-//! An attempt that is under way keeps its lease: nobody else sends meanwhile, and its end is recorded. `schedule_from` tells
-//! that record of the wish.
+//! An attempt under way keeps its lease: no second one starts beside it, and its result is recorded. `schedule_from`
+//! tells that record that a redelivery was requested.
 
 use std::collections::BTreeMap;
 
@@ -22,10 +21,10 @@ use crate::store::keys::{self, By};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// So many are sent again in one transaction.
+/// Redeliveries per transaction.
 const BATCH: i64 = 500;
 
-/// So many transactions are made for one request, at most.
+/// Maximum transactions per request.
 const BATCHES: usize = 20;
 
 /// A delivery that is sent again.
@@ -37,7 +36,7 @@ pub struct Redelivered {
 }
 
 impl Store {
-    /// Has a delivery sent now, whatever its state; `None` where there is none within the reach.
+    /// Makes a delivery due now, whatever its state; `None` if there is none within the reach.
     pub async fn redeliver(
         &self,
         reach: &Reach,
@@ -69,7 +68,7 @@ impl Store {
         )
         .exactly(&mut tx, 1)
         .await?;
-        // Read before the commit: what is done must not be answered with a failure to read it.
+        // Read before the commit: otherwise a committed change could be answered with a read error.
         let Some(delivery) = load(&mut tx, reach, &[id]).await?.pop() else { return Ok(None) };
         let payload =
             json!({ "deliveryId": id, "webhookId": found.event_id, "state": found.state, "number": 1 });

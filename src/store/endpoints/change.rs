@@ -1,4 +1,4 @@
-//! Changes, deletes, and gives another secret to an endpoint.
+//! Changes an endpoint, deletes it, or rotates its secret.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};
@@ -15,7 +15,7 @@ use crate::store::keys::{self, By};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// What a value that may be empty is to be: nothing said leaves it as it is, and null empties it.
+/// The change of an optional value: a missing field keeps it, null clears it.
 #[derive(Debug, Clone, Default)]
 pub enum Wish<T> {
     #[default]
@@ -24,7 +24,7 @@ pub enum Wish<T> {
 }
 
 impl<T> Wish<T> {
-    /// What is set, put another way.
+    /// Maps the new value.
     #[must_use]
     pub fn map(self, of: impl FnOnce(Option<T>) -> Option<T>) -> Self {
         match self {
@@ -41,14 +41,14 @@ impl<T> Wish<T> {
     }
 }
 
-/// Whatever stands there, null too, is said.
+/// A present field counts, also if it is null.
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Wish<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Option::deserialize(deserializer).map(Self::Set)
     }
 }
 
-/// What is to be other; `None` leaves it as it is.
+/// The changes; `None` keeps a value.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
     pub url: Option<String>,
@@ -58,18 +58,18 @@ pub struct Change {
     pub enabled: Option<bool>,
 }
 
-/// What is done to an endpoint.
+/// The change of an endpoint.
 #[derive(Debug, Clone)]
 pub enum Changed {
     To(Change),
-    /// Another secret; the present one signs beside it for a day.
+    /// A new secret; the old one signs too for a day.
     Secret(SecretString),
     /// It is sent nothing more, and is not seen again.
     Deleted,
 }
 
 impl Store {
-    /// Does it; the endpoint after it, or `None` where there is none within the reach.
+    /// Applies it; returns the changed endpoint, or `None` if there is none within the reach.
     pub async fn change_endpoint(
         &self,
         reach: &Reach,
@@ -110,7 +110,7 @@ impl Store {
     }
 }
 
-/// Whoever enables it, or gives it another address, has it tried at once.
+/// Enabling it, or changing its address, makes its deliveries due at once.
 async fn set(tx: &mut Tx, before: &Endpoint, change: &Change) -> Result<(), StoreError> {
     let url = change.url.as_ref().unwrap_or(&before.url);
     let description = change.description.or(before.description.as_ref());

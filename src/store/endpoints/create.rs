@@ -14,7 +14,7 @@ use crate::store::keys::{self, By};
 use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// An endpoint that somebody wants.
+/// A requested endpoint.
 #[derive(Debug, Clone)]
 pub struct NewEndpoint {
     pub url: String,
@@ -25,7 +25,7 @@ pub struct NewEndpoint {
 }
 
 impl Store {
-    /// Registers it; `None` where there are as many as there may be.
+    /// Registers it; `None` if the maximum is reached.
     pub async fn create_endpoint(
         &self,
         reach: &Reach,
@@ -67,7 +67,7 @@ impl Store {
     }
 }
 
-/// Notes what somebody did to an endpoint.
+/// Records the act on an endpoint.
 pub(super) async fn note(
     store: &Store,
     tx: &mut Tx,

@@ -1,4 +1,4 @@
-//! Webhook endpoints: registered by callers, or named with a purge. Each has a secret, told when it is made.
+//! Webhook endpoints: registered by callers, or named with a purge. Each has a secret, shown once when it is created.
 
 mod change;
 pub mod create;
@@ -14,7 +14,7 @@ use crate::domain::endpoints::{Interest, Told};
 
 pub use change::{Change, Changed, Wish};
 
-/// So many may be registered.
+/// Maximum registered endpoints.
 pub const MOST: i64 = 100;
 
 /// An endpoint, as callers see it.
@@ -29,9 +29,9 @@ pub struct Endpoint {
     pub enabled: bool,
     /// Why the service disabled it, and when it was.
     pub disabled: Option<(Timestamp, Option<String>)>,
-    /// Signs what it is sent.
+    /// Signs its deliveries.
     pub secret: SecretString,
-    /// Until when the secret before signs beside it.
+    /// Until when the previous secret signs too.
     pub previous_until: Option<Timestamp>,
     pub created_by: String,
     pub created_at: Timestamp,
@@ -39,7 +39,7 @@ pub struct Endpoint {
     /// Attempts in a row that failed, and since when.
     pub failures: i32,
     pub failing_since: Option<Timestamp>,
-    /// Nothing is sent before, because so many failed.
+    /// Nothing is sent before this time, because several attempts failed in a row.
     pub resting_until: Option<Timestamp>,
 }
 
@@ -52,12 +52,12 @@ pub(super) fn interest(
     Ok(Interest { events: events.map(told).transpose()?, orgs })
 }
 
-/// What it is told of, as it is stored.
+/// Its event types, as stored.
 fn words(events: Option<&Vec<Told>>) -> Option<Vec<String>> {
     events.map(|events| events.iter().map(ToString::to_string).collect())
 }
 
-/// Scheme and host of an endpoint's address: what follows may be a secret.
+/// Scheme and host of an endpoint's address: the rest may be a secret.
 pub(super) fn host(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

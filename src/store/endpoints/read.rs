@@ -1,4 +1,4 @@
-//! Reads endpoints, as far as the caller reaches every org of theirs.
+//! Reads the endpoints all of whose orgs the caller reaches.
 
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -15,7 +15,7 @@ impl Store {
         Ok(load(&mut tx, reach, &[id]).await?.pop())
     }
 
-    /// What signs what it is sent.
+    /// The kind of its signatures.
     pub async fn endpoint_secret(&self, reach: &Reach, id: Uuid) -> Result<Option<String>, StoreError> {
         let endpoint = self.endpoint(reach, id).await?;
         Ok(endpoint.map(|endpoint| endpoint.secret.expose_secret().to_owned()))

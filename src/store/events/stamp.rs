@@ -1,23 +1,23 @@
-//! The numbers of the feed: given after the commit, by one process at a time.
+//! Gives events their feed numbers: after their commit, by one process at a time.
 //!
-//! Who stamps holds a lock for one short transaction, and sees in it all that was stamped before. What is committed stands in
-//! a queue, so an event whose transaction took long is found like any other, and no more than what waits is ever read.
+//! Stamping holds a lock for one short transaction, and sees all earlier stamps. Committed events wait in a queue, so
+//! an event whose transaction took long is found like any other, and nothing but the queue is read.
 
 use uuid::Uuid;
 
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// What a process says to itself when it has written events; no org can have this name.
+/// The local notification of written events; no org can have this name.
 pub(in crate::store) const WRITTEN: &str = "#events";
 
-/// What tells of new numbers.
+/// The notification of new numbers.
 const STAMPED: &str = "#feed";
 
-/// The lock of who stamps; nobody else uses this number.
+/// The advisory lock for stamping; nothing else uses this number.
 const LOCK: i64 = 0x6665_6564;
 
-/// True for what a process says to itself when it has written events.
+/// Whether this is the local notification of written events.
 pub fn is_written(name: &str) -> bool {
     name == WRITTEN
 }
@@ -27,10 +27,10 @@ pub fn is_stamped(name: &str) -> bool {
     name == STAMPED
 }
 
-/// What came of an attempt to stamp.
+/// The result of an attempt to stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stamping {
-    /// Somebody else is at it.
+    /// Another process is stamping.
     Busy,
     Done {
         stamped: u64,
@@ -54,7 +54,7 @@ impl Store {
     /// Gives up to `limit` events their numbers.
     pub async fn stamp_events(&self, limit: i64) -> Result<Stamping, StoreError> {
         let mut tx = self.begin("stamp_events").await?;
-        // Alone: the next statement has to see what the last one who held it has written.
+        // A statement of its own: the next one has to see what the last holder of the lock has written.
         let is_alone = sqlx::query_scalar!(
             r#"-- lock_stamps
             select pg_try_advisory_xact_lock($1) as "is_locked!""#,
@@ -81,8 +81,8 @@ impl Store {
     }
 }
 
-/// Numbers what waits, in the order in which it was written. Each event is looked up by itself, whatever the planner thinks of
-/// the tables: its statistics may be from before they grew.
+/// Numbers the waiting events, in the order in which they were written. Each event is looked up by itself, whatever
+/// the planner thinks of the tables: its statistics may be from before they grew.
 async fn stamp_committed(tx: &mut Tx, limit: i64) -> Result<u64, StoreError> {
     sqlx::query!(
         "-- stamp_committed
@@ -106,8 +106,8 @@ async fn stamp_committed(tx: &mut Tx, limit: i64) -> Result<u64, StoreError> {
     .await
 }
 
-/// Numbers some of what was there before the queue was, by id. An id is made before the purge's row is locked, so each purge's
-/// earlier events come with a later one.
+/// Numbers some of the events from before the queue existed, by id. An id is created before the purge's row is locked,
+/// so each purge's earlier events are numbered together with a later one.
 async fn stamp_backlog(tx: &mut Tx, after: Uuid, limit: i64) -> Result<u64, StoreError> {
     let upto = sqlx::query_scalar!(
         r#"-- backlog_upto

@@ -1,4 +1,4 @@
-//! The one function that writes events, and the deliveries that they owe.
+//! The one function that writes events and their deliveries.
 
 use std::collections::HashMap;
 
@@ -31,7 +31,7 @@ pub(in crate::store) struct NewEvent<'a> {
     pub(in crate::store) job: Option<Uuid>,
     pub(in crate::store) hold: Option<Uuid>,
     pub(in crate::store) payload: serde_json::Value,
-    /// What receivers are told of it, where they are.
+    /// Its deliveries, if any receiver gets it.
     pub(in crate::store) webhook: Option<Message>,
 }
 
@@ -75,8 +75,9 @@ pub(in crate::store) async fn write(
     owe(store, tx, vec![Owed { event_id: id, event: event.event, org, purge: None, message }]).await
 }
 
-/// Writes events into the histories of purges; at most one for each purge. Each tells the time at which the purge's row was
-/// its own: whoever was first in looking at the clock need not be first there, and a history goes forward.
+/// Writes events into the histories of purges; at most one for each purge. Each has the time at which the purge's row
+/// was locked: a transaction that read the clock first need not get the lock first, and the times of a history must
+/// not go backwards.
 pub(in crate::store) async fn write_for_purges(
     store: &Store,
     tx: &mut Tx,

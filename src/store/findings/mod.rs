@@ -1,8 +1,8 @@
-//! What the purges of an org have found out about an id: seen gone, found protected, carried by a job. One row an id, so
-//! that a question about it costs the same however many purges name it.
+//! What the purges of an org have found out about an id: seen gone, found protected, carried by a job. One row per id,
+//! so that looking it up costs the same however many purges name it.
 //!
-//! Invariant: written in the transaction of the decision that it follows from, by [`super::slices::patch::Patch`], or of the
-//! end of a job of which nobody can tell what became of it.
+//! Invariant: written in the transaction of the decision that it follows from, by [`super::slices::patch::Patch`], or
+//! of the end of a job whose result is unknown.
 
 mod write;
 
@@ -18,7 +18,7 @@ use crate::domain::eligibility::Since;
 
 pub(super) use write::{doubt, write};
 
-/// What was found out since then; ids of which nothing was are missing.
+/// The findings since then; ids without any are missing.
 pub(super) async fn since(
     tx: &mut Tx,
     org: &str,

@@ -1,4 +1,4 @@
-//! Writes what decisions found out.
+//! Writes the findings of decisions.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
@@ -28,7 +28,7 @@ pub(in crate::store) async fn write(tx: &mut Tx, now: Timestamp, patch: &Patch) 
     if found.is_empty() {
         return Ok(());
     }
-    // Rows are locked in one order, whoever writes them.
+    // All writers lock rows in one order.
     found.sort_unstable_by_key(|(_, id, _)| *id);
     let is = |wanted: Finding| found.iter().map(|(.., finding)| *finding == wanted).collect::<Vec<bool>>();
     sqlx::query!(
@@ -59,8 +59,7 @@ pub(in crate::store) async fn write(tx: &mut Tx, now: Timestamp, patch: &Patch) 
     Ok(())
 }
 
-/// Writes that a job has carried these ids, and that nobody can tell what became of them: whatever was known of them before
-/// counts no more.
+/// Records that a job has carried these ids with an unknown result: earlier findings no longer count.
 pub(in crate::store) async fn doubt(tx: &mut Tx, org: &str, ids: &[Uuid]) -> Result<(), StoreError> {
     if ids.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Creates a hold: its ids are loaded first, and only its activation is under the orgs' locks, so that it is exactly
+//! Creates a hold: its ids are loaded first; only the activation runs under the orgs' locks, which makes it exactly
 //! before or after every intent.
 
 use jiff::Timestamp;
@@ -17,15 +17,15 @@ use crate::store::{Store, StoreError, Urgency};
 /// So often a hold is tried that others send and release at the same time.
 const TRIES: usize = 5;
 
-/// A hold that somebody wants.
+/// A requested hold.
 #[derive(Debug, Clone)]
 pub struct NewHold {
     /// The matter that protects.
     pub matter: String,
-    /// What it protects; without repeats.
+    /// Its conversations, without duplicates.
     pub conversation_ids: Vec<Uuid>,
     pub orgs: Vec<String>,
-    /// Why, where it was said.
+    /// The reason, if one was given.
     pub reason: Option<String>,
     /// The caller's own name for it.
     pub external_id: Option<String>,
@@ -35,7 +35,7 @@ pub struct NewHold {
     pub request_id: String,
 }
 
-/// What came of the wish for a hold.
+/// The result of creating a hold.
 #[derive(Debug, Clone)]
 pub enum Held {
     New(CreatedHold),
@@ -59,7 +59,7 @@ impl Store {
     /// Creates a hold, or finds the one that is in force under the caller's own name for it; from the return on no intent
     /// names its conversations.
     pub async fn create_hold(&self, new: &NewHold) -> Result<Held, StoreError> {
-        // Whoever else sends the same, or releases it meanwhile, is done at some time.
+        // A concurrent request for the same hold, or its release, ends at some time.
         for _ in 0..TRIES {
             if let Some(held) = self.held_before(new).await? {
                 return Ok(held);
@@ -79,11 +79,11 @@ impl Store {
         Err(StoreError::NoTurn)
     }
 
-    /// What is in force under the caller's own name for it.
+    /// The active hold with the caller's `externalId`.
     async fn held_before(&self, new: &NewHold) -> Result<Option<Held>, StoreError> {
         let Some(external_id) = &new.external_id else { return Ok(None) };
         let mut tx = self.begin_protecting("held_before").await?;
-        // What is in force now is in force until the answer is decided.
+        // A hold that is active now stays so until the answer is decided.
         lock_orgs(&mut tx, &new.orgs).await?;
         keys::ensure_in_force(&mut tx, new.key_id).await?;
         let row = sqlx::query!(
@@ -163,7 +163,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Takes away what was loaded of a hold that never was in force.
+    /// Removes the loaded ids of a hold that was never activated.
     async fn unload_hold(&self, id: Uuid) -> Result<(), StoreError> {
         let mut tx = self.begin_protecting("unload_hold").await?;
         sqlx::query!("-- unload_hold_conversations\ndelete from hold_conversations where hold_id = $1", id)

@@ -1,4 +1,4 @@
-//! What came too late for a hold: conversations that it names and that are gone, or that a job may be deleting.
+//! Conversations for which a hold came too late: they are gone, or a job may be deleting them.
 
 use uuid::Uuid;
 
@@ -7,8 +7,8 @@ use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError};
 
 impl Store {
-    /// Those of the hold's conversations within the reach, as far as is known now. Read after the hold's activation, when no
-    /// further intent can name them: what was named before and comes back is protected.
+    /// The conversations of the hold within the reach for which it is too late, as known now. Read after the hold's
+    /// activation, when no further intent can name them: those named before that come back are protected.
     pub async fn too_late_for(&self, reach: &Reach, hold: Uuid) -> Result<Vec<Uuid>, StoreError> {
         let mut tx = self.begin_protecting("too_late_for").await?;
         sqlx::query_scalar!(

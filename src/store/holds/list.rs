@@ -1,5 +1,5 @@
-//! Lists holds, newest first, and the conversations of one. What is asked for decides which index leads; the org stands first in
-//! each of them, so that the holds of others cost nothing.
+//! Lists holds, newest first, and the conversations of one. The filter decides which index is used; each begins with
+//! the org, so that the holds of other orgs cost nothing.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! Which hold kept a conversation back when that was decided.
+//! Which hold protected a conversation when its outcome was decided.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
@@ -20,7 +20,7 @@ pub struct Protection {
     pub holds: i64,
 }
 
-/// So many holds of a conversation are counted.
+/// Maximum holds that are counted per conversation.
 pub const MOST: i64 = 10;
 
 /// A conversation that was found to be held.
@@ -37,8 +37,8 @@ pub(in crate::store) fn is_kept_by_hold(outcome: Outcome, code: Option<&str>) ->
     outcome == Outcome::OnHold && code == Some(&codes::LEGAL_HOLD.code)
 }
 
-/// For each of these conversations the holds that protected it at its time, wherever they are now. Whoever sees a conversation
-/// of an org may see the holds of that org.
+/// For each of these conversations, the holds that protected it at that time, whatever their state now. A caller that
+/// may see a conversation of an org may see the holds of that org.
 pub(in crate::store) async fn protecting(
     tx: &mut Tx,
     kept: &[Kept],

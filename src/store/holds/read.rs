@@ -1,4 +1,5 @@
-//! Reads holds. One whose ids are still being loaded, or whose request broke off before it was in force, is none.
+//! Reads holds. A hold whose ids are still being loaded, or whose request broke off before the activation, does not
+//! count.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -16,19 +17,19 @@ pub struct Hold {
     pub matter: String,
     /// The caller's own name for it.
     pub external_id: Option<String>,
-    /// Why it was made, where that was said.
+    /// Why it was created, if a reason was given.
     pub reason: Option<String>,
     /// It is in force.
     pub is_active: bool,
     /// How many conversations it names.
     pub conversations: i32,
-    /// Where it protects: of its orgs those within the reach.
+    /// Its orgs within the reach.
     pub orgs: Vec<String>,
     pub created_by: String,
     pub created_at: Timestamp,
     pub released_by: Option<String>,
     pub released_at: Option<Timestamp>,
-    /// Why it was released, where that was said.
+    /// Why it was released, if a reason was given.
     pub release_reason: Option<String>,
 }
 

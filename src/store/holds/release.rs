@@ -1,4 +1,4 @@
-//! Releases a hold: what it kept back stays `on_hold` where it is; a new purge may name it.
+//! Releases a hold: conversations that ended `on_hold` because of it stay so; a new purge may name them.
 
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use crate::store::keys::{self, By};
 use crate::store::tx::{Rows as _, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// What became of the wish to release a hold.
+/// The result of a release.
 #[derive(Debug, Clone)]
 pub enum Released {
     /// It protects no more.
@@ -21,8 +21,8 @@ pub enum Released {
 }
 
 impl Store {
-    /// Does it; `None` where there is no such hold, or the reach does not cover every org of
-    /// it: who reaches only some must not take the protection from the others.
+    /// Releases it; `None` if it does not exist, or the reach does not cover all of its orgs: a key that reaches only
+    /// some must not remove the protection in the others.
     pub async fn release_hold(
         &self,
         reach: &Reach,
@@ -78,7 +78,7 @@ impl Store {
             };
             write(self, &mut tx, now, by.actor(), event).await?;
         }
-        // Read before the commit: what is done must not be answered with a failure to read it.
+        // Read before the commit: otherwise a committed change could be answered with a read error.
         let hold = load(&mut tx, reach, &[id]).await?.pop().ok_or_else(|| missing(id))?;
         tx.commit().await?;
         Ok(Some(if is_done { Released::Done(hold) } else { Released::Already(hold) }))

@@ -1,4 +1,4 @@
-//! Claims jobs for their next step; the poll, the question whether the upstream job has ended, is claimed here.
+//! Claims jobs for their next step; polls are claimed here.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ impl Store {
 }
 
 impl Store {
-    /// Lets go of a job about which a question was under way: nothing was learned, and it is asked again at once.
+    /// Releases a job whose query was interrupted: it is due again at once.
     pub async fn give_back_job(&self, org: &str, lease: JobLease) -> Result<(), StoreError> {
         let mut tx = self.begin("give_back_job").await?;
         let given_back = sqlx::query!(
@@ -79,7 +79,7 @@ impl Store {
 }
 
 impl Store {
-    /// Lets go of a job over which a question panicked: it is asked about again, alone, and later each time.
+    /// Releases a job whose query panicked: it is queried again, alone, with backoff.
     pub async fn set_job_back(&self, org: &str, lease: JobLease, error: &Value) -> Result<(), StoreError> {
         let mut tx = self.begin("set_job_back").await?;
         let fruitless = sqlx::query_scalar!(
@@ -125,8 +125,8 @@ pub(super) struct Due {
     running: Option<f64>,
 }
 
-/// Claims the job of which one of these steps has been due longest; `beside`: so many conversations it may carry at most, and
-/// the last of its looks was told something.
+/// Claims the job for which one of these steps has been due longest. With `beside` it may carry at most this many
+/// conversations, and its last look must have got an answer.
 pub(super) async fn due(
     tx: &mut Tx,
     org: &str,

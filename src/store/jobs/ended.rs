@@ -11,10 +11,10 @@ use crate::store::events::{Actor, NewEvent, OfPurge, write, write_for_purges};
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
-/// What became of a purge's conversations in a job.
+/// The results of a purge's conversations in a job.
 pub(super) struct Share {
     pub(super) purge: Uuid,
-    /// So many were seen to be gone.
+    /// How many were seen to be gone.
     pub(super) gone: i64,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Ending<'a> {
     pub(super) records_processed: Option<i64>,
 }
 
-/// The events of purges whose conversations in the job are settled; none where nobody knows its end.
+/// The events of purges whose conversations in the job are settled; none if the job's end is unknown.
 pub(super) fn of_purges(
     job: &LockedJob,
     now: Timestamp,
@@ -104,14 +104,14 @@ pub(super) async fn tell(
     write_for_purges(store, tx, Actor::ENGINE, settled).await
 }
 
-/// What a job carries of a purge.
+/// The conversations of a purge in a job.
 struct Carried {
     share: Share,
-    /// So many are not settled.
+    /// How many are not settled.
     open: i64,
 }
 
-/// By the slices as they are committed: nobody else settles conversations of a job that is leased.
+/// By the committed slices: no other worker settles conversations of a leased job.
 async fn carried(tx: &mut Tx, job: Uuid) -> Result<Vec<Carried>, StoreError> {
     let rows = sqlx::query!(
         r#"-- carried_by_job

@@ -1,6 +1,6 @@
 //! The end of a job: the one place where it becomes `done`.
 //!
-//! Invariant: a job that ended has let go of every id, or has handed it on to a child.
+//! Invariant: a job that ended has released every id, or handed it on to a child.
 
 use uuid::Uuid;
 
@@ -9,7 +9,8 @@ use crate::domain::state::JobResult;
 use crate::store::StoreError;
 use crate::store::tx::{Tx, Writes as _};
 
-/// Ends a job whose ids were all let go or handed on, as far as their slices can be read; `error` is kept as its last error where there is one.
+/// Ends a job whose ids were all released or handed on, as far as their slices can be read; an `error` is stored as
+/// its last error.
 pub(super) async fn finish(
     tx: &mut Tx,
     job: Uuid,
@@ -19,7 +20,7 @@ pub(super) async fn finish(
     finish_all(tx, &[job], result, error).await
 }
 
-/// Ends several jobs of which the same is true.
+/// The same for several jobs.
 pub(super) async fn finish_all(
     tx: &mut Tx,
     jobs: &[Uuid],

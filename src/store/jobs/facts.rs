@@ -1,4 +1,4 @@
-//! How fresh facts are: when they were asked, and by which rules they were judged.
+//! How fresh facts are: when they were queried, and by which rules they were judged.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ pub(super) struct FactsStamp {
 }
 
 impl FactsStamp {
-    /// A stamp, where both halves are known.
+    /// A stamp, if both halves are known.
     pub(super) fn of(at: Option<Timestamp>, epoch: Option<i64>) -> Option<Self> {
         at.zip(epoch).map(|(at, epoch)| Self { at, epoch })
     }
 
-    /// The stamp of what a slice has to draw.
+    /// The stamp of the conversations that can be drawn from a slice.
     pub(super) fn of_slice(patch: &Patch, slice: SliceKey) -> Option<Self> {
         let slice = patch.slice(slice)?;
         Self::of(slice.facts_at, slice.facts_epoch)

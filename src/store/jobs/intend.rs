@@ -35,20 +35,19 @@ use crate::store::{Store, StoreError, migrations};
 pub struct Intent {
     /// The job and the lease under which its answer is recorded.
     pub lease: JobLease,
-    /// What it names, in the order of the body.
+    /// Its ids, in the order of the body.
     pub ids: Vec<Uuid>,
-    /// The call begins before this moment or not at all.
+    /// The call begins before this time or not at all.
     pub call_before: Instant,
-    /// The same moment by the wall clock of this process: a machine that was suspended has lost time that no monotonic
-    /// clock knows of.
+    /// The same time by the wall clock: the monotonic clock stands still while the machine is suspended.
     pub wall_deadline: Timestamp,
-    /// So many intents this job has had.
+    /// How many intents this job has had.
     pub attempt: i32,
     /// It is as packing made it: no job that conflicted, and no part of one.
     pub is_as_packed: bool,
 }
 
-/// What became of the wish to submit.
+/// The result of an attempt to intend.
 #[derive(Debug)]
 pub enum Intended {
     /// The intent is committed.
@@ -61,7 +60,7 @@ pub enum Intended {
     Nothing,
 }
 
-/// When an intent was begun, by both clocks of this process.
+/// When an intent was started, by both clocks of this process.
 #[derive(Clone, Copy)]
 struct Began {
     at: Instant,
@@ -72,13 +71,13 @@ struct Began {
 #[derive(Clone, Copy)]
 struct Waiting {
     job: Uuid,
-    /// Its ids were looked at afresh as a whole, and must be again when those facts are too old.
+    /// Its ids were rechecked as a whole, and must be again when those facts are too old.
     is_rechecked: bool,
     /// It is the rest of a batch that conflicted, and no piece to be submitted yet.
     standing: Option<Standing>,
 }
 
-/// A job that could not become an intent waits so long, so that it holds up no other.
+/// How long a job that could not become an intent waits, so that it delays no other.
 const POSTPONED: Duration = Duration::from_secs(30);
 
 impl Store {
@@ -149,7 +148,7 @@ impl Store {
             asked_from: locked.intents_from,
         };
         if waiting.is_rechecked && !parts.values().all(|part| conditions.are_fresh(part.facts)) {
-            // Such a job must not fall apart: it is looked at afresh as a whole.
+            // Such a job must not be split up: it is rechecked as a whole.
             want_recheck(&mut tx, waiting.job).await?;
             tx.commit().await?;
             return Ok(Intended::Changed);
@@ -185,7 +184,7 @@ impl Store {
         Ok(Intended::Intent(Intent { lease, ids, call_before, wall_deadline, attempt, is_as_packed }))
     }
 
-    /// Puts a job that can't be submitted as it stands behind the others.
+    /// Moves a job that can't be submitted now behind the others.
     async fn postpone(&self, job: Uuid, error: &StoreError) -> Result<(), StoreError> {
         let mut tx = self.begin("postpone_job").await?;
         let error = serde_json::json!({ "call": "submit", "message": error.to_string() });
@@ -204,9 +203,9 @@ impl Store {
     }
 }
 
-/// The oldest waiting job, if the database is still the one that it was and a slot is free for it. Children of a conflict
-/// leave slots to others; where too many conflicts block the org, only what is as packing made it can lift the block, so
-/// that it is tried first.
+/// The oldest waiting job, if the database has not gone back in time and a slot is free for it. Children of a conflict
+/// leave slots to others. If too many conflicts block the org, only a job as packed can lift the block, so those come
+/// first.
 async fn choose(
     tx: &mut Tx,
     org: &OrgTerms,
@@ -274,7 +273,7 @@ async fn choose(
     Ok(Some(Waiting { job: row.id, is_rechecked: row.rechecked, standing }))
 }
 
-/// The schema went on while this process ran, and it would decide by what is no more.
+/// The schema was upgraded while this process ran, and it would decide by outdated rules.
 fn is_outgrown(org: &OrgTerms, oldest: i64) -> bool {
     let is_outgrown = oldest > migrations::needed();
     if is_outgrown {
@@ -287,7 +286,7 @@ fn is_outgrown(org: &OrgTerms, oldest: i64) -> bool {
     is_outgrown
 }
 
-/// Takes out what may not be named, and names the rest.
+/// Removes ids that may not be submitted, and names the rest.
 async fn sift(
     tx: &mut Tx,
     patch: &mut Patch,
@@ -333,8 +332,8 @@ async fn sift(
     Ok(staying)
 }
 
-/// The rest of the slice is asked afresh, too, if its facts are stale, or as old as those that were outdated: else it would
-/// make the new facts old again, and what has left would leave the next job as well.
+/// The rest of the slice is queried again, too, if its facts are stale, or as old as the outdated ones: otherwise it would
+/// make the new facts old again, and the conversations that left would leave the next job as well.
 fn ask_afresh(
     patch: &mut Patch,
     slice: SliceKey,
@@ -353,7 +352,7 @@ fn ask_afresh(
     Ok(())
 }
 
-/// What the job's row says of an intent that was written into it.
+/// The columns of the job that the intent wrote.
 struct Promised {
     epoch: i64,
     attempt: i32,

@@ -16,7 +16,7 @@ use crate::store::slices::Place;
 use crate::store::slices::patch::Patch;
 use crate::store::tx::{Rows as _, Tx};
 
-/// What the checks compare with.
+/// The data that the checks compare with.
 pub(super) struct Conditions<'a> {
     pub(super) org: &'a str,
     pub(super) job: Uuid,
@@ -67,7 +67,7 @@ pub(super) async fn check(
         .collect())
 }
 
-/// What the database knows of one id.
+/// The data about one id.
 #[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 struct Found {
     is_held: bool,
@@ -76,8 +76,7 @@ struct Found {
     is_kept_since: bool,
 }
 
-/// Holds, reservations and what the org's purges have found out, in one statement: each by its key, however many purges
-/// name the id.
+/// Holds, reservations and findings, in one statement: each by its key, however many purges name the id.
 async fn look_up(
     tx: &mut Tx,
     conditions: &Conditions<'_>,
@@ -118,7 +117,7 @@ async fn look_up(
     Ok(rows)
 }
 
-/// The states of the purges; exact, since whoever changes them to something that forbids intents holds the org's lock.
+/// The states of the purges; exact, because any change that forbids intents is made under the org's lock.
 async fn purge_states(
     tx: &mut Tx,
     carried: &[(Place, Uuid)],

@@ -1,4 +1,4 @@
-//! The right of one worker to go on with a job: whoever lost it changes nothing.
+//! The right of one worker to process a job: a worker that lost it changes nothing.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -42,11 +42,11 @@ pub(super) struct LockedJob {
     pub(super) overdue_since: Option<Timestamp>,
 }
 
-/// So many 404s in a row are an answer.
+/// After this many 404s in a row the job counts as unknown.
 pub(in crate::store) const MISSES: i16 = 3;
 
 impl LockedJob {
-    /// Upstream has not known it for so long that nobody expects it to.
+    /// Upstream has not known it for so long that it counts as lost.
     pub(super) const fn is_lost(&self) -> bool {
         self.misses >= MISSES
     }
@@ -57,7 +57,7 @@ impl LockedJob {
     }
 }
 
-/// Locks the job, and refuses where somebody else has claimed it since.
+/// Locks the job, and fails if another worker has claimed it since.
 pub(super) async fn lock(tx: &mut Tx, lease: JobLease) -> Result<LockedJob, StoreError> {
     let row = sqlx::query!(
         r#"-- lock_job

@@ -1,5 +1,5 @@
-//! Submits without an answer: whether the upstream job exists is unknown. The window that they wait is computed where the
-//! loss is recorded, by what the org's jobs show at that moment.
+//! Submits without an answer: whether the upstream job exists is unknown. Their waiting window is computed when the
+//! loss is recorded, from the durations of the org's jobs at that moment.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Jobs: one batch each, from the packing to the knowledge of every id's fate.
+//! Jobs: one batch each, from packing until the result of every id is known.
 
 pub mod claim;
 mod ended;

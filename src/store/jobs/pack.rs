@@ -24,10 +24,10 @@ struct Candidate {
     take: usize,
 }
 
-/// What came of packing.
+/// The result of packing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Packed {
-    /// A job with so many conversations waits for its intent.
+    /// A job with this many conversations waits for its intent.
     Job(usize),
     /// All that was drawn waits for other jobs; there may be more to draw.
     Waiting,
@@ -35,7 +35,7 @@ pub enum Packed {
     Nothing,
 }
 
-/// What is drawn from.
+/// The source of the drawing.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Source {
     All,
@@ -104,7 +104,7 @@ impl Store {
         Ok(if size > 0 { Packed::Job(size) } else { Packed::Waiting })
     }
 
-    /// Makes the job of what could be reserved; the rest waits for the jobs that have it.
+    /// Makes the job from the conversations that could be reserved; the rest waits for the jobs that have them.
     async fn reserve_into(
         &self,
         tx: &mut Tx,
@@ -113,7 +113,7 @@ impl Store {
         job: Uuid,
         drawn: Vec<(Place, Uuid)>,
     ) -> Result<usize, StoreError> {
-        // A job carries an id once, even where two purges brought it.
+        // A job carries an id once, even if two purges named it.
         let (mut firsts, mut seen, mut waiting) = (Vec::new(), HashSet::new(), Vec::new());
         for (place, id) in drawn {
             if seen.insert(id) { firsts.push((place, id)) } else { waiting.push((place, id)) }
@@ -157,7 +157,7 @@ async fn has_free_slot(tx: &mut Tx, org: &OrgTerms) -> Result<bool, StoreError> 
     Ok(usize::try_from(taken).is_ok_and(|taken| taken < org.slots))
 }
 
-/// The purges with something to draw, in the order of their turn, and what each gives.
+/// The purges with something to draw, in the order of their turn, and the share of each.
 async fn line_up(tx: &mut Tx, org: &OrgTerms) -> Result<Vec<Candidate>, StoreError> {
     let mut rows = sqlx::query!(
         r#"-- line_up

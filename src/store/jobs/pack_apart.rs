@@ -1,5 +1,5 @@
-//! Packs where packing failed: each purge by itself, and of one over which it fails each slice, until something can be packed.
-//! Then what is in the way of it is parked. As long as nothing can be packed, it is not the slices that are wrong.
+//! Packs after packing has failed: each purge by itself, and if one fails, each of its slices, until something can be
+//! packed. Then the failing slices are parked. If nothing at all can be packed, the slices are not the cause.
 
 use super::pack::{Packed, Source};
 use crate::domain::terms::OrgTerms;
@@ -23,7 +23,7 @@ impl Store {
         if failing.is_empty() { Ok(Packed::Nothing) } else { Err(failed) }
     }
 
-    /// Packs what can be packed of a purge; tells over which slices it fails.
+    /// Packs as much of a purge as possible; returns the slices for which it fails.
     async fn pack_of(
         &self,
         org: &OrgTerms,

@@ -19,9 +19,9 @@ pub(super) struct Part {
     pub(super) positions: BTreeSet<usize>,
     /// Those that an earlier job of the purge had carried already.
     pub(super) carried_before: BTreeSet<usize>,
-    /// The facts by which they were drawn, or looked at afresh.
+    /// The facts on which they were drawn or rechecked.
     pub(super) facts: Option<FactsStamp>,
-    /// Those of which the present round of looks was told, and which stay.
+    /// Those that got an answer in this round of looks, and stay.
     pub(super) looked: BTreeSet<usize>,
     /// Some of its positions are no positions.
     is_unreadable: bool,
@@ -55,7 +55,7 @@ pub(super) async fn lock(
     Ok(patch)
 }
 
-/// Takes out of a job what it carries of slices that are left out; tells the ids.
+/// Removes the conversations of left-out slices from a job; returns the ids.
 pub(super) fn take_left_out(parts: &mut Parts, patch: &Patch) -> Vec<Uuid> {
     let mut taken = Vec::new();
     parts.retain(|key, part| {
@@ -73,7 +73,7 @@ pub(super) fn places(parts: &Parts) -> impl Iterator<Item = Place> {
         .flat_map(|(&slice, part)| part.positions.iter().map(move |&position| Place { slice, position }))
 }
 
-/// Every place of a job with its id, as the slices under lock tell them.
+/// Every position of a job with its id, from the locked slices.
 pub(super) fn with_ids(parts: &Parts, patch: &Patch) -> Vec<(Place, Uuid)> {
     places(parts)
         .filter_map(|place| Some((place, *patch.slice(place.slice)?.ids.get(place.position)?)))
@@ -153,7 +153,7 @@ pub(super) async fn load_all(tx: &mut Tx, jobs: &[Uuid]) -> Result<HashMap<Uuid,
     Ok(jobs)
 }
 
-/// Takes all parts from jobs that carry nothing any more.
+/// Removes all parts of jobs that no longer carry anything.
 pub(super) async fn drop_all(tx: &mut Tx, jobs: &[Uuid]) -> Result<(), StoreError> {
     sqlx::query!("-- drop_parts\ndelete from job_parts where job_id = any($1)", jobs).run(tx).await?;
     Ok(())

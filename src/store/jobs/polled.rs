@@ -1,4 +1,4 @@
-//! Records what a poll told.
+//! Records the answer to a poll.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::store::{Store, StoreError};
 /// A job past its deadline is asked after so rarely.
 const OVERDUE_POLL: Duration = Duration::from_hours(1);
 
-/// What a poll told.
+/// The answer to a poll.
 #[derive(Debug, Clone)]
 pub enum Polled {
-    /// It goes on; the next poll is that far away.
+    /// It runs; time to the next poll.
     Working {
         /// The state, as upstream said it.
         state: String,
-        /// Records processed so far, where told.
+        /// Records processed so far, if given.
         records_processed: Option<i64>,
         /// When to ask again.
         again: Duration,
@@ -72,7 +72,7 @@ impl Store {
         let now = tx.now().await?;
         match polled {
             Polled::Ended { is_completed, state, records_processed } => {
-                // A last answer that leaves the number out does not take back what an earlier one told.
+                // A last answer without the number does not overwrite an earlier one.
                 let records_processed = records_processed.or(job.records_processed);
                 self.end(&mut tx, org, &job, now, (*is_completed, state, records_processed)).await?;
             }
@@ -153,7 +153,7 @@ async fn verify(
     .await
 }
 
-/// What a poll told of a job that goes on.
+/// The answer to a poll of a running job.
 #[derive(Clone, Copy, Default)]
 struct Told<'a> {
     /// As upstream said it; `None` where no message.
@@ -164,7 +164,7 @@ struct Told<'a> {
     error: Option<&'a Value>,
 }
 
-/// The job goes on: it is asked after again, or its deadline has passed and its conversations are looked at.
+/// The job runs: it is polled again, or its deadline has passed and its conversations are looked at.
 async fn poll_again(
     tx: &mut Tx,
     job: &LockedJob,

@@ -1,7 +1,7 @@
 //! Reservations: the key (org, conversation) makes it impossible that two unfinished jobs carry one id.
 //!
-//! They are made and ended under the org's lock alone, so that nobody can begin to wait for an id that is just being
-//! let go. Whoever waits for an id that is let go is woken afterwards (`purges/wake.rs`).
+//! They are made and released only under the org's lock, so that no conversation starts to wait for an id that is just
+//! being released. Waiters of a released id are woken afterwards (`purges/wake.rs`).
 
 use std::collections::HashSet;
 
@@ -47,7 +47,7 @@ pub(super) async fn reserve(
     Ok(reserved.into_iter().collect())
 }
 
-/// The ids that a job has not let go.
+/// The ids that a job has not released.
 pub(super) async fn kept_by(tx: &mut Tx, job: Uuid) -> Result<HashSet<Uuid>, StoreError> {
     let kept = sqlx::query_scalar!(
         "-- ids_kept_by_job
@@ -88,7 +88,7 @@ pub(super) async fn wait_for(
     .await
 }
 
-/// Has these conversations wait for their ids no more: it is known what became of them.
+/// Removes these conversations from the waiters: their outcome is known.
 pub(super) async fn wait_no_more_for(
     tx: &mut Tx,
     org: &str,
@@ -109,7 +109,7 @@ pub(super) async fn wait_no_more_for(
     Ok(())
 }
 
-/// Gives back what leaves a job, and lets its ids go.
+/// Returns conversations that leave a job to their slices, and releases their ids.
 ///
 /// What stays eligible brings the facts by which it was drawn back into its slice, whose facts are as old as the
 /// oldest among what it has to draw.
@@ -146,7 +146,7 @@ pub(super) async fn let_go(
     note_released(tx, org, &ids).await
 }
 
-/// Takes out of a job what it carries of slices that are left out, and lets these ids go; tells them.
+/// Removes the conversations of left-out slices from a job and releases their ids; returns them.
 pub(super) async fn leave_out(
     tx: &mut Tx,
     patch: &Patch,
@@ -207,7 +207,7 @@ pub(super) async fn let_go_untold(tx: &mut Tx, jobs: &[Uuid]) -> Result<(), Stor
     note_released(tx, &org, &ids).await
 }
 
-/// Notes those of the ids that somebody waits for.
+/// Records the released ids that have waiters.
 async fn note_released(tx: &mut Tx, org: &str, ids: &[Uuid]) -> Result<(), StoreError> {
     sqlx::query!(
         "-- note_released

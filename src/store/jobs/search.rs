@@ -1,7 +1,7 @@
-//! The pieces of a search before their intent (`domain/search.rs`): what conflicts for certain is cut without a call, what is
-//! unknown is put together with what other searches have left.
+//! The pieces of a search before their intent (`domain/search.rs`): a piece that must conflict is cut without a call;
+//! unknown pieces are put together with those of other searches.
 //!
-//! Invariant: a piece changes under the org's lock alone, and only while it waits; no outcome is decided here.
+//! Invariant: a piece changes only under the org's lock, and only while it waits; no outcome is decided here.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -30,7 +30,7 @@ pub(super) enum Standing {
 }
 
 impl Standing {
-    /// Reads the view's word; `None` where the job can be submitted as it is.
+    /// Parses the state from the view; `None` if the job can be submitted as it is.
     pub(super) fn of(word: Option<&str>) -> Result<Option<Self>, StoreError> {
         match word {
             None | Some("tried") => Ok(None),
@@ -43,7 +43,7 @@ impl Standing {
     }
 }
 
-/// A waiting job under lock, with what it carries.
+/// A locked waiting job, with its conversations.
 struct Piece {
     job: Uuid,
     parts: Parts,
@@ -94,7 +94,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Leaves so many conversations in the piece; the others wait for its answer, or for the end of its search.
+    /// Leaves this many conversations in the piece; the others wait for its answer, or for the end of its search.
     async fn cut(
         &self,
         tx: &mut Tx,
@@ -135,7 +135,7 @@ fn are_of_one_purge(piece: &Piece, other: &Piece) -> bool {
     purges.all(|purge| Some(purge) == first)
 }
 
-/// Takes from another piece what there is room for; one that is left with nothing is over.
+/// Takes conversations from another piece, as far as there is room; an emptied piece is done.
 async fn fill(
     tx: &mut Tx,
     org: &str,
@@ -154,7 +154,7 @@ async fn fill(
     keep(tx, &other).await
 }
 
-/// Stores what a piece carries now.
+/// Stores the new contents of a piece.
 async fn keep(tx: &mut Tx, piece: &Piece) -> Result<(), StoreError> {
     parts::store(tx, piece.job, &piece.parts).await?;
     if piece.carried.is_empty() {
@@ -164,10 +164,10 @@ async fn keep(tx: &mut Tx, piece: &Piece) -> Result<(), StoreError> {
     pack::set_ids(tx, piece.job, &ids).await
 }
 
-/// So many jobs are put together at most: what one transaction does is bounded.
+/// Maximum jobs that are put together in one transaction.
 const JOBS_A_PIECE: i64 = 20;
 
-/// What else is unknown and may go, the oldest first. One whose submit was lost goes alone.
+/// The other unknown pieces that may be submitted, the oldest first. One whose submit was lost is submitted alone.
 async fn lock_unknown(tx: &mut Tx, org: &str, job: Uuid) -> Result<Vec<Uuid>, StoreError> {
     sqlx::query_scalar!(
         "-- lock_unknown_pieces
@@ -189,7 +189,7 @@ async fn lock_unknown(tx: &mut Tx, org: &str, job: Uuid) -> Result<Vec<Uuid>, St
     .await
 }
 
-/// What the job's search has found out.
+/// The results of the job's search.
 async fn seen(tx: &mut Tx, job: Uuid) -> Result<Seen, StoreError> {
     let row = sqlx::query!(
         r#"-- seen_by_search
@@ -209,7 +209,7 @@ async fn first_half_of(tx: &mut Tx, job: Uuid) -> Result<Option<Uuid>, StoreErro
     sqlx::query_scalar!("-- first_half_of\nselect after from jobs where id = $1", job).one(tx).await
 }
 
-/// It waits for no answer any more.
+/// It no longer waits for an answer.
 async fn go(tx: &mut Tx, job: Uuid) -> Result<(), StoreError> {
     sqlx::query!("-- make_piece\nupdate jobs set after = null where id = $1 and state = 'waiting'", job)
         .exactly(tx, 1)

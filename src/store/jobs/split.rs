@@ -1,4 +1,4 @@
-//! Makes jobs of what another carries: they wait, remember their parent, and are never mixed with what is packed.
+//! Splits a job into several: they wait, know their parent, and are never mixed with packed conversations.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -17,10 +17,10 @@ use crate::store::{Store, StoreError};
 pub(super) enum Cause<'a> {
     /// Upstream refused it as wrong, perhaps for one id: each half finds out for itself.
     Invalid(&'a Value),
-    /// Upstream protects some of it and names nobody: the second half waits for the answer to the first.
+    /// Upstream protects some of it and names no id: the second half waits for the answer to the first.
     Conflict(&'a Value),
-    /// It was lost several times in a row, perhaps for one id: each half has a window of its own, and is looked at afresh
-    /// before it goes.
+    /// It was lost several times in a row, perhaps for one id: each half has its own window, and is rechecked before
+    /// its submit.
     Lost,
 }
 
@@ -28,7 +28,7 @@ pub(super) enum Cause<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Origin {
     pub(super) parent: Uuid,
-    /// It is looked at afresh before it goes.
+    /// It is rechecked before its submit.
     pub(super) is_recheck: bool,
     /// It is a piece of the parent's search, or of the one that begins with the parent.
     pub(super) is_piece: bool,
@@ -69,7 +69,7 @@ pub(super) async fn split(
     ending::finish(tx, job.id, result, error).await
 }
 
-/// Makes a job that waits of some of what its parent carries, and hands their ids on to it.
+/// Makes a waiting job from some conversations of its parent, and hands their ids on to it.
 pub(super) async fn branch(
     store: &Store,
     tx: &mut Tx,

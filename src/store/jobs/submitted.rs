@@ -1,4 +1,4 @@
-//! Records what a submit answered; which answer means what is told in docs/architecture.md, "What a submit may answer".
+//! Records the answer to a submit; the meaning of each answer is in docs/architecture.md, "What a submit may answer".
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -32,14 +32,14 @@ pub struct Accepted {
     pub expected: Option<Duration>,
 }
 
-/// Why a batch was not taken, and what is to be done.
+/// Why a batch was refused, and what follows.
 #[derive(Debug, Clone)]
 pub enum Refusal {
     /// Nothing was written, or nothing was done: it waits that long and goes again; nothing is counted.
     Again(Duration),
     /// A conflict that names ids of the batch: they are protected, the others go again.
     Conflict(HashSet<Uuid>),
-    /// A conflict that names nobody: looked at afresh first, then searched.
+    /// A conflict that names no id: rechecked first, then searched.
     UnnamedConflict,
     /// Something in the request is wrong, perhaps one id: halved, until a single one fails for this reason.
     Invalid(Reason),
@@ -95,7 +95,7 @@ impl Store {
         .run(&mut tx)
         .await;
         match done {
-            // Somebody else has recorded the same id just now.
+            // Another process has just recorded the same id.
             Err(error) if error.is_unique_violation() => return Ok(false),
             Err(error) => return Err(error),
             Ok(0) => return Err(StoreError::LeaseLost { what: "job", id: lease.job }),
@@ -188,7 +188,7 @@ impl Store {
     }
 }
 
-/// What upstream answered, in a sentence.
+/// Upstream's answer, in a sentence.
 fn answer(error: &Value) -> Option<String> {
     let said = |name: &str| error.get(name).and_then(Value::as_str);
     let message = said("message")?;
@@ -208,7 +208,7 @@ async fn note_conflict(tx: &mut Tx, job: Uuid) -> Result<(), StoreError> {
         .await
 }
 
-/// Takes out of the job what of it is left out; tells whether there was any.
+/// Removes left-out conversations from the job; returns whether there were any.
 async fn cut(
     tx: &mut Tx,
     patch: &Patch,
@@ -286,8 +286,8 @@ async fn fail(
     ending::finish(tx, job.id, JobResult::Rejected, Some(error)).await
 }
 
-/// Back to waiting, for a new intent with all its checks. A row of losses goes on: a definite no says nothing of what was
-/// lost before it.
+/// Back to waiting, for a new intent with all its checks. The count of losses in a row goes on: a definite no says
+/// nothing about earlier losses.
 async fn go_again(
     tx: &mut Tx,
     job: &LockedJob,

@@ -1,7 +1,7 @@
 //! Takes purges out of the jobs that wait for their intent, when they are paused or canceled.
 //!
-//! Under the org's lock, in the transaction of the act: from its answer on no waiting job holds any of them back. There
-//! may be thousands of such jobs, split off of refused ones, so all are loaded and left at once.
+//! Under the org's lock, in the transaction of the act: from its answer on no waiting job holds any of them back.
+//! There may be thousands of such jobs, split off refused ones, so all are handled at once.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ use crate::store::slices::SliceKey;
 use crate::store::slices::patch::Patch;
 use crate::store::tx::{Rows as _, Tx};
 
-/// A waiting job under lock that carries some of the purges.
+/// A locked waiting job with conversations of these purges.
 pub(in crate::store) struct Waiting {
     job: Uuid,
     ids: Vec<Uuid>,
@@ -30,9 +30,9 @@ pub(in crate::store) struct Waiting {
 /// Why purges leave their jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Leave {
-    /// They rest: what leaves stays eligible, or is asked about afresh.
+    /// They are paused: conversations that leave stay eligible, or are queried again.
     Paused,
-    /// They end: what leaves is decided, unless it is decided already.
+    /// They end: conversations that leave get an outcome, unless they have one.
     Canceled,
 }
 

@@ -9,7 +9,7 @@ use crate::domain::keys::{Caller, SHOWN};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// Who makes a key holds this lock: of two that want one name, the second sees the first.
+/// Creating a key holds this lock: of two requests for one name, the second sees the first.
 const ONE_AT_A_TIME: i64 = 0x6b65_7973;
 
 impl Store {
@@ -21,7 +21,7 @@ impl Store {
         Ok(id)
     }
 
-    /// The same under a name that no other key in force has, perhaps for a time; `None` where one has it.
+    /// The same with an expiry and a name that no valid key may have; `None` if one has it.
     pub async fn create_named_key(
         &self,
         key: &str,

@@ -21,7 +21,7 @@ pub(in crate::store) use uses::Uses;
 pub struct KeyRow {
     pub id: Uuid,
     pub prefix: String,
-    /// Its name, what it allows, and the orgs it is limited to.
+    /// Its name, its scopes, and the orgs it is limited to.
     pub caller: Caller,
     /// When it was made.
     pub created_at: Timestamp,
@@ -35,14 +35,14 @@ pub struct KeyRow {
     pub is_in_force: bool,
 }
 
-/// What a key that somebody brings is worth.
+/// The result of checking a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Brought {
     /// Its id, and whose it is.
     InForce(Uuid, Caller),
     /// It was in force until then.
     Expired(Timestamp),
-    /// Nobody made it, or it was revoked.
+    /// It was never created, or it was revoked.
     Unknown,
 }
 
@@ -55,7 +55,7 @@ impl Brought {
     }
 }
 
-/// Who has something done: with which key, under which name, by which request, and why.
+/// Who acts: the key, its name, the request, and the reason.
 #[derive(Debug, Clone, Copy)]
 pub struct By<'a> {
     pub key_id: Uuid,
@@ -76,7 +76,7 @@ fn digest(key: &str) -> Vec<u8> {
 }
 
 impl Store {
-    /// What this key is worth; its use is noted.
+    /// Checks this key and records its use.
     pub async fn find_caller(&self, key: &str, urgency: Urgency) -> Result<Brought, StoreError> {
         let mut tx = self.single_request("find_caller", urgency).await?;
         let row = sqlx::query!(
@@ -151,7 +151,7 @@ impl Store {
             .collect()
     }
 
-    /// Revokes a key; tells whether it was in force until now.
+    /// Revokes a key; returns whether it was valid until now.
     pub async fn revoke_key(&self, id: Uuid) -> Result<bool, StoreError> {
         let mut tx = self.begin_request("revoke_key").await?;
         let revoked = sqlx::query!(
@@ -179,7 +179,8 @@ pub(in crate::store) async fn is_in_force(tx: &mut Tx, id: Uuid) -> Result<bool,
     .await
 }
 
-/// Refuses what is asked with a key that was revoked or has expired meanwhile: what is under way may have waited for its body, or for a lock.
+/// Refuses requests whose key was revoked or has expired meanwhile: a running request may have waited for its body, or
+/// for a lock.
 pub(in crate::store) async fn ensure_in_force(tx: &mut Tx, id: Uuid) -> Result<(), StoreError> {
     if is_in_force(tx, id).await? { Ok(()) } else { Err(StoreError::Revoked) }
 }

@@ -1,5 +1,5 @@
-//! When keys were used last: noted in memory by whoever looks a key up, and written beside the requests, a key at most once
-//! a minute.
+//! When keys were last used: recorded in memory by each key look-up, and written asynchronously, at most once a minute
+//! per key.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,5 @@
-//! An org that upstream refuses: its work waits, one try a minute is let through, nothing fails and nothing is lost.
+//! An org that upstream refuses: its work waits, one attempt a minute is let through, nothing fails and nothing is
+//! lost.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ pub const PROBE_EVERY: Duration = Duration::from_mins(1);
 /// Why an org is blocked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// What must be overcome.
+    /// The cause of the block.
     pub hurdle: Hurdle,
     pub code: String,
     /// What is missing and what to do, in a sentence.
@@ -60,7 +61,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Lifts the block after its hurdle was overcome.
+    /// Lifts the block after its cause is gone.
     pub async fn unblock_org(&self, org: &str, hurdle: Hurdle) -> Result<(), StoreError> {
         self.retried(|| self.try_unblock_org(org, hurdle)).await
     }
@@ -72,7 +73,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Lifts the block if it is by that hurdle; tells whether it was. Under the org's lock.
+    /// Lifts the block if it has this cause; returns whether it did. Under the org's lock.
     pub(super) async fn lift_block(
         &self,
         tx: &mut Tx,

@@ -1,4 +1,4 @@
-//! How an org's calls went, counted for all replicas in its limiter's row.
+//! The circuit breaker of an org, for all replicas, in its limiter's row.
 
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 
@@ -14,7 +14,7 @@ pub(super) fn read(failures: i32, open_until: Option<SqlTimestamp>, is_probing: 
 }
 
 impl Store {
-    /// A call of this kind had no answer. Where that opens the breaker, the kind goes last.
+    /// A call of this kind had no answer. If that opens the breaker, the kind goes last.
     pub async fn note_unanswered(&self, org: &str, call: Call, detail: &str) -> Result<(), StoreError> {
         let mut tx = self.begin("note_unanswered").await?;
         let row = sqlx::query!(

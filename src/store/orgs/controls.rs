@@ -39,7 +39,7 @@ pub(in crate::store) async fn offer(tx: &mut Tx, org: &str, seen: &[Uuid]) -> Re
     if wanted.is_empty() {
         return Ok(());
     }
-    // In one order, whoever offers.
+    // All writers use one order.
     wanted.sort_unstable();
     sqlx::query!(
         "-- offer_controls
@@ -59,8 +59,8 @@ pub(in crate::store) async fn offer(tx: &mut Tx, org: &str, seen: &[Uuid]) -> Re
 }
 
 impl Store {
-    /// Notes how an answer showed a control, and forgets what is not one any more; tells what is known after it. Misses less
-    /// than `gap` apart count once: they may have one cause that is over in a moment.
+    /// Records whether an answer showed a control, and drops those that no longer are controls; returns the rest.
+    /// Misses less than `gap` apart count once: they may have one short-lived cause.
     pub async fn note_control(
         &self,
         org: &str,
@@ -138,7 +138,7 @@ async fn forget(tx: &mut Tx, org: &str, controls: &[Uuid]) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Forgets the controls that answers lack: somebody says that they were deleted. Tells how many there were.
+/// Drops the controls that answers lack: an operator says that they were deleted. Returns how many there were.
 pub(super) async fn forget_missing(tx: &mut Tx, org: &str) -> Result<u64, StoreError> {
     sqlx::query!("-- forget_missing_controls\ndelete from controls where org = $1 and missed > 0", org)
         .run(tx)

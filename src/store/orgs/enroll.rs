@@ -1,7 +1,8 @@
 //! Enrolls orgs: which retention rules are in force for them, and who may change those.
 //!
-//! Stricter rules are in force as soon as a worker starts with them. Looser ones only when an operator says so: a replica
-//! with a configuration of last year, or of another stage, must not have deleted what the others would keep.
+//! Stricter rules are in force as soon as a worker starts with them. Looser ones only when an operator says so: a
+//! replica with an old configuration, or one of another stage, must not delete conversations that the others would
+//! keep.
 
 use crate::domain::events::EventType;
 use crate::domain::retention::Policy;
@@ -15,14 +16,14 @@ use crate::store::{Store, StoreError};
 pub enum Enroller<'a> {
     /// A worker that starts: its rules are in force as far as they are stricter.
     Worker,
-    /// An operator of this name, who has looked at both: his rules are in force as they are.
+    /// An operator of this name, who has compared both: the configured rules apply as they are.
     Operator(&'a str),
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enrolled {
-    /// The rules that were in force before, where any were and they are others now.
+    /// The previous rules, if there were any and they differ.
     pub replaced: Option<Policy>,
     /// The rules in force from now on.
     pub in_force: Policy,
@@ -36,7 +37,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Brings an org's rules into force, and raises their epoch where they changed, so that all facts are judged anew.
+    /// Applies an org's rules, and raises their epoch if they changed, so that all facts are judged again.
     pub async fn enroll_org(
         &self,
         org: &str,
@@ -95,7 +96,7 @@ impl Store {
         write(self, tx, at, actor, event).await
     }
 
-    /// An org that nobody knew: with rules of epoch 0, which no worker has brought into force.
+    /// A new org: with rules of epoch 0, which no worker has applied.
     async fn insert_org(&self, tx: &mut Tx, org: &str, policy: &Policy) -> Result<(), StoreError> {
         let is_new = sqlx::query!(
             "-- know_org

@@ -1,13 +1,13 @@
-//! What stands in an org's way, and in which words the database holds it.
+//! What blocks an org, and how the database spells it.
 
 use super::limiter::Call;
 
-/// What stands in an org's way.
+/// What blocks an org.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hurdle {
     /// Upstream refuses this kind of call; one that succeeds lifts the block.
     Call(Call),
-    /// The clocks disagree; a validation by which they agree lifts the block.
+    /// The clocks disagree; a validation in which they agree lifts the block.
     Clock,
     /// Answers lack what is known to exist; one that shows it lifts the block.
     Sight,
@@ -16,7 +16,7 @@ pub enum Hurdle {
 }
 
 impl Hurdle {
-    /// The word that stands for it in the database.
+    /// Its spelling in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Call(call) => call.as_str(),
@@ -27,7 +27,7 @@ impl Hurdle {
     }
 }
 
-/// The word of a hurdle before which nothing can be judged: facts can't be asked or believed, or clocks disagree.
+/// The hurdles under which nothing can be judged: facts can't be queried or trusted, or clocks disagree.
 pub(in crate::store) fn blocks_facts(hurdle: &str) -> bool {
     [Hurdle::Clock, Hurdle::Sight, Hurdle::Call(Call::Details)].iter().any(|facts| facts.as_str() == hurdle)
 }

@@ -25,7 +25,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// The word that stands for it in the database.
+    /// Its spelling in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Details => "details",
@@ -42,7 +42,7 @@ pub struct Permit {
     pub valid_until: Instant,
 }
 
-/// Takes a permit, as the last lock of its transaction; else tells how long until there may be one.
+/// Takes a permit, as the last lock of its transaction; otherwise returns how long until there may be one.
 pub(in crate::store) async fn take(
     tx: &mut Tx,
     org: &OrgTerms,
@@ -135,7 +135,7 @@ async fn grant(tx: &mut Tx, org: &OrgTerms, call: Call) -> Result<Result<Granted
     )
     .one(tx)
     .await?;
-    // Where the lock was waited for it may be from before: then the budget is read too strictly, never too freely.
+    // After waiting for the lock the time may be outdated: then the budget is read too strictly, never too freely.
     let now = row.now.to_jiff();
     let closed_until = row.closed_until.to_jiff();
     if closed_until > now {
@@ -171,7 +171,7 @@ fn until(then: Timestamp, now: Timestamp) -> Duration {
 }
 
 impl Store {
-    /// Takes a permit for a further call of a step that is under way.
+    /// Takes a permit for a further call of a running step.
     pub async fn take_permit(
         &self,
         org: &OrgTerms,

@@ -1,4 +1,4 @@
-//! The org's lock, under which intents are committed and everything that forbids them is.
+//! The org's lock: intents are committed under it, and so is everything that forbids them.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;

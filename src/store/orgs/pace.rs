@@ -11,7 +11,7 @@ use crate::store::StoreError;
 use crate::store::jobs::MISSES;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 
-/// What was observed of an org's jobs.
+/// An observation of an org's jobs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::store) struct Observed {
     /// The 99th percentile of the durations of its last jobs, or the age of the oldest that still runs.

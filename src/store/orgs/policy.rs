@@ -8,14 +8,14 @@ use super::hurdle;
 use crate::domain::retention::Policy;
 use crate::domain::sight::Control;
 
-/// Rules and their epoch, and whether anything may be begun by them, read together.
+/// Rules and their epoch, and whether work may start under them, read together.
 pub(in crate::store) struct Rules {
     pub(in crate::store) policy: Policy,
     pub(in crate::store) epoch: i64,
     pub(in crate::store) read_at: Timestamp,
     /// An operator stopped the org.
     pub(in crate::store) is_stopped: bool,
-    /// It is blocked for what facts need.
+    /// Queries of facts are blocked.
     pub(in crate::store) are_facts_blocked: bool,
     /// By which an answer is checked.
     pub(in crate::store) controls: Vec<Control>,

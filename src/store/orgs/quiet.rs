@@ -1,4 +1,4 @@
-//! From when on no submit leaves any more that an earlier intent allowed.
+//! The time after which no submit of an earlier intent can leave.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -33,7 +33,7 @@ pub(in crate::store) async fn quiet_at(
     )
     .one(tx)
     .await?;
-    // Who is told of a hold or a stop must not lose it: a database that has forgotten it is known by this.
+    // An answered hold or stop must not get lost: this detects a database that has forgotten it.
     tx.will_remember(Ground { system: row.system, timeline: row.timeline, position: row.position });
     Ok(row.quiet_at.to_jiff())
 }

@@ -1,12 +1,12 @@
-//! A worker starts: what stood in an org's way may have been put right, other credentials for one. So one try is let through
-//! at once, and something is due for it.
+//! A worker starts: the cause of a block may have been fixed, for example by new credentials. So one attempt is let
+//! through at once, and some work is made due for it.
 
 use super::lock::lock;
 use crate::store::slices::expire::line_up;
 use crate::store::tx::{Rows as _, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// So many slices, and so many jobs, are due for the try.
+/// How many slices, and how many jobs, are made due for the attempt.
 const DUE: i64 = 100;
 
 impl Store {

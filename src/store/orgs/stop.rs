@@ -1,4 +1,4 @@
-//! An org that an operator stops: nothing is begun for it, what runs upstream is followed to its end.
+//! An operator stops an org: no work is started for it; jobs that run upstream are followed to their end.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -32,15 +32,15 @@ pub struct Stop {
     pub code: &'static str,
     /// The name of the key.
     pub by: String,
-    /// Why, where it was told.
+    /// The reason, if one was given.
     pub reason: Option<String>,
     pub since: Timestamp,
 }
 
 impl Store {
-    /// Stops the org: from the return on no intent is committed and no question claimed, and no submit leaves after the
-    /// moment that is returned, until the org goes on. An org that is stopped already stays so; whoever stops it for
-    /// another reason is told from then on. `None` where the reach does not cover it.
+    /// Stops the org: after the return no intent is committed and no query claimed, and no submit leaves after the
+    /// returned time, until the org is resumed. An org that is stopped already stays so; the latest stop is shown.
+    /// `None` if the reach does not cover it.
     pub async fn stop_org(
         &self,
         reach: &Reach,
@@ -92,8 +92,8 @@ impl Store {
         Ok(Some(quiet_at))
     }
 
-    /// The org goes on; one that is not stopped does so anyway. A block for too many conflicts is lifted, too: the operator
-    /// has looked at them. `false` where the reach does not cover it.
+    /// Resumes the org; without effect if it is not stopped. Also lifts a block for too many conflicts: the operator
+    /// has checked them. `false` if the reach does not cover it.
     pub async fn resume_org(&self, reach: &Reach, org: &str, by: By<'_>) -> Result<bool, StoreError> {
         self.retried(|| self.try_resume_org(reach, org, by)).await
     }
@@ -113,7 +113,7 @@ impl Store {
         )
         .run(&mut tx)
         .await?;
-        // Who has looked says that what answers lack was deleted, and that conflicts are to be expected.
+        // The operator confirms that missing controls were deleted, and that conflicts are expected.
         let forgotten = controls::forget_missing(&mut tx, org).await?;
         let mut has_lifted = false;
         for hurdle in [Hurdle::Sight, Hurdle::Conflicts] {

@@ -1,5 +1,5 @@
-//! When the last token of an org was got, or why none is to be had: workers tell it here, since whoever is asked may know
-//! neither.
+//! When the last token of an org was issued, or why it gets none: workers record it here for the API processes, which
+//! do not know it themselves.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::store::tx::Writes as _;
 use crate::store::{Store, StoreError};
 
 impl Store {
-    /// A worker has a new token, which it asked for so long ago and which lives for so long from now.
+    /// A worker has a new token: how long ago it requested it, and its remaining life.
     pub async fn note_token(&self, org: &str, age: Duration, expires_in: Duration) -> Result<(), StoreError> {
         let mut tx = self.begin("note_token").await?;
         sqlx::query!(
@@ -31,7 +31,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// No token is to be had, since then and for this reason.
+    /// There is no token, since then and for this reason.
     pub async fn note_login_trouble(
         &self,
         org: &str,

@@ -1,4 +1,4 @@
-//! Which processes work for an org, and whether they may begin anything.
+//! Which processes work for an org, and whether they may start work.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Accepts a purge, all or nothing: the purge, its slices, the index of its conversations. A small one is a share of one
-//! statement (`together.rs`), any other a transaction of its own.
+//! Accepts a purge, all or nothing: the purge, its slices, the index of its conversations. Small purges share one
+//! statement (`together.rs`); any other has its own transaction.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::store::keys;
 use crate::store::tx::{Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// A purge that somebody asks for.
+/// A requested purge.
 #[derive(Debug, Clone)]
 pub struct NewPurge {
     pub org: String,
@@ -44,22 +44,22 @@ pub struct NewPurge {
     pub traceparent: Option<String>,
 }
 
-/// What came of the wish for a purge.
+/// The result of accepting a purge.
 #[derive(Debug, Clone)]
 pub enum Accepted {
     New(Box<Purge>),
-    /// The request's key stands for something already.
+    /// The idempotency key is already used.
     Before(Before),
-    /// Another request with its key is under way: nobody knows yet what the key will stand for.
+    /// Another request with the same key is running: its result is not known yet.
     NotYet,
-    /// The API key that asks was revoked while the request was under way.
+    /// The caller's API key was revoked during the request.
     Revoked,
 }
 
 impl Store {
-    /// Accepts a purge of everything that was spooled; from the return on it is worked on. Where the key of a repeat
-    /// stands for a purge already, or another request is about to have it stand for one, nothing is accepted. Waits for
-    /// its turn no longer than `patience`.
+    /// Accepts a purge of everything that was spooled; after the return it is processed. If its idempotency key
+    /// already has a purge, or another request with it is running, nothing is accepted. Waits for its turn no longer
+    /// than `patience`.
     pub async fn accept_purge(
         &self,
         new: &NewPurge,
@@ -114,11 +114,11 @@ impl Store {
         first::insert_endpoint(&mut tx, id, new).await?;
         let sliced = insert_slices(&mut tx, id, new, now, &mut slices).await?;
         let indexed = index::insert(&mut tx, id, spooled.distinct(), &mut index).await?;
-        // What was read back from the spool must be all of it, or nothing is accepted.
+        // Everything must have been read back from the spool, or nothing is accepted.
         let distinct = usize::try_from(spooled.distinct()).unwrap_or(usize::MAX);
         ensure_rows("read_slices", sliced as u64, distinct)?;
         ensure_rows("read_index", indexed as u64, distinct)?;
-        // It has taken its time since the key was looked at.
+        // Time has passed since the key was checked.
         if !keys::is_in_force(&mut tx, new.key_id).await? {
             return Ok(Accepted::Revoked);
         }
@@ -133,7 +133,7 @@ fn whole(spooled: &Spooled) -> Result<Entries, StoreError> {
     Ok(index::chunks(spooled.index()?).next().transpose()?.unwrap_or_default())
 }
 
-/// The slices; tells how many conversations are in them.
+/// Inserts the slices; returns how many conversations are in them.
 async fn insert_slices(
     tx: &mut Tx,
     id: Uuid,
@@ -163,10 +163,10 @@ async fn insert_slices(
     Ok(inserted)
 }
 
-/// What a thread of its own reads from the spool.
+/// Items that a separate thread reads from the spool.
 pub(super) type Pieces<T> = mpsc::Receiver<Result<T, IntakeError>>;
 
-/// Reads a blocking iterator on a thread of its own, a little ahead of who takes from it.
+/// Reads a blocking iterator on a separate thread, a little ahead of its consumer.
 fn read_ahead<T: Send + 'static>(
     items: impl Iterator<Item = Result<T, IntakeError>> + Send + 'static,
 ) -> Pieces<T> {

@@ -1,4 +1,4 @@
-//! Which purges are being canceled: what comes back from their jobs has failed.
+//! Which purges are being canceled: conversations that come back from their jobs have failed.
 
 use std::collections::HashSet;
 

@@ -1,5 +1,5 @@
-//! What every purge begins with: its row, its tags and its first event; and all there is of a small one, its only slice and
-//! its index. Any number of purges in one statement.
+//! The first rows of every purge: the purge, its tags and its first event; for a small one also its only slice and its
+//! index. Any number of purges in one statement.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ pub(super) struct Draft {
     duplicates: i64,
     event: Uuid,
     payload: Value,
-    /// All of a small purge; none where slices and index follow by themselves.
+    /// All of a small purge; `None` if slices and index follow separately.
     entries: Entries,
 }
 
@@ -51,7 +51,7 @@ impl Draft {
     }
 }
 
-/// What the first event of its history says.
+/// The data of the first event of its history.
 fn payload(new: &NewPurge, spooled: &Spooled) -> Value {
     let mut payload = serde_json::json!({
         "total": spooled.distinct(), "duplicates": spooled.duplicates(), "dryRun": new.is_dry_run,
@@ -62,7 +62,7 @@ fn payload(new: &NewPurge, spooled: &Spooled) -> Value {
     payload
 }
 
-/// Inserts them; tells when each was accepted. One whose key is not in force any more is left out.
+/// Inserts them; returns when each was accepted. One whose key is no longer valid is left out.
 pub(super) async fn insert(tx: &mut Tx, drafts: &[&Draft]) -> Result<HashMap<Uuid, Timestamp>, StoreError> {
     let (tagged, tags) = tags_of(drafts);
     let (entered, entries, ordinals) = entries_of(drafts);
@@ -133,7 +133,7 @@ pub(super) async fn insert(tx: &mut Tx, drafts: &[&Draft]) -> Result<HashMap<Uui
     Ok(rows.into_iter().map(|row| (row.id, row.now.to_jiff())).collect())
 }
 
-/// Inserts the receiver that an accepted purge names, where it names one.
+/// Inserts the receiver that an accepted purge names, if any.
 pub(super) async fn insert_endpoint(tx: &mut Tx, purge: Uuid, new: &NewPurge) -> Result<(), StoreError> {
     let Some(webhook) = &new.webhook else { return Ok(()) };
     sqlx::query!(

@@ -1,4 +1,4 @@
-//! Reads purges: the same few bytes of each, however many conversations it has.
+//! Reads purges: a few bytes each, however many conversations they have.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -19,7 +19,7 @@ use crate::store::slices::milestones;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError, Urgency};
 
-/// A purge as it stands.
+/// The current state of a purge.
 #[derive(Debug, Clone)]
 pub struct Purge {
     pub id: Uuid,
@@ -32,9 +32,9 @@ pub struct Purge {
     /// The caller's own name for it.
     pub reference: Option<String>,
     pub labels: Value,
-    /// It only asks what would be purged.
+    /// A dry run.
     pub is_dry_run: bool,
-    /// How its conversations stand.
+    /// The counts of its conversations.
     pub counts: Tally,
     /// How they stood at two moments before; nothing until the first changed.
     pub milestones: Option<Milestones>,
@@ -48,11 +48,11 @@ pub struct Purge {
     pub requested_by: String,
     /// The webhook endpoint that it named.
     pub endpoint: Option<Uuid>,
-    /// What of it can't be read.
+    /// Its unreadable slices.
     pub parked: Option<Parked>,
     /// Why the service paused it, if it did.
     pub paused_for: Option<String>,
-    /// What was done to it last, of each kind; the last first.
+    /// Its last act of each kind, the latest first.
     pub acts: Vec<Done<Act>>,
     /// Why its org's work waits, if it does: code and sentence.
     pub blocked: Option<(String, String)>,
@@ -67,7 +67,7 @@ pub struct Parked {
     pub conversations: i64,
     /// Since the first was parked.
     pub since: Timestamp,
-    /// What can't be read of the first.
+    /// The error of the first.
     pub error: String,
 }
 
@@ -127,7 +127,7 @@ impl Store {
         Ok(load(&mut tx, reach, &[id]).await?.pop())
     }
 
-    /// Its org, by which everything about it is locked.
+    /// Its org, whose lock covers the purge.
     pub(super) async fn org_of(&self, reach: &Reach, purge: Uuid) -> Result<Option<String>, StoreError> {
         let mut tx = self.single_request("org_of_purge", Urgency::Protecting).await?;
         sqlx::query_scalar!(
@@ -141,8 +141,7 @@ impl Store {
     }
 }
 
-/// Whether there is such a purge, as far as the caller reaches: a list of what belongs to one that is not there is none,
-/// rather than an empty one.
+/// Whether the purge exists within the caller's reach: lists of a missing purge are not found, rather than empty.
 pub(in crate::store) async fn is_there(tx: &mut Tx, reach: &Reach, id: Uuid) -> Result<bool, StoreError> {
     sqlx::query_scalar!(
         r#"-- is_there
@@ -209,16 +208,16 @@ pub(in crate::store) async fn load(
     rows.into_iter().map(Purge::try_from).collect()
 }
 
-/// The code of what is in the way of an org for which no token is to be had.
+/// The code of an org that gets no token.
 pub(in crate::store) const NO_TOKEN: &str = "no_token";
 
-/// The code of what is in the way of an org whose calls have no answer.
+/// The code of an org whose calls get no answer.
 pub(in crate::store) const UPSTREAM_FAILING: &str = "upstream_failing";
 
-/// The code of what is in the way of an org for which every process begins nothing.
+/// The code of an org whose processes are all paused.
 pub const ENGINE_PAUSED: &str = "engine_paused";
 
-/// What that means and what to do.
+/// Its meaning and what to do.
 pub const PAUSED: &str = "engine.paused is true: nothing is begun, what runs upstream is followed to its end; to go on, set it to false and restart the \
      workers";
 
@@ -271,7 +270,7 @@ struct Row {
     read_at: SqlTimestamp,
 }
 
-/// The counts that stand in the row of a purge, whatever else was read of it.
+/// The counts in the row of a purge.
 macro_rules! counts_of {
     ($row:expr) => {{
         use $crate::domain::outcome::Outcome;

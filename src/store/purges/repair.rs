@@ -1,5 +1,5 @@
-//! Reads slices again that were set aside: what still can't be read waits longer, then it is parked; what can be read goes
-//! on, once no job has anything of it any more.
+//! Reads slices again that were set aside: those still unreadable wait longer, then they are parked; the others
+//! continue once no job has any of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::store::slices::{Place, SliceKey};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// So many slices are read again at once.
+/// How many slices are read again at once.
 const SLICES_AT_ONCE: i64 = 20;
 
 impl Store {
@@ -54,7 +54,7 @@ impl Store {
         Ok(rows.into_iter().map(|row| SliceKey { purge: row.purge, no: row.slice_no }).collect())
     }
 
-    /// Reads one slice again; `false` where somebody else has.
+    /// Reads one slice again; `false` if another process has.
     async fn read_again(&self, org: &str, slice: SliceKey) -> Result<bool, StoreError> {
         let mut tx = self.begin("read_again").await?;
         lock::lock(&mut tx, org).await?;
@@ -62,7 +62,7 @@ impl Store {
         let mut patch = Patch::lock_set_aside(&mut tx, Step::Repair, slice).await?;
         let is_readable = patch.slice(slice).is_some();
         if is_readable && found.is_carried {
-            // What that job comes to is not told of this slice any more.
+            // The result of that job is no longer recorded for this slice.
             wait_for_job(&mut tx, slice).await?;
             tx.commit().await?;
             return Ok(true);
@@ -116,7 +116,7 @@ async fn due(tx: &mut Tx, slice: SliceKey) -> Result<Option<Due>, StoreError> {
     .await
 }
 
-/// What a job may have carried, by the decisions: it was submitted, and no recorded no took that back.
+/// Conversations that a job may have carried, by the decisions: submitted, without a recorded definite no.
 async fn carried(tx: &mut Tx, slice: SliceKey) -> Result<BTreeSet<usize>, StoreError> {
     let rows = sqlx::query!(
         r#"-- carried_by_decisions

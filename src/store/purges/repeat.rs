@@ -1,7 +1,8 @@
-//! Repeats of requests: a caller's key stands for one purge, so that sending again what may have arrived is safe.
+//! Repeats of requests: an idempotency key stands for one purge, so that repeating a request that may have arrived is
+//! safe.
 //!
 //! The key is written in the transaction that accepts the purge: either both are there or neither. Two requests with
-//! one key meet at a lock, which the second does not wait for: it looks again.
+//! one key meet at a lock; the second does not wait for it but polls.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
@@ -10,10 +11,10 @@ use uuid::Uuid;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError, Urgency};
 
-/// Keys are kept so long, counted from the accept.
+/// How long keys are kept, counted from the accept.
 pub const KEPT_DAYS: i32 = 7;
 
-/// What makes a repeat known for one.
+/// What identifies a repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepeatKey {
     /// Whose key it is: the id of the API key.
@@ -23,7 +24,7 @@ pub struct RepeatKey {
     pub fingerprint: [u8; 32],
 }
 
-/// What a key stands for already.
+/// The purge of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Before {
     /// The same was asked for before: this purge came of it.
@@ -33,7 +34,7 @@ pub enum Before {
 }
 
 impl Store {
-    /// What the key stands for, if it stands for anything yet.
+    /// The purge of the key, if there is one yet.
     pub async fn find_repeat(&self, key: &RepeatKey) -> Result<Option<Before>, StoreError> {
         let mut tx = self.begin_request("find_repeat").await?;
         let row = sqlx::query!(
@@ -53,7 +54,7 @@ impl Store {
         }))
     }
 
-    /// Whether this key of that caller stands for anything, whatever was asked for.
+    /// Whether this key of that caller has a purge, whatever the request was.
     pub async fn is_known_repeat(&self, caller: Uuid, key: &str) -> Result<bool, StoreError> {
         let mut tx = self.single_request("is_known_repeat", Urgency::Ordinary).await?;
         sqlx::query_scalar!(
@@ -70,7 +71,7 @@ impl Store {
         .await
     }
 
-    /// Removes keys that have been kept long enough; tells how many.
+    /// Removes expired keys; returns how many.
     pub async fn forget_repeats(&self) -> Result<u64, StoreError> {
         let mut tx = self.begin("forget_repeats").await?;
         let done = sqlx::query!(
@@ -85,7 +86,7 @@ impl Store {
     }
 }
 
-/// Until its end nobody but this transaction may have the key stand for anything; `false` where another one is at it.
+/// Until its end only this transaction may use the key; `false` if another one is using it.
 pub(super) async fn lock(tx: &mut Tx, key: &RepeatKey) -> Result<bool, StoreError> {
     sqlx::query_scalar!(
         r#"-- lock_repeat_key
@@ -97,7 +98,7 @@ pub(super) async fn lock(tx: &mut Tx, key: &RepeatKey) -> Result<bool, StoreErro
     .await
 }
 
-/// Has the key stand for this purge; `false` where it stands for another one.
+/// Records this purge for the key; `false` if it has another one.
 pub(super) async fn claim(
     tx: &mut Tx,
     key: &RepeatKey,

@@ -1,4 +1,4 @@
-//! A purge is asked about: its start, where it is the first time, and its turn.
+//! A purge is validated: records its start, the first time, and its turn.
 
 use uuid::Uuid;
 
@@ -8,9 +8,9 @@ use crate::store::events::{Actor, OfPurge, write_for_purges};
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
-/// Marks those of the purges that are still queued as running, and sends all to the end of the line; `false` where one of them may not be asked about any
-/// more, and then whoever asks rolls back: the lock makes that exact, so that nothing is asked once a pause or a cancel was
-/// answered.
+/// Marks those of the purges that are still queued as running, and sends all to the end of the line; `false` if one of
+/// them may no longer be queried, and then the caller rolls back: the lock makes that exact, so that nothing is
+/// queried once a pause or a cancel was answered.
 pub(in crate::store) async fn start(store: &Store, tx: &mut Tx, purges: &[Uuid]) -> Result<bool, StoreError> {
     let rows = sqlx::query!(
         r#"-- start_purges

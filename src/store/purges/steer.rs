@@ -1,5 +1,5 @@
-//! What a caller does to a purge: cancel, pause, resume, retry; each one transaction under the org's lock, so that it is
-//! exactly before or after every intent.
+//! Acts on a purge: cancel, pause, resume, retry; each one transaction under the org's lock, so that it is exactly
+//! before or after every intent.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -22,12 +22,13 @@ use crate::store::orgs::quiet::quiet_at;
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// What became of the wish to do something to a purge.
+/// The result of an act on a purge.
 #[derive(Debug, Clone)]
 pub enum Steered {
-    /// It is done. No submit that names a conversation of the purge leaves after `quiet_at`, until the purge goes on.
+    /// It is done. No submit that names a conversation of the purge leaves after `quiet_at`, until the purge is
+    /// resumed.
     Done {
-        /// The latest deadline of the purge's intents, or the time of the act where none is open.
+        /// The latest deadline of the purge's intents, or the time of the act if none is open.
         quiet_at: Timestamp,
         /// The purge right after.
         purge: Box<Purge>,
@@ -39,20 +40,20 @@ pub enum Steered {
 /// The code of a pause by the service itself, since too much of the purge is not known upstream.
 pub const NOT_FOUND_SHARE: &str = "not_found_share";
 
-/// What is to be done to a purge.
+/// A requested act.
 struct Order<'a> {
     act: Act,
     actor: Actor<'a>,
-    /// With which key it is asked for, where a caller asks.
+    /// The caller's key, if a caller requested it.
     key_id: Option<Uuid>,
-    /// Why a caller does it, where he said so.
+    /// The caller's reason, if given.
     reason: Option<&'a str>,
-    /// Why the service does it, where no caller does.
+    /// The service's reason, if it acts by itself.
     paused_for: Option<&'a str>,
 }
 
 impl Order<'_> {
-    /// What its event says.
+    /// The data of its event.
     fn payload(&self, run: i32) -> Value {
         let mut payload = match (self.act, self.paused_for) {
             (Act::Retry, _) => json!({ "run": run + 1 }),
@@ -67,7 +68,7 @@ impl Order<'_> {
 }
 
 impl Store {
-    /// Does it; `None` where there is no such purge within the reach.
+    /// Does it; `None` if there is no such purge within the reach.
     pub async fn steer_purge(
         &self,
         reach: &Reach,
@@ -94,7 +95,7 @@ impl Store {
         self.steer(tx, org, purge, order).await.map(Some)
     }
 
-    /// Pauses those of the purges of which too much is not known upstream, once.
+    /// Pauses those of the purges of which too many ids are unknown upstream, once.
     pub async fn pause_what_is_missing(
         &self,
         org: &str,
@@ -154,7 +155,8 @@ impl Store {
         if let Some(key_id) = order.key_id {
             keys::ensure_in_force(&mut tx, key_id).await?;
         }
-        // What waits in jobs leaves them now, in this transaction: an intent that comes after must not find it there.
+        // Its conversations in waiting jobs leave them now, in this transaction: a later intent must not find them
+        // there.
         let (waiting, reserved) = match act {
             Act::Cancel | Act::Pause => waiting_with(&mut tx, org, &[purge]).await?,
             Act::Resume | Act::Retry => (Vec::new(), Vec::new()),
@@ -171,7 +173,7 @@ impl Store {
         patch.lock_purges(&mut tx, purge).await?;
         let standing = standing(&mut tx, purge).await?;
         let next = act.leads_to(standing.state, standing.has_started);
-        // Another process was quicker, and somebody has resumed it already.
+        // Another process has paused it before, and somebody has resumed it already.
         let is_told = order.paused_for.is_some() && standing.is_missing_told;
         let Some(next) = next.filter(|_| !is_told) else { return Ok(Steered::Forbidden(standing.state)) };
         if next != standing.state {
@@ -190,14 +192,14 @@ impl Store {
         // Still under the org's lock: no intent can come in between.
         let quiet_at = quiet_at(&mut tx, &[org.to_owned()], Some(purge)).await?;
         tx.will_wake(org);
-        // Read before the commit: what is done must not be answered with a failure to read it.
+        // Read before the commit: otherwise a committed act could be answered with a read error.
         let steered = load::load_one(&mut tx, purge).await?;
         tx.commit().await?;
         Ok(Steered::Done { quiet_at, purge: Box::new(steered) })
     }
 }
 
-/// How a purge stands whose row is locked.
+/// The state of a purge whose row is locked.
 struct Standing {
     state: PurgeState,
     has_started: bool,

@@ -1,7 +1,7 @@
-//! Turns a large purge over, a few slices a transaction: what a cancel ends, what a retry takes up again.
+//! Cancels or retries a large purge, a few slices per transaction.
 //!
 //! The act itself only changes the purge's state; the dispatchers sweep until nothing is left. Each sweep holds the
-//! org's lock, as a packing does, and only for as long.
+//! org's lock, for about as long as packing does.
 
 use uuid::Uuid;
 
@@ -16,10 +16,10 @@ use crate::store::slices::{Place, SliceKey};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// So many slices are swept at once, or one of each purge: about as many milliseconds under the org's lock.
+/// How many slices are swept at once, or one of each purge: about as many milliseconds under the org's lock.
 const SLICES_AT_ONCE: i64 = 20;
 
-/// What a sweep came to.
+/// The result of a sweep.
 #[derive(Debug, Default)]
 pub struct Swept {
     /// There was something to do, and it is done.
@@ -29,7 +29,7 @@ pub struct Swept {
 }
 
 impl Swept {
-    /// Notes what became of one purge; an outage is everybody's.
+    /// Records the result for one purge; an outage affects all of them.
     pub(super) fn note(&mut self, purge: Uuid, swept: Result<bool, StoreError>) -> Result<(), StoreError> {
         match swept {
             Ok(swept) => self.has_swept |= swept,
@@ -41,8 +41,8 @@ impl Swept {
 }
 
 impl Store {
-    /// Sweeps some more of the org's canceled and retried purges, wakes who waited, and reads what was set aside, but for
-    /// `except`.
+    /// Sweeps some more of the org's canceled and retried purges, wakes waiters, and reads slices that were set aside,
+    /// except those of `except`.
     ///
     /// Each kind has a transaction of its own: all take slices before purges. A purge that can't be swept holds up no
     /// other one.
@@ -52,7 +52,7 @@ impl Store {
         match self.sweep_canceled(org, &canceled).await {
             Ok(has_swept) => swept.has_swept = has_swept,
             Err(error) if error.is_outage() => return Err(error),
-            // Which of them it is shows when each is alone.
+            // Doing each alone shows which of them fails.
             Err(_) => {
                 for purge in canceled {
                     let alone = self.sweep_canceled(org, &[purge]).await;
@@ -103,7 +103,7 @@ impl Store {
         Ok((canceled, retried.map(|row| (row.id, row.retry_from))))
     }
 
-    /// Ends what of canceled purges was not submitted, in a few slices; tells whether there was any.
+    /// Ends conversations of canceled purges that were not submitted, in a few slices; returns whether there were any.
     async fn sweep_canceled(&self, org: &str, purges: &[Uuid]) -> Result<bool, StoreError> {
         self.retried(|| self.try_sweep_canceled(org, purges)).await
     }
@@ -134,7 +134,7 @@ impl Store {
                 }
             }
         }
-        // Before ids are let go: nobody is left to be woken.
+        // Before ids are released: no waiters are left to wake.
         wait_no_more(&mut tx, &open).await?;
         withdraw::withdraw(&mut tx, &mut patch, org, purges, waiting, Leave::Canceled).await?;
         patch.write(self, &mut tx).await?;
@@ -142,7 +142,8 @@ impl Store {
         Ok(true)
     }
 
-    /// Takes failed conversations up again, in the next few slices from `from` on; `false` where a cancel came before.
+    /// Makes failed conversations pending again, in the next few slices from `from` on; `false` if a cancel came
+    /// before.
     async fn sweep_retried(&self, org: &str, purge: Uuid, from: i32) -> Result<bool, StoreError> {
         self.retried(|| self.try_sweep_retried(org, purge, from)).await
     }
@@ -169,7 +170,7 @@ impl Store {
         patch.write(self, &mut tx).await?;
         move_on(&mut tx, purge, from, next).await?;
         if next.is_none() {
-            // What was taken up may have ended before the last slice was looked through.
+            // Retried conversations may have ended before the last slice was swept.
             let now = tx.now().await?;
             finish::finish(self, &mut tx, now, &[purge]).await?;
         }
@@ -239,7 +240,7 @@ async fn note_swept(tx: &mut Tx, purges: &[Uuid]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What waits in these slices waits for no other job any more.
+/// Conversations in these slices no longer wait for other jobs.
 pub(super) async fn wait_no_more(tx: &mut Tx, slices: &[SliceKey]) -> Result<(), StoreError> {
     sqlx::query!(
         "-- wait_no_more
@@ -254,7 +255,7 @@ pub(super) async fn wait_no_more(tx: &mut Tx, slices: &[SliceKey]) -> Result<(),
     Ok(())
 }
 
-/// Nobody has swept it further, or canceled it, before the org was locked.
+/// It was not swept further, or canceled, before the org was locked.
 async fn is_retried_from(tx: &mut Tx, purge: Uuid, from: i32) -> Result<bool, StoreError> {
     sqlx::query_scalar!(
         r#"-- is_retried_from
@@ -266,7 +267,8 @@ async fn is_retried_from(tx: &mut Tx, purge: Uuid, from: i32) -> Result<bool, St
     .await
 }
 
-/// The slices with something failed among the next few from `from` on, and where to go on; `None` after the last.
+/// The slices with failed conversations among the next few from `from` on, and where to continue; `None` after the
+/// last.
 async fn slices_to_retry(
     tx: &mut Tx,
     purge: Uuid,

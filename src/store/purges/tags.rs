@@ -1,4 +1,4 @@
-//! What purges are found by beside their org and state: the caller's reference and labels, which never change.
+//! The tags by which purges are found: the caller's reference and labels, which never change.
 
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
-//! Small purges that come at the same time are accepted together: each pays a share of one statement and of one wait for
-//! the disk.
+//! Small purges that arrive at the same time are accepted together: they share one statement and one wait for the
+//! disk.
 //!
-//! Whoever has given up before his purge's statement began leaves nothing. From then on it is accepted or not, as with any
-//! answer that gets lost; a key of a repeat is for those who have to know.
+//! A caller who gives up before the statement begins leaves nothing. After that the purge may be accepted, as with any
+//! lost answer; callers who need to know use an `Idempotency-Key`.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::Error as IoError;
@@ -18,16 +18,16 @@ use uuid::Uuid;
 use super::first::{self, Draft};
 use crate::store::{Store, StoreError, Urgency};
 
-/// So many statements are under way at once: while one waits for the disk, the next gathers.
+/// Concurrent statements: while one waits for the disk, the next one gathers purges.
 const WRITERS: usize = 2;
 
-/// So many purges at most share one.
+/// Maximum purges per statement.
 const AT_ONCE: usize = 64;
 
-/// And so many conversations, or a single purge: none is to take longer than the others of its kind.
+/// And maximum conversations, or a single purge, so that no statement takes much longer than the others.
 const CONVERSATIONS_AT_ONCE: usize = 2_000;
 
-/// When the purge was accepted; nothing where its key was revoked.
+/// When the purge was accepted; nothing if its key was revoked.
 type Answer = Result<Option<Timestamp>, StoreError>;
 
 /// Those who wait to be accepted; all clones are one.
@@ -40,7 +40,7 @@ struct Waiting {
     writers: usize,
 }
 
-/// One that waits. Whoever sets the mark first has it: a writer, to write it, or its caller, to give it up.
+/// A waiting purge. The first to set the mark owns it: a writer, to write it, or its caller, to give it up.
 #[derive(Debug)]
 struct Entry {
     draft: Draft,
@@ -48,7 +48,7 @@ struct Entry {
     answer: oneshot::Sender<Answer>,
 }
 
-/// Gives up what no writer has taken, when its caller goes away.
+/// Gives up a purge that no writer has taken, when its caller goes away.
 struct Wish(Arc<AtomicBool>);
 
 impl Wish {
@@ -81,10 +81,10 @@ impl Store {
     }
 }
 
-/// Writes until nobody waits any more. A task of its own: no caller who goes away takes others with him.
+/// Writes until no purge waits. A separate task, so that a caller who goes away does not cancel others.
 async fn write_all(store: Store, mut writer: Writer) {
     loop {
-        // Who waits for it meanwhile may still give up.
+        // A caller that waits for it may still give up.
         let _turn = store.turns.small().await;
         let Some(entries) = writer.next() else { return };
         write(&store, entries).await;
@@ -100,7 +100,7 @@ async fn write(store: &Store, entries: Vec<Entry>) {
                 drop(answer.send(Ok(accepted.remove(&draft.id))));
             }
         }
-        // It was rolled back, and one alone may be to blame: the others are not to suffer for it.
+        // It was rolled back, perhaps because of a single purge, so each is retried alone.
         Err(error) if entries.len() > 1 && (!error.is_outage() || error.is_rolled_back()) => {
             for Entry { draft, answer, .. } in entries {
                 let alone = [&draft];
@@ -134,7 +134,7 @@ fn failed(source: sqlx::Error) -> StoreError {
 }
 
 impl Gathering {
-    /// Puts one at the end of the line; tells who is to write, where nobody is yet.
+    /// Queues a purge; returns the writer to start, if none runs yet.
     fn push(&self, entry: Entry) -> Option<Writer> {
         let mut waiting = self.waiting();
         waiting.line.push_back(entry);
@@ -155,8 +155,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Those who are written next; none where nobody waits any more, and then this is over: who comes later finds another
-    /// writer.
+    /// The next purges to write; none if none waits, and then this writer ends: later ones start another.
     fn next(&mut self) -> Option<Vec<Entry>> {
         let mut waiting = self.gathering.waiting();
         let (mut taken, mut conversations) = (Vec::new(), 0);

@@ -1,4 +1,5 @@
-//! Turns to accept a purge: a large one takes a connection for minutes, and others must get through.
+//! Limits how many large purges are accepted at once: each takes a connection for minutes, and others must get
+//! through.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +19,8 @@ pub(in crate::store) struct Turns {
 }
 
 impl Turns {
-    /// Where requests have so many connections: a quarter of them is for large purges at most, and one is for those who ask
-    /// for something else, however many small ones come.
+    /// For this number of request connections: at most a quarter is for large purges, and one is kept for other
+    /// requests, however many small purges arrive.
     pub(in crate::store) fn new(connections: u32) -> Self {
         let semaphore = |at_once: u32| {
             Arc::new(Semaphore::new(usize::try_from(at_once.max(1)).unwrap_or(Semaphore::MAX_PERMITS)))
@@ -30,18 +31,18 @@ impl Turns {
 
     /// Waits for the turn of small purges.
     pub(super) async fn small(&self) -> Option<SemaphorePermit<'_>> {
-        // Nobody closes the semaphore.
+        // The semaphore is never closed.
         self.small.acquire().await.ok()
     }
 
-    /// Waits for the turn of a purge of so many conversations, but no longer than `patience`.
+    /// Waits for the turn of a purge of this size, but no longer than `patience`.
     pub(super) async fn take(
         &self,
         conversations: u64,
         patience: Duration,
     ) -> Result<SemaphorePermit<'_>, StoreError> {
         let turns = if conversations > LARGE { &self.large } else { &self.small };
-        // Nobody closes the semaphores.
+        // The semaphores are never closed.
         match tokio::time::timeout(patience, turns.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
             Ok(Err(_)) | Err(_) => Err(StoreError::NoTurn),
@@ -53,7 +54,7 @@ impl Turns {
 mod tests {
     use super::*;
 
-    /// So many of that size have a turn at once.
+    /// How many of that size have a turn at once.
     async fn at_once(connections: u32, conversations: u64) -> usize {
         let turns = Turns::new(connections);
         let mut taken = Vec::new();

@@ -1,5 +1,5 @@
 //! Wakes conversations that waited for an id after its job let it go, a few slices a transaction: tens of thousands of
-//! purges may wait for one id, and no intent of their org waits for all of them.
+//! purges may wait for one id, and no intent of their org must wait for all of them.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +14,18 @@ use crate::store::slices::{Place, SliceKey};
 use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
-/// So many slices are woken at once: about as many milliseconds under the org's lock.
+/// How many slices are woken at once: about as many milliseconds under the org's lock.
 const SLICES_AT_ONCE: i64 = 50;
 
-/// So many ids that nobody waits for any more are forgotten at once.
+/// How many released ids without waiters are removed at once.
 const IDS_AT_ONCE: i64 = 200;
 
 /// What a slice waits for: its positions, and their ids.
 type Waiting = BTreeMap<SliceKey, Vec<(usize, Uuid)>>;
 
 impl Store {
-    /// Wakes some more of those who waited for ids that no job has any more, but for purges among `except`. A purge that
-    /// can't be woken holds up no other one.
+    /// Wakes more waiters of ids that no job has any more, except those of purges in `except`. A purge that can't be
+    /// woken delays no other.
     pub(super) async fn sweep_released(
         &self,
         org: &str,
@@ -36,7 +36,7 @@ impl Store {
         match self.wake(org, &slices).await {
             Ok(has_woken) => swept.has_swept |= has_woken,
             Err(error) if error.is_outage() => return Err(error),
-            // Which of them it is shows when each is alone.
+            // Doing each alone shows which of them fails.
             Err(_) => {
                 for slice in slices {
                     let alone = self.wake(org, &[slice]).await;
@@ -47,7 +47,7 @@ impl Store {
         Ok(())
     }
 
-    /// Slices in which something waits for an id that no job has any more; `None` where no id was let go.
+    /// Slices with waiters of an id that no job has any more; `None` if no id was released.
     async fn slices_to_wake(&self, org: &str, except: &[Uuid]) -> Result<Option<Vec<SliceKey>>, StoreError> {
         let mut tx = self.begin("slices_to_wake").await?;
         let is_any_released = sqlx::query_scalar!(
@@ -84,8 +84,8 @@ impl Store {
         Ok(Some(rows.into_iter().map(|row| SliceKey { purge: row.purge, no: row.slice_no }).collect()))
     }
 
-    /// Wakes what waits in these slices for ids that no job has: what they knew is from before, so that it is asked about
-    /// afresh. Tells whether there was anything to do.
+    /// Wakes the waiters in these slices of ids that no job has: their facts are older than the job, so they are
+    /// queried again. Returns whether there was anything to do.
     async fn wake(&self, org: &str, slices: &[SliceKey]) -> Result<bool, StoreError> {
         self.retried(|| self.try_wake(org, slices)).await
     }
@@ -98,7 +98,8 @@ impl Store {
         let mut patch = Patch::lock(&mut tx, Step::Wake, None, keys).await?;
         for (&slice, waiting) in &waiting {
             let Some(draft) = patch.slice(slice) else {
-                // What is left out waits no more either: it begins afresh when it can be read again.
+                // Conversations of left-out slices no longer wait either: their slice starts again when it is
+                // readable.
                 continue;
             };
             if waiting.iter().any(|(position, _)| *position >= draft.ids.len()) {
@@ -121,7 +122,7 @@ impl Store {
     }
 }
 
-/// Takes out of the waiters whoever waits in these slices for an id that no job has.
+/// Removes from the waiters the conversations in these slices whose id no job has.
 async fn stop_waiting(tx: &mut Tx, org: &str, slices: &[SliceKey]) -> Result<Waiting, StoreError> {
     let rows = sqlx::query!(
         "-- stop_waiting
@@ -145,7 +146,7 @@ async fn stop_waiting(tx: &mut Tx, org: &str, slices: &[SliceKey]) -> Result<Wai
     Ok(waiting)
 }
 
-/// Forgets which of these ids nobody waits for any more, and some of those for which nobody was left to wake.
+/// Removes released ids without waiters: those of these ids, and some others.
 async fn forget_released(tx: &mut Tx, org: &str, ids: &[Uuid]) -> Result<u64, StoreError> {
     sqlx::query!(
         "-- forget_released

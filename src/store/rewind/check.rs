@@ -1,7 +1,7 @@
 //! Compares where the database stands with where it stood.
 //!
-//! Its record alone finds a restored dump and a promoted standby; files of an earlier time bring their own record along, and
-//! only processes that have lived longer than these know better.
+//! Its record alone finds a restored dump and a promoted standby; older files bring their own record along, so only a
+//! process that is still running can tell.
 
 use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
@@ -23,15 +23,15 @@ pub struct Rewound {
     pub stopped: Vec<String>,
 }
 
-/// What was on record.
+/// The recorded position.
 struct Record {
     ground: Ground,
     noted_at: Timestamp,
 }
 
 impl Store {
-    /// Looks whether the database is still the one that it was, and notes how far it is. Where it went back in time, every
-    /// org is stopped before this returns.
+    /// Checks whether the database went back in time, and records its position. If it did, every org is stopped before
+    /// this returns.
     pub async fn check_ground(
         &self,
         promotion: Promotion,
@@ -71,7 +71,7 @@ impl Store {
         Ok(rewound)
     }
 
-    /// What a check would find by the record; nothing is noted, and nobody is stopped.
+    /// The result that a check would have by the record; records nothing, and stops no org.
     pub async fn look_at_ground(&self, promotion: Promotion) -> Result<History, StoreError> {
         let mut tx = self.begin("look_at_ground").await?;
         let record = read(&mut tx).await?;

@@ -1,4 +1,4 @@
-//! Stops every org whose database went back in time: what it knows of upstream is older than what was done there.
+//! Stops every org whose database went back in time: its knowledge of upstream is older than the calls that were made.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -17,9 +17,9 @@ use crate::store::{Store, StoreError};
 /// Epochs of leases go so far ahead: those that were given out in the time that is missing are never given out again.
 const LOST_EPOCHS: i64 = 1_000_000;
 
-/// Stops all orgs, by name, and tells which these were. Those that are stopped for a rewind already are stopped anew where it is
-/// another one, `is_news`: they may have gone on in the time that is missing, and what is missing since the first is missing
-/// yet.
+/// Stops all orgs, by name, and returns them. Those that are stopped for a rewind already are stopped anew where it is
+/// another one, `is_news`: they may have gone on in the time that is missing, and what is missing since the first is
+/// missing yet.
 pub(super) async fn stop_all(
     store: &Store,
     tx: &mut Tx,
@@ -48,8 +48,7 @@ pub(super) async fn stop_all(
     Ok(orgs.into_iter().map(|org| org.name).collect())
 }
 
-/// Stops an org that nobody knew, as far as others stand stopped for a rewind: it may be new, or forgotten with all its
-/// intents.
+/// Stops a new org if others are stopped for a rewind: it may be new, or forgotten with all its intents.
 pub(in crate::store) async fn stop_new(store: &Store, tx: &mut Tx, org: &str) -> Result<(), StoreError> {
     let stopped = sqlx::query!(
         r#"-- stop_new_org
@@ -107,7 +106,7 @@ async fn stop(
     .await?;
     let why = reason(kind, missing_since);
     acts::note_of_org(tx, org, OrgAct::Stop, Actor::ENGINE, Some(&why)).await?;
-    // A job whose id is known upstream goes on being followed: that knowledge is not undone by what is missing.
+    // A job whose upstream id is known is still followed: lost commits do not change that.
     sqlx::query!(
         r#"-- doubt_rewound_jobs
         update jobs

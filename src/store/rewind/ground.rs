@@ -1,4 +1,4 @@
-//! On which ground the database stands, and what this process remembers of it.
+//! Which server the database is on and how far its log has come, and what this process remembers of it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ use crate::store::tx::{Rows as _, Tx};
 pub(in crate::store) struct Grounds(Arc<Mutex<Option<Ground>>>);
 
 impl Grounds {
-    /// What is found afterwards is no less far.
+    /// Later checks find at least this position.
     pub(in crate::store) fn known(&self) -> Option<Ground> {
         *self.lock()
     }
@@ -19,7 +19,7 @@ impl Grounds {
     /// This was read in a transaction that is committed by now.
     pub(in crate::store) fn remember(&self, committed: Ground) {
         let mut known = self.lock();
-        // What is on other ground is for the next check to judge.
+        // A different server or timeline is left to the next check.
         if let Some(known) = known.as_mut()
             && (known.system, known.timeline) == (committed.system, committed.timeline)
         {
@@ -37,7 +37,7 @@ impl Grounds {
     }
 }
 
-/// Where the database stands at this moment.
+/// The current position of the database.
 pub(super) async fn here(tx: &mut Tx) -> Result<Ground, StoreError> {
     sqlx::query_as!(
         Ground,

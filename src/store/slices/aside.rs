@@ -1,8 +1,8 @@
-//! Slices that can't be read: each is left out of the transaction that meets it, which sets it aside. What is set aside is
-//! neither drawn nor asked about, and left out by whoever meets it, until it was read again (`purges/repair.rs`); after
-//! some tries it is parked.
+//! Slices that can't be read: each is left out of the transaction that meets it, which sets it aside. Until it was
+//! read again (`purges/repair.rs`) it is neither drawn nor queried, and every transaction leaves it out; after some
+//! tries it is parked.
 //!
-//! Invariant: nothing of a slice that was left out is submitted, called gone or called kept.
+//! Invariant: no conversation of a slice that was left out is submitted, or judged gone or kept.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::store::events::OfPurge;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
-/// A parked slice is read again so rarely: somebody may have repaired it.
+/// How often a parked slice is read again: it may have been repaired.
 const PARKED: Duration = Duration::from_hours(1);
 
 /// A slice under lock that can't be read.
@@ -32,19 +32,20 @@ pub(super) struct LeftOut {
     pub(super) ids: Vec<Uuid>,
     /// How often in a row it could not be read before.
     pub(super) tries: i16,
-    /// What can't be read; `None` where it was set aside before, and was not read again.
+    /// The error; `None` if it was set aside before, and was not read again.
     pub(super) why: Option<String>,
 }
 
 impl Patch {
-    /// Leaves a slice out that can't be worked on, for a reason beside its bytes. Nothing was decided about it yet.
+    /// Leaves out a slice that can't be processed, for a reason other than its bytes. Nothing was decided about it
+    /// yet.
     pub(in crate::store) fn leave_out(&mut self, key: SliceKey, why: String) {
         if let Some(slice) = self.slices.remove(&key) {
             self.left_out.insert(key, LeftOut { ids: slice.ids, tries: 0, why: Some(why) });
         }
     }
 
-    /// Parks a slice that can be read: whoever works on it fails. It begins afresh each hour.
+    /// Parks a readable slice on which work fails. It starts again each hour.
     pub(super) fn park(&mut self, key: SliceKey) {
         if let Some(slice) = self.slices.remove(&key) {
             let why = Some("this service failed on it repeatedly; see its log".to_owned());
@@ -57,7 +58,7 @@ impl Patch {
         self.left_out.get(&key).map(|slice| slice.ids.as_slice())
     }
 
-    /// Sets aside what could not be read, and notes what that takes from its purges; tells what was parked by it.
+    /// Sets aside unreadable slices, and records that in their purges; returns the slices that were parked.
     pub(super) async fn set_aside(
         &self,
         tx: &mut Tx,

@@ -1,4 +1,4 @@
-//! Which ids the next question is about: of every purge that stands in line its share, as packing shares out a job.
+//! Chooses the ids of the next details query: a share of every waiting purge, as packing does for a job.
 
 use std::collections::HashMap;
 
@@ -13,17 +13,17 @@ use crate::domain::terms::OrgTerms;
 use crate::store::StoreError;
 use crate::store::tx::{Rows as _, Tx};
 
-/// What a question is to be about, before its slices are locked.
+/// The plan of a query, before its slices are locked.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     pub(super) keys: Vec<SliceKey>,
-    /// So many ids it is about at most.
+    /// Maximum ids.
     room: usize,
-    /// What each purge gives, in the order of their turn.
+    /// The share of each purge, in the order of their turn.
     shares: Vec<(Uuid, usize)>,
 }
 
-/// A slice under lock, and what of it may be asked.
+/// A locked slice, and its ids that may be queried.
 #[derive(Debug)]
 pub(super) struct Askable {
     pub(super) slice: SliceKey,
@@ -32,9 +32,9 @@ pub(super) struct Askable {
     pub(super) fruitless: i16,
     /// Questions in a row that panicked.
     pub(super) panics: u16,
-    /// What needs facts, each with its id, in the order in which it is asked.
+    /// Conversations that need facts, each with its id, in query order.
     pub(super) pending: Vec<(usize, Uuid)>,
-    /// Those of them that had no answer though they were alone.
+    /// Those of them that got no answer even alone.
     pub(super) silent: Vec<usize>,
 }
 
@@ -74,7 +74,7 @@ struct Due {
     purge: Uuid,
     slice_no: i32,
     pending: i16,
-    /// The org has one by which answers are checked.
+    /// The org has a control.
     has_control: bool,
 }
 
@@ -138,8 +138,8 @@ async fn due_slices(tx: &mut Tx, org: &str, reach: Reach) -> Result<Vec<Due>, St
     }
 }
 
-/// Locks the slices that nobody else has taken meanwhile, and reads what of them may be asked; the error names those that
-/// can't be read.
+/// Locks the slices that no other worker has taken meanwhile, and reads which ids may be queried; the error names
+/// unreadable slices.
 pub(super) async fn lock(
     tx: &mut Tx,
     keys: &[SliceKey],

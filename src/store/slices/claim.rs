@@ -1,4 +1,4 @@
-//! Claims what one details call asks about, in a fair order of its own.
+//! Claims the slices for one details call, in a fair order of its own.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -33,11 +33,11 @@ pub struct Asked {
     pub(super) fruitless: i16,
     /// The positions that are asked about, each with its id. Others of the slice may need facts, too.
     pub conversations: Vec<(usize, Uuid)>,
-    /// The positions among them that had no answer though they were asked about alone.
+    /// The positions among them that got no answer even alone.
     pub(super) silent: Vec<usize>,
 }
 
-/// A claimed question: whose facts to ask, and by which rules to judge them.
+/// A claimed query: its ids, and the rules by which to judge the facts.
 #[derive(Debug, Clone)]
 pub struct Question {
     /// The rules in force when it was claimed.
@@ -94,9 +94,9 @@ impl Question {
 /// How the last questions about an id went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Trouble {
-    /// So many in a row had no answer.
+    /// Queries in a row without an answer.
     Fruitless(u16),
-    /// It had no answer though it was alone.
+    /// It got no answer even alone.
     Silent,
 }
 
@@ -115,7 +115,7 @@ pub enum Reach {
     FirstAndDryRuns,
 }
 
-/// What a claim found.
+/// The result of a claim.
 #[derive(Debug)]
 pub enum Claim<T> {
     /// Claimed, with the permit for its call.
@@ -160,7 +160,7 @@ impl Store {
         }
     }
 
-    /// Claims nothing where some of the slices in line can't be read, and names these.
+    /// Claims nothing if some of the slices in line are unreadable, and names these.
     async fn claim_readable(
         &self,
         org: &OrgTerms,
@@ -212,7 +212,7 @@ impl Store {
 }
 
 impl Store {
-    /// Nothing is asked about these purges any more for now: one of them rests, or their org is stopped.
+    /// These purges may not be queried for now: one of them is paused, or their org is stopped.
     pub async fn may_not_ask(&self, org: &str, purges: &[Uuid]) -> Result<bool, StoreError> {
         let mut tx = self.begin("may_not_ask").await?;
         sqlx::query_scalar!(
@@ -227,7 +227,7 @@ impl Store {
     }
 }
 
-/// Leases the slices to whoever asks about what was chosen of them.
+/// Leases the slices for the query of the chosen ids.
 async fn lease(tx: &mut Tx, slices: Vec<Askable>, lease: Duration) -> Result<Vec<Asked>, StoreError> {
     let asked = |askable: &Askable| i16::try_from(askable.pending.len()).unwrap_or(i16::MAX);
     let rows = sqlx::query!(

@@ -1,4 +1,4 @@
-//! Leases that ended: their worker is gone or too slow, and the slices are asked about again.
+//! Leases that expired: their worker died or was too slow, and the slices are queried again.
 
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use crate::store::tx::{Rows as _, Tx, Writes as _};
 use crate::store::{Store, StoreError};
 
 impl Store {
-    /// Gives slices whose lease ended back to the queue; tells how many there were.
+    /// Returns slices with expired leases to the queue; returns how many.
     pub async fn expire_slices(&self, org: &str) -> Result<u64, StoreError> {
         self.retried(|| self.try_expire_slices(org)).await
     }
@@ -77,8 +77,8 @@ impl Store {
 }
 
 impl Store {
-    /// Lets go of slices over which a question panicked, that was asked under these epochs: each is asked about again later, and
-    /// with fewer others; one that was alone is parked at last.
+    /// Releases slices whose query, under these epochs, panicked: each is queried again later, with fewer others; one
+    /// that panics alone is parked in the end.
     pub async fn set_slices_back(&self, org: &str, held: &[(SliceKey, i64)]) -> Result<(), StoreError> {
         let mut tx = self.begin("set_slices_back").await?;
         let rows = sqlx::query!(
@@ -127,7 +127,7 @@ impl Store {
     }
 }
 
-/// Has their purges stand in line again, each from its turn on.
+/// Puts their purges back into the queue, at their turn.
 pub(in crate::store) async fn line_up(tx: &mut Tx, purges: &[Uuid]) -> Result<(), StoreError> {
     lock_purges(tx, purges).await?;
     sqlx::query!(

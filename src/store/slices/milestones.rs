@@ -1,4 +1,4 @@
-//! Where a purge stood at two moments, so that the rate of the last minutes can be told; written with its counts.
+//! The progress of a purge at two times, for the rate of the last minutes; written with its counts.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub(super) struct Locked {
     pub(super) milestones: Milestones,
 }
 
-/// Locks the purges, by id, and tells their milestones once these changes are written.
+/// Locks the purges, by id, and returns their milestones after these changes.
 pub(super) async fn lock(
     tx: &mut Tx,
     now: Timestamp,

@@ -4,8 +4,8 @@
 //! bytes, one decision row a step, slice and result, and last, by id, the counts of the purges. Since the bytes are
 //! read under the lock, no array is ever written from an earlier read.
 //!
-//! A slice that can't be read is left out (`aside.rs`): it is not among the slices of the patch, so that nobody decides
-//! anything about it, and everything else goes on.
+//! A slice that can't be read is left out (`aside.rs`): it is not in the patch, so nothing is decided about it, and
+//! everything else goes on.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ pub(in crate::store) struct Draft {
     pub(in crate::store) tries: i16,
     /// Those among them that failed for themselves.
     pub(in crate::store) fruitless: i16,
-    /// Positions that had no answer though they were asked about alone, and since when.
+    /// Positions that got no answer even alone, and since when.
     pub(in crate::store) silent: BTreeMap<usize, Timestamp>,
     /// The lease is given back with this patch.
     pub(in crate::store) is_released: bool,
@@ -46,7 +46,7 @@ pub(in crate::store) struct Draft {
     pub(super) decided: Vec<u8>,
 }
 
-/// Slices under lock, and what is to be written to them.
+/// Locked slices, and the pending changes.
 pub(in crate::store) struct Patch {
     pub(super) step: Step,
     pub(super) job: Option<Uuid>,
@@ -57,7 +57,7 @@ pub(in crate::store) struct Patch {
     kept: Vec<Place>,
 }
 
-/// What one row of decisions says of its positions, in the order in which the rows are written.
+/// The contents of a decision row, in the order in which the rows are written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Decision {
     /// How often this patch had decided about the same conversation before: what follows from it comes after it.
@@ -182,7 +182,7 @@ impl Patch {
         Some(slice)
     }
 
-    /// What a conversation is at present.
+    /// The current outcome of a conversation.
     pub(in crate::store) fn cell(&self, place: Place) -> Option<Cell> {
         self.slices.get(&place.slice)?.cells.get(place.position).copied()
     }
@@ -211,7 +211,7 @@ impl Patch {
         self.note(place, from, to, reason)
     }
 
-    /// Notes beside the outcome, which stays, that the conversation was seen to be gone.
+    /// Records that the conversation was seen to be gone; the outcome stays.
     pub(in crate::store) fn note_gone(&mut self, place: Place, reason: Reason) -> Result<(), StoreError> {
         let slice = self.slice_of(place)?;
         let outcome = slice.cells[place.position].outcome;
@@ -244,7 +244,7 @@ impl Patch {
         Ok(())
     }
 
-    /// What was noted so.
+    /// The recorded findings.
     pub(in crate::store) fn kept(&self) -> &[Place] {
         &self.kept
     }
@@ -257,7 +257,7 @@ impl Patch {
             .is_some_and(|&times| times > 0)
     }
 
-    /// Whoever asks about the slice at present has asked too early: no answer of his counts, and it is asked anew.
+    /// A running query of the slice was too early: its answer no longer counts, and it is queried again.
     pub(in crate::store) fn revoke_question(&mut self, key: SliceKey, now: Timestamp) {
         let is_asked = |slice: &&mut Draft| slice.state == SliceState::Validating;
         if let Some(slice) = self.slices.get_mut(&key).filter(is_asked) {

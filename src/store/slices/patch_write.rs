@@ -1,4 +1,4 @@
-//! Writes a patch: bytes, decisions, counts, and the end of every purge that has nothing open any more.
+//! Writes a patch: bytes, decisions, counts, and the end of every purge that has no open conversations left.
 
 use std::collections::BTreeMap;
 
@@ -155,7 +155,7 @@ impl Patch {
     }
 }
 
-/// What a slice's columns say of its bytes.
+/// The columns of a slice that summarize its bytes.
 struct Tallied {
     state: SliceState,
     pending: i16,
@@ -180,7 +180,7 @@ impl Tallied {
     }
 }
 
-/// Adds the differences to the counts, by id, and ends what has nothing open any more.
+/// Adds the differences to the counts, by id, and ends purges without open conversations.
 async fn write_purges(
     store: &Store,
     tx: &mut Tx,
@@ -245,7 +245,7 @@ async fn write_purges(
     finish::finish(store, tx, now, &ended).await
 }
 
-/// Has what became final counted once this is committed.
+/// Counts the final outcomes once this is committed.
 fn note_decided(tx: &mut Tx, locked: &[Locked], changes: &BTreeMap<Uuid, PurgeChange>) {
     for purge in locked {
         let Some(change) = changes.get(&purge.id) else { continue };
@@ -267,7 +267,7 @@ fn silent_since_literal(slice: &Draft) -> Option<String> {
     moments_literal(slice.silent.values())
 }
 
-/// Moments as an array, where there are any.
+/// Times as an array, if there are any.
 fn moments_literal<'a>(moments: impl IntoIterator<Item = &'a Timestamp>) -> Option<String> {
     let moments: Vec<String> = moments.into_iter().map(|moment| format!("\"{moment}\"")).collect();
     (!moments.is_empty()).then(|| format!("{{{}}}", moments.join(",")))

@@ -1,4 +1,4 @@
-//! The rows of purges, as far as work on their slices touches them: locked after the slices, in the order of their ids.
+//! The purge rows that work on slices changes: locked after the slices, in the order of their ids.
 
 use uuid::Uuid;
 
@@ -6,7 +6,7 @@ use crate::domain::counts::Counts;
 use crate::store::StoreError;
 use crate::store::tx::{Rows as _, Tx};
 
-/// What a patch did to one purge.
+/// The changes of a patch to one purge.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct PurgeChange {
     pub(super) counts: Counts,

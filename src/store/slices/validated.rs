@@ -1,4 +1,4 @@
-//! Records what a details call told of the slices that it asked about.
+//! Records the result of a details query for its slices.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -26,11 +26,11 @@ use crate::store::{Store, StoreError};
 /// Whole answers to one question, or to a part of it.
 #[derive(Debug, Default)]
 pub struct Answers {
-    /// What was told, by id; ids that whole answers left out are missing.
+    /// The facts by id; ids that complete answers left out are missing.
     pub facts: HashMap<Uuid, Facts>,
-    /// Ids that upstream refuses to be asked about, each alone, and why.
+    /// Ids that upstream refuses in a query even alone, and why.
     pub refused: HashMap<Uuid, Reason>,
-    /// The ids that whole answers were asked for: nothing can be said of any other.
+    /// The ids that complete answers were about: nothing is known about any other.
     pub told: HashSet<Uuid>,
     /// The ids of calls that had no answer, though they were asked again. The rest was not asked.
     pub failed: HashSet<Uuid>,
@@ -40,7 +40,7 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// What was told of these ids alone.
+    /// The answers about these ids only.
     #[must_use]
     pub fn about(&self, ids: &[Uuid]) -> Self {
         let those = |told: &HashSet<Uuid>| ids.iter().filter(|id| told.contains(*id)).copied().collect();
@@ -56,7 +56,7 @@ impl Answers {
         }
     }
 
-    /// Each of these ids was told of, or is refused for good.
+    /// Each of these ids got an answer, or is permanently refused.
     pub fn are_whole_for(&self, ids: &[Uuid]) -> bool {
         ids.iter().all(|id| self.told.contains(id) || self.refused.contains_key(id))
     }
@@ -67,7 +67,7 @@ impl Answers {
     }
 }
 
-/// How what was not asked to its end is asked again; what had no answer waits for itself.
+/// How the unfinished rest is queried again; ids without an answer wait separately.
 #[derive(Debug, Clone, Copy)]
 pub struct Again {
     pub wait: Duration,
@@ -156,12 +156,12 @@ fn leased<'a>(patch: &'a mut Patch, asked: &Asked) -> Option<&'a mut Draft> {
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 struct Went {
-    /// Something of it was told, or refused for itself.
+    /// Some of it got an answer, or was refused for itself.
     is_told: bool,
     is_absent: bool,
-    /// What was told can't be recorded yet: a job of another purge may delete it.
+    /// The answer can't be recorded yet: a job of another purge may delete it.
     is_carried: bool,
-    /// Something was not asked: no permit, no time, or upstream answers nobody.
+    /// Something was not queried: no permit, no time, or upstream does not answer.
     is_held_up: bool,
     /// A call with several ids had no answer.
     has_failed: bool,
@@ -210,19 +210,19 @@ struct Round<'a> {
     carried: &'a HashSet<Uuid>,
     /// Those among what would be called kept that a job may delete yet.
     carried_now: HashSet<Uuid>,
-    /// What other purges have found out while the answer was on its way.
+    /// Findings of other purges since the query was sent.
     since: HashMap<Uuid, Since>,
     now: Timestamp,
     database_time: Timestamp,
     gap: SignedDuration,
-    /// So long an id that is alone may have no answer.
+    /// How long an id that is queried alone may get no answer.
     patience: SignedDuration,
     again: SignedDuration,
     is_fruitless: bool,
 }
 
 impl Round<'_> {
-    /// What the answers alone would have called kept.
+    /// Conversations that the answers alone would have kept.
     fn kept(&self, patch: &Patch) -> Vec<Uuid> {
         let mut kept = Vec::new();
         for asked in self.question.slices.iter().filter(|asked| !asked.is_dry_run) {
@@ -261,7 +261,7 @@ impl Round<'_> {
             let id = patch.slice(place.slice).and_then(|slice| slice.ids.get(place.position));
             let is_there =
                 |id: &Uuid| self.answers.facts.get(id).is_some_and(|facts| facts.presence != Presence::Gone);
-            // An id may stand in several slices of the question.
+            // An id may be in several slices of the query.
             if to.keeps() && seen.len() < CONTROLS {
                 seen.extend(id.filter(|id| is_there(id) && !seen.contains(*id)));
             }

@@ -1,5 +1,5 @@
-//! How the database and what is in it are: what `doctor` looks at. Nothing here may take long on a database of any size,
-//! or hold up anybody.
+//! The state of the database and its contents, for `doctor`. No query here may be slow on a large database, or block
+//! others.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -12,7 +12,7 @@ use crate::store::{Place, Store, StoreError, session};
 /// The server of the database.
 #[derive(Debug, Clone)]
 pub struct ServerCondition {
-    /// As it tells it itself: `15.18 (Debian ...)`.
+    /// As it reports it: `15.18 (Debian ...)`.
     pub version: String,
     /// 15 of 15.18.
     pub major: i32,
@@ -23,7 +23,7 @@ pub struct ServerCondition {
     pub now: Timestamp,
 }
 
-/// An org, as far as it stands in its own way.
+/// The blocks of an org.
 #[derive(Debug, Clone)]
 pub struct OrgCondition {
     pub name: String,
@@ -31,7 +31,7 @@ pub struct OrgCondition {
     pub blocked: Option<(String, String, Timestamp)>,
     /// An operator stopped it: since when, who, and why.
     pub stopped: Option<(Timestamp, String, Option<String>)>,
-    /// Since when every process that works for it begins nothing.
+    /// Since when every process that works for it is paused.
     pub paused_since: Option<Timestamp>,
     /// Jobs whose submit got no answer.
     pub in_doubt: i64,
@@ -40,7 +40,7 @@ pub struct OrgCondition {
     pub parked_of: Option<Uuid>,
 }
 
-/// Connects once and lets go: where that fails, the error tells why, which a pool's would not.
+/// Connects once and disconnects: if that fails, the error says why, which a pool's would not.
 pub async fn reach(place: &Place) -> Result<(), StoreError> {
     let failed = |source| session::told(place, "reach", source);
     let connection = place.options()?.connect().await.map_err(failed)?;
@@ -121,7 +121,7 @@ impl Store {
         Ok(conditions.collect())
     }
 
-    /// Deliveries that were given up, at most so many.
+    /// Deliveries that were given up, counted up to a maximum.
     pub async fn dead_deliveries(&self, at_most: i64) -> Result<i64, StoreError> {
         let mut tx = self.begin_look("dead_deliveries").await?;
         sqlx::query_scalar!(

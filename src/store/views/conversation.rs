@@ -24,13 +24,13 @@ pub struct ConversationInPurge {
     pub accepted_at: Timestamp,
     /// Who asked for it.
     pub requested_by: String,
-    /// Why, where it was said.
+    /// The reason, if one was given.
     pub reason: Option<String>,
     /// The caller's own name for it.
     pub reference: Option<String>,
-    /// What became of the conversation.
+    /// The outcome of the conversation.
     pub outcome: Outcome,
-    /// The holds of ours that kept it back, where some did.
+    /// Our holds that protected it, if any.
     pub protection: Option<Protection>,
     /// The decisions that led there, in order.
     pub decisions: Vec<DecisionRow>,
@@ -166,7 +166,7 @@ async fn decisions_about(
     Ok(decided)
 }
 
-/// Names the holds that kept the conversation back, in the purges where some did.
+/// Adds the holds that protected the conversation in these purges.
 async fn tell_protection(
     tx: &mut Tx,
     conversation: Uuid,

@@ -22,13 +22,13 @@ pub struct ConversationRow {
     /// Its position in the purge, from 0.
     pub ordinal: i32,
     pub conversation_id: Uuid,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// Why, and when that was decided; nothing while it is as it was accepted.
     pub decided: Option<Arc<Decided>>,
-    /// Genesys' id of the job that carried it last, where one did and is known.
+    /// Genesys' id of the last job that carried it, if known.
     pub upstream_job_id: Option<Arc<str>>,
-    /// The holds of ours that kept it back, where some did.
+    /// Our holds that protected it, if any.
     pub protection: Option<Protection>,
 }
 
@@ -43,10 +43,10 @@ pub struct Decided {
     pub at: Timestamp,
 }
 
-/// So many slices are read at once; a filter may need several rounds.
+/// How many slices are read at once; a filter may need several rounds.
 const SLICES_AT_ONCE: i64 = 4;
 
-/// So many rounds are made for one page, so that a filter that matches nothing answers soon all the same.
+/// Maximum rounds per page, so that a filter that matches nothing also answers soon.
 const ROUNDS: usize = 50;
 
 /// Some conversations of a purge, in order.
@@ -190,7 +190,7 @@ struct Slice {
     no: i32,
     org: String,
     ids: Vec<Uuid>,
-    /// `None` where the byte can't be read: then the decisions tell the outcome.
+    /// `None` if the byte can't be read: then the decisions have the outcome.
     outcomes: Vec<Option<Outcome>>,
 }
 
@@ -233,7 +233,7 @@ struct Decision {
     decided: Arc<Decided>,
     carrying: Carrying,
     is_of_lost_submit: bool,
-    /// Genesys' id of its job, where that is known.
+    /// Genesys' id of its job, if known.
     upstream_job_id: Option<Arc<str>>,
 }
 
@@ -294,7 +294,7 @@ async fn decisions_on(
     Ok(decisions)
 }
 
-/// What the decisions about a conversation come to.
+/// The result of the decisions about a conversation.
 #[derive(Debug, Clone, Default)]
 struct Last {
     /// The last one that led to its outcome.
@@ -305,7 +305,7 @@ struct Last {
     before: Option<Arc<str>>,
 }
 
-/// For each conversation of a slice what its decisions come to.
+/// The result of the decisions, for each conversation of a slice.
 ///
 /// The decisions are read after the outcomes: one that came in between tells of an outcome that was not read.
 fn last_decisions(outcomes: &[Option<Outcome>], decisions: &[Decision]) -> Vec<Last> {

@@ -24,7 +24,7 @@ pub struct EventRow {
     pub job: Option<Uuid>,
     /// Genesys' id of it.
     pub upstream_job_id: Option<String>,
-    /// What is said of it.
+    /// Its data.
     pub payload: Value,
 }
 

@@ -1,4 +1,4 @@
-//! The feed: every event in the order of its number, as far as a caller reaches.
+//! The feed: every event in the order of its number, limited to the caller's reach.
 
 use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
@@ -30,7 +30,7 @@ pub struct FeedRow {
     /// Genesys' id of it.
     pub upstream_job_id: Option<String>,
     pub hold: Option<Uuid>,
-    /// What is said of it.
+    /// Its data.
     pub payload: Value,
 }
 
@@ -89,7 +89,7 @@ impl Store {
         Ok(rows.into_iter().map(FeedRow::from).collect())
     }
 
-    /// The highest number that was given; 0 where none was.
+    /// The highest number given; 0 if none was.
     pub async fn feed_end(&self) -> Result<i64, StoreError> {
         let mut tx = self.single_request("feed_end", Urgency::Ordinary).await?;
         sqlx::query_scalar!("-- feed_end\nselect coalesce(max(no), 0) as \"no!\" from event_numbers")
@@ -97,7 +97,7 @@ impl Store {
             .await
     }
 
-    /// The number after which the events of this time and later stand. Numbers have no gaps, so it is found by halving.
+    /// The number after which events are of this time or later. Numbers have no gaps, so it is found by binary search.
     pub async fn feed_before(&self, time: Timestamp) -> Result<i64, StoreError> {
         let mut tx = self.single_request("feed_before", Urgency::Ordinary).await?;
         sqlx::query_scalar!(

@@ -1,4 +1,4 @@
-//! One job as a whole, by our id or by Genesys' id of it.
+//! One whole job, by our id or by Genesys'.
 
 use uuid::Uuid;
 
@@ -8,7 +8,7 @@ use crate::domain::state::{JobResult, JobState};
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError};
 
-/// A job with everything that it carries.
+/// A job with its contents.
 #[derive(Debug, Clone)]
 pub struct WholeJob {
     pub job: JobRow,
@@ -17,7 +17,7 @@ pub struct WholeJob {
     pub purges: Vec<(Uuid, i64)>,
 }
 
-/// What an id stands for.
+/// The kind of an id.
 #[derive(Debug, Clone)]
 pub enum FoundJob {
     /// Nothing that may be known.

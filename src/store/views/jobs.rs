@@ -19,11 +19,11 @@ pub struct JobRow {
     pub result: Option<JobResult>,
     /// Genesys' id of it.
     pub upstream_job_id: Option<String>,
-    /// Its state, as upstream said it last.
+    /// The last state from upstream.
     pub upstream_state: Option<String>,
     /// How many conversations it carries: of the purge that it is seen from, or all.
     pub conversations: i64,
-    /// As upstream said it last.
+    /// As last reported by upstream.
     pub records_processed: Option<i64>,
     pub attempt: i32,
     /// When upstream took it.
@@ -32,7 +32,7 @@ pub struct JobRow {
     pub finished_at: Option<Timestamp>,
     /// From the submit to the poll that found it ended.
     pub latency_seconds: Option<f64>,
-    /// What went wrong last.
+    /// The last error.
     pub last_error: Option<Value>,
 }
 

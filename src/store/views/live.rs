@@ -1,4 +1,4 @@
-//! What those who listen to purges are told: a few bytes of each, for all of them at once.
+//! The state of streamed purges: a few bytes each, read for all of them at once.
 
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use crate::store::purges::load::counts_of;
 use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError, Urgency};
 
-/// How a purge stands at one moment.
+/// The state of a purge at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PurgeLook {
     pub id: Uuid,

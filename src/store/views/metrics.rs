@@ -1,4 +1,4 @@
-//! What the database tells of the work at this moment, for the metrics: counted over what is open alone.
+//! Gauges from the database: they count only open work.
 
 use crate::domain::state::{JobState, PurgeState};
 use crate::store::tx::{Rows as _, Tx};
@@ -20,11 +20,11 @@ pub struct Readings {
 #[derive(Debug, Clone)]
 pub struct OrgReading {
     pub org: String,
-    /// Why it is blocked, where it is.
+    /// Why it is blocked, if it is.
     pub blocked_code: Option<String>,
     /// An operator stopped it.
     pub is_stopped: bool,
-    /// Every process that works for it begins nothing.
+    /// Every process that works for it is paused.
     pub is_paused: bool,
     /// Slices that can't be read.
     pub parked: i64,
@@ -66,7 +66,7 @@ pub struct DeliveriesReading {
 }
 
 impl Store {
-    /// Reads what the metrics tell of the database; a statement that takes two seconds is given up by the server.
+    /// Reads the gauges of the database; the server cancels a statement after two seconds.
     pub async fn readings(&self) -> Result<Readings, StoreError> {
         let mut tx = self.begin_request("readings").await?;
         sqlx::query!(

@@ -1,4 +1,4 @@
-//! Reading: rows as callers and the engine look at them. Nothing here changes anything.
+//! Read-only queries for callers and the engine.
 
 pub mod condition;
 pub mod conversation;

@@ -1,4 +1,4 @@
-//! How orgs stand: their budget, what is in their way, what is under way.
+//! The state of orgs: their budget, what blocks them, what is running.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -17,7 +17,7 @@ use crate::store::{Store, StoreError, Urgency};
 #[derive(Debug, Clone)]
 pub struct OrgRow {
     pub name: String,
-    /// The calls a minute that upstream's headers told last.
+    /// The calls per minute of upstream's last headers.
     pub allowed_per_minute: Option<u32>,
     /// Permits for calls that were taken in the last minute.
     pub calls_last_minute: u32,
@@ -32,9 +32,9 @@ pub struct OrgRow {
     /// Why upstream refuses it.
     pub blocked: Option<Blocked>,
     pub stopped: Option<Stop>,
-    /// Since when every process that works for it begins nothing (`engine.paused`).
+    /// Since when every process that works for it is paused (`engine.paused`).
     pub paused_since: Option<Timestamp>,
-    /// Who stopped it last, and who had it go on; the last first.
+    /// Who last stopped it and who resumed it; the latest first.
     pub acts: Vec<Done<OrgAct>>,
     /// Genesys asked to wait until then.
     pub closed_until: Option<Timestamp>,
@@ -163,7 +163,7 @@ impl Row {
         })
     }
 
-    /// No token is to be had: nothing is refused, and nothing can be asked.
+    /// It gets no token: nothing is refused, and nothing can be called.
     fn without_token(&mut self) -> Option<Blocked> {
         Some(Blocked {
             code: NO_TOKEN.to_owned(),

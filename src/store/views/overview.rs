@@ -1,5 +1,4 @@
-//! How the last hours went, and what has waited the longest: each by an index in which the org stands first, and no more rows
-//! than there are bounds for.
+//! The last hours and the oldest open work: each read by an index that begins with the org, with a limit on the rows.
 
 use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
@@ -11,7 +10,7 @@ use crate::store::purges::load::{Purge, load};
 use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError};
 
-/// Of each org and state so many of the newest purges count for an overview.
+/// How many of the newest purges of each org and state count for the overview.
 pub const NEWEST: i64 = 1000;
 
 /// The upstream jobs of an org that ended within an hour.
@@ -32,10 +31,10 @@ pub struct HourOfPurges {
     pub hour: Timestamp,
     pub purged: i64,
     pub already_purged: i64,
-    /// What a hold or a retention period protects.
+    /// Protected by a hold or a retention period.
     pub protected: i64,
     pub failed: i64,
-    /// What ended otherwise.
+    /// Other outcomes.
     pub others: i64,
     pub open: i64,
 }

@@ -1,4 +1,4 @@
-//! What an org has to do, at one glance: the engine looks at this to choose its next steps.
+//! The due work of an org in one query: the engine chooses its next steps from it.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ pub struct Survey {
     pub now: Timestamp,
     /// The org is blocked.
     pub is_blocked: bool,
-    /// An operator stopped it: nothing is begun.
+    /// An operator stopped it: no work starts.
     pub is_stopped: bool,
-    /// Canceled or retried purges wait to be swept, somebody to be woken, or a slice to be read again.
+    /// Canceled or retried purges need a sweep, waiters must be woken, or a slice be read again.
     pub has_to_sweep: bool,
     /// It is blocked for what facts need: their call, or clocks that agree. Then nothing is submitted, and the tries
     /// that are let through ask for facts.
@@ -38,7 +38,7 @@ pub struct Survey {
     pub refusals: u32,
     /// The last calls had no answer.
     pub has_failures: bool,
-    /// The budget that upstream's headers told last.
+    /// The budget of upstream's last headers.
     pub told_per_minute: Option<u32>,
     /// How long jobs are expected to take.
     pub pace: Pace,
@@ -81,7 +81,7 @@ impl Store {
     }
 }
 
-/// What the org may do, and what its jobs want.
+/// The limits of the org, and the needs of its jobs.
 struct Live {
     now: SqlTimestamp,
     probe_at: Option<SqlTimestamp>,
@@ -150,10 +150,10 @@ async fn live(tx: &mut Tx, org: &OrgTerms, horizon: Duration) -> Result<Live, St
     .await
 }
 
-/// So many purges with something to draw are enough, whatever each has: the slots could not take them at once.
+/// This many purges with something to draw are enough: the slots could not take more at once.
 const ENOUGH_PURGES: i64 = 500;
 
-/// What the org's purges want.
+/// The needs of the org's purges.
 struct Open {
     /// Of the first purges in line.
     drawable: i64,

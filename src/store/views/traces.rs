@@ -1,4 +1,4 @@
-//! To which traces purges belong, and to which purges what is done for jobs.
+//! The traces of purges, and the purges of jobs.
 
 use uuid::Uuid;
 
@@ -6,7 +6,7 @@ use crate::store::tx::Rows as _;
 use crate::store::{Store, StoreError};
 
 impl Store {
-    /// The `traceparent` of the request that made each of these purges, where it had one.
+    /// The `traceparent` of the request of each of these purges, if it had one.
     pub async fn traceparents(&self, purges: &[Uuid]) -> Result<Vec<(Uuid, Option<String>)>, StoreError> {
         let mut tx = self.single("traceparents").await?;
         let rows = sqlx::query!(
@@ -21,7 +21,7 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.purge, row.traceparent)).collect())
     }
 
-    /// Some of the purges of which these jobs carry something.
+    /// Some of the purges in these jobs.
     pub async fn some_purges_of_jobs(&self, jobs: &[Uuid], most: usize) -> Result<Vec<Uuid>, StoreError> {
         let mut tx = self.single("some_purges_of_jobs").await?;
         let rows = sqlx::query_scalar!(

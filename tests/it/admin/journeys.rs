@@ -1,4 +1,4 @@
-//! What people come for.
+//! The main tasks of people on the admin page.
 
 use genesys_purge::domain::keys::Scope;
 use genesys_purge::sandbox::{Call, JobDuration, Kind};

@@ -1,4 +1,4 @@
-//! The admin page, as people see it in a browser, and as somebody sees it who means harm.
+//! The admin page in a browser, for users and for attackers.
 
 mod browser;
 mod journeys;

@@ -1,4 +1,4 @@
-//! The pages without a browser: what a client sends and gets that runs no script.
+//! The pages without a browser: requests and answers of a client without scripts.
 
 use genesys_purge::domain::keys::{Scope, format_key};
 use genesys_purge::sandbox::Kind;

@@ -1,4 +1,4 @@
-//! What others try: forms of other sites, markup in every text, and pages in frames.
+//! Attacks: forms of other sites, markup in every text, and pages in frames.
 
 use std::time::Duration;
 

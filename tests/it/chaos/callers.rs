@@ -1,5 +1,4 @@
-//! Callers who send what they have to say again and again, to one replica after the other, until somebody answers; and what
-//! they were told.
+//! Callers that repeat their requests, to one replica after the other, until one answers; and a record of the answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;

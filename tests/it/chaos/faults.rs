@@ -1,5 +1,5 @@
-//! A fourth of all calls goes wrong, in every way that the simulated Genesys can bring about and that does not block the
-//! whole org for a minute, as a 403 or a 404 of a submit would.
+//! A fourth of all calls fails, in every way that the simulated Genesys supports and that does not block the whole org
+//! for a minute, as a 403 or a 404 of a submit would.
 
 use std::collections::BTreeMap;
 

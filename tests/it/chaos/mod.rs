@@ -1,9 +1,9 @@
-//! Everything goes wrong at once: replicas are killed, the database's server dies, a fourth of all calls fails in every way,
-//! while callers hold, release, pause, cancel and retry. Afterwards nothing that was ever promised is found broken.
+//! Everything goes wrong at once: replicas are killed, the database's server dies, a fourth of all calls fails in
+//! every way, while callers hold, release, pause, cancel and retry. Afterwards no promise may be broken.
 //!
-//! `PURGE_CHAOS_SEED` brings a schedule back. `PURGE_CHAOS_MINUTES` makes larger ones, one after the other with the seeds that
-//! follow, until so much time has passed; a seed of these is brought back with `PURGE_CHAOS_MINUTES=0`. `PURGE_CHAOS_LOGS` names
-//! a folder for what the replicas say.
+//! `PURGE_CHAOS_SEED` repeats a schedule. `PURGE_CHAOS_MINUTES` runs larger ones, one after the other with consecutive
+//! seeds, until this time has passed; `PURGE_CHAOS_MINUTES=0` with the seed of one of these repeats it.
+//! `PURGE_CHAOS_LOGS` names a folder for the logs of the replicas.
 
 mod callers;
 mod faults;

@@ -1,4 +1,4 @@
-//! What is done to the service and when: drawn from the seed alone, before anything runs.
+//! The actions on the service and their times: drawn from the seed alone, before anything runs.
 
 use std::ops::Range;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Where it happens: a Postgres server of its own, a simulated Genesys, a receiver, and replicas of the service.
+//! The environment: a separate Postgres server, a simulated Genesys, a receiver, and replicas of the service.
 
 use std::sync::Mutex;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What must hold when all is over, seen from outside: over the API, at the simulated Genesys and at the receiver.
+//! The checks at the end, from outside: over the API, at the simulated Genesys and at the receiver.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! A person at a terminal is asked before something is deleted; and what is shown there fits.
+//! A person at a terminal is asked before a deletion, and the output fits the terminal.
 
 use genesys_purge::sandbox::Kind;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! A service that answers as told, one answer a request: for what a real one does seldom.
+//! A fake service with scripted answers, one per request, for cases that are rare in a real one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
-//! A machine of an operator, for one test: a folder to work in, a data directory, a simulated Genesys to point at, and
-//! an environment that has nothing else in it.
+//! An operator's machine for one test: a working folder, a data directory, a simulated Genesys, and an otherwise empty
+//! environment.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,4 @@
-//! `webhooks listen`: what is ours is printed, and what is not is refused with its reason.
+//! `webhooks listen`: our webhooks are printed, others are refused with a reason.
 
 use std::process::Stdio;
 

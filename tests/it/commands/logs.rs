@@ -1,4 +1,4 @@
-//! What the logs tell: each request by its id and trace, each end of a purge once, what is routine and what is not.
+//! The logs: each request has its id and trace, each end of a purge is logged once, and levels are right.
 
 use genesys_purge::sandbox::{Kind, Shares};
 use nix::sys::signal::Signal;

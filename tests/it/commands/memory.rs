@@ -1,4 +1,4 @@
-//! Whatever is sent, the memory of the process stays as it was.
+//! The memory of the process stays bounded, whatever is sent.
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! On a schema that a newer version has made, every command says so.
+//! On a schema of a newer version, every command says so.
 
 use nix::sys::signal::Signal;
 use sqlx::postgres::PgConnectOptions;

@@ -1,4 +1,4 @@
-//! What is wrong with configuration or command line stops the start, with one line that names it.
+//! An error in the configuration or the command line stops the start, with one line that names it.
 
 use super::home::Home;
 use crate::support::postgres::TestDatabase;

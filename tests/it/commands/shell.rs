@@ -1,4 +1,4 @@
-//! Somebody's shell, far from the service: what a command says there, and how it ends.
+//! A remote shell: the output and exit code of commands there.
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};

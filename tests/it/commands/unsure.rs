@@ -1,4 +1,4 @@
-//! `purge submit` where nobody can tell what the service did, and where nobody reads what it says.
+//! `purge submit` if it is unknown whether the purge was accepted, and if the output has no reader.
 
 use std::process::Stdio;
 

@@ -1,4 +1,4 @@
-//! What the public API can do, from the shell: each verb, its output for people and as JSON, and its exit code.
+//! The public API from the shell: each verb, its output for people and as JSON, and its exit code.
 
 use genesys_purge::domain::keys::Scope;
 use genesys_purge::sandbox::{Kind, Shares};

@@ -1,4 +1,4 @@
-//! `purge watch`: by the stream of the purge where there is one, else by asking.
+//! `purge watch`: by the stream of the purge if there is one, else by polling.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! An org of whose jobs too many conflict: its work waits, says why, and goes on when a job goes through as it was packed or
-//! an operator says so.
+//! An org with too many conflicting jobs: its work waits, says why, and continues after a job goes through as packed
+//! or an operator resumes it.
 
 use genesys_purge::sandbox::{Call, Kind, Shares};
 use reqwest::Method;

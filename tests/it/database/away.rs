@@ -1,5 +1,5 @@
-//! A database that goes away in every way it can, under a service that has work: callers are told to come again, nothing is done
-//! twice, and all goes on by itself.
+//! A database that fails in different ways, under a service that has work: callers are told to retry, nothing is done
+//! twice, and the service continues by itself.
 
 use std::time::Duration;
 

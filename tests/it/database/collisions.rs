@@ -1,4 +1,4 @@
-//! Transactions that the server rolls back for the sake of others are done again, and nobody notices but the metrics.
+//! Transactions that the server rolls back because of others are retried; only the metrics show it.
 
 use genesys_purge::app::Role;
 use genesys_purge::sandbox::Kind;

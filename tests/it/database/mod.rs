@@ -1,4 +1,4 @@
-//! What the database does to the service: it goes silent, takes no writes for a while, has settings of its own.
+//! Trouble with the database: it goes silent, accepts no writes for a while, has unusual settings.
 
 mod away;
 mod collisions;

@@ -1,4 +1,5 @@
-//! A database that takes no writes for a while, as after a failover to a standby: told as an outage, and over by itself.
+//! A database that accepts no writes for a while, as after a failover to a standby: reported as an outage, which ends
+//! by itself.
 
 use genesys_purge::app::Role;
 use genesys_purge::sandbox::Kind;

@@ -1,4 +1,5 @@
-//! A way to the database that swallows what is sent: nobody waits for ever, and everything goes on when it is open again.
+//! A connection to the database that swallows all data: nothing waits for ever, and everything continues when it works
+//! again.
 
 use std::time::Duration;
 

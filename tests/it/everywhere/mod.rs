@@ -1,6 +1,6 @@
-//! The service dies on each side of each durable effect, in turn: a real process is started to die there, is given work of
-//! every kind, and dies; the next one goes on. In the end every purge is final, nothing is lost, deleted twice or deleted in
-//! spite of a hold, and the books agree.
+//! The service dies on each side of each durable effect, in turn: a real process is started to die there, gets work of
+//! every kind, and dies; the next one continues. In the end every purge is final, nothing is lost, deleted twice or
+//! deleted in spite of a hold, and outcomes, decisions and counts agree.
 //!
 //! What died after an effect does not know of it: the next process makes it once more.
 

@@ -1,5 +1,5 @@
-//! What the service fails over again and again delays only itself: the rest of its question, of its call and of its turn goes
-//! on, its own waits grow, and it goes on by itself when it can.
+//! Data on which the service fails repeatedly delays only itself: the rest of its query, its call and its turn goes
+//! on, it is retried with backoff, and it continues by itself when it can.
 
 use genesys_purge::sandbox::{Call, JobDuration, Kind};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! What it is given to do: purges that overlap, one by upload, a dry run; a hold that stays and one that is released; a pause,
-//! a cancel, a stop. What had no answer is asked again of the next process, by the same names.
+//! Its work: purges that overlap, one by upload, a dry run; a hold that stays and one that is released; a pause, a
+//! cancel, a stop. What had no answer is asked again of the next process, by the same names.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

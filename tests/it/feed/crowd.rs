@@ -1,4 +1,4 @@
-//! Many who listen, and some who do not read.
+//! Many listeners, some of which do not read.
 
 use std::time::Duration;
 

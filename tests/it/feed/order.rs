@@ -1,4 +1,4 @@
-//! Nothing is skipped, whoever writes, whoever dies, and however long a transaction takes.
+//! No event is skipped, whatever writes or dies, and however long a transaction takes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

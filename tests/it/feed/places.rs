@@ -1,4 +1,4 @@
-//! How many may listen: more than there are connections for requests, and nobody takes all of it.
+//! Limits of streams: more than connections for requests, and no key can use all of them.
 
 use std::time::Duration;
 

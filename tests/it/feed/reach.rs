@@ -1,4 +1,4 @@
-//! Who sees what: a key that is limited to orgs learns of theirs alone.
+//! A key that is limited to orgs sees only their events.
 
 use genesys_purge::app::Role;
 use genesys_purge::domain::keys::Scope;

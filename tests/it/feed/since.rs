@@ -1,4 +1,4 @@
-//! Where a reader begins, and what he may ask for.
+//! Where a reader starts, and which values are accepted.
 
 use genesys_purge::app::Role;
 use genesys_purge::sandbox::Kind;

@@ -1,5 +1,5 @@
-//! Doubt at its limits: jobs that show late, go on for longer than a window, or are told of when nobody listens any more. Time
-//! passes by moving the times of rows back.
+//! Doubt at its limits: jobs that show late, run for longer than a window, or are answered after the call was given
+//! up. Time passes by moving the times of rows back.
 
 use genesys_purge::app::engine_terms;
 use genesys_purge::sandbox::{Call, JobDuration, Kind};

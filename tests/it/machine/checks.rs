@@ -1,4 +1,4 @@
-//! What holds after each step, by what the tables say.
+//! The checks of the tables after each step.
 
 use std::collections::{BTreeMap, BTreeSet};
 

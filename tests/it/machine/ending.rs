@@ -1,4 +1,4 @@
-//! The end of a walk: everything is let run out, and what was told is held against what was done.
+//! The end of a walk: everything runs to its end, and the reports of the service are compared with the truth.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,12 +1,12 @@
-//! A random walk over the real store: every transaction that the engine, the callers and the upkeep make, in an order that
-//! chance draws, each beside a simple model of what upstream does and what was promised. Time passes by moving the times of
-//! rows, so that nobody waits.
+//! A random walk over the real store: every transaction of the engine, the callers and the upkeep, in random order,
+//! beside a simple model of upstream and of the promises. Time passes by moving the times of rows, so that nothing
+//! waits.
 //!
 //! `model/` searches the decisions in full and tells the transactions again; here they are the real ones, with all their SQL,
 //! in a world that is too large to search. After each step the rules of `checks.rs` hold; in the end everything is let run
 //! out, and `ending.rs` holds what was told against what was done.
 //!
-//! What upstream is trusted with is told in `truth.rs`.
+//! The assumptions about upstream are in `truth.rs`.
 
 mod asking;
 mod calling;

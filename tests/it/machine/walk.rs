@@ -1,4 +1,4 @@
-//! A walk: where it stands, and how a step is done.
+//! A walk: its state, and how a step is done.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

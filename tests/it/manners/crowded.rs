@@ -1,4 +1,4 @@
-//! A full house: who does not read, and then who asks for nothing, makes room for who comes.
+//! All places taken: connections that do not read, then idle ones, make room for new ones.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tags: who has the present state of a resource is told so in a few bytes.
+//! `ETag`s: a client that has the current state of a resource gets a few bytes.
 
 use genesys_purge::sandbox::Kind;
 use reqwest::header::{ACCEPT_ENCODING, ETAG, IF_NONE_MATCH};

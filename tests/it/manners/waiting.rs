@@ -1,4 +1,4 @@
-//! Requests that wait for the database: they wait for an end, and who goes away meanwhile leaves nothing.
+//! Requests that wait for the database: they have a timeout, and a client that goes away leaves nothing behind.
 
 use genesys_purge::app::Role;
 use genesys_purge::domain::keys::Scope;

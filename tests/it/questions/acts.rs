@@ -1,4 +1,4 @@
-//! A reason for what is done, which stays visible when it was undone.
+//! The reason of an act, which stays visible after it was undone.
 
 use genesys_purge::app::Role;
 use genesys_purge::sandbox::Kind;

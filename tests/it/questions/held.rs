@@ -1,4 +1,4 @@
-//! Which hold protects a conversation, and what a hold names.
+//! Which hold protects a conversation, and the conversations of a hold.
 
 use genesys_purge::app::Role;
 use genesys_purge::domain::keys::Scope;

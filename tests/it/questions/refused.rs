@@ -1,4 +1,4 @@
-//! A submit that Genesys did not take: no job of Genesys' is named for it, and the history says what was answered.
+//! A submit that Genesys refused: the history names no upstream job for it, and has the answer.
 
 use genesys_purge::app::Role;
 use genesys_purge::sandbox::{Call, Kind, Shares};

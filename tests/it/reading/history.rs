@@ -1,4 +1,4 @@
-//! What is told of one conversation: every purge, every decision, every hold.
+//! The history of one conversation: every purge, every decision, every hold.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! `GET /orgs` and `GET /orgs/{org}`: limits, and how an org stands while work goes on or waits.
+//! `GET /orgs` and `GET /orgs/{org}`: limits, and the state of an org while work runs or waits.
 
 use genesys_purge::app::{Role, Service, World};
 use genesys_purge::domain::keys::Scope;

@@ -1,4 +1,4 @@
-//! A key that is limited to an org learns nothing of the others.
+//! A key that is limited to an org learns nothing about the others.
 
 use genesys_purge::domain::keys::Scope;
 use genesys_purge::sandbox::Kind;

@@ -1,4 +1,4 @@
-//! A report as a stream: who stops reading, goes away or meets a database that fails.
+//! A report as a stream: clients that stop reading or go away, and a failing database.
 
 use genesys_purge::app::Role;
 use reqwest::header::ACCEPT;

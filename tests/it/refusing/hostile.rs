@@ -1,4 +1,4 @@
-//! What only somebody with bad intentions, or a broken program, would send.
+//! Requests that only an attacker or a broken program would send.
 
 use genesys_purge::domain::keys::Scope;
 use reqwest::{Method, StatusCode};

@@ -1,4 +1,4 @@
-//! JSON bodies that are wrong, and wishes that can't be fulfilled.
+//! Wrong JSON bodies, and fields that are not supported.
 
 use genesys_purge::sandbox::Kind;
 use reqwest::Method;

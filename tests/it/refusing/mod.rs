@@ -1,4 +1,4 @@
-//! Refusing: whatever is wrong with a request, the answer names it, and nothing of it stays: no row, no spool file.
+//! Refusing: the answer names every error of a request, and the request leaves nothing: no row, no spool file.
 
 mod broken;
 mod files;

@@ -1,4 +1,4 @@
-//! Paths and methods that don't exist, and things that nobody knows.
+//! Paths and methods that don't exist, and unknown ids.
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};

@@ -1,4 +1,4 @@
-//! A lease is the right to go on: whoever was away for longer changes nothing when he comes back, under whatever name.
+//! Leases: a process that was frozen for longer changes nothing when it continues.
 
 use std::time::Duration;
 

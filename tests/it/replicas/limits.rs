@@ -1,4 +1,4 @@
-//! The limits of an org hold exactly, whatever becomes of the processes that keep them.
+//! The limits of an org hold exactly, whatever happens to the processes.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A stop in good order: nothing waits for a lease to run out, and whoever is told twice ends at once.
+//! A graceful stop: nothing waits for a lease to expire, and a second signal ends the process at once.
 
 use std::time::Duration;
 

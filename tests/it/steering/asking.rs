@@ -1,4 +1,4 @@
-//! Whose turn it is to be asked about: a line of its own, in which nobody stands behind somebody's millions.
+//! Whose turn it is for validation: a queue of its own, in which no purge waits behind millions of ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Cancel: what was not submitted ends canceled, what was runs to its end and counts.
+//! Cancel: conversations that were not submitted end canceled; submitted ones run to their end and count.
 
 use genesys_purge::app::Role;
 use genesys_purge::sandbox::{Call, Kind};

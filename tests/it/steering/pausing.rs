@@ -1,4 +1,4 @@
-//! Pause and resume: nothing new is begun, what runs is followed to its end, and nobody else is held up.
+//! Pause and resume: no new work starts, running jobs are followed to their end, and other purges are not delayed.
 
 use genesys_purge::app::Role;
 use genesys_purge::sandbox::{Call, Kind};

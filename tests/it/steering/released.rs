@@ -1,4 +1,5 @@
-//! Who waits for an id that another purge's job has: woken after the job has let it go, a few slices a transaction.
+//! Conversations that wait for an id of another purge's job: woken after the job has released it, a few slices per
+//! transaction.
 
 use genesys_purge::domain::act::Act;
 use genesys_purge::domain::facts::Presence;

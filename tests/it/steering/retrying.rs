@@ -1,4 +1,4 @@
-//! Retry: what failed is taken up again, in a new run whose end is told anew.
+//! Retry: failed conversations are processed again, in a new run with its own final event.
 
 use genesys_purge::domain::act::Act;
 use genesys_purge::domain::keys::Reach;

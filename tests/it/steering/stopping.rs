@@ -1,4 +1,4 @@
-//! Stop and resume of an org: the operator's emergency brake.
+//! Stop and resume of an org: the operator's emergency stop.
 
 use genesys_purge::domain::keys::Scope;
 use genesys_purge::sandbox::{Call, Kind};

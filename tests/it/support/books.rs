@@ -1,4 +1,4 @@
-//! The books: everything that the tables keep twice is computed anew from what may never change, and compared.
+//! Consistency: all redundant data of the tables is recomputed from append-only rows, and compared.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What every test stands on: a database of its own, a simulated Genesys, a webhook receiver and the service, all real,
+//! The environment of every test: its own database, a simulated Genesys, a webhook receiver and the service, all real,
 //! all over sockets of this machine.
 
 pub mod books;

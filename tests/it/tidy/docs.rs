@@ -1,4 +1,4 @@
-//! The documents: what they name is there, and what a reader looks up stands in them.
+//! The documents: files that they name exist, and every code is explained.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What is sent is what the document of the API says, name by name.
+//! Payloads have exactly the fields of the OpenAPI document.
 
 use genesys_purge::api;
 use genesys_purge::sandbox::Kind;

@@ -1,4 +1,5 @@
-//! Endpoints that callers register: told of what they ask for, signed by their secret, changed, tested, deleted.
+//! Endpoints that callers register: they get the events that they chose, signed by their secret; changed, tested,
+//! deleted.
 
 use std::collections::BTreeSet;
 

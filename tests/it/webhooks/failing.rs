@@ -1,4 +1,4 @@
-//! Endpoints that fail: they delay nobody, are left alone, come back, and are disabled when nothing helps.
+//! Endpoints that fail: they delay no other, are paused, come back, and are disabled after long failure.
 
 use genesys_purge::sandbox::Kind;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Deliveries are listed by what they are and tell of, to those alone whom they concern.
+//! Deliveries are listed by state, purge, time and endpoint, only to keys that reach their org.
 
 use genesys_purge::domain::keys::Scope;
 use genesys_purge::sandbox::Kind;

@@ -1,4 +1,4 @@
-//! The receivers of docs/webhooks.md, as whoever copies them runs them: each takes what we sign and nothing else.
+//! The receivers of docs/webhooks.md, run as they are: each accepts what we sign and nothing else.
 //!
 //! Those in Python and Node need their libraries, which `.ci/run` installs and names in the environment:
 //! `PURGE_TEST_PYTHON`, an interpreter that has `standardwebhooks`, and `PURGE_TEST_NODE_MODULES`, a folder with it.

@@ -1,4 +1,4 @@
-//! Sent again by hand: under the same id, with a fresh schedule, beside nobody, and each attempt is told.
+//! Redelivery by hand: the same id, a new schedule, no concurrent attempt, and a record of each attempt.
 
 use genesys_purge::app::Role;
 use genesys_purge::domain::keys::Scope;

@@ -1,7 +1,7 @@
-//! Reading a details answer: its records one at a time, and whether they are all.
+//! Reading a details answer: its records one at a time, and whether they are complete.
 //!
-//! Invariant: what was not asked about is passed over without being built, so that an answer costs no more than its own
-//! length, and never more records are read than ids were asked about.
+//! Invariant: records of other ids are skipped without being built, so that an answer costs no more than its own
+//! length, and no more records are read than ids were queried.
 
 use std::{
     collections::{HashMap, HashSet},

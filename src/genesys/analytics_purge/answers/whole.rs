@@ -1,9 +1,10 @@
-//! Whether a details answer is whole, by what it says of itself beside its records.
+//! Whether a details answer is complete, by its fields beside the records.
 //!
-//! No such field is agreed on. Each is one by which search engines and gateways say that something is missing, and what
-//! is missing would look as if it were gone. So the reading is generous: only what surely says nothing is passed over.
+//! No such field is part of the contract. These are the ones by which search engines and gateways report that
+//! something is missing, and missing records would look as if they were gone. So any sign counts, unless it certainly
+//! means nothing.
 //!
-//! Invariant: pure functions, and no sign makes a record that is there less true.
+//! Invariant: pure functions, and no sign invalidates a record that is there.
 
 use serde_json::value::RawValue;
 

@@ -1,4 +1,4 @@
-//! Claims looks, and tells whose facts they ask.
+//! Claims looks, and returns the ids to query.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const LOOKS: [JobStep; 5] =
     [JobStep::Recheck, JobStep::Overdue, JobStep::Reread, JobStep::Verify, JobStep::Late];
 
 impl LookKind {
-    /// The look that is the next step of a job; `None` for steps that are none.
+    /// The look that is the next step of a job; `None` for other steps.
     fn of_step(step: JobStep) -> Option<Self> {
         match step {
             JobStep::Recheck => Some(Self::Recheck),
@@ -34,12 +34,12 @@ impl LookKind {
     }
 }
 
-/// So many jobs share a call at most: what one transaction does is bounded.
+/// Maximum jobs that share a call, so that the transaction stays small.
 const JOBS_A_CALL: usize = 32;
 
 impl Store {
-    /// Claims the look that has been due longest, and with it others that are due, as far as their conversations have room in
-    /// one call. One that was told nothing the last time is asked alone, so that it makes no other one's call fail.
+    /// Claims the look that has been due longest, and other due looks whose conversations fit into the same call. A
+    /// job whose last look got no answer is queried alone, so that it can't make the call of others fail.
     pub async fn claim_looks(&self, org: &OrgTerms, lease: Duration) -> Result<Claim<Vec<Look>>, StoreError> {
         self.retried(|| self.try_claim_looks(org, lease)).await
     }
@@ -77,7 +77,7 @@ struct Claimed {
     wanted: Wanted,
 }
 
-/// What a look is about.
+/// The subject of a look.
 #[derive(Default)]
 struct Wanted {
     ids: Vec<Uuid>,
@@ -111,7 +111,7 @@ async fn read(tx: &mut Tx, row: Due) -> Result<Claimed, StoreError> {
     Ok(Claimed { row, kind, wanted })
 }
 
-/// The job's conversations that such a look is about, without those of which this round was told already.
+/// The job's conversations for this kind of look, without those that got an answer in this round.
 async fn wanted(tx: &mut Tx, job: Uuid, kind: LookKind) -> Result<Wanted, StoreError> {
     let rows = sqlx::query!(
         "-- ids_to_look_at
@@ -126,7 +126,7 @@ async fn wanted(tx: &mut Tx, job: Uuid, kind: LookKind) -> Result<Wanted, StoreE
     .await?;
     let mut wanted = Wanted::default();
     for row in rows {
-        // Whoever records the look leaves it out.
+        // The record of the look leaves it out.
         let Ok(cells) = Cell::read(&row.outcomes) else { continue };
         let open = row.positions.iter().filter(|position| !row.looked.contains(position));
         for position in open.filter_map(|&position| usize::try_from(position).ok()) {

@@ -1,5 +1,5 @@
-//! What a purge and its receivers hear of an upstream job that ended: once, when the last of its conversations in it are
-//! settled, so that it can say how many were seen to be gone.
+//! The event for a purge and its receivers about an upstream job that ended: once, when the purge's last conversations
+//! in it are settled, so that it can say how many were seen to be gone.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::store::events::OfPurge;
 use crate::store::jobs::ended::{self, Share};
 use crate::store::slices::Place;
 
-/// What the job carries of each purge, as a look found it.
+/// The job's conversations of each purge, as a look found them.
 pub(super) struct Carried(BTreeMap<Uuid, Of>);
 
 #[derive(Default)]
@@ -27,7 +27,7 @@ impl Carried {
         let mut carried = BTreeMap::<Uuid, Of>::new();
         for place in settling.places() {
             let of = carried.entry(place.slice.purge).or_default();
-            // What can't be read is open.
+            // Unreadable conversations count as open.
             let outcome = settling.patch.cell(place).map(|cell| cell.outcome);
             of.was_open |= outcome.is_none_or(|outcome| outcome == Outcome::Submitted);
             of.places.push(place);
@@ -35,7 +35,7 @@ impl Carried {
         Self(carried)
     }
 
-    /// The events of the purges of which nothing is open any more; `is_over`: the job has let go of everything.
+    /// The events of the purges without open conversations; `is_over`: the job has released everything.
     pub(super) fn settled(self, settling: &Settling<'_>, is_over: bool) -> Result<Vec<OfPurge>, StoreError> {
         let purge_count = self.0.len();
         let outcome = |place: &Place| settling.patch.cell(*place).map(|cell| cell.outcome);

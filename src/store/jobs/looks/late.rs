@@ -1,5 +1,5 @@
-//! Late: after the end of a job that was given up. What is gone after all is noted beside the outcomes, which stay; the job
-//! lets go of whatever is known, so that each look is about less.
+//! Late: after the end of a job that was given up. Conversations that are gone after all are recorded, but their
+//! outcomes stay; the job releases each id whose result is known, so that each look has fewer to query.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -16,14 +16,15 @@ use crate::store::jobs::{parts, reserve};
 use crate::store::orgs::pace;
 use crate::store::slices::Place;
 
-/// Tells each purge what is gone after all.
+/// Records for each purge which conversations are gone after all.
 pub(super) async fn record(settling: &mut Settling<'_>) -> Result<Vec<OfPurge>, StoreError> {
     let kept = reserve::kept_by(&mut settling.tx, settling.job.id).await?;
     let lag = pace::observed(&mut settling.tx, settling.org).await?.lag.unwrap_or_default();
-    // Deletions have shown by now, by experience and by the settings: what is still there was not deleted by this job.
+    // By experience and by the settings, deletions have shown by now: conversations still there were not deleted by
+    // this job.
     let has_shown = settling.since_end() >= lag.max(settling.terms.verify_timeout);
     let seen = see(settling, &kept, has_shown)?;
-    // Before ids are let go: nobody is left to be woken.
+    // Before ids are released: no waiters are left to wake.
     reserve::wait_no_more_for(&mut settling.tx, settling.org, &seen.taken_up).await?;
     settling.let_go(&seen.known).await?;
     if seen.open == 0 {

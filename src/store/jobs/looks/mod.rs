@@ -1,7 +1,7 @@
-//! Looks: what became of a job's conversations? A file a kind; what they share is in `settling.rs`.
+//! Looks: what happened to a job's conversations? One file per kind; shared code is in `settling.rs`.
 //!
-//! Each look settles what it was told of, so that a purge is final when its own conversations are, however long others
-//! in the job take, and so that no answer is asked for twice.
+//! Each look settles the conversations that its answer was conclusive about, so that a purge is final when its own
+//! conversations are, however long others in the job take, and nothing is queried twice.
 
 mod claim;
 mod ended;
@@ -34,7 +34,7 @@ use crate::store::{Store, StoreError};
 /// Why a job's conversations are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookKind {
-    /// Before an intent, after a conflict that named nobody or a lost submit.
+    /// Before an intent, after a conflict that named no id or a lost submit.
     Recheck,
     /// After its end.
     Verify,
@@ -57,7 +57,7 @@ impl LookKind {
         }
     }
 
-    /// What it decides is decided by this step.
+    /// The step that its decisions record.
     const fn step(self) -> Step {
         match self {
             Self::Recheck => Step::Recheck,
@@ -81,9 +81,9 @@ pub struct Look {
     /// The rules in force then.
     pub policy: Policy,
     pub policy_epoch: i64,
-    /// Looks in a row by which nothing came out.
+    /// Looks in a row without any result.
     pub tries: u32,
-    /// Looks in a row that were told nothing.
+    /// Looks in a row without an answer.
     pub blind: u32,
     /// By which its answers are checked.
     pub controls: Vec<Control>,
@@ -102,11 +102,11 @@ pub struct Unanswered {
     pub is_held_up: bool,
 }
 
-/// Nothing is given up before so many looks in a row were told nothing.
+/// Nothing is given up before this many looks in a row got no answer.
 const BLIND_LOOKS: u32 = 3;
 
 impl Store {
-    /// Records what a look was told; `unanswered`: that was not all.
+    /// Records the answers of a look; `unanswered`: some ids got none.
     pub async fn record_look(
         &self,
         org: &str,

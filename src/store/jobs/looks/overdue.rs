@@ -1,5 +1,5 @@
-//! Overdue: past its deadline, though upstream may still run it. What is still there has failed; the job keeps its slot and
-//! its ids.
+//! Overdue: past its deadline, though upstream may still run it. Conversations that are still there have failed; the
+//! job keeps its slot and its ids.
 
 use std::time::Duration;
 

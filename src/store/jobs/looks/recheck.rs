@@ -1,4 +1,5 @@
-//! Recheck: a waiting job's ids, looked at afresh before its intent. What may no longer be deleted leaves it.
+//! Recheck: a waiting job's ids are queried again before its intent. Conversations that may no longer be deleted leave
+//! the job.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,7 +20,7 @@ use crate::store::jobs::{ending, pack, parts, reserve};
 use crate::store::slices::Place;
 use crate::store::tx::{Tx, Writes as _};
 
-/// What the conversations are judged by, beside the answers.
+/// The data for judging the conversations, beside the answers.
 struct Circumstances {
     held: HashSet<Uuid>,
     carried: HashSet<Uuid>,
@@ -28,7 +29,8 @@ struct Circumstances {
     now: Timestamp,
 }
 
-/// Judges what was told of; the rest is asked next, and what could not be told of several times in a row leaves the job.
+/// Judges the conversations with an answer; the rest is queried next, and those without an answer several times in a
+/// row leave the job.
 pub(super) async fn record(
     settling: &mut Settling<'_>,
     own_time: Timestamp,
@@ -91,7 +93,7 @@ enum Rechecked {
 }
 
 impl Settling<'_> {
-    /// What becomes of one conversation; what leaves the job is decided.
+    /// Decides about one conversation; those that leave the job get a decision.
     fn judge(
         &mut self,
         circumstances: &Circumstances,
@@ -158,7 +160,7 @@ impl Settling<'_> {
     }
 }
 
-/// What is left of the job waits for its intent, with the facts of this round.
+/// The rest of the job waits for its intent, with the facts of this round.
 async fn keep_waiting(tx: &mut Tx, job: Uuid) -> Result<(), StoreError> {
     sqlx::query!(
         "-- record_recheck

@@ -1,5 +1,5 @@
-//! Reread: after the window of a submit without an answer. What is gone was deleted by a job that nobody knows; what is
-//! still there, once all of it was told of, goes again.
+//! Reread: after the window of a submit without an answer. Conversations that are gone were deleted by a job whose id
+//! is unknown. Once every id had an answer, those still there are submitted again.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::store::slices::Place;
 use crate::store::tx::Writes as _;
 use crate::store::{Store, StoreError};
 
-/// The rest of a round is asked about so soon, where nothing stands in the way.
+/// How soon the rest of a round is queried, if nothing blocks it.
 const REST: Duration = Duration::from_secs(1);
 
 pub(super) async fn record(store: &Store, settling: &mut Settling<'_>) -> Result<(), StoreError> {
@@ -52,7 +52,7 @@ pub(super) async fn record(store: &Store, settling: &mut Settling<'_>) -> Result
         }
         Next::ExtendWindow => {
             settling.end_round().await?;
-            // What was not told of is asked with all the rest, when the window has passed once more.
+            // Ids without an answer are queried with the rest, when the window has passed once more.
             settling.unanswered = None;
             let window = pace::observed(&mut settling.tx, settling.org).await?.window(settling.terms);
             settling.look_again(window, true).await
@@ -70,14 +70,14 @@ pub(super) async fn record(store: &Store, settling: &mut Settling<'_>) -> Result
     }
 }
 
-/// Settles what is gone, and remembers what is still there.
+/// Settles the conversations that are gone, and records those still there.
 fn see(settling: &mut Settling<'_>) -> Result<Tally, StoreError> {
     let mut tally = Tally::default();
     for (place, id) in settling.places_with(Outcome::Submitted) {
         if settling.is_looked(place) {
             continue;
         }
-        // The others of the job can't wait for an id that upstream will not tell of, and it must not go again.
+        // The others of the job can't wait for an id that gets no answer, and it must not be submitted again.
         if let Some(reason) = settling.answers.refused.get(&id) {
             let reason = Reason { detail: reason.detail.clone(), ..codes::SUBMIT_UNKNOWN };
             settling.patch.decide(place, Outcome::Submitted, Outcome::Failed, reason)?;
@@ -111,7 +111,8 @@ impl Settling<'_> {
         self.keep_round().await
     }
 
-    /// What is still there waits for a new intent, after a fresh look; the row of losses goes on.
+    /// Conversations that are still there wait for a new intent, after a recheck; the count of losses in a row goes
+    /// on.
     async fn submit_again(&mut self, store: &Store, in_halves: bool) -> Result<(), StoreError> {
         let Self { tx, patch, parts, job, org, .. } = self;
         let untold = reserve::leave_out(tx, patch, org, job.id, parts).await?;
@@ -142,7 +143,7 @@ impl Settling<'_> {
         .await
     }
 
-    /// Makes what is still there eligible again, in the same job; tells what leaves the job.
+    /// Makes conversations that are still there eligible again, in the same job; returns those that leave the job.
     async fn take_back(&mut self) -> Result<Vec<(Place, Uuid)>, StoreError> {
         let purges = self.parts.keys().map(|key| key.purge).collect();
         let canceling = canceling::among(&mut self.tx, purges).await?;

@@ -1,4 +1,4 @@
-//! A job whose conversations are being settled: its locks, what a look was told, and how the job goes on by it.
+//! A job whose conversations are being settled: its locks, the answers of a look, and the next step of the job.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(super) struct Tally {
     pub(super) gone: usize,
     pub(super) absent_once: usize,
     pub(super) present: usize,
-    /// Nothing was told of them.
+    /// They got no answer.
     pub(super) untold: usize,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Settling<'a> {
     pub(super) parts: Parts,
     pub(super) patch: Patch,
     pub(super) now: Timestamp,
-    /// It has let go of everything.
+    /// It has released everything.
     is_over: bool,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Settling<'a> {
         Ok(Self { tx, org, look, answers, unanswered, terms, job, parts, patch, now, is_over: false })
     }
 
-    /// Writes what was decided, and commits. Receivers hear of a job before they hear of the end of its purge.
+    /// Writes the decisions, and commits. Receivers get the event of a job before that of the end of its purge.
     pub(super) async fn write(
         mut self,
         store: &Store,
@@ -90,23 +90,23 @@ impl<'a> Settling<'a> {
         self.tx.commit().await
     }
 
-    /// Everything that the job carries.
+    /// All conversations of the job.
     pub(super) fn places(&self) -> impl Iterator<Item = Place> {
         parts::places(&self.parts)
     }
 
-    /// The conversations of the job that stand so.
+    /// The conversations of the job with this outcome.
     pub(super) fn places_with(&self, outcome: Outcome) -> Vec<(Place, Uuid)> {
         let is_so = |place: Place| self.patch.cell(place).is_some_and(|cell| cell.outcome == outcome);
         parts::with_ids(&self.parts, &self.patch).into_iter().filter(|(place, _)| is_so(*place)).collect()
     }
 
-    /// This round was told of it, and it stays in the job.
+    /// It got an answer in this round, and stays in the job.
     pub(super) fn is_looked(&self, place: Place) -> bool {
         self.parts.get(&place.slice).is_some_and(|part| part.looked.contains(&place.position))
     }
 
-    /// Reads the answer for one conversation; `None` where nothing was told of it.
+    /// Reads the answer for one conversation; `None` if it got none.
     pub(super) fn sight(
         &mut self,
         tally: &mut Tally,
@@ -123,7 +123,7 @@ impl<'a> Settling<'a> {
         let is_old_enough = absent_at.is_some_and(|at| self.look.asked_at.duration_since(at) >= gap);
         let facts = self.answers.facts.get(&id);
         if facts.is_some_and(|facts| facts.presence == Presence::Held) {
-            // Whatever becomes of it here: no other purge's facts from before count any more.
+            // Whatever the result: facts of other purges from before no longer count.
             self.patch.note_kept(place)?;
         }
         let sight = sight(facts, cell.marks, is_old_enough);
@@ -158,8 +158,8 @@ impl<'a> Settling<'a> {
         since.is_some_and(|since| self.look.asked_at.duration_since(since) > deadline)
     }
 
-    /// What was not told may be told by the next look. What is refused or silenced for the whole org, and what at least
-    /// some of which was told, uses up no patience.
+    /// The next look may get the missing answers. A refusal or wait of the whole org, and a look with at least some
+    /// answers, do not count as failures.
     pub(super) fn is_patient(&self) -> bool {
         let made_progress = !self.answers.told.is_empty();
         match &self.unanswered {
@@ -168,7 +168,7 @@ impl<'a> Settling<'a> {
         }
     }
 
-    /// Ends what is open and was not told of: nothing can be told of it any more.
+    /// Ends open conversations without an answer: none can be expected any more.
     pub(super) fn fail_untold(&mut self, reason: &Reason) -> Result<(), StoreError> {
         for (place, id) in self.places_with(Outcome::Submitted) {
             if !self.answers.told.contains(&id) {
@@ -178,7 +178,7 @@ impl<'a> Settling<'a> {
         Ok(())
     }
 
-    /// Lets go of what the job has nothing to do with any more.
+    /// Releases the ids that are no longer part of the job.
     pub(super) async fn let_go(&mut self, leaving: &[(Place, Uuid)]) -> Result<(), StoreError> {
         self.ask_retried_afresh(leaving)?;
         let Self { tx, patch, parts, org, job, .. } = self;
@@ -200,7 +200,7 @@ impl<'a> Settling<'a> {
         Ok(())
     }
 
-    /// The fate of every id is known, or nothing can be told any more: all are let go, and the job is over.
+    /// The result of every id is known, or can't be found out: all are released, and the job is done.
     pub(super) async fn done(&mut self) -> Result<(), StoreError> {
         if let Some(wait) = self.wait_for_left_out().await? {
             return self.look_again(wait, false).await;

@@ -1,5 +1,5 @@
-//! Verify: after the end of the upstream job. Gone is purged; what is still there is looked at again, then goes again or
-//! has failed.
+//! Verify: after the end of the upstream job. Conversations that are gone are purged; those still there are looked at
+//! again, then submitted again or failed.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -29,14 +29,14 @@ pub(super) async fn record(settling: &mut Settling<'_>) -> Result<(), StoreError
     }
 }
 
-/// What a look after the end came to.
+/// The result of a look after the end.
 pub(super) struct Settled {
     pub(super) tally: Tally,
-    /// When what is still open is looked at again; `None` where nothing is.
+    /// When open conversations are looked at again; `None` if there are none.
     pub(super) again: Option<Duration>,
 }
 
-/// A look that comes so long after it was due was held up.
+/// A look this long after it was due was delayed.
 const TIMELY: Duration = Duration::from_mins(1);
 
 impl Settling<'_> {
@@ -112,7 +112,7 @@ impl Settling<'_> {
         Ok(outcome == Outcome::Purged)
     }
 
-    /// When to look again: after a first absence, when something is decided about what is left, or by and by.
+    /// When to look again: after a first absence, when a decision about the rest is due, or with backoff.
     pub(super) fn next_look(&self, tally: &Tally, soonest: Option<Duration>) -> Duration {
         if tally.absent_once > 0 {
             return self.terms.absence_gap;
@@ -138,7 +138,7 @@ impl Settling<'_> {
         })
     }
 
-    /// How many jobs of the present run have left each conversation where it was.
+    /// How many jobs of the present run have left each conversation undeleted.
     async fn attempts(&mut self) -> Result<HashMap<Place, u32>, StoreError> {
         let still_present = codes::STILL_PRESENT;
         let rows = sqlx::query!(
@@ -192,7 +192,7 @@ impl Settling<'_> {
     }
 }
 
-/// What decides about conversations that are still there.
+/// The data for deciding about conversations that are still there.
 #[derive(Default)]
 struct Leftovers {
     lag: Option<Duration>,

@@ -1,4 +1,4 @@
-//! What leads to the purges of a list: one index, which is read no further than the page needs.
+//! The index that a list reads, no further than the page needs.
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -11,7 +11,7 @@ use crate::domain::state::PurgeState;
 use crate::store::StoreError;
 use crate::store::tx::{Rows as _, Tx};
 
-/// One of the indexes, and where in it.
+/// One of the indexes, and the position in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Lead {
     /// By org and state: the newest of each pair.
@@ -24,8 +24,8 @@ pub(super) enum Lead {
     End(Timestamp),
 }
 
-/// What leads, and what is left to be looked at. The end leads where it is asked for, since nothing else is ordered by it; then
-/// a tag, which says the most; then a state in which few are.
+/// The index to use, and the remaining filters. A filter by end time uses its own index, because only that is ordered
+/// by it; then a tag, which is the most selective; then a state with few purges.
 pub(super) fn choose(wanted: &Wanted, mut tags: Vec<String>) -> (Lead, Filter) {
     let mut rest = Filter {
         state: wanted.state,
@@ -66,7 +66,7 @@ impl Lead {
             Self::State(state) => by_state(tx, reach, *state, before, limit).await,
             Self::Tag(tag) => by_tag(tx, reach, tag, before, limit).await,
             Self::Request(by, from, until) => {
-                // What was accepted at that very moment is not before it.
+                // A purge accepted at exactly that time is not before it.
                 let to = at.map(|at| (at, before)).or_else(|| until.map(|until| (until, Uuid::nil())));
                 let by = by.as_deref();
                 by_request(tx, reach, by, *from, to, limit).await

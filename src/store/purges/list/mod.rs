@@ -1,5 +1,5 @@
-//! Lists purges, newest first. What is asked for decides which index leads; the org stands first in each of them, so that
-//! the purges of others cost nothing; see `migrations/0003_lists.sql`, `migrations/0009_reach.sql` and
+//! Lists purges, newest first. The filter decides which index is used; each begins with the org, so that the purges of
+//! other orgs cost nothing; see `migrations/0003_lists.sql`, `migrations/0009_reach.sql` and
 //! `migrations/0028_questions.sql`.
 
 mod lead;
@@ -37,7 +37,7 @@ pub struct Wanted {
     pub finished_after: Option<Timestamp>,
 }
 
-/// Where a page ends: the time by which the list is ordered, where it is, and a purge.
+/// The end of a page: the time by which the list is ordered, if it is, and a purge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Place {
@@ -53,7 +53,7 @@ impl Place {
     }
 }
 
-/// So many purges are looked through at once for those that meet the other filters too.
+/// How many purges are filtered at once.
 const CANDIDATES: usize = 5000;
 
 /// So often for one page: a tag that nearly all purges have must not make a list run for ever.
@@ -77,7 +77,7 @@ impl Store {
         let found = find(&mut tx, reach, &lead, &filter, after, limit).await?;
         let ids: Vec<Uuid> = found.places.iter().map(|place| place.id()).collect();
         let mut purges = load(&mut tx, reach, &ids).await?;
-        // Between the two statements one may have gone on to another state.
+        // A purge may have changed its state between the two statements.
         purges.retain(|purge| wanted.state.is_none_or(|state| state == purge.state));
         let nth: HashMap<Uuid, usize> = ids.into_iter().enumerate().map(|(nth, id)| (id, nth)).collect();
         purges.sort_by_key(|purge| nth.get(&purge.id).copied());
@@ -103,7 +103,7 @@ impl Found {
     }
 }
 
-/// What the lead finds is looked through for what meets the other filters too. Where there are none, the page is found at once.
+/// Filters the purges that the index finds by the other filters. Without any, the page is found at once.
 async fn find(
     tx: &mut Tx,
     reach: &Reach,

@@ -1,4 +1,4 @@
-//! Which of some purges meet all that is asked for beside what has led to them.
+//! Which of the purges found by the index match the other filters.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::domain::state::PurgeState;
 use crate::store::StoreError;
 use crate::store::tx::{Rows as _, Tx};
 
-/// What is asked for.
+/// The filters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Filter {
     pub(super) state: Option<PurgeState>,
