@@ -186,3 +186,20 @@ fn the_settings_of_the_deployments_are_taken() {
         assert!(told.contains(&format!("{variable}=")), "deploy/compose.env lacks {variable}");
     }
 }
+
+#[test]
+fn probes_ask_for_what_is_served() {
+    let served = fs::read_to_string(format!("{}/openapi.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let served: BTreeSet<&str> =
+        served.lines().filter_map(|line| line.strip_prefix("  /")?.strip_suffix(':')).collect();
+    for name in ["kubernetes/api.yaml", "kubernetes/worker.yaml"] {
+        let text = file(name);
+        let mut paths =
+            text.split("/health/").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next());
+        let all: Vec<String> = paths.by_ref().map(|path| format!("health/{}", path.unwrap())).collect();
+        assert!(!all.is_empty(), "{name} has no probe");
+        for path in all {
+            assert!(served.contains(path.as_str()), "{name} asks for /{path}, which is not served");
+        }
+    }
+}
