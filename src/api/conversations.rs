@@ -127,7 +127,7 @@ pub(super) async fn conversation(
     PathId(conversation_id): PathId,
     Query(wanted): Query<WhichPage>,
 ) -> Result<Json<ConversationHistory>, Problem> {
-    let limit = page::limit(wanted.limit)?;
+    let limit = page::limit(wanted.limit);
     let list = format!("history/{conversation_id}");
     let told: Told = page::after(&list, wanted.cursor.as_deref())?.unwrap_or_default();
     let (reach, fetched) = (&caller.reach, page::fetched(limit));

@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
@@ -26,19 +27,22 @@ pub(super) struct Page<T> {
 #[serde(deny_unknown_fields)]
 pub(super) struct WhichPage {
     /// Rows per page, 1 to 1000.
+    #[serde(default, deserialize_with = "limit_of")]
     pub(super) limit: Option<usize>,
     /// The `nextCursor` of the page before.
     pub(super) cursor: Option<String>,
 }
 
-/// The checked `limit`.
-pub(super) fn limit(limit: Option<usize>) -> Result<usize, Problem> {
-    let limit = limit.unwrap_or(DEFAULT);
-    if (1..=LARGEST).contains(&limit) {
-        Ok(limit)
-    } else {
-        Err(Problem::invalid_query("limit", format!("must be a whole number from 1 to {LARGEST}")))
-    }
+/// Reads a `limit`.
+pub(super) fn limit_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let limit = text.parse().ok().filter(|limit| (1..=LARGEST).contains(limit));
+    limit.map(Some).ok_or_else(|| D::Error::custom(format!("must be a whole number from 1 to {LARGEST}")))
+}
+
+/// The `limit`, or how many rows a page has without one.
+pub(super) fn limit(limit: Option<usize>) -> usize {
+    limit.unwrap_or(DEFAULT)
 }
 
 #[derive(Serialize, Deserialize)]

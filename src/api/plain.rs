@@ -78,24 +78,25 @@ fn kind(told: &str) -> String {
 
 /// Every wrong field, as far as they can be found independently.
 pub(super) fn wrong_fields<T: DeserializeOwned>(mut body: Value) -> Vec<FieldError> {
-    let mut errors = Vec::new();
+    let (mut errors, mut taken) = (Vec::new(), Vec::new());
     while errors.len() < MOST {
         let Err(error) = serde_path_to_error::deserialize::<_, T>(&body) else { break };
         let path = pointer(error.path());
         let Plain { missing, detail } = plain(&error.into_inner().to_string());
-        let is_missing = missing.is_some();
-        let place = missing.map_or_else(|| path.clone(), |name| format!("{path}/{}", escaped(&name)));
         // One that was taken out because it is wrong is missing now.
-        if errors.iter().any(|error: &FieldError| error.pointer == place) {
+        if path.is_empty() && missing.as_ref().is_some_and(|name| taken.contains(name)) {
             break;
         }
+        let is_missing = missing.is_some();
+        let place = missing.map_or_else(|| path.clone(), |name| format!("{path}/{}", escaped(&name)));
         errors.push(FieldError::new(place, detail));
         // Without the member that is wrong the others can be read.
         let member = path.split('/').nth(1).map(|name| name.replace("~1", "/").replace("~0", "~"));
-        let taken = member.and_then(|name| body.as_object_mut()?.remove(&name));
-        if taken.is_none() || is_missing && path.is_empty() {
+        let Some(member) = member.filter(|_| !(is_missing && path.is_empty())) else { break };
+        if body.as_object_mut().and_then(|body| body.remove(&member)).is_none() {
             break;
         }
+        taken.push(member);
     }
     errors
 }
@@ -176,5 +177,19 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, ["/a~1b", "/flag", "/name", "/number"]);
         assert_eq!(told(json!({ "number": 1 })), [("/name".to_owned(), "is missing".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_wrong_inside_is_not_missing_as_well() {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct List {
+            #[serde(rename = "ids")]
+            _ids: Vec<String>,
+        }
+        let errors = wrong_fields::<List>(json!({ "ids": ["a", 3], "more": 1 }));
+        let mut pointers: Vec<&str> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        pointers.sort_unstable();
+        assert_eq!(pointers, ["/ids/1", "/more"]);
     }
 }

@@ -30,6 +30,7 @@ pub(in crate::api) struct DeliveriesPage {
     /// Only those for this endpoint; `retention` is the operator's own receiver.
     endpoint: Option<String>,
     /// Rows per page, 1 to 1000.
+    #[serde(default, deserialize_with = "page::limit_of")]
     limit: Option<usize>,
     /// The `nextCursor` of the page before.
     cursor: Option<String>,
@@ -61,7 +62,7 @@ pub(in crate::api) async fn list_webhook_deliveries(
     Authorized(caller): Authorized,
     Query(page): Query<DeliveriesPage>,
 ) -> Result<Json<Page<DeliveryBody>>, Problem> {
-    let limit = page::limit(page.limit)?;
+    let limit = page::limit(page.limit);
     let endpoint = page.endpoint.as_deref();
     let filters = Filters { state: page.state, purge: page.purge, since: page.since, endpoint };
     let list = page::list("webhook-deliveries", &filters);

@@ -23,7 +23,7 @@ pub(in crate::api) async fn list_webhook_endpoints(
     Authorized(caller): Authorized,
     Query(wanted): Query<WhichPage>,
 ) -> Result<Json<Page<EndpointBody>>, Problem> {
-    let limit = page::limit(wanted.limit)?;
+    let limit = page::limit(wanted.limit);
     let before = page::after("webhook-endpoints", wanted.cursor.as_deref())?;
     let mut rows = state.store.endpoints(&caller.reach, before, page::fetched(limit)).await?;
     let next_cursor = page::cut("webhook-endpoints", &mut rows, limit, |endpoint| endpoint.id);

@@ -33,6 +33,7 @@ pub(in crate::api) struct FeedPage {
     /// and later, including those that began before and were committed after it; a few earlier ones may be included.
     since: Option<String>,
     /// Rows per page, 1 to 1000.
+    #[serde(default, deserialize_with = "page::limit_of")]
     limit: Option<usize>,
     /// The `nextCursor` of the page before; goes before `since`.
     cursor: Option<String>,
@@ -84,7 +85,7 @@ pub(in crate::api) async fn list_events(
 }
 
 async fn page(state: &ApiState, reach: &Reach, wanted: &FeedPage) -> Result<Response, Problem> {
-    let limit = page::limit(wanted.limit)?;
+    let limit = page::limit(wanted.limit);
     let after = match (page::after(LIST, wanted.cursor.as_deref())?, &wanted.since) {
         (Some(after), _) => after,
         (None, Some(since)) => since::after(&state.store, since).await?,

@@ -48,7 +48,7 @@ pub(in crate::api) async fn held_conversations(
     PathId(id): PathId,
     Query(wanted): Query<WhichPage>,
 ) -> Result<Json<Page<HeldBody>>, Problem> {
-    let limit = page::limit(wanted.limit)?;
+    let limit = page::limit(wanted.limit);
     let list = format!("held/{id}");
     let after = page::after(&list, wanted.cursor.as_deref())?;
     let reach = &caller.reach;

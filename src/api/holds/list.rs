@@ -24,6 +24,7 @@ pub(in crate::api) struct HoldsPage {
     /// Only those in force (`true`), or only those that were released (`false`).
     active: Option<bool>,
     /// Rows a page, 1 to 1000.
+    #[serde(default, deserialize_with = "page::limit_of")]
     limit: Option<usize>,
     /// The `nextCursor` of the page before.
     cursor: Option<String>,
@@ -49,7 +50,7 @@ pub(in crate::api) async fn list_holds(
     Authorized(caller): Authorized,
     Query(asked): Query<HoldsPage>,
 ) -> Result<Json<Page<HoldBody>>, Problem> {
-    let limit = page::limit(asked.limit)?;
+    let limit = page::limit(asked.limit);
     let wanted = Wanted { conversation: asked.conversation_id, is_active: asked.active };
     let list = match (wanted.conversation, wanted.is_active) {
         (None, None) => "holds".to_owned(),

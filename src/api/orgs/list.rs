@@ -25,7 +25,7 @@ pub(in crate::api) async fn list_orgs(
     Authorized(caller): Authorized,
     Query(wanted): Query<WhichPage>,
 ) -> Result<Json<Page<OrgBody>>, Problem> {
-    let limit = page::limit(wanted.limit)?;
+    let limit = page::limit(wanted.limit);
     let after: Option<String> = page::after("orgs", wanted.cursor.as_deref())?;
     let is_after = |name: &str| after.as_deref().is_none_or(|after| name > after);
     let mut reached: Vec<&OrgTerms> =

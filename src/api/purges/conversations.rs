@@ -25,6 +25,7 @@ pub(in crate::api) struct Filter {
     /// Only those with this outcome.
     outcome: Option<Outcome>,
     /// Rows per page, 1 to 1000.
+    #[serde(default, deserialize_with = "page::limit_of")]
     limit: Option<usize>,
     /// The `nextCursor` of the page before.
     cursor: Option<String>,
@@ -91,7 +92,7 @@ pub(in crate::api) async fn conversations(
     PathId(id): PathId,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<Conversation>>, Problem> {
-    let limit = page::limit(filter.limit)?;
+    let limit = page::limit(filter.limit);
     let list = format!("conversations/{id}/{}", filter.outcome.map_or("", Outcome::as_str));
     let after = page::after(&list, filter.cursor.as_deref())?;
     let page = state.store.conversations(&caller.reach, id, filter.outcome, after, limit).await?;

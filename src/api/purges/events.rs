@@ -74,7 +74,7 @@ pub(in crate::api) async fn events(
         }
         Some(_) => {}
     }
-    let limit = page::limit(wanted.limit)?;
+    let limit = page::limit(wanted.limit);
     let list = format!("events/{id}");
     let after = page::after(&list, wanted.cursor.as_deref())?.unwrap_or_default();
     let rows = state.store.events_of(&caller.reach, id, after, page::fetched(limit)).await?;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -26,7 +27,15 @@ const LONGEST_WAIT: u64 = 60;
 pub(in crate::api) struct Wait {
     /// Answer when the purge is final, or after this many seconds (at most 60).
     #[param(maximum = 60)]
+    #[serde(default, deserialize_with = "seconds")]
     wait: Option<u64>,
+}
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wait = text.parse().ok().filter(|wait| *wait <= LONGEST_WAIT);
+    let wrong = || D::Error::custom(format!("must be a whole number of seconds, at most {LONGEST_WAIT}"));
+    wait.map(Some).ok_or_else(wrong)
 }
 
 /// Read a purge.
@@ -48,12 +57,6 @@ pub(in crate::api) async fn get_purge(
     Query(query): Query<Wait>,
 ) -> Result<Json<PurgeBody>, Problem> {
     let wait = query.wait.unwrap_or_default();
-    if wait > LONGEST_WAIT {
-        return Err(Problem::invalid_query(
-            "wait",
-            format!("must be a whole number of seconds, at most {LONGEST_WAIT}"),
-        ));
-    }
     let purge = read(&state, &caller.reach, id).await?;
     if wait == 0 || purge.state.is_final() {
         return Ok(Json(purge.into()));

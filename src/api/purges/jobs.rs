@@ -79,7 +79,7 @@ pub(in crate::api) async fn jobs(
     PathId(id): PathId,
     Query(wanted): Query<WhichPage>,
 ) -> Result<Json<Page<Job>>, Problem> {
-    let limit = page::limit(wanted.limit)?;
+    let limit = page::limit(wanted.limit);
     let list = format!("jobs/{id}");
     let after = page::after(&list, wanted.cursor.as_deref())?;
     let rows = state.store.jobs_of(&caller.reach, id, after, page::fetched(limit)).await?;

@@ -47,6 +47,7 @@ pub(in crate::api) struct PurgesPage {
     #[serde(default, deserialize_with = "time")]
     finished_after: Option<Timestamp>,
     /// Rows per page, 1 to 1000.
+    #[serde(default, deserialize_with = "page::limit_of")]
     limit: Option<usize>,
     /// The `nextCursor` of the page before.
     cursor: Option<String>,
@@ -110,7 +111,7 @@ pub(in crate::api) async fn list_purges(
         let wanted = wanted(&caller.reach, page)?;
         return Ok((vary, table::all(&state, key, wanted, version)?).into_response());
     }
-    let limit = page::limit(page.limit)?;
+    let limit = page::limit(page.limit);
     let filters = Filters {
         state: page.state,
         org: page.org.as_deref(),

@@ -101,6 +101,9 @@ async fn a_page_that_can_not_be_is_refused_by_the_name_of_the_parameter() {
                     .await;
             assert!(problem["detail"].as_str().unwrap().contains(told), "{path}?{query}: {problem}");
             assert_eq!(pointers(&problem), [format!("?{told}")], "{path}?{query}: {problem}");
+            let is_number = told == "limit" && query != "limit=1&limit=2";
+            let is_told = problem["errors"][0]["detail"] == "must be a whole number from 1 to 1000";
+            assert_eq!(is_told, is_number, "{path}?{query}: {problem}");
         }
     }
     for query in ["wait=61", "wait=-1", "wait=soon", "wait=1.5", "waits=1"] {
@@ -109,6 +112,8 @@ async fn a_page_that_can_not_be_is_refused_by_the_name_of_the_parameter() {
                 .await;
         let name = query.split('=').next().unwrap();
         assert_eq!(pointers(&problem), [format!("?{name}")], "{query}: {problem}");
+        let is_told = problem["errors"][0]["detail"] == "must be a whole number of seconds, at most 60";
+        assert_eq!(is_told, name == "wait", "{query}: {problem}");
     }
 }
 
