@@ -55,6 +55,6 @@ fn end(key: &KeyRow) -> Markup {
         (Some(at), _) => html! { "revoked " (time(at)) },
         (None, Some(at)) if key.is_in_force => html! { "expires " (time(at)) },
         (None, Some(at)) => html! { "expired " (time(at)) },
-        (None, None) => time_if_any(None),
+        (None, None) => html! { span.none { "never" } },
     }
 }

@@ -187,6 +187,7 @@ impl Plot {
             let area = SVGBackend::with_string(&mut svg, (480, 200)).into_drawing_area();
             let mut chart = ChartBuilder::on(&area)
                 .margin(8)
+                .margin_top(16)
                 .x_label_area_size(26)
                 .y_label_area_size(60)
                 .build_cartesian_2d(0..HOURS, 0..top)?;

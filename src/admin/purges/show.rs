@@ -150,7 +150,7 @@ fn about(purge: &Purge) -> Markup {
 fn speed(purge: &Purge) -> Markup {
     let (per_minute, end) = pace(purge);
     html! {
-        @match per_minute { Some(many) => { (format!("{many:.0}")) " conversations a minute" } None => (none()) }
+        @match per_minute { Some(many) => { (format!("{many:.0}")) " per minute" } None => (none()) }
         @if let Some(end) = end { ", until about " (time(end)) }
     }
 }
