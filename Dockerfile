@@ -17,7 +17,7 @@ ENV SQLX_OFFLINE=true
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src tests/it benches \
     && touch src/lib.rs tests/it/main.rs benches/accept.rs benches/arrivals.rs benches/attack.rs benches/conflicts.rs benches/deliveries.rs \
-        benches/listeners.rs benches/makespan.rs benches/pickup.rs benches/reading.rs benches/report.rs benches/steering.rs \
+        benches/listeners.rs benches/makespan.rs benches/pages.rs benches/pickup.rs benches/reading.rs benches/report.rs benches/steering.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked
 

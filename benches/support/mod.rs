@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each benchmark takes what it needs of it")]
 
+pub mod history;
 mod network;
 #[path = "../../tests/it/support/server.rs"]
 pub mod server;

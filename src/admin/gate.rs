@@ -25,6 +25,8 @@ pub(super) struct Visitor {
     /// What each form must carry.
     pub(super) token: String,
     pub(super) request_id: String,
+    /// What is looked at.
+    pub(super) path: String,
     /// A part of the page is fetched anew by the page.
     pub(super) is_refresh: bool,
 }
@@ -107,7 +109,8 @@ async fn visitor(desk: &Desk, asked: &Parts) -> Result<Option<Visitor>, Problem>
     let Some(caller) = store.caller_of_key(session.key_id, urgency).await? else { return Ok(None) };
     let request_id = asked.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let is_refresh = headers.contains_key("hx-request");
-    Ok(Some(Visitor { caller, key_id: session.key_id, token: session.token, request_id, is_refresh }))
+    let path = asked.uri.path().to_owned();
+    Ok(Some(Visitor { caller, key_id: session.key_id, token: session.token, request_id, path, is_refresh }))
 }
 
 /// A browser says where a form was sent from; what another site sends is refused before anything of it is read.

@@ -16,7 +16,7 @@ pub(super) async fn page(State(desk): State<Desk>, visitor: Visitor) -> Result<P
     let keys = desk.api.store.list_keys().await?;
     let shown: Vec<&KeyRow> = keys.iter().filter(|key| is_shown(&visitor, key)).collect();
     let body = html! {
-        p.hint { "Keys are created and revoked with the command genesys-purge keys." }
+        p.hint { "Keys are created and revoked on the command line: " code { "genesys-purge keys create" } ", " code { "genesys-purge keys revoke" } "." }
         div.scroll tabindex="0" role="region" aria-label="Keys" { table.stacked {
             thead { tr {
                 th scope="col" { "Name" } th scope="col" { "Key" } th scope="col" { "Scopes" } th scope="col" { "Orgs" }
@@ -41,7 +41,7 @@ fn row(visitor: &Visitor, key: &KeyRow) -> Markup {
             td data-name="Name" { (key.caller.name) @if key.id == visitor.key_id { " " span.label { "this session" } } }
             td data-name="Key" { code { (key.prefix) "…" } }
             td data-name="Scopes" { @for scope in &key.caller.scopes { span.label { (scope) } " " } }
-            td data-name="Orgs" { @match key.caller.reach.orgs() { Some(orgs) => (orgs.join(", ")), None => "every org" } }
+            td data-name="Orgs" { @match key.caller.reach.orgs() { Some(orgs) => (orgs.join(", ")), None => "all" } }
             td data-name="Created" { (time(key.created_at)) }
             td data-name="Last used" { (time_if_any(key.last_used_at)) }
             td data-name="Ends" { (end(key)) }
@@ -55,6 +55,6 @@ fn end(key: &KeyRow) -> Markup {
         (Some(at), _) => html! { "revoked " (time(at)) },
         (None, Some(at)) if key.is_in_force => html! { "expires " (time(at)) },
         (None, Some(at)) => html! { "expired " (time(at)) },
-        (None, None) => time_if_any(None),
+        (None, None) => html! { span.none { "never" } },
     }
 }

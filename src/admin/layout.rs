@@ -52,6 +52,12 @@ pub(super) fn page(visitor: Option<&Visitor>, title: &str, body: &Markup) -> Pag
     })
 }
 
+/// A page is one of those that a link of the navigation leads to.
+fn is_within(page: &str, link: &str) -> bool {
+    let rest = page.strip_prefix(link).filter(|_| link != "/admin");
+    page == link || rest.is_some_and(|rest| rest.starts_with('/'))
+}
+
 fn navigation(visitor: &Visitor) -> Markup {
     let links = [
         ("/admin", "Overview", Scope::PurgesRead),
@@ -66,7 +72,7 @@ fn navigation(visitor: &Visitor) -> Markup {
         nav aria-label="Pages" {
             ul {
                 @for (path, name, _) in links.iter().filter(|(_, _, scope)| visitor.may(*scope)) {
-                    li { a href=(path) { (name) } }
+                    li { a href=(path) aria-current=[is_within(&visitor.path, path).then_some("true")] { (name) } }
                 }
             }
         }
@@ -74,6 +80,26 @@ fn navigation(visitor: &Visitor) -> Markup {
             (token(visitor))
             span { (visitor.caller.name) @if let Some(orgs) = orgs { " (" (orgs) ")" } }
             button.plain type="submit" { "Sign out" }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_within;
+
+    #[test]
+    fn a_page_is_within_one_link_of_the_navigation() {
+        let table = [
+            ("/admin", "/admin", true),
+            ("/admin/purges", "/admin", false),
+            ("/admin/purges", "/admin/purges", true),
+            ("/admin/purges/new", "/admin/purges", true),
+            ("/admin/purges.csv", "/admin/purges", false),
+            ("/admin/orgs/eu/stop", "/admin/purges", false),
+        ];
+        for (page, link, is_in) in table {
+            assert_eq!(is_within(page, link), is_in, "{page} {link}");
         }
     }
 }

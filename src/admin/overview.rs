@@ -19,8 +19,8 @@ use crate::store::purges::list::Wanted;
 use crate::store::purges::load::{PAUSED, Purge};
 use crate::store::views::orgs::OrgRow;
 
-/// So many running purges are shown.
-const RUNNING: usize = 5;
+/// So many open purges are shown.
+const SHOWN: usize = 5;
 
 pub(super) async fn page(State(desk): State<Desk>, visitor: Visitor) -> Result<Response, Problem> {
     if !visitor.may(Scope::PurgesRead) {
@@ -38,7 +38,7 @@ pub(super) async fn page(State(desk): State<Desk>, visitor: Visitor) -> Result<R
     };
     let body = html! {
         (live)
-        h2 { "Last 24 hours" }
+        h2 { "Last 24 hours, times in UTC" }
         (plots)
     };
     Ok(layout::page(Some(&visitor), "Overview", &body).into_response())
@@ -51,8 +51,7 @@ async fn live(desk: &Desk, visitor: &Visitor) -> Result<Markup, Problem> {
     let rows = store.orgs(reach, &names, Urgency::Ordinary).await?;
     let open: i64 = rows.iter().map(|row| row.open_purges).sum();
     let oldest = store.oldest_open_purge(reach).await?;
-    let running = Wanted { state: Some(PurgeState::Running), ..Wanted::default() };
-    let (running, _) = store.list_purges(reach, &running, None, RUNNING).await?;
+    let shown = some_open(desk, reach).await?;
     let failing = if visitor.may(Scope::WebhooksWrite) { failing(desk, reach).await? } else { Vec::new() };
     let now = (desk.api.hooks.clock)();
     Ok(html! {
@@ -66,8 +65,8 @@ async fn live(desk: &Desk, visitor: &Visitor) -> Result<Markup, Problem> {
             @if !failing.is_empty() { (receivers(&failing)) }
             h2 { "Orgs" }
             div.cards { @for row in &rows { (org(visitor, &desk.api.orgs, row)) } }
-            h2 { "Running now" }
-            (purges(&running))
+            h2 { "Open purges, those that run first" }
+            (purges(&shown))
             p.hint { "As of " (time(now)) }
         }
     })
@@ -89,6 +88,26 @@ fn oldest_tile(oldest: Option<&Purge>, now: Timestamp) -> Markup {
             }
         }
     }
+}
+
+/// Some of the purges that have not ended: those that run, then those that could, then the others; newest first of each state.
+async fn some_open(desk: &Desk, reach: &Reach) -> Result<Vec<Purge>, Problem> {
+    const ORDER: [PurgeState; 5] = [
+        PurgeState::Running,
+        PurgeState::Canceling,
+        PurgeState::Queued,
+        PurgeState::Paused,
+        PurgeState::AwaitingApproval,
+    ];
+    let mut shown = Vec::new();
+    for state in ORDER {
+        if shown.len() < SHOWN {
+            let wanted = Wanted { state: Some(state), ..Wanted::default() };
+            let (purges, _) = desk.api.store.list_purges(reach, &wanted, None, SHOWN - shown.len()).await?;
+            shown.extend(purges);
+        }
+    }
+    Ok(shown)
 }
 
 async fn failing(desk: &Desk, reach: &Reach) -> Result<Vec<Endpoint>, Problem> {
@@ -208,15 +227,16 @@ fn condition(row: &OrgRow) -> Markup {
 }
 
 /// Purges, a line each.
-fn purges(running: &[Purge]) -> Markup {
+fn purges(open: &[Purge]) -> Markup {
     html! {
-        @if running.is_empty() { p { "No purge runs." } }
+        @if open.is_empty() { p { "None." } }
         ul.plain-list {
-            @for purge in running {
+            @for purge in open {
                 li.card {
                     p.line {
                         a href={ "/admin/purges/" (purge.id) } { (purge.reference.clone().unwrap_or_else(|| purge.id.to_string())) }
                         " " (state(purge.state, purge.is_dry_run)) " "
+                        @if let Some((code, _)) = &purge.blocked { span.state.failed { "waiting: " (words(code)) } " " }
                         span { (counted(purge.counts.total, "conversation", "conversations")) " · " (purge.org) }
                     }
                     (outcomes::strip(&purge.counts))

@@ -187,8 +187,9 @@ impl Plot {
             let area = SVGBackend::with_string(&mut svg, (480, 200)).into_drawing_area();
             let mut chart = ChartBuilder::on(&area)
                 .margin(8)
-                .x_label_area_size(22)
-                .y_label_area_size(56)
+                .margin_top(16)
+                .x_label_area_size(26)
+                .y_label_area_size(60)
                 .build_cartesian_2d(0..HOURS, 0..top)?;
             let hour = |place: &i64| {
                 let at = usize::try_from(*place).ok().and_then(|place| self.hours.get(place));
@@ -201,7 +202,7 @@ impl Plot {
                 .x_labels(7)
                 .y_labels(4)
                 .x_label_formatter(&hour)
-                .y_label_formatter(&|value| number(*value))
+                .y_label_formatter(&|value| short(*value))
                 .label_style(font)
                 .light_line_style(TRANSPARENT)
                 .draw()?;
@@ -220,6 +221,18 @@ impl Plot {
         }
         Ok(svg)
     }
+}
+
+/// A round number as an axis has room for: thousands and millions are letters.
+fn short(number: i64) -> String {
+    for (size, letter) in [(1_000_000, "M"), (1000, "k")] {
+        if number >= size {
+            let tenths = number * 10 / size;
+            let rest = if tenths % 10 > 0 { format!(".{}", tenths % 10) } else { String::new() };
+            return format!("{}{rest}{letter}", tenths / 10);
+        }
+    }
+    number.to_string()
 }
 
 /// A round number that is no smaller: 1, 2 or 5 and zeros.
@@ -248,6 +261,15 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_an_axis_are_short() {
+        let table =
+            [(0, "0"), (500, "500"), (1000, "1k"), (2500, "2.5k"), (200_000, "200k"), (5_000_000, "5M")];
+        for (number, text) in table {
+            assert_eq!(short(number), text);
+        }
+    }
+
+    #[test]
     fn each_hour_with_something_has_its_bar() {
         let hours = (0..HOURS).map(|hour| {
             let at = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hour);
@@ -258,6 +280,6 @@ mod tests {
         let svg = plot.draw().unwrap();
         assert_eq!(svg.matches("fill=\"#010000\"").count(), 1, "{svg}");
         assert_eq!(svg.matches("fill=\"#040000\"").count(), 1, "{svg}");
-        assert!(svg.contains("1,000") && svg.contains("00:00") && !svg.contains("style="), "{svg}");
+        assert!(svg.contains("1k") && svg.contains("00:00") && !svg.contains("style="), "{svg}");
     }
 }

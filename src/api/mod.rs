@@ -70,6 +70,7 @@ pub use metrics::desk::MetricsDesk;
 pub(crate) use orgs::steer::{resume, stop};
 pub(crate) use prepared::Prepared;
 pub(crate) use problem::Problem;
+pub(crate) use purges::body::pace;
 pub(crate) use purges::create::submit;
 pub(crate) use purges::report::whole;
 pub(crate) use purges::steer::steered;

@@ -104,8 +104,8 @@ async fn add(setting: &Setting, args: AddArgs) -> Result<ExitCode, Trouble> {
     let answer = service.post("/holds", Some(&order)).await?;
     print(&answer, args.json, |answer| format!("{}\n", text(answer, "/id")))?;
     output::note(format_args!(
-        "in force for {} conversations of {}; no call that deletes one leaves after {}",
-        text(&answer, "/conversations"),
+        "in force for {} of {}; no call that deletes one leaves after {}",
+        counted(&text(&answer, "/conversations")),
         text(&answer, "/orgs"),
         moment(&answer, "/quietAt")
     ));
@@ -113,6 +113,11 @@ async fn add(setting: &Setting, args: AddArgs) -> Result<ExitCode, Trouble> {
         output::note(line);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// So many conversations, in words.
+fn counted(number: &str) -> String {
+    format!("{number} conversation{}", if number == "1" { "" } else { "s" })
 }
 
 async fn read(file: &Path, format: Format) -> anyhow::Result<Vec<Uuid>> {
@@ -187,7 +192,7 @@ async fn release(setting: &Setting, args: &ReleaseArgs) -> Result<ExitCode, Trou
         let hold = service.get(&path, &[]).await?;
         let question = [
             format!("Release the hold \"{}\"?", text(&hold, "/matter")),
-            format!("Its {} conversations can be", text(&hold, "/conversations")),
+            format!("Its {} can be", counted(&text(&hold, "/conversations"))),
             "deleted by a new purge then.".to_owned(),
         ];
         if hold["active"] == true && !consent.asked(&question, false).await? {

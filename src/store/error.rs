@@ -63,7 +63,7 @@ pub enum StoreError {
     #[error("the database is read-only")]
     ReadOnly,
     /// A step panicked, and its transaction was rolled back.
-    #[error("this service failed over it in {step}; its log says how")]
+    #[error("this service failed on it in {step}; see its log")]
     Panicked { step: &'static str },
     /// It did not say in time whether it is ready.
     #[error("the database did not answer in time")]

@@ -98,6 +98,11 @@ impl Verifier {
         Ok(())
     }
 
+    /// It takes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// Whether a request is ours, and from now.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Verified, Refusal> {
         let [id, timestamp, signatures] =

@@ -1,6 +1,7 @@
 //! What a turn of the dispatcher reads does not grow with the purges that are open: the very statements, by the plans that
 //! prepared statements end up with, over a hundred thousand purges.
 
+mod conversations;
 mod endpoints;
 mod feed;
 mod overview;

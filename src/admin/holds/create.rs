@@ -62,7 +62,9 @@ pub(in crate::admin) async fn create(
     let reason = fields.remove("reason");
     let by = visitor.by(reason.as_deref());
     let (created, _) = protect(&desk.api, &visitor.caller, by, wish, |_| ids).await?;
-    Ok(to(&format!("/admin/holds/{}", created.hold.id)))
+    // What it came too late for is the first that somebody has to know.
+    let late = if created.too_late.is_empty() { "" } else { "?late=true" };
+    Ok(to(&format!("/admin/holds/{}{late}", created.hold.id)))
 }
 
 fn listed(spooled: &Spooled) -> Result<Vec<Uuid>, Problem> {

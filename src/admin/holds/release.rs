@@ -31,7 +31,7 @@ pub(in crate::admin) async fn ask(
         (why())
     };
     let body = question(&visitor, &what, "Release the hold", true, &format!("/admin/holds/{id}"));
-    Ok(layout::page(Some(&visitor), &format!("Release {}?", hold.matter), &body))
+    Ok(layout::page(Some(&visitor), &format!("Release “{}”?", hold.matter), &body))
 }
 
 pub(in crate::admin) async fn act(

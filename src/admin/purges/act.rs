@@ -40,7 +40,7 @@ pub(in crate::admin) async fn ask(
         p { "It is " (words(purge.state.as_str())) "." }
         (question(&visitor, &what, &format!("{} the purge", label(act)), is_danger, &format!("/admin/purges/{id}")))
     };
-    Ok(layout::page(Some(&visitor), &format!("{} {}?", label(act), name(&purge)), &body))
+    Ok(layout::page(Some(&visitor), &format!("{} “{}”?", label(act), name(&purge)), &body))
 }
 
 fn consequence(act: Act, purge: &Purge) -> Markup {

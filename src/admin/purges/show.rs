@@ -13,7 +13,7 @@ use crate::admin::parts::{
 };
 use crate::admin::place::At;
 use crate::admin::{Desk, layout, outcomes};
-use crate::api::Problem;
+use crate::api::{Problem, pace};
 use crate::domain::act::Act;
 use crate::domain::keys::{Reach, Scope};
 use crate::domain::outcome::Outcome;
@@ -45,13 +45,13 @@ pub(in crate::admin) async fn page(
             p.line { (state(purge.state, purge.is_dry_run)) " " (counted(purge.counts.total, "conversation", "conversations")) " · org " strong { (purge.org) } }
             (warnings(&purge))
             (outcomes::bar(&purge.counts, Some(&format!("{here}/conversations"))))
+            (more(&visitor, &purge))
             (acts(&visitor, &purge))
             (about(&purge))
             (exceptions)
             @if !purge.is_dry_run { (self::jobs(&jobs)) }
             (timeline(&events))
         }
-        p { a href={ (here) "/report.csv" } { "Download the report (CSV)" } }
     };
     Ok(layout::page(Some(&visitor), &name(&purge), &body).into_response())
 }
@@ -68,6 +68,20 @@ fn warnings(purge: &Purge) -> Markup {
         }
         @if purge.is_dry_run && purge.state.is_final() && purge.counts.would_purge == 0 {
             p.notice { "Nothing of it could be deleted now." }
+        }
+    }
+}
+
+/// What else there is of it.
+fn more(visitor: &Visitor, purge: &Purge) -> Markup {
+    let here = format!("/admin/purges/{}", purge.id);
+    html! {
+        p.line {
+            a href={ (here) "/conversations" } { "All conversations" }
+            a href={ (here) "/report.csv" } { "Report (CSV)" }
+            @if visitor.may(Scope::WebhooksWrite) {
+                a href={ "/admin/webhooks/deliveries?purge=" (purge.id) } { "Webhook deliveries" }
+            }
         }
     }
 }
@@ -122,13 +136,23 @@ fn about(purge: &Purge) -> Markup {
         ("Accepted", time(purge.created_at)),
         ("Started", time_if_any(purge.started_at)),
         ("Ended", time_if_any(purge.finished_at)),
-        ("Time", text_if_any(took.as_deref())),
+        ("Took", text_if_any(took.as_deref())),
+        ("Speed", speed(purge)),
         ("Run", html! { (purge.run) }),
         ("Repeated ids", html! { (number(purge.counts.duplicates)) }),
         ("Id", html! { code { (purge.id) } }),
     ];
     rows.extend(acts);
     html! { h2 { "About" } (facts(&rows)) }
+}
+
+/// How fast it goes, and until when.
+fn speed(purge: &Purge) -> Markup {
+    let (per_minute, end) = pace(purge);
+    html! {
+        @match per_minute { Some(many) => { (format!("{many:.0}")) " per minute" } None => (none()) }
+        @if let Some(end) = end { ", until about " (time(end)) }
+    }
 }
 
 /// The first conversations of each outcome that is not the one that was asked for.
@@ -150,7 +174,7 @@ async fn exceptions(store: &Store, reach: &Reach, purge: &Purge) -> Result<Marku
         @if !found.is_empty() {
             h2 { (title) }
             @for (kind, list) in &found {
-                h3 { (words(kind.as_str())) " " span.count { (number(many(*kind))) } }
+                h3.outcome { (words(kind.as_str())) " " span.count { (number(many(*kind))) } }
                 @if list.is_empty() { p { "They are further down the list." } } @else { (rows(list, &Looks { name: &words(kind.as_str()), has_outcome: false })) }
                 @if many(*kind) > i64::try_from(list.len()).unwrap_or(i64::MAX) {
                     p { a href={ "/admin/purges/" (purge.id) "/conversations?outcome=" (kind) } { "All " (words(kind.as_str())) } }

@@ -40,7 +40,7 @@ pub(in crate::admin) async fn ask(
         (outcomes::bar(&purge.counts, None))
     };
     let body = question(&visitor, &what, &format!("Delete {many}"), true, &format!("/admin/purges/{id}"));
-    Ok(layout::page(Some(&visitor), &format!("Submit {}?", name(&purge)), &body))
+    Ok(layout::page(Some(&visitor), &format!("Submit “{}”?", name(&purge)), &body))
 }
 
 pub(in crate::admin) async fn submit(

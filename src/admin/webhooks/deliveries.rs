@@ -73,15 +73,18 @@ pub(super) fn table(sent: &[DeliveryRow]) -> Markup {
             div.scroll tabindex="0" role="region" aria-label="Deliveries" { table.stacked {
                 thead { tr {
                     th scope="col" { "Event" } th scope="col" { "State" } th scope="col" { "Endpoint" } th.number scope="col" { "Attempts" }
-                    th scope="col" { "Last error" } th scope="col" { "Written" }
+                    th scope="col" { "Last error" } th scope="col" { "Created" }
                 } }
                 tbody { @for row in sent { tr {
-                    td data-name="Event" { a href={ "/admin/webhooks/deliveries/" (row.id) } { (words(row.event.as_str())) } }
+                    td data-name="Event" {
+                        a href={ "/admin/webhooks/deliveries/" (row.id) } { (words(row.event.as_str())) }
+                        @if let Some(purge) = row.purge { " " a.of href={ "/admin/purges/" (purge) } { "of " (purge) } }
+                    }
                     td data-name="State" { (state(row.state)) }
                     td data-name="Endpoint" { (endpoint(row)) }
                     td.number data-name="Attempts" { (row.attempt) }
                     td.text data-name="Last error" { @if row.state == DeliveryState::Delivered { (none()) } @else { (text_if_any(row.last_error.as_deref())) } }
-                    td data-name="Written" { (time(row.created_at)) }
+                    td data-name="Created" { (time(row.created_at)) }
                 } } }
             } }
         }

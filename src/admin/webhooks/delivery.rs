@@ -56,7 +56,7 @@ fn about(delivery: &DeliveryRow) -> Markup {
         ("Upstream job", text_if_any(delivery.upstream_job_id.as_deref())),
         ("Org", text_if_any(delivery.org.as_deref())),
         ("webhook-id", html! { code { (delivery.event_id) } }),
-        ("Written", time(delivery.created_at)),
+        ("Created", time(delivery.created_at)),
         ("Delivered", time_if_any(delivery.delivered_at)),
         ("Next attempt", time_if_any(next)),
     ])

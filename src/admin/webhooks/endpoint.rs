@@ -10,7 +10,7 @@ use super::read;
 use crate::admin::Desk;
 use crate::admin::gate::Visitor;
 use crate::admin::layout::{self, Page};
-use crate::admin::parts::{facts, text_if_any, time, time_if_any};
+use crate::admin::parts::{facts, text_if_any, time};
 use crate::admin::place::At;
 use crate::api::Problem;
 use crate::store::deliveries::list::Wanted;
@@ -45,15 +45,21 @@ pub(in crate::admin) async fn page(
 
 fn about(endpoint: &Endpoint) -> Markup {
     let (at, why) = endpoint.disabled.clone().unzip();
-    facts(&[
+    let mut rows = vec![
         ("State", state(endpoint)),
-        ("Disabled", html! { (time_if_any(at)) @if let Some(why) = why.flatten() { ": " (why) } }),
-        ("Failing since", time_if_any(endpoint.failing_since)),
-        ("Not tried before", time_if_any(endpoint.resting_until)),
         ("Events", events(endpoint)),
         ("Orgs", orgs(endpoint)),
         ("Description", text_if_any(endpoint.description.as_deref())),
-        ("Old secret signs until", time_if_any(endpoint.previous_until)),
         ("Created", html! { (time(endpoint.created_at)) " by " (endpoint.created_by) }),
-    ])
+        ("Id", html! { code { (endpoint.id) } }),
+    ];
+    let disabled = at.map(|at| html! { (time(at)) @if let Some(why) = why.flatten() { ": " (why) } });
+    let rare = [
+        ("Disabled", disabled),
+        ("Failing since", endpoint.failing_since.map(time)),
+        ("Not tried before", endpoint.resting_until.map(time)),
+        ("Old secret signs until", endpoint.previous_until.map(time)),
+    ];
+    rows.extend(rare.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    facts(&rows)
 }

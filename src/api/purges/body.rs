@@ -132,6 +132,12 @@ impl From<Purge> for PurgeBody {
 /// The rate of a purge that has ended is over its whole time; of a running one over its last minutes. A purge that
 /// waits has no estimated end.
 fn progress(purge: &Purge) -> Progress {
+    let (per_minute, estimated_finish_at) = pace(purge);
+    Progress { per_minute, estimated_finish_at }
+}
+
+/// Conversations a minute, and the estimated end.
+pub(crate) fn pace(purge: &Purge) -> (Option<f64>, Option<Timestamp>) {
     let open = purge.counts.pending + purge.counts.eligible + purge.counts.submitted;
     let settled = purge.counts.total - open;
     let per_second = match (purge.started_at, purge.finished_at) {
@@ -144,8 +150,6 @@ fn progress(purge: &Purge) -> Progress {
     let is_under_way =
         matches!(purge.state, PurgeState::Running | PurgeState::Canceling) && purge.blocked.is_none();
     let left = per_second.filter(|_| is_under_way).and_then(|per_second| progress::left(open, per_second));
-    Progress {
-        per_minute: per_second.map(|per_second| (per_second * 600.0).round() / 10.0),
-        estimated_finish_at: left.and_then(|left| purge.read_at.checked_add(left).ok()),
-    }
+    let per_minute = per_second.map(|per_second| (per_second * 600.0).round() / 10.0);
+    (per_minute, left.and_then(|left| purge.read_at.checked_add(left).ok()))
 }

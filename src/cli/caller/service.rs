@@ -75,6 +75,11 @@ impl Service {
         format!("genesys-purge purge watch {id}{}", self.options)
     }
 
+    /// What another command is told to go there, too.
+    pub(in crate::cli) fn options(&self) -> &str {
+        self.options.trim()
+    }
+
     /// The address of a path, for a person.
     pub(in crate::cli) fn address(&self, path: &str) -> String {
         format!("{}{path}", self.url)

@@ -6,6 +6,7 @@
 
 mod folder;
 mod page;
+mod secrets;
 mod viewer;
 
 use std::process::ExitCode;
@@ -28,8 +29,10 @@ use crate::config::{LogFormat, Settings};
 use crate::domain::keys::{Caller, Reach, Scope, format_key};
 use crate::postgres::{Durability, Storage, default_data_dir};
 use crate::sandbox::{Clock, Running, Sandbox};
+use crate::store::Store;
 use crate::webhooks::Verifier;
 use folder::Folder;
+use secrets::Secrets;
 use viewer::Viewer;
 
 /// The org of a dev. It is no usual name: a real service on these data by mistake would have nothing to do.
@@ -134,8 +137,9 @@ impl Dev {
                 ("PURGE__WEBHOOKS__ALLOWED_PORTS", "1-65535".to_owned()),
             ],
         )?;
-        let (key, verifier) = prepare(setting, &settings, &database, folder).await?;
-        let viewer = viewer.serve(listener, verifier, setting.world.clock());
+        let (key, verifier, store) = prepare(setting, &settings, &database, folder).await?;
+        let secrets = Secrets::new(store, listener.local_addr()?.port());
+        let viewer = viewer.serve(listener, verifier, secrets, setting.world.clock());
         let service = Service::start(&settings, &setting.world, &database.place, Role::All).await?;
         Ok(Self {
             sandbox,
@@ -185,13 +189,13 @@ It runs until Ctrl-C; the next start goes on with the same data and key.",
     }
 }
 
-/// Brings the schema up to date; the key, the one of before where it is still in force; what webhooks are checked with.
+/// Brings the schema up to date; the key, the one of before where it is still in force; what webhooks are checked with, and the store in which the secrets of endpoints are.
 async fn prepare(
     setting: &Setting,
     settings: &Settings,
     database: &Database,
     folder: &Folder,
-) -> anyhow::Result<((Uuid, String), Verifier)> {
+) -> anyhow::Result<((Uuid, String), Verifier, Store)> {
     let store = connect(settings, &setting.world, &database.place).await?;
     store.migrate().await?;
     let kept = folder.key()?;
@@ -210,8 +214,7 @@ async fn prepare(
     };
     let mut verifier = Verifier::default();
     verifier.add(&retention_secret(settings, &setting.world, &store).await?)?;
-    store.close().await;
-    Ok((key, verifier))
+    Ok((key, verifier, store))
 }
 
 /// Writes down what is gone, so that a dev that is killed forgets no more than the last moment.

@@ -20,8 +20,9 @@ use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::page;
+use super::secrets::Secrets;
 use crate::cli::webhooks::{Arrived, Inbox};
-use crate::webhooks::Verifier;
+use crate::webhooks::{Refusal, Verifier};
 
 /// So many that were verified are kept, and so many that were not: these can't push out the others.
 const KEPT: usize = 200;
@@ -64,6 +65,7 @@ pub(super) struct Seen {
 
 struct Desk {
     inbox: Inbox,
+    secrets: Secrets,
     seen: Mutex<Seen>,
 }
 
@@ -78,9 +80,10 @@ impl Viewer {
         self,
         listener: TcpListener,
         verifier: Verifier,
+        secrets: Secrets,
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     ) -> Self {
-        let desk = Arc::new(Desk { inbox: Inbox::new(verifier, clock), seen: Mutex::default() });
+        let desk = Arc::new(Desk { inbox: Inbox::new(verifier, clock), secrets, seen: Mutex::default() });
         let router = Router::new()
             .route("/", get(show))
             .route("/style.css", get(style))
@@ -132,7 +135,14 @@ async fn take(State(desk): State<Arc<Desk>>, method: Method, headers: HeaderMap,
         Method::GET => return StatusCode::NOT_FOUND.into_response(),
         _ => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
     }
-    let arrived = desk.inbox.take(&headers, &body);
+    let mut arrived = desk.inbox.take(&headers, &body);
+    if arrived.told.as_ref().is_err_and(Refusal::is_untrusted) {
+        match desk.secrets.verifier(&body).await {
+            Ok(verifier) if !verifier.is_empty() => arrived = desk.inbox.take_by(&verifier, &headers, &body),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the secrets of endpoints can't be read"),
+        }
+    }
     let status = arrived.status();
     let why = arrived.told.as_ref().err().map(|refusal| format!("{refusal}\n"));
     desk.seen().keep(arrived, &headers);

@@ -98,7 +98,7 @@ impl Purge {
     /// What is told of a submit.
     pub(super) fn accepted(&self) -> String {
         let dry = if self.dry_run { "dry run, nothing is deleted: " } else { "" };
-        format!("{dry}accepted, {} conversations", self.total())
+        format!("{dry}accepted, {}", counted(self.total()))
     }
 
     /// Why its work waits, where it does.
@@ -107,22 +107,28 @@ impl Purge {
         Some(format!("{}: {}", reason.code, reason.detail))
     }
 
-    /// The end: how it ended, a row an outcome, and where to read on.
-    pub(super) fn summary(&self, address: &str) -> Vec<String> {
+    /// The end: how it ended, a row per outcome, and what to ask next, with these options; for so many columns, where they are
+    /// known.
+    pub(super) fn summary(&self, options: &str, width: Option<usize>) -> Vec<String> {
         let repeats = match self.count("duplicates") {
             0 => String::new(),
             number => format!(", {number} repeats left out"),
         };
         let dry = if self.dry_run { "dry run " } else { "" };
-        let mut lines = vec![format!("{dry}{}: {} conversations{repeats}", self.state, self.total())];
+        let many = counted(self.total());
+        let mut lines = vec![format!("{dry}{}: {many}{repeats}", self.state)];
         lines.extend(self.rows().iter().map(|(outcome, number)| format!("  {outcome:<16}{number:>10}")));
         if self.dry_run {
             lines.push("Nothing was deleted: without --dry-run, would_purge is purged.".to_owned());
         }
+        let id = self.id.to_string();
+        let report = ["genesys-purge purge report", &id, options];
         if self.count("failed") > 0 {
-            lines.push(format!("Why each one failed:  {address}/conversations?outcome=failed"));
+            lines.push("Why each one failed:".to_owned());
+            lines.extend(command(&[&report[..], &["--outcome failed"]].concat(), width));
         }
-        lines.push(format!("One row per conversation:  {address}/report"));
+        lines.push("One row per conversation:".to_owned());
+        lines.extend(command(&report, width));
         lines
     }
 
@@ -137,6 +143,29 @@ impl Purge {
             .filter(|(_, number)| *number > 0)
             .collect()
     }
+}
+
+/// So many conversations, in words.
+fn counted(number: u64) -> String {
+    format!("{number} conversation{}", if number == 1 { "" } else { "s" })
+}
+
+/// A command in lines of so many columns: whoever copies them all has the whole of it.
+fn command(parts: &[&str], width: Option<usize>) -> Vec<String> {
+    let mut lines = vec![format!("  {}", parts.first().copied().unwrap_or_default())];
+    for part in parts.iter().skip(1).filter(|part| !part.is_empty()) {
+        let longer = lines.last().map_or(0, |line| line.len() + 1 + part.len());
+        match lines.last_mut() {
+            // Room for what says that it goes on.
+            Some(line) if width.is_none_or(|width| longer + 2 <= width) => line.extend([" ", part]),
+            Some(line) => {
+                line.push_str(" \\");
+                lines.push(format!("    {part}"));
+            }
+            None => {}
+        }
+    }
+    lines
 }
 
 /// A time that nobody takes for exact.
@@ -178,7 +207,7 @@ mod tests {
     fn the_end_is_a_table_with_what_to_read_next() {
         let counts = json!({ "total": 3, "duplicates": 2, "purged": 1, "failed": 1, "evaporated": 1 });
         let lines = purge("failed", &counts, &json!({ "blockedReason": { "code": "a", "detail": "b" } }))
-            .summary("URL");
+            .summary("", None);
         assert_eq!(
             lines,
             [
@@ -186,13 +215,30 @@ mod tests {
                 "  purged                   1",
                 "  failed                   1",
                 "  evaporated               1",
-                "Why each one failed:  URL/conversations?outcome=failed",
-                "One row per conversation:  URL/report",
+                "Why each one failed:",
+                "  genesys-purge purge report 0198c4a6-71f1-7a7b-9d8f-3f8f1f6f2b11 --outcome failed",
+                "One row per conversation:",
+                "  genesys-purge purge report 0198c4a6-71f1-7a7b-9d8f-3f8f1f6f2b11",
+            ]
+        );
+        let narrow = purge("failed", &counts, &json!({})).summary("--url X", Some(46));
+        assert_eq!(
+            narrow[4..],
+            [
+                "Why each one failed:",
+                "  genesys-purge purge report \\",
+                "    0198c4a6-71f1-7a7b-9d8f-3f8f1f6f2b11 \\",
+                "    --url X --outcome failed",
+                "One row per conversation:",
+                "  genesys-purge purge report \\",
+                "    0198c4a6-71f1-7a7b-9d8f-3f8f1f6f2b11 \\",
+                "    --url X",
             ]
         );
         let dry = purge("completed", &json!({ "total": 1, "would_purge": 1 }), &json!({ "dryRun": true }));
-        assert!(dry.summary("URL")[0].starts_with("dry run completed: 1 conv"), "{:?}", dry.summary("URL"));
-        assert!(dry.summary("URL")[2].starts_with("Nothing was deleted"));
+        let told = dry.summary("", None);
+        assert_eq!(told[0], "dry run completed: 1 conversation");
+        assert!(told[2].starts_with("Nothing was deleted"), "{told:?}");
     }
 
     #[test]

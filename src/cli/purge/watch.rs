@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::display::Purge;
 use super::progress::Progress;
 use super::word::Word;
-use crate::cli::caller::{Service, Trouble};
+use crate::cli::caller::{Service, Trouble, width_of_notes};
 use crate::cli::output;
 use crate::cli::signals::Signals;
 
@@ -46,7 +46,7 @@ impl Watch<'_> {
             return Ok(ExitCode::from(INTERRUPTED));
         };
         let (answer, purge) = seen?;
-        for line in purge.summary(&self.service.address(&format!("/purges/{id}"))) {
+        for line in purge.summary(self.service.options(), width_of_notes()) {
             output::note(line);
         }
         if self.prints_json {

@@ -42,8 +42,13 @@ impl Inbox {
     }
 
     pub(in crate::cli) fn take(&self, headers: &HeaderMap, body: &[u8]) -> Arrived {
+        self.take_by(&self.verifier, headers, body)
+    }
+
+    /// The same of what was signed with other secrets.
+    pub(in crate::cli) fn take_by(&self, verifier: &Verifier, headers: &HeaderMap, body: &[u8]) -> Arrived {
         let at = (self.clock)();
-        let told = self.verifier.verify(headers, body, at).map(|verified| {
+        let told = verifier.verify(headers, body, at).map(|verified| {
             let (event, payload) = shown(body);
             let is_repeat = !self.is_new(&verified.id);
             Taken { id: verified.id, event, payload, is_repeat }

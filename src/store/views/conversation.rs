@@ -138,7 +138,11 @@ async fn decisions_about(
                j.upstream_job_id as "upstream_job_id?"
         from unnest($1::uuid[], $2::int[], $3::smallint[]) as c (purge_id, slice_no, position)
         join decisions d on (d.purge_id, d.slice_no) = (c.purge_id, c.slice_no) and c.position = any(d.positions)
-        left join jobs j on j.id = d.job_id
+        left join lateral (
+            select upstream_job_id from jobs where id = d.job_id
+            -- Each by its key: no plan reads all jobs for the few of a page.
+            offset 0
+        ) j on true
         order by d.id"#,
         &located.iter().map(|(purge, ..)| *purge).collect::<Vec<_>>(),
         &located.iter().map(|(_, slice_no, _)| *slice_no).collect::<Vec<_>>(),

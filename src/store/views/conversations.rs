@@ -11,7 +11,6 @@ use crate::domain::keys::Reach;
 use crate::domain::outcome::{Cell, Outcome};
 use crate::domain::reason::{Carrying, carrying, is_of_lost_submit, kept_until};
 use crate::store::holds::protecting::{Kept, Protection, is_kept_by_hold, protecting};
-use crate::store::purges::load::is_there;
 use crate::store::slices::locate;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError, Urgency};
@@ -46,7 +45,8 @@ pub struct Decided {
 /// How many slices are read at once; a filter may need several rounds.
 const SLICES_AT_ONCE: i64 = 4;
 
-/// Maximum rounds per page, so that a filter that matches nothing also answers soon.
+/// Maximum rounds per page, so that a filter that matches little also answers soon; one round for what is not final, which no
+/// index finds.
 const ROUNDS: usize = 50;
 
 /// Some conversations of a purge, in order.
@@ -69,8 +69,23 @@ impl Store {
         after: Option<i32>,
         limit: usize,
     ) -> Result<Option<(Vec<ConversationRow>, Option<i32>)>, StoreError> {
-        if !is_there(&mut self.begin_request("conversations").await?, reach, purge).await? {
-            return Ok(None);
+        let mut tx = self.begin_request("conversations").await?;
+        let is_open = sqlx::query_scalar!(
+            r#"-- is_open
+            select finished_at is null as "is_open!" from purges
+            where id = $1 and ($2::text[] is null or org = any($2))"#,
+            purge,
+            reach.orgs()
+        )
+        .maybe(&mut tx)
+        .await?;
+        drop(tx);
+        match is_open {
+            None => return Ok(None),
+            Some(false) if outcome.is_some_and(|outcome| !outcome.is_final()) => {
+                return Ok(Some((Vec::new(), None)));
+            }
+            Some(_) => {}
         }
         let mut next = after.map_or(0, |after| after.saturating_add(1));
         let mut page = Vec::new();
@@ -100,7 +115,7 @@ impl Store {
         next: i32,
     ) -> Result<Scanned, StoreError> {
         let mut tx = self.begin_request("scan_conversations").await?;
-        let slices = slices_from(&mut tx, reach, purge, next).await?;
+        let slices = slices_from(&mut tx, reach, purge, outcome, next).await?;
         let is_wanted = |found: Outcome| outcome.is_none_or(|outcome| outcome == found);
         let numbers: Vec<i32> = slices
             .iter()
@@ -194,35 +209,77 @@ struct Slice {
     outcomes: Vec<Option<Outcome>>,
 }
 
-/// The slices from that of the ordinal on.
+struct SliceRow {
+    slice_no: i32,
+    org: String,
+    ids: Vec<Uuid>,
+    outcomes: Vec<u8>,
+}
+
+impl From<SliceRow> for Slice {
+    fn from(row: SliceRow) -> Self {
+        let outcome = |byte: &u8| Cell::from_byte(*byte).map(|cell| cell.outcome);
+        Self {
+            no: row.slice_no,
+            org: row.org,
+            ids: row.ids,
+            outcomes: row.outcomes.iter().map(outcome).collect(),
+        }
+    }
+}
+
+/// The slices from that of the ordinal on; where one final outcome is wanted, those with a decision that led there.
 async fn slices_from(
     tx: &mut Tx,
     reach: &Reach,
     purge: Uuid,
+    outcome: Option<Outcome>,
     ordinal: i32,
 ) -> Result<Vec<Slice>, StoreError> {
     let (first, _) = locate(ordinal);
-    let rows = sqlx::query!(
-        "-- conversations
-        select slice_no, org, ids, outcomes from slices
-        where purge_id = $1 and slice_no >= $2 and ($4::text[] is null or org = any($4))
-        order by slice_no
-        limit $3",
-        purge,
-        first,
-        SLICES_AT_ONCE,
-        reach.orgs()
-    )
-    .all(tx)
-    .await?;
-    let outcome = |byte: &u8| Cell::from_byte(*byte).map(|cell| cell.outcome);
-    let slices = rows.into_iter().map(|row| Slice {
-        no: row.slice_no,
-        org: row.org,
-        ids: row.ids,
-        outcomes: row.outcomes.iter().map(outcome).collect(),
-    });
-    Ok(slices.collect())
+    let rows = if let Some(outcome) = outcome.filter(|outcome| outcome.is_final()) {
+        sqlx::query_as!(
+            SliceRow,
+            r#"-- conversations_of_outcome
+            select s.slice_no, s.org, s.ids, s.outcomes
+            from (
+                -- Words of the index `decisions_by_outcome`.
+                select distinct slice_no from decisions
+                where purge_id = $1 and to_outcome = $5 and to_outcome >= 3 and slice_no >= $2
+                order by slice_no
+                limit $3
+            ) decided
+            cross join lateral (
+                select slice_no, org, ids, outcomes from slices
+                where purge_id = $1 and slice_no = decided.slice_no and ($4::text[] is null or org = any($4))
+                offset 0
+            ) s
+            order by s.slice_no"#,
+            purge,
+            first,
+            SLICES_AT_ONCE,
+            reach.orgs() as _,
+            i16::from(outcome.code())
+        )
+        .all(tx)
+        .await
+    } else {
+        sqlx::query_as!(
+            SliceRow,
+            "-- conversations
+            select slice_no, org, ids, outcomes from slices
+            where purge_id = $1 and slice_no >= $2 and ($4::text[] is null or org = any($4))
+            order by slice_no
+            limit $3",
+            purge,
+            first,
+            SLICES_AT_ONCE,
+            reach.orgs() as _
+        )
+        .all(tx)
+        .await
+    };
+    Ok(rows?.into_iter().map(Slice::from).collect())
 }
 
 /// A decision about some conversations of a slice.
@@ -266,7 +323,11 @@ async fn decisions_on(
                d.kept_until as "kept_until: Vec<SqlTimestamp>",
                j.upstream_job_id as "upstream_job_id?"
         from decisions d
-        left join jobs j on j.id = d.job_id
+        left join lateral (
+            select upstream_job_id from jobs where id = d.job_id
+            -- Each by its key: no plan reads all jobs for the few of a page.
+            offset 0
+        ) j on true
         where d.purge_id = $1 and d.slice_no = any($2)
         order by d.id"#,
         purge,

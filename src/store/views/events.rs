@@ -1,6 +1,7 @@
 //! The history of a purge: its events in the order in which they happened.
 
 use jiff::Timestamp;
+use jiff_sqlx::Timestamp as SqlTimestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -42,10 +43,11 @@ impl Store {
         if !is_there(&mut tx, reach, purge).await? {
             return Ok(None);
         }
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            Row,
             r#"-- events_of
-            select e.event_no as "event_no!", e.id, e.type as "event: EventType", e.at, e.actor, e.request_id, e.job_id, e.payload,
-                   j.upstream_job_id as "upstream_job_id?"
+            select e.purge_id as "purge_id!", e.event_no as "event_no!", e.id, e.type as "event: EventType", e.at, e.actor,
+                   e.request_id, e.job_id, e.payload, j.upstream_job_id as "upstream_job_id?"
             from events e
             left join jobs j on j.id = e.job_id
             where e.purge_id = $1 and e.event_no > $2
@@ -57,7 +59,27 @@ impl Store {
         )
         .all(&mut tx)
         .await?;
-        let events = rows.into_iter().map(|row| EventRow {
+        Ok(Some(rows.into_iter().map(EventRow::from).collect()))
+    }
+}
+
+/// An event of a purge as it is stored.
+pub(super) struct Row {
+    pub(super) purge_id: Uuid,
+    pub(super) event_no: i32,
+    pub(super) id: Uuid,
+    pub(super) event: EventType,
+    pub(super) at: SqlTimestamp,
+    pub(super) actor: String,
+    pub(super) request_id: Option<String>,
+    pub(super) job_id: Option<Uuid>,
+    pub(super) payload: Value,
+    pub(super) upstream_job_id: Option<String>,
+}
+
+impl From<Row> for EventRow {
+    fn from(row: Row) -> Self {
+        Self {
             event_no: row.event_no,
             id: row.id,
             event: row.event,
@@ -67,7 +89,6 @@ impl Store {
             job: row.job_id,
             upstream_job_id: row.upstream_job_id,
             payload: row.payload,
-        });
-        Ok(Some(events.collect()))
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::events::EventRow;
+use super::events::{EventRow, Row};
 use super::jobs::{self, JobRow};
 use crate::domain::counts::Tally;
 use crate::domain::events::EventType;
@@ -104,7 +104,8 @@ impl Store {
     ) -> Result<Vec<(Uuid, EventRow)>, StoreError> {
         let (purges, numbers): (Vec<Uuid>, Vec<i32>) = known.iter().copied().unzip();
         let mut tx = self.single_request("missed_events", Urgency::Ordinary).await?;
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            Row,
             r#"-- missed_events
             select e.purge_id as "purge_id!", e.event_no as "event_no!", e.id, e.type as "event: EventType", e.at, e.actor,
                    e.request_id, e.job_id, e.payload, j.upstream_job_id as "upstream_job_id?"
@@ -121,20 +122,6 @@ impl Store {
         )
         .all(&mut tx)
         .await?;
-        let events = rows.into_iter().map(|row| {
-            let event = EventRow {
-                event_no: row.event_no,
-                id: row.id,
-                event: row.event,
-                at: row.at.to_jiff(),
-                actor: row.actor,
-                request_id: row.request_id,
-                job: row.job_id,
-                upstream_job_id: row.upstream_job_id,
-                payload: row.payload,
-            };
-            (row.purge_id, event)
-        });
-        Ok(events.collect())
+        Ok(rows.into_iter().map(|row| (row.purge_id, row.into())).collect())
     }
 }

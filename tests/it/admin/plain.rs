@@ -134,6 +134,69 @@ async fn pasted_ids_and_a_file_are_refused_together_and_wrong_ids_are_named() {
     assert_eq!(test.get("/purges").await["items"].as_array().unwrap().len(), 0);
 }
 
+/// Names of conversations that are nowhere: they stand before all others.
+fn nowhere(many: u128) -> Vec<uuid::Uuid> {
+    (1..=many).map(uuid::Uuid::from_u128).collect()
+}
+
+#[tokio::test]
+async fn what_a_hold_came_too_late_for_is_the_first_thing_shown_and_found_among_many() {
+    let test = setup().start().await;
+    let plain = Plain::sign_in(&test, &test.key).await;
+    let gone = test.ids_of(Kind::Eligible)[0];
+    test.finished(test.purge(&[gone]).await).await;
+    let token = plain.token().await;
+    let ids = format!("{}\n{gone}", nowhere(1)[0]);
+    let fields = [("token", token.as_str()), ("matter", "M"), ("ids", &ids)];
+    let response = multipart(plain.post("/admin/holds/new"), &fields, "").send().await.unwrap();
+    let hold = location(&response).strip_suffix("?late=true").expect("nothing was too late").to_owned();
+    let late = plain.page(&format!("{hold}?late=true")).await;
+    assert!(late.contains(&gone.to_string()) && !late.contains(&nowhere(1)[0].to_string()), "{late}");
+    let all = plain.page(&hold).await;
+    assert!(all.contains(&nowhere(1)[0].to_string()), "{all}");
+    assert_eq!(all.matches(">too late<").count(), 1, "{all}");
+
+    let named = [nowhere(2050), vec![gone]].concat();
+    let wish = serde_json::json!({"matter": "Many", "conversationIds": named});
+    let (status, many) = test.post("/holds", &wish).await;
+    assert_eq!(status, StatusCode::CREATED, "{many}");
+    let hold = format!("/admin/holds/{}", many["id"].as_str().unwrap());
+    let first = plain.page(&format!("{hold}?late=true")).await;
+    assert!(!first.contains(&gone.to_string()) && first.contains("2,000 conversations"), "{first}");
+    let (_, next) = first.split_once("class=\"button\" href=\"").expect("there is no next page");
+    let next = next.split_once('"').unwrap().0.replace("&amp;", "&");
+    let second = plain.page(&next).await;
+    assert!(second.contains(&gone.to_string()) && second.contains("51 conversations"), "{second}");
+    assert!(!second.contains("Next page"), "{second}");
+}
+
+#[tokio::test]
+async fn a_page_says_where_one_is_what_waits_and_whose_end_a_delivery_tells() {
+    let test = setup().second_org().start().await;
+    let plain = Plain::sign_in(&test, &test.key).await;
+    let ids = test.ids_of(Kind::Eligible);
+    let purge = test.purge_with(serde_json::json!({"conversationIds": ids[..1], "org": "default"})).await;
+    test.finished(purge).await;
+    let (status, _) = test.post("/orgs/eu/stop", &serde_json::json!({})).await;
+    assert_eq!(status, StatusCode::OK);
+    let wish = serde_json::json!({"conversationIds": ids[1..2], "org": "eu", "reference": "it waits"});
+    let waiting = test.purge_with(wish).await;
+    let overview = plain.page("/admin").await;
+    assert!(overview.contains("it waits") && overview.contains("waiting: org stopped"), "{overview}");
+    for (path, link) in [("/admin", "/admin"), (&format!("/admin/purges/{waiting}"), "/admin/purges")] {
+        let page = plain.page(path).await;
+        assert_eq!(page.matches("aria-current").count(), 1, "{page}");
+        assert!(page.contains(&format!("href=\"{link}\" aria-current=\"true\"")), "{page}");
+    }
+    let deliveries = plain.page("/admin/webhooks/deliveries").await;
+    assert!(deliveries.contains(&format!("href=\"/admin/purges/{purge}\"")), "{deliveries}");
+    let page = plain.page(&format!("/admin/purges/{purge}")).await;
+    for link in ["/conversations\"", "/report.csv\""] {
+        assert!(page.contains(&format!("/admin/purges/{purge}{link}")), "{link}: {page}");
+    }
+    assert!(page.contains(&format!("/admin/webhooks/deliveries?purge={purge}")), "{page}");
+}
+
 #[tokio::test]
 async fn a_key_of_one_org_sees_that_org_alone() {
     let test = setup().second_org().start().await;

@@ -176,6 +176,31 @@ async fn a_link_signs_in_once_and_only_whom_no_other_page_sent() {
 }
 
 #[tokio::test]
+async fn what_callers_have_sent_to_the_viewer_is_verified_there() {
+    let home = configured().await;
+    let dev = Dev::start(&home, &["--conversations", "100"]).await;
+    let endpoint = json!({ "url": format!("{}/mine", dev.webhooks), "events": ["purge_completed"] });
+    let made = dev.call(Method::POST, "/webhook-endpoints").json(&endpoint).send().await.unwrap();
+    assert_eq!(made.status(), StatusCode::CREATED);
+    let ids = dev.eligible(1).await;
+    let wish = json!({ "conversationIds": ids, "webhookUrl": format!("{}/its-own", dev.webhooks) });
+    let made = dev.call(Method::POST, "/purges").json(&wish).send().await.unwrap();
+    assert_eq!(made.status(), StatusCode::ACCEPTED);
+    // The end of the job and of the purge for the operator and for the purge's own endpoint; the latter for the registered one.
+    let deadline = tokio::time::Instant::now() + LONG;
+    loop {
+        let page = dev.page(&dev.webhooks).await.text().await.unwrap();
+        assert!(page.contains(" 0 refused"), "{page}");
+        if page.contains("5 verified") {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{page}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    dev.end().await;
+}
+
+#[tokio::test]
 async fn webhooks_of_callers_stay_on_this_machine() {
     let home = configured().await;
     let dev = Dev::start(&home, &["--conversations", "100"]).await;

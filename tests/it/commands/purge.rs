@@ -49,7 +49,7 @@ async fn every_format_is_submitted_from_a_file_and_from_standard_input_and_watch
     ];
     for file in &files {
         let said = shell.run(&["submit", path(file), "--watch"]).await;
-        said.assert(0, &["completed: 3 conversations\n", "  purged                   3\n", "/report"]);
+        said.assert(0, &["completed: 3 conversations\n", "  purged                   3\n", "purge report "]);
         assert_eq!(test.get(&format!("/purges/{}", said.id())).await["counts"]["purged"], 3);
     }
     let said = shell.run_with_input(&["submit", "-", "--watch"], &lines(&piped)).await;
@@ -270,7 +270,7 @@ async fn a_busy_service_is_waited_for_as_it_asks_and_without_a_word() {
     let done = json!({ "id": id, "state": "completed", "counts": { "total": 1, "purged": 1 } });
     let fake = Fake::start([(429, json!({ "code": "too_many", "detail": "slowly" })), (200, done)]).await;
     let said = Shell::new(&fake.url, "gpk_key").run(&["watch", id]).await;
-    said.assert(0, &["completed: 1 conversations\n"]);
+    said.assert(0, &["completed: 1 conversation\n"]);
     assert!(!said.err.contains("slowly"), "{said:?}");
     assert_eq!(fake.asked().len(), 2);
 }

@@ -67,7 +67,7 @@ async fn a_reader_that_leaves_hides_no_failure() {
         drop(reader);
         let process = shell.command(arguments).stdout(Stdio::from(writer)).spawn().unwrap();
         let said = shell.said(&timeout(LONG, process.wait_with_output()).await.unwrap().unwrap());
-        said.assert(exit, &[": 1 conversations\n"]);
+        said.assert(exit, &[": 1 conversation\n"]);
     }
 
     let mut home = Home::with_jobs_of(50).await;

@@ -167,7 +167,7 @@ async fn a_slice_over_which_packing_panics_is_parked_once_others_are_packed() {
 async fn a_job_over_which_intents_panic_lets_others_go_first() {
     let (mut test, mortal, ids, purge) = poisoned_job("intend").await;
     let waiting = "select count(*) from jobs where state = 'waiting' and tries > 0
-                   and last_error->>'message' = 'this service failed over it in intend; its log says how'";
+                   and last_error->>'message' = 'this service failed on it in intend; see its log'";
     test.wait_until("it waits", async || test.number(waiting).await == 1).await;
     test.assert_untouched(&ids[..2]);
 

@@ -48,6 +48,11 @@ pub struct NetworkServer {
 impl NetworkServer {
     /// Starts one; `is_durable` where what is committed shall survive a crash, as in production.
     pub async fn start(is_durable: bool) -> Self {
+        Self::start_with(is_durable, &[]).await
+    }
+
+    /// The same with more settings, each written `name=value`.
+    pub async fn start_with(is_durable: bool, settings: &[&str]) -> Self {
         let binaries = Binaries::find(Environment::of_process().path()).unwrap();
         // Postgres refuses to run as root.
         let account = geteuid().is_root().then(|| {
@@ -71,6 +76,7 @@ impl NetworkServer {
                 ["fsync", "full_page_writes", "synchronous_commit"]
                     .map(|name| format!("-c{name}={durability}")),
             )
+            .args(settings.iter().map(|setting| format!("-c{setting}")))
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("LC_ALL", "C")

@@ -53,11 +53,15 @@ impl Place {
     }
 }
 
-/// How many purges are filtered at once.
+/// How many purges are filtered at first for each row of a page, if they must match other filters too; then twice as many each
+/// time.
+const CANDIDATES_A_ROW: usize = 10;
+
+/// The maximum filtered at once.
 const CANDIDATES: usize = 5000;
 
 /// So often for one page: a tag that nearly all purges have must not make a list run for ever.
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 12;
 
 impl Store {
     /// Up to `limit` purges after the place `after`, and the place to go on after, unless these were all. That, too, is the
@@ -112,7 +116,11 @@ async fn find(
     mut after: Option<Place>,
     limit: usize,
 ) -> Result<Found, StoreError> {
-    let at_once = if filter.is_empty() { limit.saturating_add(1) } else { CANDIDATES };
+    let mut at_once = if filter.is_empty() {
+        limit.saturating_add(1)
+    } else {
+        limit.saturating_mul(CANDIDATES_A_ROW).clamp(1, CANDIDATES)
+    };
     let mut places = Vec::new();
     for _ in 0..ROUNDS {
         let candidates = lead.candidates(tx, reach, after, at_once).await?;
@@ -125,6 +133,7 @@ async fn find(
         if is_last || places.len() > limit {
             return Ok(Found::page(places, limit));
         }
+        at_once = at_once.saturating_mul(2).min(CANDIDATES);
     }
     Ok(Found { places, next: after })
 }

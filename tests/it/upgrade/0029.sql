@@ -1,0 +1,2 @@
+-- An index only.
+select count(*) from decisions;
