@@ -1,4 +1,4 @@
--- schema 22
+-- schema 28
 -- activate_hold
 update holds set active = true where id = $1
 ;
@@ -17,6 +17,11 @@ from delivery_attempts
 where delivery_id = $1
 order by attempt desc
 limit $2
+;
+-- backlog_upto
+select id as "id!" from (select id from events where id > $1 order by id limit $2) walked
+order by id desc
+limit 1
 ;
 -- block_org
 update orgs
@@ -45,6 +50,22 @@ for no key update
 update orgs o set probe_at = clock_timestamp() + make_interval(secs => $1)
 from ahead where o.name = ahead.name
 ;
+-- bury_deliveries
+update deliveries d
+set state = 'dead', lease_until = null, epoch = epoch + 1,
+last_error = 'not sent: the endpoint is disabled or deleted'
+where d.id = any(array(
+select id from deliveries
+where state = 'pending' and endpoint = any($1)
+limit $2
+for update skip locked
+))
+;
+-- caller_of_key
+select name, scopes, orgs, clock_timestamp() as "asked_at!: SqlTimestamp"
+from api_keys
+where id = $1 and is_key_in_force(revoked_at, expires_at)
+;
 -- canceled_purges_to_sweep
 select id as "id!"
 from canceled_to_sweep
@@ -70,6 +91,20 @@ select positions, from_outcome as "from: Outcome", to_outcome as "to: Outcome", 
 from decisions
 where purge_id = $1 and slice_no = $2
 order by id
+;
+-- carried_by_job
+select p.purge_id, count(*) filter (where byte & 15 = $2) as "gone!",
+count(*) filter (where byte is null or byte & 15 = $3) as "open!"
+from job_parts p
+join slices s on (s.purge_id, s.slice_no) = (p.purge_id, p.slice_no)
+cross join unnest(p.positions) as at (position)
+cross join lateral (
+select case when position between 0 and octet_length(s.outcomes) - 1
+then get_byte(s.outcomes, position) end as byte
+) cell
+where p.job_id = $1
+group by p.purge_id
+order by p.purge_id
 ;
 -- carried_now_among
 select r.conversation_id
@@ -130,19 +165,29 @@ for update of j skip locked
 ;
 -- claim_deliveries
 with due as (
-select id from deliveries
-where state = 'pending' and run_at <= clock_timestamp()
+select found.id
+from unnest($1::text[], $2::bigint[]) as lane (endpoint, room)
+cross join lateral (
+select id, coalesce(due_at, run_at) as due from deliveries
+where state = 'pending' and endpoint = lane.endpoint and coalesce(due_at, run_at) <= clock_timestamp()
 and (lease_until is null or lease_until < clock_timestamp())
-order by run_at
-limit $1
+order by coalesce(due_at, run_at), id
+limit lane.room
 for update skip locked
-)
+) found
+limit $3
+), claimed as (
 update deliveries d
-set lease_until = clock_timestamp() + make_interval(secs => $2 * power(2, least(d.epoch - d.attempt, 8))),
+set lease_until = clock_timestamp() + make_interval(secs => $4 * power(2, least(d.epoch - d.attempt, 8))),
 epoch = d.epoch + 1
-from due
-where d.id = due.id
-returning d.id, d.epoch, d.event_id, d.payload, d.attempt, d.schedule_from
+where d.id = any(array(select id from due))
+returning d.*
+)
+select c.id as "id!", c.epoch as "epoch!", c.event_id as "event_id!", c.endpoint as "endpoint!", e.purge_id,
+c.payload as "payload!", c.attempt as "attempt!", c.schedule_from as "schedule_from!"
+from claimed c
+join events e on e.id = c.event_id
+order by coalesce(c.due_at, c.run_at), c.id
 ;
 -- claim_due_job
 with due as (
@@ -176,10 +221,10 @@ refusals = least(refusals + 1, 1000), refused_call = $2
 where org = $1
 ;
 -- conversation
-select c.purge_id, c.ordinal, p.org, p.created_at, p.requested_by
+select c.purge_id, c.ordinal, p.org, p.created_at, p.requested_by, p.reason, p.reference
 from conversations c
 cross join lateral (
-select org, created_at, requested_by from purges
+select org, created_at, requested_by, reason, reference from purges
 where id = c.purge_id and ($3::text[] is null or org = any($3))
 -- One at a time, until the page is full: no plan reads purges that do not name it.
 offset 0
@@ -189,7 +234,7 @@ order by c.purge_id
 limit $4
 ;
 -- conversations
-select slice_no, ids, outcomes from slices
+select slice_no, org, ids, outcomes from slices
 where purge_id = $1 and slice_no >= $2 and ($4::text[] is null or org = any($4))
 order by slice_no
 limit $3
@@ -213,6 +258,19 @@ order by created_at desc
 limit $2
 ) last
 ;
+-- count_failures
+insert into endpoint_health as h (endpoint, failures, failing_since)
+select endpoint, failures, $3
+from unnest($1::text[], $2::int[]) as new (endpoint, failures)
+order by endpoint
+on conflict (endpoint) do update
+set failures = least(h.failures + excluded.failures, 1000000),
+failing_since = coalesce(h.failing_since, excluded.failing_since)
+returning endpoint, failures, failing_since as "since!: SqlTimestamp"
+;
+-- count_migrations
+select count(*) as "applied!" from _sqlx_migrations where success
+;
 -- count_slots
 select count(*) filter (where takes_slot) as "taken!",
 count(*) filter (where takes_slot and parent is not null) as "by_children!",
@@ -233,8 +291,15 @@ group by g.system, g.timeline, g.position
 -- count_taken_slots
 select count(*) as "taken!" from slots_kept where org = $1
 ;
+-- create_endpoint
+insert into webhook_endpoints
+(id, url, description, events, orgs, enabled, disabled_at, secret, key_id, created_by)
+select $1, $2, $3, $4, $5, $6, case when not $6 then clock_timestamp() end, $7, $8, $9
+where (select count(*) from webhook_endpoints where purge_id is null and deleted_at is null) < $10
+;
 -- create_key
-insert into api_keys (id, name, prefix, sha256, scopes, orgs) values ($1, $2, $3, $4, $5, $6)
+insert into api_keys (id, name, prefix, sha256, scopes, orgs, expires_at)
+values ($1, $2, $3, $4, $5, $6, $7)
 ;
 -- database_history
 select system_identifier, timeline, position, noted_at as "noted_at: SqlTimestamp" from database_history
@@ -284,15 +349,73 @@ left join jobs j on j.id = d.job_id
 where d.purge_id = $1 and d.slice_no = any($2)
 order by d.id
 ;
+-- delete_endpoint
+update webhook_endpoints
+set enabled = false, disabled_at = coalesce(disabled_at, clock_timestamp()), deleted_at = clock_timestamp(),
+updated_at = clock_timestamp(), secret = '', previous_secret = null, previous_until = null
+where id = $1
+;
 -- deliveries
 select d.id, d.event_id, e.type as "event: EventType", d.org, e.purge_id,
 j.upstream_job_id as "upstream_job_id?", d.endpoint, d.payload, d.state as "state: DeliveryState",
-d.attempt, d.created_at, d.run_at, d.delivered_at, d.last_status, d.last_error
+d.attempt, d.created_at, coalesce(d.due_at, d.run_at) as "run_at!: SqlTimestamp", d.delivered_at, d.last_status, d.last_error
 from deliveries d
 join events e on e.id = d.event_id
 left join jobs j on j.id = e.job_id
 where d.id = any($1) and ($2::text[] is null or d.org = any($2))
 order by d.created_at desc, d.id desc
+;
+-- delivery_lanes
+with recursive lane as (
+(
+select endpoint, 1 as number from deliveries
+where state = 'pending' and endpoint > $1
+order by endpoint
+limit 1
+)
+union all
+select found.endpoint, lane.number + 1
+from lane
+cross join lateral (
+select endpoint from deliveries
+where state = 'pending' and endpoint > lane.endpoint
+order by endpoint
+limit 1
+) found
+where lane.number < $2
+)
+select lane.endpoint as "endpoint!",
+case when h.failures >= $3 then 1 when lane.endpoint = any($10) then $9::bigint else $4::bigint end
+- coalesce(busy.number, 0) as "room!",
+greatest(extract(epoch from first.due - clock_timestamp()),
+extract(epoch from h.open_until - clock_timestamp()))::float8 as wait,
+lane.endpoint <> $7 and (e.id is null or not e.enabled) as "is_closed!",
+e.purge_id is not null as "is_of_purge!"
+from lane
+left join endpoint_health h on h.endpoint = lane.endpoint
+-- Of what a later version knows and this one does not, nothing is sent, and nothing is given up.
+left join webhook_endpoints e on e.id = case when lane.endpoint ~ '^[0-9a-f-]{36}$' then lane.endpoint::uuid end
+left join unnest($5::text[], $6::bigint[]) as busy (endpoint, number) on busy.endpoint = lane.endpoint
+left join lateral (
+select coalesce(due_at, run_at) as due from deliveries
+where state = 'pending' and endpoint = lane.endpoint
+and (lease_until is null or lease_until < clock_timestamp())
+order by coalesce(due_at, run_at)
+limit 1
+) first on true
+where case when lane.endpoint = $7 then $8 else lane.endpoint ~ '^[0-9a-f-]{36}$' end
+order by lane.endpoint
+;
+-- delivery_targets
+select id, url, secret, case when previous_until > clock_timestamp() then previous_secret end as previous
+from webhook_endpoints
+where id = any($1)
+;
+-- disable_endpoint
+update webhook_endpoints
+set enabled = false, disabled_at = $2, disabled_reason = $3, updated_at = $2
+where id = $1 and enabled
+returning url, orgs
 ;
 -- doubt_rewound_jobs
 update jobs
@@ -319,6 +442,21 @@ delete from jobs where id = $1
 -- drop_parts
 delete from job_parts where job_id = any($1)
 ;
+-- end_backlog
+delete from events_backlog
+;
+-- endpoints
+select e.id, e.url, e.description, e.events, e.orgs, e.purge_id, e.enabled, e.disabled_at, e.disabled_reason,
+e.secret, case when e.previous_until > clock_timestamp() then e.previous_until end
+as "previous_until: SqlTimestamp",
+e.created_by, e.created_at, e.updated_at, coalesce(h.failures, 0) as "failures!",
+h.failing_since as "failing_since?",
+case when h.open_until > clock_timestamp() then h.open_until end as "resting_until: SqlTimestamp"
+from webhook_endpoints e
+left join endpoint_health h on h.endpoint = e.id::text
+where e.id = any($1) and e.deleted_at is null and ($2::text[] is null or e.orgs <@ $2)
+order by e.id desc
+;
 -- enroll_limiter
 insert into limiters (org) values ($1) on conflict do nothing
 ;
@@ -330,6 +468,9 @@ insert into paces (org) values ($1) on conflict do nothing
 ;
 -- ensure_database
 select exists (select from pg_database where datname = $1) as "exists!"
+;
+-- events_backlog
+select after from events_backlog
 ;
 -- events_of
 select e.event_no as "event_no!", e.id, e.type as "event: EventType", e.at, e.actor, e.request_id, e.job_id, e.payload,
@@ -361,8 +502,65 @@ lease_until = null, tries = 0, blind = 0,
 last_error = '{"call": "submit", "message": "the worker that submitted it is gone"}'
 where org = $1 and state = 'submitting' and lease_until < clock_timestamp()
 ;
+-- fate_of_held
+select named.id as "conversation!", fate.is_too_late as "is_too_late!"
+from unnest($2::uuid[]) with ordinality as named (id, n)
+cross join lateral (
+select coalesce(bool_or(is_too_late), false) as is_too_late from hold_conversations_and_fate
+where hold_id = $1 and conversation_id = named.id and ($3::text[] is null or org = any($3))
+) fate
+order by named.n
+;
+-- feed
+select n.no, e.id, e.type as "event: EventType", e.at, e.actor, e.request_id, e.org, e.purge_id, e.event_no,
+e.job_id, j.upstream_job_id as "upstream_job_id?", e.hold_id, e.payload
+from event_numbers n
+join events e on e.id = n.event_id
+left join jobs j on j.id = e.job_id
+where n.no > $1
+order by n.no
+limit $2
+;
+-- feed_before
+with recursive search (earlier, later) as (
+select coalesce(min(no), 1) - 1, coalesce(max(no), 0) + 1 from event_numbers
+union all
+select case when n.stamped_at < $1 then n.no else s.earlier end,
+case when n.stamped_at < $1 then s.later else n.no end
+from search s
+join event_numbers n on n.no = (s.earlier + s.later) / 2
+where s.later - s.earlier > 1
+)
+select max(earlier) as "no!" from search
+;
+-- feed_end
+select coalesce(max(no), 0) as "no!" from event_numbers
+;
+-- feed_of_orgs
+select n.no as "no!", e.id as "id!", e.type as "event!: EventType", e.at as "at!", e.actor as "actor!",
+e.request_id as "request_id?", e.org as "org?", e.purge_id as "purge_id?", e.event_no as "event_no?",
+e.job_id as "job_id?", j.upstream_job_id as "upstream_job_id?", e.hold_id as "hold_id?",
+e.payload as "payload!"
+from (
+select own.no, own.event_id
+from (select distinct unnest($3::text[]) as name) o
+cross join lateral (
+select no, event_id from event_numbers where org = o.name and no + 0 > $1 order by no + 0 limit $2
+) own
+order by own.no
+limit $2
+) n
+cross join lateral (select * from events where id = n.event_id limit 1) e
+left join lateral (select upstream_job_id from jobs where id = e.job_id limit 1) j on true
+order by n.no
+;
 -- find_caller
-select id, name, scopes, orgs from api_keys where sha256 = $1 and revoked_at is null
+select
+id, name, scopes, orgs, expires_at as "expires_at: SqlTimestamp",
+is_key_in_force(revoked_at, expires_at) as "is_in_force!",
+clock_timestamp() as "asked_at!: SqlTimestamp"
+from api_keys
+where sha256 = $1 and revoked_at is null
 ;
 -- find_repeat
 select purge_id, fingerprint
@@ -391,6 +589,9 @@ select after from jobs where id = $1
 -- forget_controls
 delete from controls where org = $1 and conversation_id = any($2)
 ;
+-- forget_health
+delete from endpoint_health where endpoint = $1
+;
 -- forget_login_trouble
 delete from login_troubles where org = $1
 ;
@@ -410,8 +611,13 @@ and not exists (select from waiters where org = $1 and conversation_id = r.conve
 -- forget_repeats
 delete from idempotency_keys where created_at < clock_timestamp() - make_interval(days => $1)
 ;
--- give_back_delivery
-update deliveries set lease_until = null where id = $1 and epoch = $2 and state = 'pending'
+-- forget_worker
+delete from org_workers where worker = $1
+;
+-- give_back_deliveries
+update deliveries d set lease_until = null
+from unnest($1::uuid[], $2::bigint[]) as claimed (id, epoch)
+where d.id = claimed.id and d.epoch = claimed.epoch and d.state = 'pending'
 ;
 -- give_back_job
 update jobs
@@ -446,11 +652,17 @@ select system as "system!", timeline as "timeline!", position as "position!" fro
 -- hand_on
 update reservations set job_id = $3 where org = $1 and job_id = $2 and conversation_id = any($4)
 ;
+-- has_migrations
+select to_regclass('_sqlx_migrations') is not null as "has_schema!"
+;
 -- has_secret
 select exists (select from service_secrets where name = $1) as "exists!"
 ;
 -- has_synchronous_standbys
 select current_setting('synchronous_standby_names') <> '' as "has!"
+;
+-- has_unstamped_events
+select (exists (select from events_unstamped) or exists (select from events_backlog)) as "has_any!"
 ;
 -- have_breaker_tried
 update limiters set broken_until = least(broken_until, clock_timestamp())
@@ -499,12 +711,19 @@ where hc.conversation_id = c.id and hc.org = any($4) and hc.hold_id = h.id
 from holds h
 where key_id = $1 and external_id = $2 and active
 ;
+-- held_conversations
+select distinct conversation_id from hold_conversations
+where hold_id = $1 and conversation_id > $2 and ($3::text[] is null or org = any($3))
+order by conversation_id
+limit $4
+;
 -- hold_to_release
 select matter, orgs from holds
 where id = $1 and (active or released_at is not null) and ($2::text[] is null or orgs <@ $2)
 ;
 -- holds
-select id, matter, external_id, active, conversations, created_by, created_at, released_by, released_at,
+select id, matter, external_id, reason, active, conversations, created_by, created_at, released_by, released_at,
+release_reason,
 array(
 select name from unnest(orgs) with ordinality as o (name, place)
 where $2::text[] is null or name = any($2)
@@ -513,6 +732,39 @@ order by place
 from holds
 where id = any($1) and (active or released_at is not null) and ($2::text[] is null or orgs && $2)
 order by id desc
+;
+-- holds_by_activity
+select distinct found.hold_id as "id!"
+from orgs o
+cross join lateral (
+select hold_id from hold_orgs
+where org = o.name and active = $2 and hold_id < $3
+order by hold_id desc
+limit $4
+) found
+where $1::text[] is null or o.name = any($1)
+order by 1 desc
+limit $4
+;
+-- holds_naming
+select distinct found.hold_id as "id!"
+from orgs o
+cross join lateral (
+select hc.hold_id
+from hold_conversations hc
+cross join lateral (
+select from hold_orgs
+where org = hc.org and hold_id = hc.hold_id and ($3::boolean is null or active = $3)
+-- One at a time, until the page is full: no plan reads holds that do not name it.
+offset 0
+) in_force
+where hc.conversation_id = $1 and hc.org = o.name and hc.hold_id < $4
+order by hc.hold_id desc
+limit $5
+) found
+where $2::text[] is null or o.name = any($2)
+order by 1 desc
+limit $5
 ;
 -- holds_of_orgs
 select distinct found.hold_id as "id!"
@@ -546,6 +798,35 @@ where $3::text[] is null or o.name = any($3)
 order by 1
 limit $4
 ;
+-- hours_of_jobs
+select date_trunc('hour', ended_at, 'UTC') as "hour!: SqlTimestamp",
+coalesce(sum(size) filter (where result is null or result = 'completed'), 0)::bigint as "completed!",
+coalesce(sum(size) filter (where result <> 'completed'), 0)::bigint as "others!"
+from jobs
+where org = $1 and ($2::text[] is null or org = any($2))
+and ended_at >= $3 and ended_at < $4 and submitted_at is not null
+group by 1
+order by 1
+;
+-- hours_of_purges
+select date_trunc('hour', p.created_at, 'UTC') as "hour!: SqlTimestamp",
+sum(p.purged)::bigint as "purged!", sum(p.already_purged)::bigint as "already_purged!",
+sum(p.on_hold + p.retained)::bigint as "protected!", sum(p.failed)::bigint as "failed!",
+sum(p.not_found + p.active + p.canceled)::bigint as "others!",
+sum(p.pending + p.eligible + p.submitted)::bigint as "open!"
+from orgs o
+cross join unnest($3::text[]) as s(state)
+cross join lateral (
+-- A range of one state: the planner would take an equation for leave to go by the ids of all states.
+select * from purges
+where org = o.name and state >= s.state::purge_state and state <= s.state::purge_state
+order by state desc, id desc
+limit $4
+) p
+where ($1::text[] is null or o.name = any($1)) and p.id >= $2 and not p.dry_run
+group by 1
+order by 1
+;
 -- ids_kept_by_job
 select conversation_id from reservations where job_id = $1
 ;
@@ -561,6 +842,10 @@ insert into jobs (id, org, ids, size, parent, recheck, rechecked, lost_since, lo
 select $1, org, '{}', 0, id, $3, rechecked, lost_since, losses, case when $4 then coalesce(search, id) end, $5
 from jobs
 where id = $2
+;
+-- insert_endpoint_of_purge
+insert into webhook_endpoints (id, url, orgs, purge_id, secret, key_id, created_by)
+values ($1, $2, array[$3::text], $4, $5, $6, $7)
 ;
 -- insert_index
 insert into conversations (conversation_id, purge_id, ordinal)
@@ -578,7 +863,7 @@ from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::boo
 $8::text[], $9::bigint[], $10::bigint[], $11::uuid[], $12::uuid[], $13::jsonb[])
 as n (id, org, reason, reference, labels, dry_run, requested_by, request_id, duplicates, total, key_id,
 event_id, payload)
-join api_keys k on k.id = n.key_id and k.revoked_at is null
+join api_keys k on k.id = n.key_id and is_key_in_force(k.revoked_at, k.expires_at)
 cross join clock
 ), purge as (
 insert into purges (id, org, state, reason, reference, labels, dry_run, requested_by, request_id, created_at,
@@ -618,7 +903,14 @@ values ($1, $2, $3, $4, $5, cardinality($4::uuid[]), $6)
 select exists (select from released where org = $1) as "is!"
 ;
 -- is_key_in_force
-select exists (select from api_keys where id = $1 and revoked_at is null) as "is_in_force!"
+select exists (
+select from api_keys where id = $1 and is_key_in_force(revoked_at, expires_at)
+) as "is_in_force!"
+;
+-- is_key_name_taken
+select exists (
+select from api_keys where name = $1 and is_key_in_force(revoked_at, expires_at)
+) as "is_taken!"
 ;
 -- is_known_repeat
 select exists (
@@ -672,6 +964,24 @@ limit $3
 join jobs j on j.id = p.job_id
 order by j.id
 ;
+-- jobs_underway
+select p.purge_id, j.id, j.state as "state: JobState", j.result as "result: JobResult", j.upstream_job_id,
+j.upstream_state, sum(cardinality(p.positions))::bigint as "conversations!", j.records_processed, j.attempt,
+j.submitted_at, j.finished_at,
+extract(epoch from j.ended_at - j.submitted_at)::float8 as latency_seconds, j.last_error
+from jobs j
+join job_parts p on p.job_id = j.id
+where (j.state <> 'done' or j.id = any($2)) and p.purge_id = any($1)
+and ($3::text[] is null or j.org = any($3))
+group by p.purge_id, j.id
+order by j.id
+;
+-- keep_previous_secret
+insert into service_secrets (name, value, until)
+select name || '_previous', value, clock_timestamp() + interval '24 hours' from service_secrets
+where name = $1
+on conflict (name) do update set value = excluded.value, until = excluded.until
+;
 -- keep_rewind
 insert into rewinds (id, kind, missing_since, found_at, details) values ($1, $2, $3, clock_timestamp(), $4)
 ;
@@ -679,6 +989,11 @@ insert into rewinds (id, kind, missing_since, found_at, details) values ($1, $2,
 insert into service_secrets (name, value) values ($1, $2)
 on conflict (name) do update set name = excluded.name
 returning value
+;
+-- kept_secrets
+select value from service_secrets
+where name = $1 or (name = $1 || '_previous' and until > clock_timestamp())
+order by name
 ;
 -- know_org
 insert into orgs (name, policy, policy_epoch) values ($1, $2, 0) on conflict do nothing
@@ -688,6 +1003,9 @@ select conversation_id as "conversation_id!", missed as "missed!", is_missed_alo
 from controls_known
 where org = $1
 order by missed, seen_at desc, conversation_id
+;
+-- known_orgs
+select name from orgs order by name
 ;
 -- learn_pace
 update paces set model = $2 where org = $1
@@ -699,6 +1017,9 @@ lease_until = clock_timestamp() + make_interval(secs => $4)
 from unnest($1::uuid[], $2::int[], $3::smallint[]) as leased (purge_id, slice_no, asked)
 where (s.purge_id, s.slice_no) = (leased.purge_id, leased.slice_no)
 returning s.purge_id, s.slice_no, s.epoch
+;
+-- leave_endpoint_alone
+update endpoint_health set open_until = clock_timestamp() + make_interval(secs => $2) where endpoint = $1
 ;
 -- limit_look
 select set_config('statement_timeout', '8s', true) as "limit!"
@@ -771,8 +1092,18 @@ limit $5
 order by 1 desc, 2 desc
 limit $5
 ;
+-- list_deliveries_of_endpoint
+select created_at, id,
+($6::text is null or state::text = $6) and ($7::text[] is null or org = any($7)) as "is_wanted!"
+from deliveries
+where endpoint = $1 and created_at >= coalesce($2::timestamptz, '-infinity')
+and (created_at, id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4::uuid, $8))
+order by created_at desc, id desc
+limit $5
+;
 -- list_deliveries_of_purge
-select p.created_at, p.delivery_id, ($7::text is null or d.state::text = $7) as "is_wanted!"
+select p.created_at, p.delivery_id,
+($7::text is null or d.state::text = $7) and ($8::text is null or d.endpoint = $8) as "is_wanted!"
 from (
 select created_at, delivery_id from purge_deliveries
 where purge_id = $1 and created_at >= coalesce($2::timestamptz, '-infinity')
@@ -784,7 +1115,39 @@ join deliveries d on d.id = p.delivery_id
 order by p.created_at desc, p.delivery_id desc
 ;
 -- list_keys
-select id, name, prefix, scopes, orgs, created_at, revoked_at from api_keys order by id
+select
+id, name, prefix, scopes, orgs, created_at, revoked_at, expires_at as "expires_at: SqlTimestamp",
+last_used_at as "last_used_at: SqlTimestamp", is_key_in_force(revoked_at, expires_at) as "is_in_force!"
+from api_keys
+order by id
+;
+-- list_purges_by_end
+select found.finished_at as "at!", found.id as "id!"
+from orgs o
+cross join lateral (
+select finished_at, id from purges
+where org = o.name and finished_at >= $2
+and (finished_at, id) < (coalesce($3::timestamptz, 'infinity'), $4)
+order by finished_at desc, id desc
+limit $5
+) found
+where $1::text[] is null or o.name = any($1)
+order by 1 desc, 2 desc
+limit $5
+;
+-- list_purges_by_requester
+select found.created_at as "at!", found.purge_id as "id!"
+from orgs o
+cross join lateral (
+select created_at, purge_id from purge_requests
+where org = o.name and requested_by = $6 and created_at >= coalesce($2::timestamptz, '-infinity')
+and (created_at, purge_id) < (coalesce($3::timestamptz, 'infinity'), $4)
+order by created_at desc, purge_id desc
+limit $5
+) found
+where $1::text[] is null or o.name = any($1)
+order by 1 desc, 2 desc
+limit $5
 ;
 -- list_purges_by_state
 select found.id as "id!"
@@ -800,38 +1163,52 @@ where $1::text[] is null or o.name = any($1)
 order by found.id desc
 limit $4
 ;
+-- list_purges_by_time
+select found.created_at as "at!", found.purge_id as "id!"
+from orgs o
+cross join lateral (
+select created_at, purge_id from purge_requests
+where org = o.name and created_at >= coalesce($2::timestamptz, '-infinity')
+and (created_at, purge_id) < (coalesce($3::timestamptz, 'infinity'), $4)
+order by created_at desc, purge_id desc
+limit $5
+) found
+where $1::text[] is null or o.name = any($1)
+order by 1 desc, 2 desc
+limit $5
+;
 -- list_tagged_purges
-select t.purge_id as "id!",
-p.state::text = any($4) and ($5::text is null or exists (
-select from purge_tags where org = p.org and tag = $5 and purge_id = p.id
-)) as "is_wanted!"
-from (
-select found.purge_id
+select found.purge_id as "id!"
 from orgs o
 cross join lateral (
 select purge_id from purge_tags
 where org = o.name and tag = $1 and purge_id < $2
 order by purge_id desc
-limit $6
+limit $4
 ) found
 where $3::text[] is null or o.name = any($3)
 order by found.purge_id desc
-limit $6
-) t
-join purges p on p.id = t.purge_id
-order by t.purge_id desc
+limit $4
+;
+-- listening_endpoints
+select id as "id!", purge_id, events, orgs from webhook_endpoints
+where purge_id is null and deleted_at is null and enabled
+union all
+select id, purge_id, events, orgs from webhook_endpoints
+where purge_id = any($1) and deleted_at is null and enabled
 ;
 -- load_ended_purges
-select id, state as "state: PurgeState", run, org, reference, started_at, duplicates, purged, already_purged,
-on_hold, retained, not_found, active, failed, canceled, would_purge
+select id, state as "state: PurgeState", run, org, reference, started_at, duplicates, pending, eligible, submitted, purged,
+already_purged, on_hold, retained, not_found, active, failed, canceled, would_purge, labels, dry_run
 from purges
 where id = any($1) and finished_at is null and pending + eligible + submitted = 0 and retry_from is null
 and not exists (select from slices_set_aside where purge_id = purges.id)
 order by id
 ;
 -- load_hold
-insert into holds (id, matter, created_by, request_id, created_at, conversations, orgs, external_id, key_id)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+insert into holds (id, matter, created_by, request_id, created_at, conversations, orgs, external_id, key_id,
+reason)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ;
 -- load_hold_conversations
 insert into hold_conversations (conversation_id, org, hold_id)
@@ -861,6 +1238,9 @@ select state as "state: DeliveryState", event_id from deliveries
 where id = $1 and ($2::text[] is null or org = any($2))
 for no key update
 ;
+-- lock_endpoint
+select id from webhook_endpoints where id = $1 for no key update
+;
 -- lock_job
 select id, state as "state: JobState", rechecked, search is not null as "is_piece!", cardinality(ids) as named, misses, losses, upstream_job_id,
 upstream_succeeded, records_processed, intended_at, submitted_at, claimed_at, seen_running_at, ended_at,
@@ -868,6 +1248,14 @@ lost_since, overdue_since
 from jobs
 where id = $1 and epoch = $2
 for update
+;
+-- lock_job_to_set_back
+select blind from jobs
+where id = $1 and epoch = $2 and lease_until is not null and state not in ('submitting', 'done')
+for update
+;
+-- lock_key_names
+select true as "is_locked!" from pg_advisory_xact_lock($1)
 ;
 -- lock_limiter
 select arrival_at, closed_until, allowed_per_minute, calls, called_at, failures,
@@ -879,6 +1267,9 @@ for update
 ;
 -- lock_limiter_to_stop
 select from limiters where org = $1 for update
+;
+-- lock_migrations
+select pg_advisory_lock($1)
 ;
 -- lock_org
 select policy_epoch, blocked_call, probe_at as "probe_at: SqlTimestamp", stopped_at is not null as "is_stopped!",
@@ -932,7 +1323,7 @@ order by s.purge_id, s.slice_no
 for update of s
 ;
 -- lock_slices_to_ask
-select s.purge_id, s.slice_no, s.ids, s.outcomes, s.tries, s.fruitless, s.silent, p.dry_run
+select s.purge_id, s.slice_no, s.ids, s.outcomes, s.tries, s.fruitless, s.panics, s.silent, p.dry_run
 from slices s
 join unnest($1::uuid[], $2::int[]) as wanted (purge_id, slice_no)
 on (s.purge_id, s.slice_no) = (wanted.purge_id, wanted.slice_no)
@@ -940,6 +1331,18 @@ join purges p on p.id = s.purge_id
 where s.state = 'queued' and s.read_again_at is null and s.run_at <= clock_timestamp()
 order by s.purge_id, s.slice_no
 for update of s skip locked
+;
+-- lock_slices_to_set_back
+select s.purge_id, s.slice_no, s.panics
+from slices s
+join unnest($1::uuid[], $2::int[], $3::bigint[]) as held (purge_id, slice_no, epoch)
+on (s.purge_id, s.slice_no, s.epoch) = (held.purge_id, held.slice_no, held.epoch)
+where s.state = 'validating'
+order by s.purge_id, s.slice_no
+for update of s
+;
+-- lock_stamps
+select pg_try_advisory_xact_lock($1) as "is_locked!"
 ;
 -- lock_unknown_pieces
 select j.id
@@ -953,10 +1356,6 @@ order by j.created_at, j.id
 limit $3
 for update of j skip locked
 ;
--- log_attempt
-insert into delivery_attempts (delivery_id, attempt, at, status, latency_seconds, response, error)
-values ($1, $2, clock_timestamp() - make_interval(secs => $4), $3, $4, $5, $6)
-;
 -- look_again
 update jobs
 set run_at = $2::timestamptz + make_interval(secs => $3), lease_until = null,
@@ -965,6 +1364,12 @@ blind = case when $5 then least(blind + 1, 1000) when $8 then 0 else blind end,
 last_error = coalesce($4, last_error), open = $6
 where id = $1
 ;
+-- look_at_purges
+select id, state as "state: PurgeState", run, event_no, duplicates, pending, eligible, submitted, purged,
+already_purged, on_hold, retained, not_found, active, failed, canceled, would_purge
+from purges
+where id = any($1) and ($2::text[] is null or org = any($2))
+;
 -- make_piece
 update jobs set after = null where id = $1 and state = 'waiting'
 ;
@@ -972,24 +1377,55 @@ update jobs set after = null where id = $1 and state = 'waiting'
 select exists (select from orgs where name = $1 and stopped_at is not null)
 or exists (select from purges where id = any($2) and state not in ('queued', 'running')) as "rests!"
 ;
+-- missed_events
+select e.purge_id as "purge_id!", e.event_no as "event_no!", e.id, e.type as "event: EventType", e.at, e.actor,
+e.request_id, e.job_id, e.payload, j.upstream_job_id as "upstream_job_id?"
+from unnest($1::uuid[], $2::int[]) as known (purge_id, event_no)
+join events e on e.purge_id = known.purge_id and e.event_no > known.event_no
+left join jobs j on j.id = e.job_id
+where $3::text[] is null or e.org = any($3)
+order by e.purge_id, e.event_no
+limit $4
+;
 -- missing_of
 select id, not_found, total - pending as "judged!"
 from purges
 where id = any($1) and state = 'running' and not dry_run and much_missing_at is null
 order by id
 ;
+-- move_backlog
+update events_backlog set after = $1
+;
 -- move_retry_on
 update purges set retry_from = $3 where id = $1 and retry_from = $2
+;
+-- narrow_purges
+select c.id as "id!"
+from unnest($1::uuid[]) as c (id)
+cross join lateral (
+select org, state, requested_by, created_at from purges where id = c.id
+offset 0
+) p
+where ($2::text is null or p.state::text = $2)
+and ($3::text is null or p.requested_by = $3)
+and ($4::timestamptz is null or p.created_at >= $4)
+and ($5::timestamptz is null or p.created_at < $5)
+and not exists (
+select from unnest($6::text[]) as t (tag)
+cross join lateral (
+select count(*) as number from purge_tags where org = p.org and tag = t.tag and purge_id = c.id
+) has
+where has.number = 0
+)
 ;
 -- newest_migration
 select max(version) from _sqlx_migrations where success
 ;
--- next_delivery
-select extract(epoch from run_at - clock_timestamp())::float8 as "wait!"
-from deliveries
-where state = 'pending' and lease_until is null
-order by run_at
-limit 1
+-- note_act
+insert into purge_acts (purge_id, act, actor, reason, at)
+values ($1, $2, $3, $4, clock_timestamp())
+on conflict (purge_id, act) do update
+set actor = excluded.actor, reason = excluded.reason, at = excluded.at
 ;
 -- note_answered
 update limiters l
@@ -1028,6 +1464,12 @@ set since = least(t.since, excluded.since), detail = excluded.detail, next_try_a
 -- note_misses
 update jobs set misses = $2, last_error = $3 where id = $1
 ;
+-- note_org_act
+insert into org_acts (org, act, actor, reason, at)
+values ($1, $2, $3, $4, clock_timestamp())
+on conflict (org, act) do update
+set actor = excluded.actor, reason = excluded.reason, at = excluded.at
+;
 -- note_released
 insert into released (org, conversation_id)
 select $1, gone.id
@@ -1061,6 +1503,15 @@ broken_call = case when $3 is not null then $5::text end, broken_detail = case w
 refused_call = case when $3 is not null then $5 else refused_call end
 where org = $1
 ;
+-- note_worker
+with forgotten as (
+delete from org_workers where seen_until < clock_timestamp() - interval '1 hour'
+)
+insert into org_workers (org, worker, is_paused, since, seen_until)
+select org, $1, $3, clock_timestamp(), clock_timestamp() + make_interval(secs => $4)
+from unnest($2::text[]) as o (org)
+on conflict (org, worker) do update set seen_until = excluded.seen_until
+;
 -- observed_jobs
 select greatest(
 percentile_cont(0.99) within group (order by extract(epoch from ended_at - submitted_at)::float8),
@@ -1089,6 +1540,20 @@ order by seen.id
 on conflict (org, conversation_id) do update
 set seen_at = excluded.seen_at, missed = 0, missed_at = null, is_missed_alone = false
 ;
+-- oldest_open_purge
+select p.id as "id!"
+from orgs o
+cross join unnest($2::text[]) as s(state)
+cross join lateral (
+select id from purges
+where org = o.name and state >= s.state::purge_state and state <= s.state::purge_state
+order by state, id
+limit 1
+) p
+where $1::text[] is null or o.name = any($1)
+order by p.id
+limit 1
+;
 -- open_purges_of
 select count(*) as "open!"
 from (select from purges where key_id = $1 and finished_at is null limit $2) open
@@ -1101,6 +1566,7 @@ where c.conversation_id = $1 and c.purge_id = $2 and ($3::text[] is null or p.or
 ;
 -- org_conditions
 select name, blocked_code, blocked_detail, blocked_at, stopped_at, stopped_by, stopped_reason,
+(select since from paused_orgs where org = name) as "paused_since: SqlTimestamp",
 (select count(*) from jobs where org = name and state = 'in_doubt') as "in_doubt!",
 parked.slices as "parked!", parked.purge as "parked_of: Uuid"
 from orgs
@@ -1126,6 +1592,13 @@ t.got_at as "got_at?", t.expires_at as "expires_at?", j.live as "live!", j.waiti
 select count(*) from purges
 where org = o.name and state in ('awaiting_approval', 'queued', 'running', 'paused', 'canceling')
 ) as "open_purges!",
+(select since from paused_orgs where org = o.name) as "paused_since: SqlTimestamp",
+(
+select coalesce(
+jsonb_agg(jsonb_build_object('act', act, 'by', actor, 'reason', reason, 'at', at) order by at desc), '[]'
+)
+from org_acts where org = o.name
+) as "acts!",
 clock_timestamp() as "read_at!: SqlTimestamp"
 from orgs o
 join limiters l on l.org = o.name
@@ -1141,17 +1614,24 @@ where o.name = any($1) and ($2::text[] is null or o.name = any($2))
 order by o.name
 ;
 -- orgs_to_rewind
-select name from orgs where rewound_at is null order by name
+select name, (
+select min(missing_since) from rewinds where found_at >= orgs.rewound_at
+) as "missing_since: SqlTimestamp"
+from orgs
+where rewound_at is null or $1
+order by name
 ;
 -- owe_deliveries
-insert into deliveries (id, event_id, endpoint, payload)
-select id, event_id, $4, payload
-from unnest($1::uuid[], $2::uuid[], $3::text[]) as new (id, event_id, payload)
+insert into deliveries (id, event_id, endpoint, payload, run_at, due_at)
+select id, event_id, endpoint, payload,
+case when endpoint = $5 then clock_timestamp() else '9999-01-01' end,
+case when endpoint = $5 then null else clock_timestamp() end
+from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as new (id, event_id, endpoint, payload)
 ;
 -- poll_again
 update jobs
 set run_at = $2::timestamptz + make_interval(secs => $3), lease_until = null, misses = $4,
-tries = least(tries + 1, 1000), upstream_state = coalesce($5, upstream_state),
+tries = least(tries + 1, 1000), blind = 0, upstream_state = coalesce($5, upstream_state),
 records_processed = coalesce($6, records_processed), last_error = coalesce($7, last_error),
 seen_running_at = $8, overdue_since = case when $9 then coalesce(overdue_since, $2) end
 where id = $1 and state = 'submitted'
@@ -1169,6 +1649,28 @@ call_before = $2::timestamptz + make_interval(secs => $3)
 where id = $1 and state = 'waiting'
 returning epoch, attempt, (parent is null and not conflicted) as "is_as_packed!"
 ;
+-- protecting
+select found.hold, found.matter, found.holds as "holds!"
+from unnest($1::text[], $2::uuid[], $3::timestamptz[]) with ordinality as k (org, conversation_id, at, n)
+cross join lateral (
+select count(*) as holds, (array_agg(hold_id order by hold_id))[1] as hold,
+(array_agg(matter order by hold_id))[1] as matter
+from (
+select hc.hold_id, h.matter
+from hold_conversations hc
+cross join lateral (
+select matter from holds
+where id = hc.hold_id and created_at <= k.at and (active or released_at >= k.at)
+-- One at a time: no plan reads holds that do not name it.
+offset 0
+) h
+where hc.conversation_id = k.conversation_id and hc.org = k.org
+order by hc.hold_id
+limit $4
+) protecting
+) found
+order by k.n
+;
 -- purge_states
 select id, state as "state: PurgeState" from purges where id = any($1)
 ;
@@ -1176,9 +1678,16 @@ select id, state as "state: PurgeState" from purges where id = any($1)
 select p.id, p.state as "state: PurgeState", p.run, p.org, p.reason, p.reference, p.labels, p.dry_run,
 p.created_at, p.started_at, p.finished_at, p.requested_by, p.duplicates, p.pending, p.eligible,
 p.submitted, p.purged, p.already_purged, p.on_hold, p.retained, p.not_found, p.active, p.failed,
-p.canceled, p.would_purge, p.paused_for, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
+p.canceled, p.would_purge, (select id from webhook_endpoints where purge_id = p.id) as endpoint, p.paused_for, p.rate_at, p.rate_settled, p.rate_from_at, p.rate_from_settled,
 o.blocked_code, o.blocked_detail, o.stopped_by as "stopped_by?", o.stopped_reason as "stopped_reason?",
 o.rewound_at is not null as "is_rewound!",
+exists (select from paused_orgs where org = p.org) as "is_engine_paused!",
+(
+select coalesce(
+jsonb_agg(jsonb_build_object('act', act, 'by', actor, 'reason', reason, 'at', at) order by at desc), '[]'
+)
+from purge_acts where purge_id = p.id
+) as "acts!",
 l.broken_detail, t.detail as "login_trouble?", parked.slices as "parked_slices!", parked.conversations as parked_conversations,
 parked.since as "parked_since: SqlTimestamp", parked.error as parked_error,
 clock_timestamp() as "read_at!: SqlTimestamp"
@@ -1194,9 +1703,6 @@ where purge_id = p.id and parked_at is not null
 ) parked
 where p.id = any($1) and ($2::text[] is null or p.org = any($2))
 order by p.id desc
-;
--- purges_of_job
-select distinct purge_id from job_parts where job_id = $1 order by purge_id
 ;
 -- quiet_at
 select greatest(last.call_before, clock_timestamp()) as "quiet_at!: SqlTimestamp",
@@ -1223,6 +1729,7 @@ group by org, state
 ;
 -- readings_orgs
 select name as org, blocked_code, stopped_at is not null as "is_stopped!",
+exists (select from paused_orgs where org = name) as "is_paused!",
 (select count(*) from slices where org = name and parked_at is not null) as "parked!"
 from orgs
 order by name
@@ -1235,6 +1742,9 @@ from purges
 where finished_at is null
 group by org, state
 ;
+-- readings_unstamped
+select count(*) as "number!" from events_unstamped
+;
 -- record_accepted
 update jobs
 set state = 'submitted', upstream_job_id = $3, body_sha256 = $4, submitted_at = clock_timestamp(),
@@ -1243,16 +1753,37 @@ expected_end_at = clock_timestamp() + make_interval(secs => $6::float8), lease_u
 misses = 0, blind = 0, losses = 0, seen_running_at = null, lost_since = null, last_error = null
 where id = $1 and epoch = $2 and state = 'submitting'
 ;
--- record_attempt
-update deliveries
-set state = case when $3::text = 'dead' and schedule_from > attempt then 'pending' else $3::text::delivery_state end,
-run_at = clock_timestamp()
-+ make_interval(secs => case when schedule_from > attempt then 0 else $4::float8 end),
-attempt = attempt + 1, last_status = $5, last_error = $6, lease_until = null,
-delivered_at = case when $3 = 'delivered' then clock_timestamp() end
-where id = $1 and epoch = $2
-returning attempt, state as "state: DeliveryState",
-extract(epoch from run_at - clock_timestamp())::float8 as "wait!"
+-- record_attempts
+with sent as materialized (
+select * from jsonb_to_recordset($1) as s (
+id uuid, epoch bigint, state text, again float8, status int, error text, latency float8, response text
+)
+), locked as (
+select d.id from deliveries d
+where d.id = any(array(select id from sent))
+and exists (select from sent s where s.id = d.id and s.epoch = d.epoch)
+order by d.id
+for no key update
+), recorded as (
+update deliveries d
+set state = case when s.state = 'dead' and d.schedule_from > d.attempt then 'pending'
+else s.state::delivery_state end,
+run_at = case when d.due_at is null then clock_timestamp() + make_interval(secs => case when d.schedule_from > d.attempt then 0 else s.again end) else d.run_at end,
+due_at = case when d.due_at is null then null else clock_timestamp() + make_interval(secs => case when d.schedule_from > d.attempt then 0 else s.again end) end,
+attempt = d.attempt + 1, last_status = s.status, last_error = s.error, lease_until = null,
+delivered_at = case when s.state = 'delivered' then clock_timestamp() end
+from sent s
+where d.id = any(array(select id from locked)) and s.id = d.id and s.epoch = d.epoch
+returning d.id, d.attempt, d.state, coalesce(d.due_at, d.run_at) as due
+), logged as (
+insert into delivery_attempts (delivery_id, attempt, at, status, latency_seconds, response, error)
+select r.id, r.attempt, clock_timestamp() - make_interval(secs => s.latency), s.status, s.latency,
+s.response, s.error
+from recorded r
+join sent s on s.id = r.id
+)
+select id, case when state = 'pending' then extract(epoch from due - clock_timestamp()) end::float8 as wait
+from recorded
 ;
 -- record_lost
 update jobs
@@ -1266,26 +1797,41 @@ update jobs
 set recheck = false, rechecked = true, run_at = clock_timestamp(), lease_until = null, blind = 0, tries = 0
 where id = $1 and state = 'waiting'
 ;
+-- recover_endpoints
+update endpoint_health set failures = 0, failing_since = null, open_until = null
+where endpoint = any($1) and failures > 0
+;
 -- redeliver
 update deliveries
-set state = 'pending', delivered_at = null, run_at = clock_timestamp(),
+set state = 'pending', delivered_at = null,
+run_at = case when due_at is null then clock_timestamp() else run_at end,
+due_at = case when due_at is null then null else clock_timestamp() end,
 schedule_from = attempt + case when lease_until > clock_timestamp() then 1 else 0 end
 where id = $1
 ;
 -- redeliver_dead
 update deliveries d
-set state = 'pending', run_at = clock_timestamp(), schedule_from = d.attempt
+set state = 'pending', schedule_from = d.attempt,
+run_at = case when d.due_at is null then clock_timestamp() else d.run_at end,
+due_at = case when d.due_at is null then null else clock_timestamp() end
 from (
 select id from deliveries where id = any($1) and state = 'dead' order by id for no key update
 ) locked
 where d.id = locked.id
 returning d.org
 ;
+-- registered_endpoints
+select id from webhook_endpoints
+where purge_id is null and deleted_at is null and ($1::text[] is null or orgs <@ $1)
+and id < coalesce($2::uuid, $4)
+order by id desc
+limit $3
+;
 -- release
 delete from reservations where org = $1 and conversation_id = any($2) and job_id = any($3)
 ;
 -- release_hold
-update holds set active = false, released_at = clock_timestamp(), released_by = $2
+update holds set active = false, released_at = clock_timestamp(), released_by = $2, release_reason = $3
 where id = $1 and released_at is null
 ;
 -- release_left_out
@@ -1322,6 +1868,16 @@ limit 1
 -- revoke_key
 update api_keys set revoked_at = clock_timestamp() where id = $1 and revoked_at is null
 ;
+-- rotate_endpoint_secret
+update webhook_endpoints
+set previous_secret = secret, previous_until = clock_timestamp() + interval '24 hours', secret = $2,
+updated_at = clock_timestamp()
+where id = $1
+;
+-- rotate_secret
+insert into service_secrets (name, value) values ($1, $2)
+on conflict (name) do update set value = excluded.value
+;
 -- schema_floor
 select oldest from schema_floor
 ;
@@ -1353,8 +1909,28 @@ where (s.purge_id, s.slice_no) = (new.purge_id, new.slice_no)
 returning s.purge_id, s.slice_no, new.why as "why!", old.drawable,
 s.parked_at is not null and old.parked_at is null as "is_parked_now!"
 ;
+-- set_endpoint
+update webhook_endpoints
+set url = $2, description = $3, events = $4, orgs = $5, enabled = $6, updated_at = clock_timestamp(),
+disabled_at = case when not $6 then coalesce(disabled_at, clock_timestamp()) end,
+disabled_reason = case when not $6 then disabled_reason end
+where id = $1
+;
+-- set_job_back
+update jobs
+set lease_until = null, epoch = epoch + 1, blind = least(blind + 1, 1000), last_error = $3,
+run_at = clock_timestamp() + make_interval(secs => $2)
+where id = $1
+;
 -- set_job_ids
 update jobs set ids = $2, size = cardinality($2::uuid[]) where id = $1
+;
+-- set_slices_back
+update slices s
+set state = 'queued', lease_until = null, asked = 0, epoch = s.epoch + 1,
+panics = least(s.panics + 1, 1000), run_at = clock_timestamp() + make_interval(secs => back.wait)
+from unnest($1::uuid[], $2::int[], $3::float8[]) as back (purge_id, slice_no, wait)
+where (s.purge_id, s.slice_no) = (back.purge_id, back.slice_no)
 ;
 -- shares_of_job
 select purge_id, sum(cardinality(positions))::bigint as "conversations!"
@@ -1475,6 +2051,55 @@ where r.org = $1
 limit $3
 ) first
 ;
+-- some_purges_of_jobs
+select distinct purge_id from job_parts where job_id = any($1) order by purge_id limit $2
+;
+-- stamp_backlog
+with walked as (
+select id, purge_id, event_no from events where id > $1 and id <= $2
+), due as (
+select id from walked
+union
+select e.id
+from (select purge_id, max(event_no) as event_no from walked where purge_id is not null group by purge_id) w
+cross join lateral (
+select id from events where purge_id = w.purge_id and event_no < w.event_no order by event_no desc offset 0
+) e
+), placed as (
+select e.id, e.org, e.event_no,
+max(e.at) over (partition by coalesce(e.purge_id, e.id) order by e.event_no) as at
+from due
+cross join lateral (select id, org, purge_id, event_no, at from events where id = due.id limit 1) e
+left join lateral (select true as is_so from event_numbers where event_id = due.id limit 1) numbered on true
+left join lateral (select true as is_so from events_unstamped where event_id = due.id limit 1) new on true
+where numbered.is_so is null and new.is_so is null
+), last as materialized (
+select coalesce(max(no), 0) as no, (select stamped_at from event_numbers order by no desc limit 1) as stamped_at
+from event_numbers
+)
+insert into event_numbers (no, event_id, org, stamped_at)
+select last.no + row_number() over in_order, placed.id, placed.org,
+greatest(last.stamped_at, max(placed.at) over in_order)
+from placed
+cross join last
+window in_order as (order by placed.at, placed.event_no, placed.id)
+;
+-- stamp_committed
+with taken as (
+delete from events_unstamped
+where place = any(array(select place from events_unstamped order by place limit $1))
+returning place, event_id
+), last as materialized (
+select coalesce(max(no), 0) as no,
+greatest(clock_timestamp(), (select stamped_at from event_numbers order by no desc limit 1)) as now
+from event_numbers
+)
+insert into event_numbers (no, event_id, org, stamped_at)
+select last.no + row_number() over (order by taken.place), e.id, e.org, last.now
+from taken
+cross join lateral (select id, org from events where id = taken.event_id limit 1) e
+cross join last
+;
 -- standing_of_purge
 select state as "state: PurgeState", started_at is not null as "has_started!", run,
 much_missing_at is not null as "is_missing_told!"
@@ -1502,6 +2127,23 @@ paused_for = $5::text,
 much_missing_at = case when $5 is null then much_missing_at else clock_timestamp() end
 where id = $1
 ;
+-- stop_new_org
+update orgs new
+set stopped_at = clock_timestamp(), stopped_by = other.stopped_by, stopped_reason = other.stopped_reason,
+rewound_at = other.rewound_at, intents_from = other.intents_from
+from (
+select stopped_by, stopped_reason, rewound_at, intents_from
+from orgs
+where rewound_at is not null
+order by intents_from desc, name
+limit 1
+) other
+where new.name = $1
+returning new.stopped_reason, (select kind from rewinds order by found_at desc limit 1) as kind,
+(
+select min(missing_since) from rewinds where found_at >= other.rewound_at
+) as "missing_since: SqlTimestamp"
+;
 -- stop_org
 update orgs
 set stopped_at = coalesce(stopped_at, clock_timestamp()),
@@ -1510,11 +2152,12 @@ stopped_reason = coalesce($3, stopped_reason)
 where name = $1
 and (stopped_at is null or stopped_by <> $2
 or $3::text is not null and stopped_reason is distinct from $3)
+returning stopped_by as "stopped_by!", stopped_reason
 ;
 -- stop_rewound_org
 update orgs
 set stopped_at = coalesce(stopped_at, clock_timestamp()), stopped_by = $2, stopped_reason = $3,
-rewound_at = clock_timestamp(), intents_from = clock_timestamp() + make_interval(secs => $4),
+rewound_at = coalesce(rewound_at, clock_timestamp()), intents_from = clock_timestamp() + make_interval(secs => $4),
 -- All facts are asked again.
 policy_epoch = policy_epoch + 1
 where name = $1
@@ -1632,23 +2275,15 @@ select set_config('synchronous_commit', 'off', true), pg_notify($1, told)
 from unnest($2::text[]) as new (told)
 ;
 -- too_late_for
-select distinct hc.conversation_id
-from hold_conversations hc
-where hc.hold_id = $1 and ($2::text[] is null or hc.org = any($2))
-and (
-exists (
-select from findings
-where org = hc.org and conversation_id = hc.conversation_id and gone_at is not null
-)
--- A job past its deadline may go on, and its last look is still to come, whatever its conversations
--- count as.
-or exists (
-select from reservations r
-join jobs j on j.id = r.job_id
-where r.org = hc.org and r.conversation_id = hc.conversation_id and j.may_delete
-)
-)
+select distinct conversation_id as "conversation_id!"
+from hold_conversations_and_fate
+where hold_id = $1 and ($2::text[] is null or org = any($2)) and is_too_late
 order by 1
+;
+-- traceparents
+select purge_id as "purge!", payload->>'traceparent' as traceparent
+from events
+where purge_id = any($1) and event_no = 1
 ;
 -- tx_now
 select clock_timestamp() as "now!: SqlTimestamp"
@@ -1695,8 +2330,14 @@ delete from waiters w
 using unnest($1::uuid[], $2::int[]) as swept (purge_id, slice_no)
 where (w.purge_id, w.slice_no) = (swept.purge_id, swept.slice_no)
 ;
+-- wait_no_more_for_ids
+delete from waiters w
+using unnest($2::uuid[], $3::uuid[], $4::int[]) as known (id, purge_id, slice_no)
+where w.org = $1 and (w.conversation_id, w.purge_id, w.slice_no) = (known.id, known.purge_id, known.slice_no)
+;
 -- waiting_deliveries
-select count(*) as "waiting!" from (select from deliveries where state = 'pending' limit $1) waiting
+select count(*) as "waiting!"
+from (select from deliveries where state = 'pending' and endpoint = $2 limit $1) waiting
 ;
 -- waiting_jobs_with
 select id, ids as "ids!", recheck or rechecked or lost_since is not null as "is_doubtful!"
@@ -1768,6 +2409,12 @@ on conflict (org, conversation_id) do update
 set gone_at = greatest(f.gone_at, excluded.gone_at), kept_at = greatest(f.kept_at, excluded.kept_at),
 carried_at = greatest(f.carried_at, excluded.carried_at)
 ;
+-- write_key_uses
+update api_keys k
+set last_used_at = u.at
+from unnest($1::uuid[], $2::timestamptz[]) as u (id, at)
+where k.id = u.id and (k.last_used_at is null or k.last_used_at < u.at)
+;
 -- write_purge_events
 with locked as (
 select id from purges where id = any($2) order by id for no key update
@@ -1781,6 +2428,7 @@ clock_timestamp()
 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::jsonb[])
 as new (id, purge_id, type, job_id, payload)
 join counted on counted.id = new.purge_id
+returning id, org
 ;
 -- write_slices
 update slices s
@@ -1791,6 +2439,7 @@ run_at = coalesce(new.run_at, s.run_at), tries = new.tries, fruitless = new.frui
 epoch = new.epoch, silent = new.silent::smallint[], silent_since = new.silent_since::timestamptz[],
 asked = case when new.state = 'validating' then least(s.asked, new.pending) else 0 end,
 lease_until = case when new.state = 'validating' then s.lease_until end,
+panics = case when $16 then 0 else s.panics end,
 -- What is written could be read.
 read_again_at = null, unreadable_why = null, unreadable_tries = 0, parked_at = null
 from unnest(
