@@ -137,12 +137,13 @@ async fn decisions_about(
                d.kept_until[array_position(d.positions, c.position)] as "kept_until: SqlTimestamp",
                j.upstream_job_id as "upstream_job_id?"
         from unnest($1::uuid[], $2::int[], $3::smallint[]) as c (purge_id, slice_no, position)
-        join decisions d on (d.purge_id, d.slice_no) = (c.purge_id, c.slice_no) and c.position = any(d.positions)
-        left join lateral (
-            select upstream_job_id from jobs where id = d.job_id
-            -- Each by its key: no plan reads all jobs for the few of a page.
+        -- Each by its key: no plan reads all that a purge decided, or all jobs, for a few slices.
+        cross join lateral (
+            select * from decisions where purge_id = c.purge_id and slice_no = c.slice_no
             offset 0
-        ) j on true
+        ) d
+        left join lateral (select upstream_job_id from jobs where id = d.job_id offset 0) j on true
+        where c.position = any(d.positions)
         order by d.id"#,
         &located.iter().map(|(purge, ..)| *purge).collect::<Vec<_>>(),
         &located.iter().map(|(_, slice_no, _)| *slice_no).collect::<Vec<_>>(),

@@ -322,13 +322,13 @@ async fn decisions_on(
         select d.slice_no, d.positions, d.from_outcome, d.to_outcome, d.step, d.code, d.detail, d.decided_at,
                d.kept_until as "kept_until: Vec<SqlTimestamp>",
                j.upstream_job_id as "upstream_job_id?"
-        from decisions d
-        left join lateral (
-            select upstream_job_id from jobs where id = d.job_id
-            -- Each by its key: no plan reads all jobs for the few of a page.
+        from unnest($2::int[]) as wanted (no)
+        -- Each by its key: no plan reads all that a purge decided, or all jobs, for the few slices of a page.
+        cross join lateral (
+            select * from decisions where purge_id = $1 and slice_no = wanted.no
             offset 0
-        ) j on true
-        where d.purge_id = $1 and d.slice_no = any($2)
+        ) d
+        left join lateral (select upstream_job_id from jobs where id = d.job_id offset 0) j on true
         order by d.id"#,
         purge,
         slices

@@ -1,4 +1,5 @@
-//! The conversations of one outcome: a page reads the slices that have some, however many others there are.
+//! The conversations of a purge: a page reads the slices that have some of the outcome that is asked for, and of what was decided
+//! that about them, however much else there is.
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
@@ -24,8 +25,13 @@ async fn fill(connection: &mut PgConnection) {
              from generate_series(0, {SLICES} - 1) no"
         ),
         format!(
-            "insert into decisions (purge_id, slice_no, run, positions, from_outcome, to_outcome, step, decided_at)
-             select '{PURGE}', no, 1, '{{0}}', 0, outcome, 'validate', now()
+            "insert into jobs (id, org, state, result, body_sha256, size, finished_at)
+             select lpad(to_hex(no), 32, '0')::uuid, 'one', 'done', 'completed', '', 1, now()
+             from generate_series(0, {SLICES} - 1) no"
+        ),
+        format!(
+            "insert into decisions (purge_id, slice_no, run, positions, from_outcome, to_outcome, step, job_id, decided_at)
+             select '{PURGE}', no, 1, '{{0}}', 0, outcome, 'validate', lpad(to_hex(no), 32, '0')::uuid, now()
              from generate_series(0, {SLICES} - 1) no, unnest(array[1, 2, 3, 6, 6, 9]) outcome
              where outcome < 9 or no > {SLICES} - 3"
         ),
@@ -35,7 +41,7 @@ async fn fill(connection: &mut PgConnection) {
 }
 
 #[tokio::test]
-async fn a_page_of_one_outcome_reads_the_slices_that_have_it() {
+async fn a_page_of_conversations_reads_their_slices_and_what_was_decided_about_them() {
     let database = TestDatabase::create().await;
     let mut connection = database.connect().await;
     connection.execute("set plan_cache_mode = force_generic_plan").await.unwrap();
@@ -53,5 +59,10 @@ async fn a_page_of_one_outcome_reads_the_slices_that_have_it() {
                 }
             }
         }
+        // Five decisions, and the job of each.
+        let slices = format!("'{PURGE}', '{{7,8,9,{}}}'", SLICES / 2);
+        assert_reads(&mut connection, "decisions_on", &slices, 4.0 * 10.0).await;
+        let named = format!("'{{{PURGE},{PURGE}}}', '{{3,{}}}', '{{0,0}}'", SLICES / 2);
+        assert_reads(&mut connection, "decisions_about", &named, 2.0 * 10.0).await;
     }
 }
