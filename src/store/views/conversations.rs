@@ -45,8 +45,7 @@ pub struct Decided {
 /// How many slices are read at once; a filter may need several rounds.
 const SLICES_AT_ONCE: i64 = 4;
 
-/// Maximum rounds per page, so that a filter that matches little also answers soon; one round for what is not final, which no
-/// index finds.
+/// Maximum rounds per page, so that a filter that matches little answers soon; one for outcomes that no index finds.
 const ROUNDS: usize = 50;
 
 /// Some conversations of a purge, in order.
