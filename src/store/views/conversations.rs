@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use uuid::Uuid;
 
+use super::slices::{SLICES_AT_ONCE, slices_from};
 use crate::domain::keys::Reach;
 use crate::domain::outcome::{Cell, Outcome};
 use crate::domain::reason::{Carrying, carrying, is_of_lost_submit, kept_until};
 use crate::store::holds::protecting::{Kept, Protection, is_kept_by_hold, protecting};
-use crate::store::slices::locate;
 use crate::store::tx::{Rows as _, Tx};
 use crate::store::{Store, StoreError, Urgency};
 
@@ -41,9 +41,6 @@ pub struct Decided {
     pub detail: Option<String>,
     pub at: Timestamp,
 }
-
-/// How many slices are read at once; a filter may need several rounds.
-const SLICES_AT_ONCE: i64 = 4;
 
 /// Maximum rounds per page, so that a filter that matches little answers soon; one for outcomes that no index finds.
 const ROUNDS: usize = 50;
@@ -197,88 +194,6 @@ impl Store {
 fn ordinal(slice_no: i32, position: usize) -> i32 {
     let size = i32::try_from(crate::domain::SLICE_SIZE).unwrap_or(i32::MAX);
     slice_no.saturating_mul(size).saturating_add(i32::try_from(position).unwrap_or_default())
-}
-
-/// A slice as it is read.
-struct Slice {
-    no: i32,
-    org: String,
-    ids: Vec<Uuid>,
-    /// `None` if the byte can't be read: then the decisions have the outcome.
-    outcomes: Vec<Option<Outcome>>,
-}
-
-struct SliceRow {
-    slice_no: i32,
-    org: String,
-    ids: Vec<Uuid>,
-    outcomes: Vec<u8>,
-}
-
-impl From<SliceRow> for Slice {
-    fn from(row: SliceRow) -> Self {
-        let outcome = |byte: &u8| Cell::from_byte(*byte).map(|cell| cell.outcome);
-        Self {
-            no: row.slice_no,
-            org: row.org,
-            ids: row.ids,
-            outcomes: row.outcomes.iter().map(outcome).collect(),
-        }
-    }
-}
-
-/// The slices from that of the ordinal on; where one final outcome is wanted, those with a decision that led there.
-async fn slices_from(
-    tx: &mut Tx,
-    reach: &Reach,
-    purge: Uuid,
-    outcome: Option<Outcome>,
-    ordinal: i32,
-) -> Result<Vec<Slice>, StoreError> {
-    let (first, _) = locate(ordinal);
-    let rows = if let Some(outcome) = outcome.filter(|outcome| outcome.is_final()) {
-        sqlx::query_as!(
-            SliceRow,
-            r#"-- conversations_of_outcome
-            select s.slice_no, s.org, s.ids, s.outcomes
-            from (
-                -- Words of the index `decisions_by_outcome`.
-                select distinct slice_no from decisions
-                where purge_id = $1 and to_outcome = $5 and to_outcome >= 3 and slice_no >= $2
-                order by slice_no
-                limit $3
-            ) decided
-            cross join lateral (
-                select slice_no, org, ids, outcomes from slices
-                where purge_id = $1 and slice_no = decided.slice_no and ($4::text[] is null or org = any($4))
-                offset 0
-            ) s
-            order by s.slice_no"#,
-            purge,
-            first,
-            SLICES_AT_ONCE,
-            reach.orgs() as _,
-            i16::from(outcome.code())
-        )
-        .all(tx)
-        .await
-    } else {
-        sqlx::query_as!(
-            SliceRow,
-            "-- conversations
-            select slice_no, org, ids, outcomes from slices
-            where purge_id = $1 and slice_no >= $2 and ($4::text[] is null or org = any($4))
-            order by slice_no
-            limit $3",
-            purge,
-            first,
-            SLICES_AT_ONCE,
-            reach.orgs() as _
-        )
-        .all(tx)
-        .await
-    };
-    Ok(rows?.into_iter().map(Slice::from).collect())
 }
 
 /// A decision about some conversations of a slice.

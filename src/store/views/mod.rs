@@ -11,5 +11,6 @@ pub mod live;
 pub mod metrics;
 pub mod orgs;
 pub mod overview;
+mod slices;
 pub mod survey;
 pub mod traces;
