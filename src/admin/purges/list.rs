@@ -196,7 +196,7 @@ fn table(purges: &[Purge]) -> Markup {
             div.scroll tabindex="0" role="region" aria-label="Purges" { table.stacked {
                 thead { tr {
                     th scope="col" { "Purge" } th scope="col" { "State" } th scope="col" { "Outcomes" }
-                    th.number scope="col" { "Conversations" } th scope="col" { "Org" } th scope="col" { "Requested by" } th scope="col" { "Accepted, ended" }
+                    th.number scope="col" { "Conversations" } th scope="col" { "Org" } th scope="col" { "Requested by" } th scope="col" { "Accepted" }
                 } }
                 tbody { @for purge in purges { (row(purge)) } }
             } }
@@ -219,9 +219,9 @@ fn row(purge: &Purge) -> Markup {
             td.number data-name="Conversations" { (number(purge.counts.total)) }
             td data-name="Org" { (purge.org) }
             td data-name="Requested by" { (purge.requested_by) }
-            td data-name="Accepted, ended" {
-                (time(purge.created_at)) br;
-                @match purge.finished_at { Some(at) => (time(at)), None => span.none { "open" } }
+            td data-name="Accepted" {
+                (time(purge.created_at))
+                @if let Some(at) = purge.finished_at { br; span.hint { "ended " (time(at)) } }
             }
         }
     }
