@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::caller::{
-    Connection, Consent, DECLINED, EXIT_CODES, Fields, Format, ListArgs, One, Service, Trouble, Why, ended,
-    in_file, kept, moment, print, print_list, text, width,
+    Connection, Consent, DECLINED, EXIT_CODES, Fields, Format, ListArgs, One, Service, Trouble, Why,
+    conversations, ended, in_file, kept, moment, print, print_list, text, width,
 };
 use super::output;
 use super::setting::Setting;
@@ -105,7 +105,7 @@ async fn add(setting: &Setting, args: AddArgs) -> Result<ExitCode, Trouble> {
     print(&answer, args.json, |answer| format!("{}\n", text(answer, "/id")))?;
     output::note(format_args!(
         "in force for {} of {}; no call that deletes one leaves after {}",
-        counted(&text(&answer, "/conversations")),
+        conversations(text(&answer, "/conversations")),
         text(&answer, "/orgs"),
         moment(&answer, "/quietAt")
     ));
@@ -113,11 +113,6 @@ async fn add(setting: &Setting, args: AddArgs) -> Result<ExitCode, Trouble> {
         output::note(line);
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// So many conversations, in words.
-fn counted(number: &str) -> String {
-    format!("{number} conversation{}", if number == "1" { "" } else { "s" })
 }
 
 async fn read(file: &Path, format: Format) -> anyhow::Result<Vec<Uuid>> {
@@ -192,7 +187,7 @@ async fn release(setting: &Setting, args: &ReleaseArgs) -> Result<ExitCode, Trou
         let hold = service.get(&path, &[]).await?;
         let question = [
             format!("Release the hold \"{}\"?", text(&hold, "/matter")),
-            format!("Its {} can be", counted(&text(&hold, "/conversations"))),
+            format!("Its {} can be", conversations(text(&hold, "/conversations"))),
             "deleted by a new purge then.".to_owned(),
         ];
         if hold["active"] == true && !consent.asked(&question, false).await? {

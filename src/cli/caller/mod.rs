@@ -25,7 +25,7 @@ pub(super) use list::{ListArgs, Pages, print_list};
 pub(super) use moment::{Since, duration, since};
 pub(super) use problem::{Trouble, plain};
 pub(super) use service::{Service, no_answer, read, understood};
-pub(super) use show::{Fields, Table, moment, text, width, width_of_notes};
+pub(super) use show::{Fields, Table, conversations, moment, text, width, width_of_notes};
 
 /// What the exit code says; also in `--help` and docs/using.md.
 pub(super) const EXIT_CODES: &str = "\

@@ -1,6 +1,7 @@
 //! What was answered, for a person and for `awk`: a table where it fits the terminal, else a paragraph per row; for no terminal
 //! a line per row, without a head, where what is not there is `-`.
 
+use std::fmt::Display;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
@@ -44,6 +45,12 @@ pub(in crate::cli) fn text(answer: &Value, pointer: &str) -> String {
         Some(other) => plain(&other.to_string()),
     };
     if shown.is_empty() { NOTHING.to_owned() } else { shown }
+}
+
+/// A number of conversations, in words.
+pub(in crate::cli) fn conversations(number: impl Display) -> String {
+    let number = number.to_string();
+    format!("{number} conversation{}", if number == "1" { "" } else { "s" })
 }
 
 fn text_of(item: &Value) -> Option<String> {

@@ -189,7 +189,8 @@ It runs until Ctrl-C; the next start goes on with the same data and key.",
     }
 }
 
-/// Brings the schema up to date; the key, the one of before where it is still in force; what webhooks are checked with, and the store in which the secrets of endpoints are.
+/// Brings the schema up to date. Returns the key, the one from before if it is still in force; the verifier of the operator's
+/// webhooks; and the store, which has the secrets of endpoints.
 async fn prepare(
     setting: &Setting,
     settings: &Settings,

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::cli::caller::Trouble;
+use crate::cli::caller::{Trouble, conversations};
 
 /// The outcomes in the order in which people ask for them; what a newer service has beside them follows.
 const OUTCOMES: [&str; 12] = [
@@ -98,7 +98,7 @@ impl Purge {
     /// What is told of a submit.
     pub(super) fn accepted(&self) -> String {
         let dry = if self.dry_run { "dry run, nothing is deleted: " } else { "" };
-        format!("{dry}accepted, {}", counted(self.total()))
+        format!("{dry}accepted, {}", conversations(self.total()))
     }
 
     /// Why its work waits, where it does.
@@ -115,7 +115,7 @@ impl Purge {
             number => format!(", {number} repeats left out"),
         };
         let dry = if self.dry_run { "dry run " } else { "" };
-        let many = counted(self.total());
+        let many = conversations(self.total());
         let mut lines = vec![format!("{dry}{}: {many}{repeats}", self.state)];
         lines.extend(self.rows().iter().map(|(outcome, number)| format!("  {outcome:<16}{number:>10}")));
         if self.dry_run {
@@ -143,11 +143,6 @@ impl Purge {
             .filter(|(_, number)| *number > 0)
             .collect()
     }
-}
-
-/// So many conversations, in words.
-fn counted(number: u64) -> String {
-    format!("{number} conversation{}", if number == 1 { "" } else { "s" })
 }
 
 /// A command in lines of so many columns: whoever copies them all has the whole of it.
