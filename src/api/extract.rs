@@ -1,6 +1,7 @@
 //! Extractors whose refusals are problem documents.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -77,11 +78,20 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
+/// Reads a parameter that must be one of these values, as the error says.
+pub(super) fn parameter<'de, D: Deserializer<'de>, T: FromStr>(
+    deserializer: D,
+    is_one: impl FnOnce(&T) -> bool,
+    must: impl FnOnce() -> String,
+) -> Result<Option<T>, D::Error> {
+    let value = String::deserialize(deserializer)?.parse().ok().filter(is_one);
+    value.map(Some).ok_or_else(|| D::Error::custom(must()))
+}
+
 /// Reads a parameter that is a time; Postgres knows fewer years than callers, and nothing here is as old.
 pub(super) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let wrong = || D::Error::custom("must be a time such as 2026-11-25T12:00:00Z");
-    text.parse().map(|at: Timestamp| Some(at.max(Timestamp::UNIX_EPOCH))).map_err(|_| wrong())
+    let at = parameter(deserializer, |_| true, || "must be a time such as 2026-11-25T12:00:00Z".to_owned())?;
+    Ok(at.map(|at: Timestamp| at.max(Timestamp::UNIX_EPOCH)))
 }
 
 /// No query string at all: a wish in it would be ignored.

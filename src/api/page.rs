@@ -2,11 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
+use super::extract::parameter;
 use super::problem::Problem;
 
 const LARGEST: usize = 1000;
@@ -35,9 +35,8 @@ pub(super) struct WhichPage {
 
 /// Reads a `limit`.
 pub(super) fn limit_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let limit = text.parse().ok().filter(|limit| (1..=LARGEST).contains(limit));
-    limit.map(Some).ok_or_else(|| D::Error::custom(format!("must be a whole number from 1 to {LARGEST}")))
+    let must = || format!("must be a whole number from 1 to {LARGEST}");
+    parameter(deserializer, |limit| (1..=LARGEST).contains(limit), must)
 }
 
 /// The `limit`, or how many rows a page has without one.

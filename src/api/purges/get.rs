@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -12,7 +11,7 @@ use uuid::Uuid;
 use super::body::PurgeBody;
 use super::read;
 use crate::api::auth::{self, Authorized};
-use crate::api::extract::{PathId, Query};
+use crate::api::extract::{PathId, Query, parameter};
 use crate::api::key_id::KeyId;
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
@@ -32,10 +31,8 @@ pub(in crate::api) struct Wait {
 }
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let wait = text.parse().ok().filter(|wait| *wait <= LONGEST_WAIT);
-    let wrong = || D::Error::custom(format!("must be a whole number of seconds, at most {LONGEST_WAIT}"));
-    wait.map(Some).ok_or_else(wrong)
+    let must = || format!("must be a whole number of seconds, at most {LONGEST_WAIT}");
+    parameter(deserializer, |wait| *wait <= LONGEST_WAIT, must)
 }
 
 /// Read a purge.
