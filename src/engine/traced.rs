@@ -41,12 +41,8 @@ impl OrgEngine {
                 purges
             }
         };
-        let unknown = self.traces.unknown(&purges);
-        if !unknown.is_empty() {
-            for (purge, traceparent) in self.store.traceparents(&unknown).await? {
-                self.traces.learn(purge, traceparent.as_deref());
-            }
-        }
+        let ask = |unknown: Vec<Uuid>| async move { self.store.traceparents(&unknown).await };
+        self.traces.look_up(&purges, ask).await?;
         Ok(purges)
     }
 }

@@ -74,15 +74,29 @@ impl Traces {
         self.0.is_some()
     }
 
-    /// Which of these purges' traces must be looked up before something of them is recorded.
-    pub fn unknown(&self, purges: &[Uuid]) -> Vec<Uuid> {
+    /// Looks up the traces of those of these purges that are not known yet.
+    pub async fn look_up<E, F: Future<Output = Result<Vec<(Uuid, Option<String>)>, E>>>(
+        &self,
+        purges: &[Uuid],
+        ask: impl FnOnce(Vec<Uuid>) -> F,
+    ) -> Result<(), E> {
+        let unknown = self.unknown(purges);
+        if !unknown.is_empty() {
+            for (purge, traceparent) in ask(unknown).await? {
+                self.learn(purge, traceparent.as_deref());
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, purges: &[Uuid]) -> Vec<Uuid> {
         let Some(ours) = &self.0 else { return Vec::new() };
         let known = ours.known.lock().unwrap_or_else(PoisonError::into_inner);
         purges.iter().copied().filter(|purge| !known.contains_key(purge)).collect()
     }
 
     /// The `traceparent` of the request that made a purge; none where it had none.
-    pub fn learn(&self, purge: Uuid, traceparent: Option<&str>) {
+    fn learn(&self, purge: Uuid, traceparent: Option<&str>) {
         let Some(ours) = &self.0 else { return };
         let mut known = ours.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED {

@@ -22,17 +22,9 @@ impl Courier {
             return;
         }
         let purges: Vec<Uuid> = deliveries.filter_map(|delivery| delivery.purge).collect();
-        let unknown = self.traces.unknown(&purges);
-        if unknown.is_empty() {
-            return;
-        }
-        match self.store.traceparents(&unknown).await {
-            Ok(told) => {
-                for (purge, told) in &told {
-                    self.traces.learn(*purge, told.as_deref());
-                }
-            }
-            Err(error) => tracing::debug!(%error, "attempts to deliver are in no trace"),
+        let ask = |unknown: Vec<Uuid>| async move { self.store.traceparents(&unknown).await };
+        if let Err(error) = self.traces.look_up(&purges, ask).await {
+            tracing::debug!(%error, "attempts to deliver are in no trace");
         }
     }
 
