@@ -194,9 +194,10 @@ fn probes_ask_for_what_is_served() {
         served.lines().filter_map(|line| line.strip_prefix("  /")?.strip_suffix(':')).collect();
     for name in ["kubernetes/api.yaml", "kubernetes/worker.yaml"] {
         let text = file(name);
-        let mut paths =
-            text.split("/health/").skip(1).map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next());
-        let all: Vec<String> = paths.by_ref().map(|path| format!("health/{}", path.unwrap())).collect();
+        let after = text.split("/health/").skip(1);
+        let all: Vec<String> = after
+            .map(|rest| format!("health/{}", rest.split(|c: char| !c.is_alphanumeric()).next().unwrap()))
+            .collect();
         assert!(!all.is_empty(), "{name} has no probe");
         for path in all {
             assert!(served.contains(path.as_str()), "{name} asks for /{path}, which is not served");

@@ -151,11 +151,8 @@ pub fn plan() -> impl Strategy<Value = Plan> {
         1 => Just(Kind::Unknown),
     ];
     let kinds = prop::collection::vec(kind, IDS);
-    let steps = (opening(), prop::collection::vec(step(), 20..90)).prop_map(|(opening, steps)| {
-        let mut all = opening;
-        all.extend(steps);
-        all
-    });
+    let steps = (opening(), prop::collection::vec(step(), 20..90));
+    let steps = steps.prop_map(|(opening, steps)| [opening, steps].concat());
     (kinds, 1..4_usize, 1..5_usize, prop::bool::weighted(0.8), steps).prop_map(
         |(kinds, slots, max_batch, mixes_purges, steps)| Plan {
             kinds,
